@@ -1,0 +1,152 @@
+//! Events, comments and reconnection times to bytes.
+//!
+//! Everything appends to a buffer of the caller's, so that one buffer serves a whole stream without allocating.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::event::{DEFAULT_TYPE, Event, whole_millis};
+
+impl Event {
+    /// Appends the event to `out` as it goes over the wire, with the blank line that dispatches it.
+    ///
+    /// The order of the lines is `event`, `retry`, `data`, and `id` last: a client that is cut inside the event has not
+    /// taken its ID, and asks for it again.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        encode_event(self.event_type(), self.data(), self.id().map(AsRef::as_ref), self.retry(), out);
+    }
+
+    /// The encoded event in one allocation that can be shared by every subscriber.
+    #[cfg(feature = "bytes")]
+    pub fn to_bytes(&self) -> bytes::Bytes {
+        let mut out = Vec::new();
+        self.encode(&mut out);
+        out.into()
+    }
+}
+
+/// Appends `text` to `out` as comment lines, which every client ignores: one `: …` line for each line of `text`.
+///
+/// Empty text gives `":\n"`, the shortest heartbeat. No blank line follows, so a comment may stand inside a block.
+pub fn encode_comment(text: &str, out: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    loop {
+        let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+        let (line, tail) = rest.split_at(end);
+        out.extend_from_slice(if line.is_empty() { b":" } else { b": " });
+        out.extend_from_slice(line);
+        out.push(b'\n');
+        rest = match tail {
+            [b'\r', b'\n', tail @ ..] | [_, tail @ ..] => tail,
+            [] => return,
+        };
+    }
+}
+
+/// Appends a `retry` field to `out`: how long the client waits before it reconnects.
+///
+/// In whole milliseconds; smaller parts are cut off, and more than `u64::MAX` milliseconds become that. No blank line
+/// follows: the field takes effect as soon as its line is complete.
+pub fn encode_retry(retry: Duration, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"retry: ");
+    push_decimal(whole_millis(retry), out);
+    out.push(b'\n');
+}
+
+/// Encodes an event from its parts, which contain nothing that an [`Event`] refuses; `data` has LF line ends only.
+pub(crate) fn encode_event(
+    event_type: &str,
+    data: &str,
+    id: Option<&str>,
+    retry: Option<Duration>,
+    out: &mut Vec<u8>,
+) {
+    if event_type != DEFAULT_TYPE {
+        push_line(b"event: ", event_type.as_bytes(), out);
+    }
+    if let Some(retry) = retry {
+        encode_retry(retry, out);
+    }
+    for line in data.as_bytes().split(|b| *b == b'\n') {
+        push_line(b"data: ", line, out);
+    }
+    if let Some(id) = id {
+        push_line(b"id: ", id.as_bytes(), out);
+    }
+    out.push(b'\n');
+}
+
+fn push_line(field: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(field);
+    out.extend_from_slice(value);
+    out.push(b'\n');
+}
+
+fn push_decimal(mut number: u64, out: &mut Vec<u8>) {
+    // 20 digits hold u64::MAX.
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EventId, EventType};
+    use alloc::string::{String, ToString};
+
+    fn encoded(event: &Event) -> String {
+        let mut out = Vec::new();
+        event.encode(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn id_comes_last_and_a_blank_line_dispatches() {
+        let event = Event::new("a")
+            .with_id(EventId::parse("7").unwrap())
+            .with_type(EventType::parse("note").unwrap())
+            .with_retry(Duration::from_secs(2));
+        assert_eq!(encoded(&event), "event: note\nretry: 2000\ndata: a\nid: 7\n\n");
+    }
+
+    #[test]
+    fn every_line_of_data_gets_its_field() {
+        assert_eq!(encoded(&Event::new("a\r\n\rb\n")), "data: a\ndata: \ndata: b\ndata: \n\n");
+    }
+
+    #[test]
+    fn empty_data_is_sent() {
+        assert_eq!(encoded(&Event::new("")), "data: \n\n");
+    }
+
+    #[test]
+    fn comments_cannot_leave_their_lines() {
+        let comment = |text| {
+            let mut out = Vec::new();
+            encode_comment(text, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(comment(""), ":\n");
+        assert_eq!(comment("ping"), ": ping\n");
+        assert_eq!(comment("a\r\ndata: b\r\nc\n"), ": a\n: data: b\n: c\n:\n");
+        assert_eq!(comment("\r\r\n"), ":\n:\n:\n");
+    }
+
+    #[test]
+    fn retry_is_decimal_milliseconds() {
+        for millis in [0, 7, 10, 1999, u64::MAX] {
+            let mut out = Vec::new();
+            encode_retry(Duration::from_millis(millis), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), alloc::format!("retry: {millis}\n").to_string());
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Chunks to lines, and a line to the field it says. Source: HTML, "Parsing an event stream".
+
+use alloc::vec::Vec;
+use core::mem;
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// Cuts chunks into lines; keeps the start of a line whose end has not arrived.
+#[derive(Debug, Clone)]
+pub(crate) struct Lines {
+    /// The start of the line being read, from earlier chunks; or, until the next call, the line just returned.
+    partial: Vec<u8>,
+    expected: Expected,
+    /// The line being read has been reported as too long: its bytes are dropped.
+    overlong: bool,
+    /// The `partial` line has been returned, and gives way to the next one.
+    returned: bool,
+    number: u64,
+    max_line_bytes: usize,
+    /// Bytes looked at or moved, for the proof that work is linear.
+    #[cfg(test)]
+    pub(crate) work: usize,
+}
+
+/// What may come before the next line, and is not part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Nothing,
+    /// The rest of a byte order mark at the start of the stream, of which this many bytes were there.
+    Bom(usize),
+    /// A LF that belongs to the CR before it. The CR may have been the last byte of its chunk: its line was returned at
+    /// once, so that an event never waits for a byte that carries nothing.
+    Lf,
+}
+
+/// What [`Lines::next`] found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Next<'i> {
+    /// A line that lies in the input, without its end.
+    Whole(&'i [u8]),
+    /// A line that began in an earlier chunk; see [`Lines::joined`].
+    Joined,
+    /// The line being read has outgrown the limit. Comes once for a line.
+    TooLong,
+    /// The input is used up.
+    More,
+}
+
+impl Lines {
+    pub(crate) fn new(max_line_bytes: usize) -> Lines {
+        Lines {
+            partial: Vec::new(),
+            expected: Expected::Bom(0),
+            overlong: false,
+            returned: false,
+            number: 1,
+            max_line_bytes,
+            #[cfg(test)]
+            work: 0,
+        }
+    }
+
+    pub(crate) fn set_max_line_bytes(&mut self, max: usize) {
+        self.max_line_bytes = max;
+    }
+
+    pub(crate) fn max_line_bytes(&self) -> usize {
+        self.max_line_bytes
+    }
+
+    /// The number of the line being read, from 1.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether part of a line has been read.
+    pub(crate) fn is_inside_line(&self) -> bool {
+        self.overlong
+            || (!self.returned && !self.partial.is_empty())
+            || matches!(self.expected, Expected::Bom(1 | 2))
+    }
+
+    /// The line that [`Next::Joined`] announced.
+    pub(crate) fn joined(&self) -> &[u8] {
+        &self.partial
+    }
+
+    /// Exchanges the joined line's buffer for `other`, so that a long line is not copied to where it is kept.
+    pub(crate) fn swap_joined(&mut self, other: &mut Vec<u8>) {
+        mem::swap(&mut self.partial, other);
+    }
+
+    /// Starts anew for the next stream; keeps the limit and the buffer.
+    pub(crate) fn reset(&mut self) {
+        self.partial.clear();
+        self.expected = Expected::Bom(0);
+        self.overlong = false;
+        self.returned = false;
+        self.number = 1;
+    }
+
+    /// Takes the next line off `input`.
+    pub(crate) fn next<'i>(&mut self, input: &mut &'i [u8]) -> Next<'i> {
+        if self.returned {
+            self.partial.clear();
+            self.returned = false;
+        }
+        loop {
+            if self.expected != Expected::Nothing {
+                self.skip_expected(input);
+            }
+            let bytes = *input;
+            if bytes.is_empty() {
+                return Next::More;
+            }
+            let end = memchr::memchr2(b'\r', b'\n', bytes);
+            let here = end.unwrap_or(bytes.len());
+            #[cfg(test)]
+            {
+                self.work += here;
+            }
+            if !self.overlong && self.partial.len() + here > self.max_line_bytes {
+                // Nothing is consumed: how long a line is must not depend on where its chunks end.
+                self.overlong = true;
+                self.partial.clear();
+                return Next::TooLong;
+            }
+            let rest = &bytes[..here];
+            let Some(end) = end else {
+                *input = &bytes[bytes.len()..];
+                if !self.overlong {
+                    self.keep(rest);
+                }
+                return Next::More;
+            };
+            if bytes[end] == b'\r' {
+                self.expected = Expected::Lf;
+            }
+            *input = &bytes[end + 1..];
+            self.number += 1;
+            if mem::take(&mut self.overlong) {
+                continue;
+            }
+            if self.partial.is_empty() {
+                return Next::Whole(rest);
+            }
+            self.keep(rest);
+            self.returned = true;
+            return Next::Joined;
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        #[cfg(test)]
+        {
+            self.work += bytes.len();
+        }
+        self.partial.extend_from_slice(bytes);
+    }
+
+    fn skip_expected(&mut self, input: &mut &[u8]) {
+        while let Some((first, tail)) = input.split_first() {
+            match self.expected {
+                Expected::Bom(matched) if BOM.get(matched) == Some(first) => {
+                    *input = tail;
+                    self.expected = Expected::Bom(matched + 1);
+                    continue;
+                }
+                // What only began like a byte order mark is the start of the first line.
+                Expected::Bom(matched) if matched < BOM.len() => self.keep(&BOM[..matched]),
+                Expected::Lf if *first == b'\n' => *input = tail,
+                _ => {}
+            }
+            self.expected = Expected::Nothing;
+            return;
+        }
+    }
+}
+
+/// What one line says. Source: HTML, "Interpreting an event stream".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line<'a> {
+    /// Dispatches the event.
+    Blank,
+    /// The text after the colon and one space.
+    Comment(&'a [u8]),
+    Data(&'a [u8]),
+    Event(&'a [u8]),
+    Id(&'a [u8]),
+    Retry(&'a [u8]),
+    Unknown {
+        name: &'a [u8],
+        value: &'a [u8],
+    },
+}
+
+impl<'a> Line<'a> {
+    pub(crate) fn parse(line: &'a [u8]) -> Line<'a> {
+        if line.is_empty() {
+            return Line::Blank;
+        }
+        // A line without a colon is a field name with an empty value.
+        let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+        let (name, rest) = line.split_at(colon);
+        let value = match rest {
+            [b':', b' ', value @ ..] | [b':', value @ ..] => value,
+            _ => rest,
+        };
+        match name {
+            b"" => Line::Comment(value),
+            b"data" => Line::Data(value),
+            b"event" => Line::Event(value),
+            b"id" => Line::Id(value),
+            b"retry" => Line::Retry(value),
+            _ => Line::Unknown { name, value },
+        }
+    }
+}
