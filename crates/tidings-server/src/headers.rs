@@ -15,7 +15,7 @@ pub enum Visibility {
 
 /// The header fields that make a response an event stream and that keep it one on its way through proxies.
 ///
-/// For a response with a body of your own.
+/// [`Sse`](crate::Sse) sends these; call this only to answer with a body of your own.
 ///
 /// | Field | Value | Why |
 /// |---|---|---|

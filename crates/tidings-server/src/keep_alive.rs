@@ -1,0 +1,186 @@
+//! Bytes against silence.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::Frame;
+
+/// What a stream sends when it has been silent for a while, and for how long it may be silent.
+///
+/// Proxies and load balancers cut a connection that carries no bytes, the impatient ones after 30 s; and a server
+/// notices only by writing that a client is gone without a word. The default is [`comment`](KeepAlive::comment) after
+/// 15 s of silence.
+///
+/// | Form | Bytes | For |
+/// |---|---|---|
+/// | [`comment`](KeepAlive::comment) | `:␊` | every client that follows the standard |
+/// | [`block`](KeepAlive::block) | `:␊␊` | proxies and clients that pass bytes on only at a blank line |
+/// | [`event`](KeepAlive::event) | `event: ping␊data:␊␊` | pages that want to see a heartbeat: an `EventSource` hides comments |
+/// | [`none`](KeepAlive::none) | | clients that fail on the others |
+///
+/// A heartbeat is sent only between two events and never delays one: when both are due, the event goes first.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tidings_server::KeepAlive;
+///
+/// let keep_alive = KeepAlive::event().after(Duration::from_secs(5));
+/// assert_eq!(keep_alive.heartbeat().unwrap().as_bytes(), b"event: ping\ndata:\n\n");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct KeepAlive {
+    form: Form,
+    silence: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Comment,
+    Block,
+    Event,
+    None,
+}
+
+impl KeepAlive {
+    /// An empty comment.
+    pub const fn comment() -> KeepAlive {
+        KeepAlive::new(Form::Comment)
+    }
+
+    /// An empty comment and a blank line.
+    ///
+    /// Some clients take the blank line for an empty event.
+    pub const fn block() -> KeepAlive {
+        KeepAlive::new(Form::Block)
+    }
+
+    /// An event of type `ping` whose data is empty.
+    ///
+    /// It has no ID, so a client's last event ID stays.
+    pub const fn event() -> KeepAlive {
+        KeepAlive::new(Form::Event)
+    }
+
+    /// Nothing: a silent stream stays silent.
+    pub const fn none() -> KeepAlive {
+        KeepAlive::new(Form::None)
+    }
+
+    /// Sends a heartbeat after this much silence, instead of 15 s.
+    ///
+    /// Any frame, a heartbeat too, begins a new silence. Zero means no heartbeat; more than a year means a year.
+    pub const fn after(mut self, silence: Duration) -> KeepAlive {
+        self.silence = if silence.as_secs() < MAX_SILENCE.as_secs() { silence } else { MAX_SILENCE };
+        self
+    }
+
+    /// How long the stream may be silent.
+    #[must_use]
+    pub const fn silence(&self) -> Duration {
+        self.silence
+    }
+
+    /// The bytes of a heartbeat, or `None` where none is to be sent.
+    #[must_use]
+    pub const fn heartbeat(&self) -> Option<Frame> {
+        let bytes: &[u8] = match self.form {
+            _ if self.silence.is_zero() => return None,
+            Form::Comment => b":\n",
+            Form::Block => b":\n\n",
+            Form::Event => b"event: ping\ndata:\n\n",
+            Form::None => return None,
+        };
+        Some(Frame::from_encoded(Bytes::from_static(bytes)))
+    }
+
+    const fn new(form: Form) -> KeepAlive {
+        KeepAlive { form, silence: DEFAULT_SILENCE }
+    }
+}
+
+impl Default for KeepAlive {
+    fn default() -> KeepAlive {
+        KeepAlive::comment()
+    }
+}
+
+const DEFAULT_SILENCE: Duration = Duration::from_secs(15);
+
+/// Short enough that adding it to the present cannot overflow.
+const MAX_SILENCE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+pin_project! {
+    /// Tells one stream when its next heartbeat is due.
+    ///
+    /// A frame only notes the time. The timer is registered at the first silence, and when it expires it looks whether
+    /// frames were sent since: a busy stream moves it once per silence, not once per frame.
+    pub(crate) struct Heartbeats {
+        keep_alive: KeepAlive,
+        last_write: Instant,
+        #[pin]
+        timer: Option<Sleep>,
+    }
+}
+
+impl Heartbeats {
+    pub(crate) fn new(keep_alive: KeepAlive) -> Heartbeats {
+        Heartbeats { keep_alive, last_write: Instant::now(), timer: None }
+    }
+
+    /// Begins a new silence.
+    pub(crate) fn note_write(self: Pin<&mut Self>) {
+        *self.project().last_write = Instant::now();
+    }
+
+    /// Ready with a heartbeat when the silence has lasted; that begins a new one.
+    pub(crate) fn poll_due(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Frame> {
+        let mut this = self.project();
+        let Some(heartbeat) = this.keep_alive.heartbeat() else { return Poll::Pending };
+        let silence = this.keep_alive.silence();
+        if this.timer.is_none() {
+            this.timer.set(Some(sleep_until(*this.last_write + silence)));
+        }
+        let mut timer = this.timer.as_pin_mut().expect("the timer was set above");
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            let now = Instant::now();
+            let due = *this.last_write + silence;
+            if due <= now {
+                *this.last_write = now;
+                return Poll::Ready(heartbeat);
+            }
+            timer.as_mut().reset(due);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_a_comment_after_15_seconds() {
+        assert_eq!(KeepAlive::default(), KeepAlive::comment().after(Duration::from_secs(15)));
+    }
+
+    #[test]
+    fn zero_silence_means_no_heartbeat() {
+        assert_eq!(KeepAlive::comment().after(Duration::ZERO).heartbeat(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silence_of_any_length_can_be_waited_for() {
+        let mut heartbeats = Box::pin(Heartbeats::new(KeepAlive::comment().after(Duration::MAX)));
+        let due = std::future::poll_fn(|cx| heartbeats.as_mut().poll_due(cx));
+        let day = Duration::from_secs(24 * 60 * 60);
+        assert!(tokio::time::timeout(day, due).await.is_err(), "no heartbeat within a day");
+    }
+}

@@ -1,0 +1,100 @@
+//! The response.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures_core::Stream;
+use http::Response;
+
+use crate::{IntoFrame, KeepAlive, SseBody, Visibility, stream_headers};
+
+/// A response that is an event stream, made from a stream of events.
+///
+/// The stream yields [`Event`](crate::Event)s, [`Frame`](crate::Frame)s that are encoded already, or `Result`s of
+/// either. The response ends when the stream does, and the stream is dropped when the client goes away: that is
+/// noticed when its connection closes, and if it vanished without a word, some heartbeats later.
+///
+/// [`into_response`](Sse::into_response) makes an [`http::Response`], for hyper and everything above it.
+///
+/// A stream that ends is not the end for a client: it reconnects after its reconnection time. What stops an
+/// `EventSource` for good is the answer `204 No Content` to the next request.
+///
+/// # When a stream fails
+///
+/// An `Err` cuts the connection: HTTP/1.1 without the last chunk, HTTP/2 with a reset. So a client can tell it from a
+/// stream that is over, and a proxy does not take what it has for complete. The error is given to the server,
+/// [hyper](https://docs.rs/hyper) returns it from the connection. What was sent before it is flushed first, unless the
+/// client reads too slowly. To tell the client why, send an event before the error.
+///
+/// ```
+/// use std::io;
+/// use std::time::Duration;
+///
+/// use futures_util::stream;
+/// use tidings_server::{Event, KeepAlive, Sse};
+///
+/// let events = stream::iter([Ok(Event::new("first")), Err(io::Error::other("the sensor is gone"))]);
+/// let response = Sse::new(events)
+///     .retry(Duration::from_secs(2))
+///     .keep_alive(KeepAlive::comment().after(Duration::from_secs(10)))
+///     .into_response();
+/// assert_eq!(response.headers()["content-type"], "text/event-stream");
+/// ```
+#[must_use]
+pub struct Sse<S> {
+    stream: S,
+    retry: Option<Duration>,
+    keep_alive: KeepAlive,
+    visibility: Visibility,
+}
+
+impl<S> Sse<S>
+where
+    S: Stream,
+    S::Item: IntoFrame,
+{
+    /// Sends what `stream` yields.
+    pub fn new(stream: S) -> Sse<S> {
+        Sse { stream, retry: None, keep_alive: KeepAlive::default(), visibility: Visibility::default() }
+    }
+
+    /// Tells the client how long to wait before it reconnects.
+    ///
+    /// Sent in the first bytes, in whole milliseconds; smaller parts are cut off. Without it a client keeps its own
+    /// value: 3 s in Chrome, 5 s in Firefox. Source: HTML, "reconnection time".
+    pub fn retry(mut self, reconnection_time: Duration) -> Sse<S> {
+        self.retry = Some(reconnection_time);
+        self
+    }
+
+    /// Chooses what is sent into a silence, instead of an empty comment every 15 s.
+    pub fn keep_alive(mut self, keep_alive: KeepAlive) -> Sse<S> {
+        self.keep_alive = keep_alive;
+        self
+    }
+
+    /// Marks the stream as one subscriber's own: `Cache-Control` gains `private`.
+    pub fn private(mut self) -> Sse<S> {
+        self.visibility = Visibility::Private;
+        self
+    }
+
+    /// The response: status 200, [its headers](stream_headers), and the body.
+    ///
+    /// More headers can be added; a `Content-Length` or `Content-Encoding` would break the stream.
+    pub fn into_response(self) -> Response<SseBody<S>> {
+        let mut response = Response::new(SseBody::new(self.stream, self.retry, self.keep_alive));
+        *response.headers_mut() = stream_headers(self.visibility);
+        response
+    }
+}
+
+impl<S> fmt::Debug for Sse<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sse")
+            .field("retry", &self.retry)
+            .field("keep_alive", &self.keep_alive)
+            .field("visibility", &self.visibility)
+            .finish_non_exhaustive()
+    }
+}

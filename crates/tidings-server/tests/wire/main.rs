@@ -1,0 +1,6 @@
+//! What a client reads from its socket, byte for byte.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod over_hyper;
+mod raw_client;
