@@ -14,6 +14,8 @@ use http::{HeaderMap, Request};
 /// It is text from a client: it may be the ID of no event at all. One that is not UTF-8 is kept, with U+FFFD in place
 /// of what is wrong, so that a client that asks to resume is never taken for a new one.
 ///
+/// With the feature `axum`, `Option<LastEventId>` is an extractor.
+///
 /// Source: HTML, "The `Last-Event-ID` header".
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LastEventId(String);

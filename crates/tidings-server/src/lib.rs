@@ -39,7 +39,23 @@
 //! # }
 //! ```
 //!
-//! Any server that takes an [`http_body::Body`] can send it: hyper, and everything built on hyper.
+//! Any server that takes an [`http_body::Body`] can send it: hyper, and everything built on hyper. With the feature
+//! `axum`, [`Sse`] is what a handler returns and `Option<LastEventId>` is what it takes:
+//!
+//! ```
+//! # #[cfg(feature = "axum")] {
+//! use axum::{Router, routing::get};
+//! use futures_util::{Stream, stream};
+//! use tidings_server::{Event, LastEventId, Sse};
+//!
+//! async fn greet(last: Option<LastEventId>) -> Sse<impl Stream<Item = Event>> {
+//!     let greeting = if last.is_some() { "welcome back" } else { "hello" };
+//!     Sse::new(stream::iter([Event::new(greeting)]))
+//! }
+//!
+//! let app: Router = Router::new().route("/greet", get(greet));
+//! # }
+//! ```
 //!
 //! # What it takes care of
 //!
@@ -63,8 +79,14 @@
 //!
 //! One stream to many clients: encode each event once as a [`Frame`] and clone that.
 //!
+//! # Features
+//!
+//! - `axum`: `IntoResponse` for [`Sse`] and `OptionalFromRequestParts` for [`LastEventId`], for axum 0.8.
+//!
 //! [stream]: futures_core::Stream
 
+#[cfg(feature = "axum")]
+mod axum;
 mod body;
 mod frame;
 mod headers;
@@ -79,3 +101,7 @@ pub use keep_alive::KeepAlive;
 pub use last_event_id::LastEventId;
 pub use sse::Sse;
 pub use tidings_codec::{Event, EventId, EventType, InvalidId, InvalidType};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

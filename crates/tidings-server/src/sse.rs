@@ -14,7 +14,8 @@ use crate::{IntoFrame, KeepAlive, SseBody, Visibility, stream_headers};
 /// either. The response ends when the stream does, and the stream is dropped when the client goes away: that is
 /// noticed when its connection closes, and if it vanished without a word, some heartbeats later.
 ///
-/// [`into_response`](Sse::into_response) makes an [`http::Response`], for hyper and everything above it.
+/// [`into_response`](Sse::into_response) makes an [`http::Response`], for hyper and everything above it. With the
+/// feature `axum`, a handler can return `Sse` as it is.
 ///
 /// A stream that ends is not the end for a client: it reconnects after its reconnection time. What stops an
 /// `EventSource` for good is the answer `204 No Content` to the next request.

@@ -2,5 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod over_axum;
 mod over_hyper;
 mod raw_client;
