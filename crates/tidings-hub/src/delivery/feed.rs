@@ -1,0 +1,92 @@
+//! The one reader of the whole log: it fills the window and wakes those whom a record is for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::JoinHandle;
+
+use crate::{
+    Interest,
+    hub::Shared,
+    log::{LogError, Page, PageLimit},
+};
+
+const PAGE: PageLimit = PageLimit { records: 1_000, bytes: 1 << 20 };
+
+/// The task that follows the log. The handles of a hub own it together: it ends with the last of them, or when the hub
+/// shuts down.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    shared: Arc<Shared>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Feed {
+    /// Starts following the log on the current Tokio runtime.
+    pub(crate) fn start(shared: Arc<Shared>) -> Feed {
+        let task = tokio::spawn(follow_log(shared.clone()));
+        Feed { shared, task: Mutex::new(Some(task)) }
+    }
+
+    /// Waits for the end, which comes when the hub shuts down.
+    pub(crate) async fn ended(&self) {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(task) = task else { return };
+        if let Err(error) = task.await {
+            tracing::error!(%error, "the feed of the log failed");
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.shared.begin_shutdown();
+    }
+}
+
+async fn follow_log(shared: Arc<Shared>) {
+    let mut newest = shared.log.follow();
+    let everything = Interest::everything();
+    loop {
+        tokio::select! {
+            changed = newest.changed() => if changed.is_err() { return },
+            () = shared.shutdown_begun() => return,
+        }
+        if let Err(error) = catch_up(&shared, &everything).await {
+            // The next append tries again from the same place; cursors read the log themselves.
+            tracing::error!(%error, "the log can't be read");
+        }
+    }
+}
+
+async fn catch_up(shared: &Shared, everything: &Interest) -> Result<(), LogError> {
+    loop {
+        let after = shared.read_window().newest();
+        let page = shared.log.read(after, everything, PAGE).await?;
+        let done = page.reached.sequence <= after;
+        hand_out(shared, after, &page);
+        if done {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn hand_out(shared: &Shared, after: u64, page: &Page) {
+    let records = page.records.iter().filter(|record| record.sequence() >= page.oldest);
+    {
+        let mut window = shared.write_window();
+        if page.oldest > after + 1 {
+            // Records were evicted before they were read here. Everyone looks into the log to learn what it missed.
+            window.restart_after(page.oldest - 1);
+        }
+        for record in records.clone() {
+            window.push(record.clone());
+        }
+    }
+    if page.oldest > after + 1 {
+        shared.routing.signal_all(after + 1);
+    }
+    for record in records {
+        shared.routing.wake(record);
+    }
+}

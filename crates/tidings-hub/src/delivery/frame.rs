@@ -1,0 +1,134 @@
+//! The bytes of an event on the wire.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use tidings_codec::{Event, EventId, EventType};
+
+use crate::{json::RecordJson, log::Record};
+
+/// The wire forms in which a subscriber can have its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Form {
+    /// The event as it was published.
+    #[default]
+    Plain,
+    /// With a `topic: …` line for each of its topics, which every conforming parser ignores.
+    TopicLine,
+    /// The data is JSON, `{"topic", "type", "data", "id", "retry", "time"}`, for clients that can't see other fields.
+    Envelope,
+    /// The same JSON, and every event is of type `message`: one `onmessage` of an `EventSource`, which only hears types
+    /// that it knows, hears them all.
+    MessageEnvelope,
+}
+
+impl Form {
+    const COUNT: usize = 4;
+
+    /// Appends the event of `record` to `out`.
+    pub(crate) fn encode(self, record: &Record, out: &mut Vec<u8>) {
+        match self {
+            Form::Plain => record.event().encode(out),
+            Form::TopicLine => {
+                for topic in record.topics() {
+                    // A topic has no control characters, so it can't end its line.
+                    out.extend_from_slice(b"topic: ");
+                    out.extend_from_slice(topic.as_str().as_bytes());
+                    out.push(b'\n');
+                }
+                record.event().encode(out);
+            }
+            Form::Envelope => envelope(record).with_type(event_type(record.event().event_type())).encode(out),
+            Form::MessageEnvelope => envelope(record).encode(out),
+        }
+    }
+}
+
+/// A record with its frames: each is encoded when it is first asked for, and once.
+#[derive(Debug)]
+pub(crate) struct Framed {
+    pub(crate) record: Arc<Record>,
+    frames: [OnceLock<Bytes>; Form::COUNT],
+}
+
+impl Framed {
+    pub(crate) fn new(record: Arc<Record>) -> Framed {
+        Framed { record, frames: Default::default() }
+    }
+
+    pub(crate) fn frame(&self, form: Form) -> &Bytes {
+        self.frames[form as usize].get_or_init(|| {
+            let mut out = Vec::with_capacity(self.record.event().data().len() + 128);
+            form.encode(&self.record, &mut out);
+            Bytes::from(out)
+        })
+    }
+}
+
+/// An event of the hub itself (`start`, `gap`), whose data is a JSON object.
+pub(crate) fn hub_event(event_type: &'static str, data: &serde_json::Value, id: String) -> Bytes {
+    Event::new(data.to_string())
+        .with_type(self::event_type(event_type))
+        .with_id(EventId::parse(id).expect("the hub's IDs are base64url"))
+        .to_bytes()
+}
+
+/// The record as JSON in an event with the same ID and retry.
+fn envelope(record: &Record) -> Event {
+    let json = serde_json::to_string(&RecordJson::from(record)).expect("strings and numbers are JSON");
+    let mut event = Event::new(json);
+    if let Some(id) = record.event().id() {
+        event = event.with_id(id.clone());
+    }
+    if let Some(retry) = record.event().retry() {
+        event = event.with_retry(retry);
+    }
+    event
+}
+
+fn event_type(checked: &str) -> EventType {
+    EventType::parse(checked).expect("the types of events and of the hub have no line breaks")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::{Topic, Update, UpdateId, UpdateType, log::Epoch};
+
+    fn encoded(form: Form, update: Update) -> String {
+        let record = Record::new(Epoch::from_bits(1), 1, UNIX_EPOCH + Duration::from_millis(1), update);
+        let framed = Framed::new(Arc::new(record));
+        String::from_utf8(framed.frame(form).to_vec()).unwrap()
+    }
+
+    fn update() -> Update {
+        Update::new(Topic::parse("a/b").unwrap(), "x\ny")
+            .with_type(UpdateType::parse("t").unwrap())
+            .with_id(UpdateId::parse("7").unwrap())
+            .with_retry(Duration::from_millis(1500))
+    }
+
+    #[test]
+    fn the_id_comes_last_so_that_a_cut_event_is_not_counted() {
+        assert_eq!(encoded(Form::Plain, update()), "event: t\nretry: 1500\ndata: x\ndata: y\nid: 7\n\n");
+    }
+
+    #[test]
+    fn the_topic_line_stands_before_the_event() {
+        let text = encoded(Form::TopicLine, update());
+        assert_eq!(text, "topic: a/b\nevent: t\nretry: 1500\ndata: x\ndata: y\nid: 7\n\n");
+    }
+
+    #[test]
+    fn the_envelope_is_one_line_of_json() {
+        let json = r#"{"topic":"a/b","type":"t","data":"x\ny","id":"7","retry":1500,"time":"1970-01-01T00:00:00.001Z"}"#;
+        assert_eq!(
+            encoded(Form::Envelope, update()),
+            format!("event: t\nretry: 1500\ndata: {json}\nid: 7\n\n")
+        );
+        assert_eq!(encoded(Form::MessageEnvelope, update()), format!("retry: 1500\ndata: {json}\nid: 7\n\n"));
+    }
+}

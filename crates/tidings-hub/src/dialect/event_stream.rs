@@ -1,0 +1,62 @@
+//! A published event stream: each event is an update.
+
+use tidings_codec::{Decoder, EventRef, Item};
+
+use super::UpdateReader;
+use crate::{Topic, Update, UpdateId, UpdateType, http::Problem};
+
+/// Reads `text/event-stream` strictly: what a browser would silently forgive would be lost silently here.
+///
+/// Comments, and blocks that only set `retry` or an `id`, are allowed and not published.
+#[derive(Debug)]
+pub(crate) struct EventStreamReader {
+    topic: Topic,
+    max_data_bytes: usize,
+    decoder: Decoder,
+}
+
+impl EventStreamReader {
+    pub(crate) fn new(topic: Topic, max_data_bytes: usize) -> EventStreamReader {
+        // Beside the data, an event has its other fields, and the names of all fields.
+        let max_event_bytes = max_data_bytes.saturating_mul(8).saturating_add(64 << 10);
+        let decoder =
+            Decoder::strict().with_max_line_bytes(max_event_bytes).with_max_event_bytes(max_event_bytes);
+        EventStreamReader { topic, max_data_bytes, decoder }
+    }
+}
+
+impl UpdateReader for EventStreamReader {
+    fn read(&mut self, input: &mut &[u8]) -> Option<Result<Update, Problem>> {
+        let EventStreamReader { topic, max_data_bytes, decoder } = self;
+        loop {
+            match decoder.decode(input)? {
+                Ok(Item::Event(event)) => return Some(update(topic.clone(), event, *max_data_bytes)),
+                Ok(_) => {}
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Option<Result<Update, Problem>> {
+        self.decoder.finish().err().map(|incomplete| Err(Problem::invalid(incomplete)))
+    }
+
+    fn line(&self) -> u64 {
+        // The decoder is at the line behind the blank one that ended the event.
+        self.decoder.line().saturating_sub(1).max(1)
+    }
+}
+
+fn update(topic: Topic, event: EventRef<'_>, max_data_bytes: usize) -> Result<Update, Problem> {
+    if event.data().len() > max_data_bytes {
+        return Err(Problem::too_large(max_data_bytes));
+    }
+    let mut update = Update::new(topic, event.data()).with_type(UpdateType::parse(event.event_type())?);
+    if let Some(id) = event.id() {
+        update = update.with_id(UpdateId::parse(id)?);
+    }
+    if let Some(retry) = event.retry() {
+        update = update.with_retry(retry);
+    }
+    Ok(update)
+}

@@ -1,0 +1,21 @@
+//! What requests mean: translated here, at the edge, into updates and subscriptions.
+
+pub(crate) mod event_stream;
+pub(crate) mod native;
+pub(crate) mod ndjson;
+
+use crate::{Update, http::Problem};
+
+/// Reads the updates of a body that has many, piece by piece.
+pub(crate) trait UpdateReader: Send {
+    /// The next update, if it is complete in what has come so far.
+    ///
+    /// Advances `input` past what was used; when it returns `None`, all of it was.
+    fn read(&mut self, input: &mut &[u8]) -> Option<Result<Update, Problem>>;
+
+    /// The body has ended as it should: an update that needs no more, or what is wrong with the rest.
+    fn finish(&mut self) -> Option<Result<Update, Problem>>;
+
+    /// The number of the line, from 1, that the last update or problem ended on.
+    fn line(&self) -> u64;
+}

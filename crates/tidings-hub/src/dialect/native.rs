@@ -1,0 +1,228 @@
+//! Tidings' own dialect: paths, query parameters and headers.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::{HeaderMap, HeaderName, request::Parts};
+use percent_encoding::percent_decode_str;
+use tidings_server::{KeepAlive, LastEventId};
+
+use crate::{
+    Form, Interest, MAX_FILTERS, StartAt, Topic, TopicFilter, UpdateId, UpdateType,
+    http::Problem,
+    log::{HubId, IdempotencyKey},
+};
+
+/// The largest page of history, in records.
+const MAX_LIMIT: usize = 1_000;
+
+/// The longest that a poll of the history waits.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+const ENVELOPES: [(&str, Form); 2] = [("json", Form::Envelope), ("message", Form::MessageEnvelope)];
+
+/// What a request to read topics asks for.
+#[derive(Debug)]
+pub(crate) struct ReadParams {
+    pub(crate) interest: Interest,
+    /// `None` where the request doesn't say; subscriptions and history differ in where they begin then.
+    pub(crate) start: Option<StartAt>,
+    pub(crate) start_event: bool,
+    pub(crate) form: Form,
+    pub(crate) keep_alive: KeepAlive,
+    pub(crate) limit: usize,
+    pub(crate) wait: Duration,
+}
+
+/// What a request to publish says beside its body.
+#[derive(Debug)]
+pub(crate) struct PublishParams {
+    pub(crate) topic: Topic,
+    pub(crate) event_type: Option<UpdateType>,
+    pub(crate) id: Option<UpdateId>,
+    pub(crate) retry: Option<Duration>,
+    /// The reason with which the topic is closed behind the body.
+    pub(crate) close: Option<String>,
+    pub(crate) key: Option<IdempotencyKey>,
+}
+
+impl ReadParams {
+    /// Reads the topic of the path, if it names one, and the query. Parameters that are not known are ignored, since
+    /// clients add their own.
+    pub(crate) fn parse(path_topic: Option<&str>, parts: &Parts) -> Result<ReadParams, Problem> {
+        let query = parts.uri.query();
+        let mut params = ReadParams {
+            interest: Interest::default(),
+            start: None,
+            start_event: true,
+            form: Form::Plain,
+            keep_alive: KeepAlive::comment(),
+            limit: 100,
+            wait: Duration::ZERO,
+        };
+        let mut filters = Vec::new();
+        if let Some(topic) = path_topic {
+            filters.push(TopicFilter::parse(&decode_path(topic)?)?);
+        }
+        for (name, value) in pairs(query) {
+            match &*name {
+                "topic" if path_topic.is_some() => {
+                    return Err(Problem::invalid(
+                        "a topic is named in the path and another in the query; for several use /topics?topic=a&topic=b",
+                    ));
+                }
+                "topic" => filters.push(TopicFilter::parse(&value)?),
+                "from" => params.start = Some(start_at(&value)?),
+                "start" => params.start_event = choice("start", &value, &[("none", false), ("event", true)])?,
+                "envelope" => params.form = choice("envelope", &value, &ENVELOPES)?,
+                // An envelope has the topic inside.
+                "fields" if params.form != Form::Plain => {}
+                "fields" => params.form = choice("fields", &value, &[("topic", Form::TopicLine)])?,
+                "heartbeat" => {
+                    let forms = [
+                        ("comment", KeepAlive::comment()),
+                        ("block", KeepAlive::block()),
+                        ("event", KeepAlive::event()),
+                        ("none", KeepAlive::none()),
+                    ];
+                    params.keep_alive = choice("heartbeat", &value, &forms)?;
+                }
+                "limit" => params.limit = number("limit", &value, 1, MAX_LIMIT as u64)? as usize,
+                "wait" => params.wait = Duration::from_secs(number("wait", &value, 0, MAX_WAIT.as_secs())?),
+                _ => {}
+            }
+        }
+        if filters.is_empty() {
+            return Err(Problem::invalid(
+                "no topic is named; use /topics/news, or /topics?topic=a&topic=b/*",
+            ));
+        }
+        if filters.len() > MAX_FILTERS {
+            let count = filters.len();
+            return Err(Problem::invalid(format!(
+                "{count} topics are named; at most {MAX_FILTERS} are allowed"
+            )));
+        }
+        params.interest = filters.into_iter().collect();
+        // An EventSource repeats its URL when it reconnects: what it saw last beats what the URL says.
+        if let Some(id) = LastEventId::from_parts(&parts.headers, query) {
+            params.start = Some(StartAt::After(id.as_str().to_owned()));
+        }
+        Ok(params)
+    }
+}
+
+impl PublishParams {
+    pub(crate) fn parse(path_topic: &str, parts: &Parts) -> Result<PublishParams, Problem> {
+        let mut params = PublishParams {
+            topic: Topic::parse(&decode_path(path_topic)?)?,
+            event_type: None,
+            id: None,
+            retry: None,
+            close: None,
+            key: None,
+        };
+        for (name, value) in pairs(parts.uri.query()) {
+            match &*name {
+                "type" => params.event_type = Some(UpdateType::parse(&value)?),
+                "id" => params.id = Some(UpdateId::parse(&value)?),
+                "retry" => params.retry = Some(Duration::from_millis(number("retry", &value, 0, u64::MAX)?)),
+                "close" => params.close = Some(value.into_owned()),
+                "private" => {
+                    return Err(Problem::forbidden(
+                        "private updates need an access rule that can grant them to somebody, and this hub has none",
+                    ));
+                }
+                _ => {}
+            }
+        }
+        if let Some(key) = parts.headers.get(HeaderName::from_static("idempotency-key")) {
+            params.key = Some(IdempotencyKey::parse(&String::from_utf8_lossy(key.as_bytes()))?);
+        }
+        Ok(params)
+    }
+
+    /// Whether something is said that only one update can have.
+    pub(crate) fn describes_one_update(&self) -> bool {
+        self.event_type.is_some() || self.id.is_some() || self.retry.is_some()
+    }
+}
+
+/// What kind of body is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyKind {
+    /// One update: the body is its data.
+    Text,
+    /// Many updates, as an event stream.
+    EventStream,
+    /// Many updates, a JSON object a line.
+    Ndjson,
+}
+
+impl BodyKind {
+    /// Decides by `Content-Type`. A form counts as text, because that is what `curl -d` calls what it sends.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<BodyKind, Problem> {
+        let Some(value) = headers.get(http::header::CONTENT_TYPE) else { return Ok(BodyKind::Text) };
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let (essence, parameters) = value.split_once(';').unwrap_or((&value, ""));
+        let charset = parameters.split(';').filter_map(|parameter| parameter.split_once('=')).find_map(
+            |(name, value)| {
+                name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+            },
+        );
+        if let Some(charset) = charset.filter(|charset| {
+            !["utf-8", "utf8", "us-ascii"].iter().any(|utf8| charset.eq_ignore_ascii_case(utf8))
+        }) {
+            return Err(Problem::unsupported_body(format!(
+                "charset is {charset:?}; an event stream is always UTF-8"
+            )));
+        }
+        let essence = essence.trim().to_ascii_lowercase();
+        match &*essence {
+            "text/event-stream" => Ok(BodyKind::EventStream),
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(BodyKind::Ndjson),
+            "" | "application/json" | "application/xml" | "application/x-www-form-urlencoded" => {
+                Ok(BodyKind::Text)
+            }
+            text if text.starts_with("text/") || text.ends_with("+json") || text.ends_with("+xml") => {
+                Ok(BodyKind::Text)
+            }
+            _ => Err(Problem::unsupported_body(format!(
+                "Content-Type is {essence:?}; an update is text, JSON, an event stream (text/event-stream) or NDJSON \
+                 (application/x-ndjson); publish a link to anything else"
+            ))),
+        }
+    }
+}
+
+fn decode_path(topic: &str) -> Result<Cow<'_, str>, Problem> {
+    percent_decode_str(topic)
+        .decode_utf8()
+        .map_err(|_| Problem::invalid(format!("topic {topic:?} is not UTF-8 when it is percent-decoded")))
+}
+
+fn pairs(query: Option<&str>) -> form_urlencoded::Parse<'_> {
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+}
+
+fn start_at(value: &str) -> Result<StartAt, Problem> {
+    match value {
+        "start" => Ok(StartAt::Oldest),
+        "end" => Ok(StartAt::Tail),
+        id if HubId::parse(id).is_some() || UpdateId::parse(id).is_ok() => Ok(StartAt::After(id.to_owned())),
+        _ => Err(Problem::invalid(format!("from is {value:?}; it is 'start', 'end', or the ID of an event"))),
+    }
+}
+
+fn choice<T: Clone>(name: &str, value: &str, choices: &[(&str, T)]) -> Result<T, Problem> {
+    choices.iter().find(|(text, _)| *text == value).map(|(_, choice)| choice.clone()).ok_or_else(|| {
+        let known: Vec<_> = choices.iter().map(|(text, _)| *text).collect();
+        Problem::invalid(format!("{name} is {value:?}; it is one of: {}", known.join(", ")))
+    })
+}
+
+fn number(name: &str, value: &str, min: u64, max: u64) -> Result<u64, Problem> {
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    value.parse().ok().filter(|number| digits && (min..=max).contains(number)).ok_or_else(|| {
+        Problem::invalid(format!("{name} is {value:?}; it is a whole number from {min} to {max}"))
+    })
+}

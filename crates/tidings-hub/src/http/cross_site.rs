@@ -1,0 +1,192 @@
+//! Which web pages may use the hub: `Origin`, `Host`, and CORS.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
+
+use super::{HubBody, Problem};
+use crate::{
+    Access, Settings,
+    authorize::{host_name, is_loopback_host},
+};
+
+/// The origin of a web page, such as `https://app.example` or `http://localhost:3000`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    scheme: String,
+    /// Host and port, the port left out where it is the scheme's own.
+    authority: String,
+}
+
+/// A text that is no origin to list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("origin {text:?} {rule}")]
+pub struct InvalidOrigin {
+    text: String,
+    rule: &'static str,
+}
+
+impl Origin {
+    /// Reads `scheme://host` or `scheme://host:port`.
+    ///
+    /// # Errors
+    /// For anything else. `*` and `null` are refused on purpose: pages of a listed origin act with their visitors'
+    /// credentials, and these two would be any page at all.
+    pub fn parse(text: &str) -> Result<Origin, InvalidOrigin> {
+        let invalid = |rule| InvalidOrigin { text: text.into(), rule };
+        if matches!(text, "*" | "null") {
+            return Err(invalid("would be any page at all; list each origin, as https://app.example"));
+        }
+        let (scheme, authority) =
+            text.split_once("://").ok_or_else(|| invalid("is not of the form scheme://host[:port]"))?;
+        let scheme = scheme.to_ascii_lowercase();
+        if scheme.is_empty() || authority.is_empty() || authority.contains(['/', '?', '#', '@', ',', ' ']) {
+            return Err(invalid(
+                "is not of the form scheme://host[:port], without a path or a slash at its end",
+            ));
+        }
+        Ok(Origin { authority: without_default_port(&scheme, authority), scheme })
+    }
+
+    /// Whether a page of this origin came from `host`. The scheme doesn't count: a proxy may have ended TLS.
+    fn is_of_host(&self, host: &str) -> bool {
+        self.authority == without_default_port(&self.scheme, host)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
+}
+
+fn without_default_port(scheme: &str, authority: &str) -> String {
+    let default = match scheme {
+        "https" => ":443",
+        _ => ":80",
+    };
+    authority.strip_suffix(default).unwrap_or(authority).to_ascii_lowercase()
+}
+
+/// What the headers of a request say of the page that sent it.
+#[derive(Debug)]
+pub(crate) struct Site {
+    /// The `Origin` header, to be repeated in the answer if its page may read that.
+    listed: Option<HeaderValue>,
+    /// An `Origin` that is neither the hub's own nor listed.
+    foreign: Option<String>,
+    any_listed: bool,
+}
+
+impl Site {
+    /// Looks at `Host` and `Origin`.
+    ///
+    /// # Errors
+    /// 421 for a `Host` that may not lead here.
+    pub(crate) fn of(parts: &Parts, settings: &Settings) -> Result<Site, Problem> {
+        let host = match parts.uri.authority() {
+            Some(authority) => authority.as_str(),
+            None => text(&parts.headers, header::HOST).unwrap_or_default(),
+        };
+        let allowed = |allowed: &String| allowed.eq_ignore_ascii_case(host_name(host));
+        if settings.access == Access::Loopback
+            && !is_loopback_host(host)
+            && !settings.allowed_hosts.iter().any(allowed)
+        {
+            return Err(Problem::unknown_host(host));
+        }
+
+        let mut site = Site { listed: None, foreign: None, any_listed: !settings.allowed_origins.is_empty() };
+        if let Some(value) = parts.headers.get(header::ORIGIN) {
+            let origin = value.to_str().ok().and_then(|text| Origin::parse(text).ok());
+            match origin {
+                Some(origin) if settings.allowed_origins.contains(&origin) => {
+                    site.listed = Some(value.clone())
+                }
+                Some(origin) if origin.is_of_host(host) => {}
+                _ => site.foreign = Some(String::from_utf8_lossy(value.as_bytes()).into_owned()),
+            }
+        }
+        Ok(site)
+    }
+
+    /// # Errors
+    /// 403 for a page of another site that is not listed: its visitor did not mean to publish.
+    pub(crate) fn may_publish(&self) -> Result<(), Problem> {
+        match &self.foreign {
+            None => Ok(()),
+            Some(origin) => Err(Problem::forbidden(format!(
+                "Origin is {origin:?}, and pages of other sites may publish only if they are listed (tidings serve \
+                 --allow-origin ORIGIN)"
+            ))),
+        }
+    }
+
+    /// The answer to a preflight request.
+    pub(crate) fn preflight(&self) -> Result<Response<HubBody>, Problem> {
+        if let Some(origin) = &self.foreign {
+            return Err(Problem::forbidden(format!(
+                "Origin is {origin:?}, which is not listed (tidings serve --allow-origin ORIGIN)"
+            )));
+        }
+        let mut response = Response::new(HubBody::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST"));
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static("Last-Event-ID, Idempotency-Key, Authorization, Content-Type"),
+        );
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        Ok(response)
+    }
+
+    /// Lets a listed page read `response`, whatever its status: without these headers it never learns why it failed.
+    pub(crate) fn sign(&self, response: &mut Response<HubBody>) {
+        let headers = response.headers_mut();
+        if self.any_listed {
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        }
+        if let Some(origin) = &self.listed {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            headers.insert(
+                header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static("Tidings-Resume, Location, Retry-After"),
+            );
+        }
+    }
+}
+
+/// Whether a request asks, for a page, what it may send.
+pub(crate) fn is_preflight(parts: &Parts) -> bool {
+    parts.method == Method::OPTIONS && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+pub(crate) fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        assert_eq!(Origin::parse("HTTPS://App.Example:443").unwrap().to_string(), "https://app.example");
+        assert_eq!(Origin::parse("http://[::1]:3000").unwrap().to_string(), "http://[::1]:3000");
+        for text in
+            ["*", "null", "", "app.example", "https://", "https://a/", "https://a/b", "https://u@a", "://a"]
+        {
+            assert!(Origin::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_the_hub_itself_is_known_behind_a_proxy_that_ends_tls() {
+        let origin = Origin::parse("https://hub.example").unwrap();
+        assert!(origin.is_of_host("hub.example") && origin.is_of_host("Hub.example:443"));
+        assert!(!origin.is_of_host("hub.example:80") && !origin.is_of_host("other.example"));
+        assert!(Origin::parse("http://127.0.0.1:4400").unwrap().is_of_host("127.0.0.1:4400"));
+    }
+}

@@ -1,0 +1,99 @@
+//! `GET` as JSON: a page of history, or a long poll.
+
+use std::{future::poll_fn, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
+
+use super::{HubBody, Problem, subscribe::sign_verdict};
+use crate::{
+    StartAt,
+    authorize::Grant,
+    dialect::native::ReadParams,
+    hub::Shared,
+    json::RecordJson,
+    log::{HubId, PageLimit},
+    resume::{Opened, open},
+};
+
+/// A page: what to show, and where to go on.
+#[derive(Debug, Serialize)]
+struct PageJson<'a> {
+    updates: Vec<RecordJson<'a>>,
+    /// Where the next page begins: to be sent as `Last-Event-ID` or `from`.
+    next: String,
+    /// As in a `gap` event, when something may be missing before this page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<serde_json::Value>,
+    /// True when all topics are closed and this page has the last of them: nothing will follow.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    closed: bool,
+}
+
+/// Answers with what follows the place, from the oldest record if none is given; waits for something if asked to.
+pub(crate) async fn history(
+    shared: &Arc<Shared>,
+    grant: Grant,
+    params: ReadParams,
+) -> Result<Response<HubBody>, Problem> {
+    let deadline = Instant::now() + params.wait;
+    let limit = PageLimit { records: params.limit, bytes: shared.settings.max_data_bytes };
+    let interest = Arc::new(params.interest);
+    let start = params.start.unwrap_or(StartAt::Oldest);
+    let asked = match &start {
+        StartAt::After(id) => Some(id.clone()),
+        StartAt::Tail | StartAt::Oldest => None,
+    };
+    let mut opening = match open(shared, interest.clone(), start, limit).await? {
+        Opened::Live(opening) => *opening,
+        Opened::Ended => {
+            let bounds = shared.log.bounds();
+            let tail = HubId { epoch: bounds.epoch, place: bounds.newest };
+            let next = asked.unwrap_or_else(|| tail.to_string());
+            return Ok(respond(&PageJson { updates: Vec::new(), next, gap: None, closed: true }));
+        }
+    };
+
+    loop {
+        opening.page.records.retain(|record| grant.may_receive(record));
+        if !opening.page.records.is_empty() || opening.gap.is_some() {
+            break;
+        }
+        let reached = opening.page.reached.sequence;
+        if reached >= shared.log.bounds().newest.sequence {
+            let update = poll_fn(|context| opening.registration.poll_update(context));
+            tokio::select! {
+                update = timeout_at(deadline, update) => if update.is_err() { break },
+                () = shared.shutdown_begun() => break,
+            }
+        }
+        opening.page = shared.log.read(reached, &interest, limit).await?;
+    }
+
+    let page = &opening.page;
+    let closes = page.records.iter().filter(|record| record.is_close());
+    let closed_here: Vec<_> = closes.flat_map(|close| close.topics()).collect();
+    let page_json = PageJson {
+        updates: page.records.iter().map(|record| RecordJson::from(&**record)).collect(),
+        next: HubId { epoch: opening.epoch, place: page.reached }.to_string(),
+        gap: opening.gap.as_ref().map(crate::resume::Gap::to_json),
+        closed: interest.is_exact() && opening.open.iter().all(|topic| closed_here.contains(&topic)),
+    };
+    if let Some(gap) = &opening.gap {
+        shared.metrics.gap(gap.reason);
+    }
+    let mut response = respond(&page_json);
+    sign_verdict(&mut response, opening.verdict);
+    Ok(response)
+}
+
+fn respond(page: &PageJson<'_>) -> Response<HubBody> {
+    let json = serde_json::to_vec(page).expect("strings and numbers are JSON");
+    let mut response = Response::new(HubBody::from(Bytes::from(json)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}

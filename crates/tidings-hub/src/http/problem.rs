@@ -1,0 +1,176 @@
+//! Refusals: the one place where status codes are decided.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Map, Value, json};
+use tidings_codec::{DecodeError, DecodeErrorKind};
+
+use super::HubBody;
+use crate::{
+    InvalidName, InvalidTopic,
+    log::{InvalidKey, LogError, Refused},
+};
+
+/// A problem document (RFC 9457): a status, and a detail that a person can act on.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    detail: String,
+    allow: Option<&'static str>,
+    members: Map<String, Value>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: impl ToString) -> Problem {
+        Problem { status, detail: detail.to_string(), allow: None, members: Map::new() }
+    }
+
+    /// 400: the value breaks a rule; the detail names both.
+    pub(crate) fn invalid(detail: impl ToString) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 403: the request is understood, and this one may not.
+    pub(crate) fn forbidden(detail: impl ToString) -> Problem {
+        Problem::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// 404: nothing is served at the path.
+    pub(crate) fn no_such_path(path: &str) -> Problem {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("nothing is served at {path:?}; topics are below /topics/, as in /topics/news"),
+        )
+    }
+
+    /// 405: the path takes other methods.
+    pub(crate) fn method_not_allowed(method: &http::Method, allow: &'static str) -> Problem {
+        let detail = format!("{method} is not allowed here; use one of: {allow}");
+        Problem { allow: Some(allow), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
+    }
+
+    /// 406: none of the types that are served is acceptable.
+    pub(crate) fn not_acceptable(accept: &str) -> Problem {
+        Problem::new(
+            StatusCode::NOT_ACCEPTABLE,
+            format!("Accept is {accept:?}; a topic is served as text/event-stream or as application/json"),
+        )
+    }
+
+    /// 408: the body paused for too long.
+    pub(crate) fn read_timeout(after: std::time::Duration) -> Problem {
+        Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            format!(
+                "no byte of the body came for {} s; a comment line (event stream) or an empty line (NDJSON) keeps a \
+                 quiet stream open",
+                after.as_secs()
+            ),
+        )
+    }
+
+    /// 413: the data of one update is over the limit.
+    pub(crate) fn too_large(max_data_bytes: usize) -> Problem {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!(
+                "an update's data is over {max_data_bytes} bytes; publish a link to large content instead"
+            ),
+        )
+    }
+
+    /// 415: the body is of a kind that can't be published.
+    pub(crate) fn unsupported_body(detail: impl ToString) -> Problem {
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+    }
+
+    /// 421: under the loopback rule, the `Host` is not known.
+    pub(crate) fn unknown_host(host: &str) -> Problem {
+        Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            format!(
+                "Host is {host:?}, and without an access rule this hub only answers to loopback names; if the name is \
+                 meant to lead here, allow it (tidings serve --allow-host NAME), or give an access rule (--anonymous)"
+            ),
+        )
+    }
+
+    /// 503: the hub shuts down.
+    pub(crate) fn shutting_down() -> Problem {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the hub is shutting down; try again in a moment")
+    }
+
+    /// Adds a member to the document, if it has none of that name.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Problem {
+        self.members.entry(name).or_insert_with(|| value.into());
+        self
+    }
+
+    pub(crate) fn into_response(self) -> Response<HubBody> {
+        let Problem { status, detail, allow, members } = self;
+        let mut document = json!({
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "detail": detail,
+        });
+        if let Some(document) = document.as_object_mut() {
+            document.extend(members);
+        }
+        let mut response = Response::new(HubBody::from(Bytes::from(format!("{document}\n"))));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(allow) = allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}
+
+impl From<InvalidTopic> for Problem {
+    fn from(error: InvalidTopic) -> Problem {
+        Problem::invalid(error)
+    }
+}
+
+impl From<InvalidName> for Problem {
+    fn from(error: InvalidName) -> Problem {
+        Problem::invalid(error)
+    }
+}
+
+impl From<InvalidKey> for Problem {
+    fn from(error: InvalidKey) -> Problem {
+        Problem::invalid(error)
+    }
+}
+
+impl From<DecodeError> for Problem {
+    fn from(error: DecodeError) -> Problem {
+        let status = match error.kind() {
+            DecodeErrorKind::LineTooLong { .. } | DecodeErrorKind::EventTooLarge { .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Problem::new(status, &error).with("line", error.line())
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Problem {
+        let status = match &refused {
+            Refused::Closed { .. } | Refused::IdTaken { .. } => StatusCode::CONFLICT,
+            Refused::KeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Problem::new(status, refused)
+    }
+}
+
+impl From<LogError> for Problem {
+    fn from(error: LogError) -> Problem {
+        tracing::error!(%error, "the log failed");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    }
+}

@@ -1,0 +1,269 @@
+//! `POST`: one update, or many.
+
+use std::{pin::Pin, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Response, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+
+use super::{HubBody, Problem, service::BoxError};
+use crate::{
+    Hub, Update,
+    dialect::{
+        UpdateReader,
+        event_stream::EventStreamReader,
+        native::{BodyKind, PublishParams},
+        ndjson::NdjsonReader,
+    },
+    log::{Append, Appended, IdempotencyKey, Receipt},
+};
+
+/// How many updates of one piece of a body are appended at once: a bound on what one publisher holds in memory.
+const MAX_BATCH: usize = 1_000;
+
+/// Publishes the body, and answers when all of it is kept.
+pub(crate) async fn publish<B>(
+    hub: &Hub,
+    params: PublishParams,
+    headers: &HeaderMap,
+    body: B,
+) -> Result<Response<HubBody>, Problem>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        let detail = format!("Content-Encoding is {coding:?}; send the body without an encoding");
+        return Err(Problem::unsupported_body(detail));
+    }
+    let settings = &hub.shared().settings;
+    let max_data_bytes = settings.max_data_bytes;
+    let kind = BodyKind::of(headers)?;
+    let mut body = PublishedBody { body: Box::pin(body), timeout: settings.read_timeout };
+    if kind == BodyKind::Text {
+        return one(hub, params, body.read_text(max_data_bytes).await?).await;
+    }
+    if params.describes_one_update() {
+        return Err(Problem::invalid(
+            "type, id and retry are query parameters of one update; in a body with many, each update has its own",
+        ));
+    }
+    let mut publishing = Publishing { hub, key: params.key, receipts: Receipts::default() };
+    let topic = params.topic.clone();
+    match kind {
+        BodyKind::EventStream => {
+            publishing.stream(EventStreamReader::new(topic, max_data_bytes), body).await?
+        }
+        _ => publishing.stream(NdjsonReader::new(topic, max_data_bytes), body).await?,
+    }
+    if let Some(reason) = params.close {
+        publishing.append(vec![(None, Update::close(params.topic, reason))]).await?;
+    }
+    Ok(respond(&publishing.receipts.to_json()))
+}
+
+/// The body is the data of one update. With `close`, the topic is closed behind it, or at once if the body is empty.
+async fn one(hub: &Hub, params: PublishParams, data: String) -> Result<Response<HubBody>, Problem> {
+    let PublishParams { topic, event_type, id, retry, close, key } = params;
+    let mut batch = Vec::new();
+    if !data.is_empty() || close.is_none() {
+        let mut update = Update::new(topic.clone(), data);
+        if let Some(event_type) = event_type {
+            update = update.with_type(event_type);
+        }
+        if let Some(id) = id {
+            update = update.with_id(id);
+        }
+        if let Some(retry) = retry {
+            update = update.with_retry(retry);
+        }
+        batch.push(Append { update, key: key.clone() });
+    }
+    if let Some(reason) = close {
+        batch.push(Append { update: Update::close(topic, reason), key: key.map(|key| key.numbered(0)) });
+    }
+    let single = batch.len() == 1;
+    let Appended { receipts, refused } = hub.publish_all(batch).await?;
+    let mut done = Receipts::default();
+    done.add(&receipts);
+    match refused {
+        Some(refused) if receipts.is_empty() => Err(refused.into()),
+        Some(refused) => Err(done.blame(refused.into(), None)),
+        None if single => Ok(respond(
+            &receipts
+                .first()
+                .map_or(Value::Null, |receipt| json!({ "id": receipt.id, "sequence": receipt.sequence })),
+        )),
+        None => Ok(respond(&done.to_json())),
+    }
+}
+
+/// A body that has many updates, on its way into the log.
+struct Publishing<'a> {
+    hub: &'a Hub,
+    key: Option<IdempotencyKey>,
+    receipts: Receipts,
+}
+
+impl Publishing<'_> {
+    /// Publishes each update as soon as it has arrived. What was complete is kept, however the body ends.
+    async fn stream<B>(
+        &mut self,
+        mut reader: impl UpdateReader,
+        mut body: PublishedBody<B>,
+    ) -> Result<(), Problem>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        loop {
+            let piece =
+                body.next().await.map_err(|problem| self.receipts.blame(problem, Some(reader.line())))?;
+            let Some(piece) = piece else { break };
+            let mut input = &piece[..];
+            loop {
+                let (batch, problem) = read_batch(&mut reader, &mut input);
+                let full = batch.len() == MAX_BATCH;
+                self.append(batch).await?;
+                if let Some(problem) = problem {
+                    return Err(self.receipts.blame(problem, Some(reader.line())));
+                }
+                if !full {
+                    break;
+                }
+            }
+        }
+        match reader.finish() {
+            Some(Ok(update)) => self.append(vec![(Some(reader.line()), update)]).await,
+            Some(Err(problem)) => Err(self.receipts.blame(problem, Some(reader.line()))),
+            None => Ok(()),
+        }
+    }
+
+    async fn append(&mut self, batch: Vec<(Option<u64>, Update)>) -> Result<(), Problem> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (lines, updates): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let number = |index: usize| self.receipts.count + index as u64 + 1;
+        let batch = updates.into_iter().enumerate().map(|(index, update)| {
+            let key = self.key.as_ref().map(|key| key.numbered(number(index)));
+            Append { update, key }
+        });
+        let appended = self.hub.publish_all(batch.collect()).await;
+        let Appended { receipts, refused } =
+            appended.map_err(|error| self.receipts.blame(error.into(), lines[0]))?;
+        self.receipts.add(&receipts);
+        match refused {
+            Some(refused) => {
+                Err(self.receipts.blame(refused.into(), lines.get(receipts.len()).copied().flatten()))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn read_batch(
+    reader: &mut impl UpdateReader,
+    input: &mut &[u8],
+) -> (Vec<(Option<u64>, Update)>, Option<Problem>) {
+    let mut batch = Vec::new();
+    while batch.len() < MAX_BATCH {
+        match reader.read(input) {
+            Some(Ok(update)) => batch.push((Some(reader.line()), update)),
+            Some(Err(problem)) => return (batch, Some(problem)),
+            None => break,
+        }
+    }
+    (batch, None)
+}
+
+/// What has been published so far.
+#[derive(Debug, Default)]
+struct Receipts {
+    count: u64,
+    first: Option<String>,
+    last: Option<String>,
+}
+
+impl Receipts {
+    fn add(&mut self, receipts: &[Receipt]) {
+        self.count += receipts.len() as u64;
+        if let (None, Some(first)) = (&self.first, receipts.first()) {
+            self.first = Some(first.id.clone());
+        }
+        if let Some(last) = receipts.last() {
+            self.last = Some(last.id.clone());
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({ "count": self.count, "first": self.first, "last": self.last })
+    }
+
+    /// Says in `problem` what is kept all the same, and where the body went wrong.
+    fn blame(&self, problem: Problem, line: Option<u64>) -> Problem {
+        let problem = problem.with("count", self.count).with("last", self.last.clone());
+        match line {
+            Some(line) => problem.with("line", line),
+            None => problem,
+        }
+    }
+}
+
+/// A request's body, read piece by piece, each within the read timeout.
+struct PublishedBody<B> {
+    body: Pin<Box<B>>,
+    timeout: Duration,
+}
+
+impl<B> PublishedBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        loop {
+            match tokio::time::timeout(self.timeout, self.body.frame()).await {
+                Err(_) => return Err(Problem::read_timeout(self.timeout)),
+                Ok(None) => return Ok(None),
+                Ok(Some(Ok(frame))) => {
+                    // Trailers are no part of the content.
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+                Ok(Some(Err(error))) => {
+                    let error = error.into();
+                    tracing::info!(%error, "a publisher's body broke off");
+                    return Err(Problem::invalid(format!("the body broke off: {error}")));
+                }
+            }
+        }
+    }
+
+    async fn read_text(&mut self, max_data_bytes: usize) -> Result<String, Problem> {
+        if self.body.size_hint().lower() > max_data_bytes as u64 {
+            return Err(Problem::too_large(max_data_bytes));
+        }
+        let mut whole = BytesMut::new();
+        while let Some(piece) = self.next().await? {
+            if whole.len() + piece.len() > max_data_bytes {
+                return Err(Problem::too_large(max_data_bytes));
+            }
+            whole.extend_from_slice(&piece);
+        }
+        String::from_utf8(whole.into()).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Problem::invalid(format!("the body is not UTF-8: the sequence at byte {at} is invalid"))
+        })
+    }
+}
+
+fn respond(json: &Value) -> Response<HubBody> {
+    let mut response = Response::new(HubBody::from(Bytes::from(format!("{json}\n"))));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,170 @@
+//! One request in, one response out.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header, request::Parts};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{
+    HubBody, Problem,
+    accept::{Representation, representation},
+    cross_site::{Site, is_preflight},
+    history::history,
+    publish::publish,
+    subscribe::subscribe,
+};
+use crate::{
+    Hub,
+    dialect::native::{PublishParams, ReadParams},
+    hub::Shared,
+};
+
+/// The hub's HTTP interface as a tower service, to be mounted in an application under any prefix.
+///
+/// It answers `/topics/…`, `/topics?topic=…`, `/healthz`, `/readyz`, `/metrics`, and the static files of the
+/// [`Settings`](crate::Settings). Whoever mounts it strips the prefix, as axum's `nest_service` does, and is the one
+/// to authenticate people: the service itself only knows the [`Access`](crate::Access) rule.
+#[derive(Debug, Clone)]
+pub struct HubService {
+    hub: Hub,
+}
+
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl HubService {
+    pub(crate) fn new(hub: Hub) -> HubService {
+        HubService { hub }
+    }
+}
+
+impl<B> Service<Request<B>> for HubService
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<HubBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<HubBody>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let hub = self.hub.clone();
+        Box::pin(async move { Ok(answer(&hub, request).await) })
+    }
+}
+
+async fn answer<B>(hub: &Hub, request: Request<B>) -> Response<HubBody>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (parts, body) = request.into_parts();
+    let shared = hub.shared();
+    let response = match Site::of(&parts, &shared.settings) {
+        Ok(site) => {
+            let mut response = route(hub, &site, &parts, body).await.unwrap_or_else(Problem::into_response);
+            site.sign(&mut response);
+            response
+        }
+        Err(problem) => problem.into_response(),
+    };
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        shared.metrics.refused(status);
+        tracing::debug!(method = %parts.method, path = parts.uri.path(), %status, "refused");
+    }
+    response
+}
+
+async fn route<B>(hub: &Hub, site: &Site, parts: &Parts, body: B) -> Result<Response<HubBody>, Problem>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    if is_preflight(parts) {
+        return site.preflight();
+    }
+    let shared = hub.shared();
+    let path = parts.uri.path();
+    if let Some(topic) = path.strip_prefix("/topics/") {
+        return match parts.method {
+            Method::GET | Method::HEAD => read(shared, Some(topic), parts).await,
+            Method::POST => {
+                site.may_publish()?;
+                if !shared.settings.access.anonymous().publish {
+                    return Err(Problem::forbidden("publishing is not allowed on this hub"));
+                }
+                publish(hub, PublishParams::parse(topic, parts)?, &parts.headers, body).await
+            }
+            _ => Err(Problem::method_not_allowed(&parts.method, "GET, HEAD, POST, OPTIONS")),
+        };
+    }
+    if !matches!(parts.method, Method::GET | Method::HEAD) {
+        return Err(match path {
+            "/topics" => Problem::invalid("no topic is named; publish to one, as in POST /topics/news"),
+            _ if is_known(shared, path) => Problem::method_not_allowed(&parts.method, "GET, HEAD"),
+            _ => Problem::no_such_path(path),
+        });
+    }
+    match path {
+        "/topics" => read(shared, None, parts).await,
+        "/healthz" => Ok(text("text/plain; charset=utf-8", "ok\n")),
+        "/readyz" if shared.is_shutting_down() => Err(Problem::shutting_down()),
+        "/readyz" => Ok(text("text/plain; charset=utf-8", "ready\n")),
+        "/metrics" => {
+            Ok(text("application/openmetrics-text; version=1.0.0; charset=utf-8", shared.metrics.to_text()))
+        }
+        _ => match shared.settings.pages.get(path) {
+            Some(asset) => Ok(text(asset.content_type, asset.body.clone())),
+            None => Err(Problem::no_such_path(path)),
+        },
+    }
+}
+
+fn is_known(shared: &Shared, path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics") || shared.settings.pages.contains_key(path)
+}
+
+async fn read(
+    shared: &Arc<Shared>,
+    path_topic: Option<&str>,
+    parts: &Parts,
+) -> Result<Response<HubBody>, Problem> {
+    let grant = shared.settings.access.anonymous();
+    if !grant.subscribe {
+        return Err(Problem::forbidden("subscribing is not allowed on this hub"));
+    }
+    if shared.is_shutting_down() {
+        return Err(Problem::shutting_down());
+    }
+    let accept = parts.headers.get(header::ACCEPT).map(|accept| String::from_utf8_lossy(accept.as_bytes()));
+    let representation = representation(accept.as_deref())
+        .ok_or_else(|| Problem::not_acceptable(accept.as_deref().unwrap_or_default()))?;
+    let params = ReadParams::parse(path_topic, parts)?;
+    let head_only = parts.method == Method::HEAD;
+    let mut response = match representation {
+        Representation::EventStream => subscribe(shared, grant, params, head_only).await?,
+        Representation::Json => history(shared, grant, params).await?,
+    };
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
+    Ok(response)
+}
+
+fn text(content_type: &'static str, body: impl Into<Bytes>) -> Response<HubBody> {
+    let mut response = Response::new(HubBody::from(body.into()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}

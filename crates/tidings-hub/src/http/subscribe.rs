@@ -1,0 +1,57 @@
+//! `GET` as an event stream.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use tidings_server::Sse;
+
+use super::{HubBody, Problem};
+use crate::{
+    Cursor, StartAt, Subscribe, Verdict, authorize::Grant, dialect::native::ReadParams, hub::Shared,
+};
+
+/// Tells a subscriber that named the event it saw last whether it gets all that followed.
+const TIDINGS_RESUME: HeaderName = HeaderName::from_static("tidings-resume");
+
+/// Opens a subscription. The response's head and its first bytes go out before any event.
+pub(crate) async fn subscribe(
+    shared: &Arc<Shared>,
+    grant: Grant,
+    params: ReadParams,
+    head_only: bool,
+) -> Result<Response<HubBody>, Problem> {
+    let subscribe = Subscribe {
+        interest: params.interest,
+        start: params.start.unwrap_or(StartAt::Tail),
+        form: params.form,
+        start_event: params.start_event,
+    };
+    let Some(cursor) = Cursor::open(shared.clone(), subscribe, grant).await? else {
+        // 204 is the one answer after which an EventSource does not come back.
+        let mut response = Response::new(HubBody::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        return Ok(response);
+    };
+    let verdict = cursor.verdict();
+    let mut response = Sse::new(cursor)
+        .retry(shared.settings.retry)
+        .keep_alive(params.keep_alive.after(shared.settings.heartbeat))
+        .into_response()
+        .map(HubBody::from);
+    if head_only {
+        *response.body_mut() = HubBody::empty();
+    }
+    sign_verdict(&mut response, verdict);
+    Ok(response)
+}
+
+/// Adds the verdict to the head of a response.
+pub(crate) fn sign_verdict(response: &mut Response<HubBody>, verdict: Option<Verdict>) {
+    if let Some(verdict) = verdict {
+        let value = match verdict {
+            Verdict::Resumed => "resumed",
+            Verdict::Gap => "gap",
+        };
+        response.headers_mut().insert(TIDINGS_RESUME, HeaderValue::from_static(value));
+    }
+}

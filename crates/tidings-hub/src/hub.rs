@@ -1,0 +1,170 @@
+//! The hub: a log, those who follow it, and the door.
+
+use std::{
+    future::Future,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use tokio::{net::TcpListener, sync::watch};
+
+use crate::{
+    Cursor, PublishError, Settings, Subscribe, Update,
+    authorize::Grant,
+    delivery::{Feed, Window},
+    http::{HubService, serve},
+    log::{Append, Appended, Log, LogError, MemoryLog, Receipt},
+    metrics::Metrics,
+    routing::Routing,
+};
+
+/// Takes updates and delivers them: a cheap handle, to be cloned.
+///
+/// ```
+/// use tidings_hub::{Hub, Interest, Topic, Update};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let hub = Hub::default();
+/// let topic = Topic::parse("builds/42")?;
+/// let receipt = hub.publish(Update::new(topic.clone(), "passed")).await?;
+/// assert_eq!(receipt.sequence, 1);
+/// # hub.shutdown().await;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Hub {
+    shared: Arc<Shared>,
+    feed: Arc<Feed>,
+}
+
+/// What the parts of one hub share.
+pub(crate) struct Shared {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) routing: Arc<Routing>,
+    pub(crate) metrics: Metrics,
+    pub(crate) settings: Settings,
+    window: RwLock<Window>,
+    shutdown: watch::Sender<bool>,
+}
+
+impl Hub {
+    /// A hub over `log`.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime: the hub has a task that follows the log.
+    pub fn new(log: Arc<dyn Log>, settings: Settings) -> Hub {
+        // The window begins at the tail. What is older is read from the log by those who ask for it.
+        let newest = log.bounds().newest.sequence;
+        let shared = Arc::new(Shared {
+            log,
+            routing: Arc::default(),
+            metrics: Metrics::new(),
+            window: RwLock::new(Window::after(newest, settings.window_bytes)),
+            settings,
+            shutdown: watch::Sender::new(false),
+        });
+        Hub { feed: Arc::new(Feed::start(shared.clone())), shared }
+    }
+
+    /// Publishes one update; returns when it is as durable as the log makes it.
+    ///
+    /// Subscribers get it from the log: publishing never waits for them.
+    ///
+    /// # Errors
+    /// [`PublishError::Refused`] when its topic is closed or its ID is taken, [`PublishError::Log`] when the log fails.
+    pub async fn publish(&self, update: Update) -> Result<Receipt, PublishError> {
+        let Appended { receipts, refused } = self.publish_all(vec![update.into()]).await?;
+        match (receipts.into_iter().next(), refused) {
+            (Some(receipt), _) => Ok(receipt),
+            (None, Some(refused)) => Err(refused.into()),
+            (None, None) => {
+                Err(LogError::Unavailable { reason: "the log neither took nor refused the update".into() }
+                    .into())
+            }
+        }
+    }
+
+    /// Publishes updates in order, up to the first that is refused.
+    ///
+    /// # Errors
+    /// When the log fails. It may then have kept some of them; with idempotency keys it is safe to publish them again.
+    pub async fn publish_all(&self, batch: Vec<Append>) -> Result<Appended, LogError> {
+        let appended = self.shared.log.append(batch).await?;
+        let repeated = appended.receipts.iter().filter(|receipt| receipt.repeated).count() as u64;
+        self.shared.metrics.repeated.inc_by(repeated);
+        self.shared.metrics.published.inc_by(appended.receipts.len() as u64 - repeated);
+        Ok(appended)
+    }
+
+    /// Subscribes within this process: a stream of encoded events, private ones left out.
+    ///
+    /// `None` means that there is nothing to come: all topics are closed, and the subscriber has seen it, or is new.
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub async fn subscribe(&self, subscribe: impl Into<Subscribe>) -> Result<Option<Cursor>, LogError> {
+        let grant = Grant { publish: false, subscribe: true };
+        Cursor::open(self.shared.clone(), subscribe.into(), grant).await
+    }
+
+    /// The hub's HTTP interface, to be mounted in an application.
+    pub fn service(&self) -> HubService {
+        HubService::new(self.clone())
+    }
+
+    /// Serves the HTTP interface on `listener` until [`shutdown`](Hub::shutdown) begins and open connections are done.
+    pub async fn serve(&self, listener: TcpListener) {
+        serve(self.clone(), listener).await;
+    }
+
+    /// Ends all subscriptions between two events, then the hub's own task. Subscribers resume elsewhere, or later.
+    pub async fn shutdown(&self) {
+        self.shared.begin_shutdown();
+        self.feed.ended().await;
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Default for Hub {
+    /// A hub over a [`MemoryLog`], with default limits and settings.
+    fn default() -> Hub {
+        Hub::new(Arc::new(MemoryLog::default()), Settings::default())
+    }
+}
+
+impl Shared {
+    pub(crate) fn read_window(&self) -> RwLockReadGuard<'_, Window> {
+        self.window.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write_window(&self) -> RwLockWriteGuard<'_, Window> {
+        self.window.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends subscriptions and the feed; they notice soon.
+    pub(crate) fn begin_shutdown(&self) {
+        self.shutdown.send_replace(true);
+        self.routing.signal_all(1);
+    }
+
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        *self.shutdown.borrow()
+    }
+
+    /// Ready once the hub shuts down.
+    pub(crate) fn shutdown_begun(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut shutdown = self.shutdown.subscribe();
+        async move {
+            // An error means that the hub is gone, which is an end as well.
+            let _ = shutdown.wait_for(|begun| *begun).await;
+        }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("bounds", &self.log.bounds()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,354 @@
+//! What every [`Log`] has to hold, as tests.
+//!
+//! An implementation calls [`log_contract!`](crate::log_contract) in a test file with a function that makes an empty
+//! log that keeps at most so many records:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tidings_hub::log::{Log, MemoryLimits, MemoryLog};
+//!
+//! tidings_hub::log_contract!(|records| -> Arc<dyn Log> {
+//!     Arc::new(MemoryLog::new(MemoryLimits { records, ..MemoryLimits::default() }))
+//! });
+//! ```
+
+use std::sync::Arc;
+
+use super::{Append, HubId, IdempotencyKey, Log, Page, PageLimit, Receipt, Refused};
+use crate::{Interest, Topic, TopicFilter, Update, UpdateId, UpdateType};
+
+/// Declares one test for each promise of the contract; the argument makes an empty log that keeps at most the given
+/// number of records.
+#[macro_export]
+macro_rules! log_contract {
+    ($make:expr) => {
+        $crate::log_contract! { $make =>
+            sequences_start_at_one_and_have_no_holes
+            the_hubs_ids_name_the_epoch_the_place_and_the_record
+            a_page_holds_what_matches_in_order
+            pages_are_bounded_and_lead_to_the_end
+            an_id_is_found_and_the_same_update_again_is_not_appended
+            a_key_makes_repeating_harmless
+            a_batch_stops_at_the_first_refusal
+            a_closed_topic_takes_no_more
+            only_who_may_miss_an_evicted_record_is_told
+            a_close_outlives_eviction
+            what_is_evicted_is_forgotten
+            followers_never_hear_of_what_they_cannot_read
+            concurrent_appends_are_one_order
+        }
+    };
+    ($make:expr => $($promise:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                $crate::log::contract::$promise($make).await;
+            }
+        )*
+    };
+}
+
+const MANY: usize = 1_000_000;
+const ALL: PageLimit = PageLimit { records: MANY, bytes: usize::MAX };
+
+fn topic(text: &str) -> Topic {
+    Topic::parse(text).expect("a topic of the contract is valid")
+}
+
+fn interest(filters: &[&str]) -> Interest {
+    filters.iter().map(|text| TopicFilter::parse(text).expect("a filter of the contract is valid")).collect()
+}
+
+fn update(name: &str, data: impl Into<String>) -> Update {
+    Update::new(topic(name), data)
+}
+
+fn with_id(update: Update, id: &str) -> Update {
+    update.with_id(UpdateId::parse(id).expect("an ID of the contract is valid"))
+}
+
+fn keyed(update: Update, key: &str) -> Append {
+    Append { update, key: Some(IdempotencyKey::parse(key).expect("a key of the contract is valid")) }
+}
+
+async fn append(log: &dyn Log, update: impl Into<Append>) -> Result<Receipt, Refused> {
+    let appended = log.append(vec![update.into()]).await.expect("the log works");
+    match appended.refused {
+        Some(refused) => Err(refused),
+        None => Ok(appended.receipts[0].clone()),
+    }
+}
+
+async fn fill(log: &dyn Log, name: &str, count: usize) {
+    let batch = (0..count).map(|number| update(name, number.to_string()).into()).collect();
+    let appended = log.append(batch).await.expect("the log works");
+    assert_eq!((appended.receipts.len(), appended.refused), (count, None));
+}
+
+async fn read(log: &dyn Log, after: u64, filters: &[&str]) -> Page {
+    log.read(after, &interest(filters), ALL).await.expect("the log works")
+}
+
+fn sequences(page: &Page) -> Vec<u64> {
+    page.records.iter().map(|record| record.sequence()).collect()
+}
+
+#[expect(missing_docs, clippy::unwrap_used, reason = "tests: each is named by its promise, and may fail")]
+mod promises {
+    use super::*;
+
+    pub async fn sequences_start_at_one_and_have_no_holes(make: impl Fn(usize) -> Arc<dyn Log>) {
+        let log = &*make(MANY);
+        assert_eq!((log.bounds().oldest, log.bounds().newest.sequence), (1, 0));
+        assert_eq!(append(log, update("a", "x")).await.unwrap().sequence, 1);
+        fill(log, "b", 3).await;
+        assert_eq!(append(log, update("a", "y")).await.unwrap().sequence, 5);
+        assert_eq!((log.bounds().oldest, log.bounds().newest.sequence), (1, 5));
+        assert_eq!(sequences(&read(log, 0, &["*"]).await), [1, 2, 3, 4, 5]);
+    }
+
+    pub async fn the_hubs_ids_name_the_epoch_the_place_and_the_record(make: impl Fn(usize) -> Arc<dyn Log>) {
+        let (log, other) = (&*make(MANY), &*make(MANY));
+        let receipt = append(log, update("a", "x")).await.unwrap();
+        let record = log.record(1).await.unwrap().unwrap();
+        let id = HubId { epoch: log.bounds().epoch, place: record.place() };
+        assert_eq!(HubId::parse(&receipt.id), Some(id));
+        assert_eq!(record.id(), receipt.id);
+        assert_eq!(log.bounds().newest, record.place());
+        assert_ne!(log.bounds().epoch, other.bounds().epoch, "each log is a life of its own");
+        assert_eq!(log.record(0).await.unwrap(), None);
+        assert_eq!(log.record(2).await.unwrap(), None);
+    }
+
+    pub async fn a_page_holds_what_matches_in_order(make: impl Fn(usize) -> Arc<dyn Log>) {
+        let log = &*make(MANY);
+        for name in ["a", "b", "a/x", "a/y/z", "b", "c", "a"] {
+            append(log, update(name, "")).await.unwrap();
+        }
+        let cases: [(&[&str], u64, &[u64]); 9] = [
+            (&["a"], 0, &[1, 7]),
+            (&["a"], 1, &[7]),
+            (&["a"], 7, &[]),
+            (&["b", "a"], 0, &[1, 2, 5, 7]),
+            (&["a/*"], 0, &[3, 4]),
+            (&["a/y/*", "c"], 0, &[4, 6]),
+            (&["a", "a/*"], 2, &[3, 4, 7]),
+            (&["*"], 5, &[6, 7]),
+            (&["none", "none/*"], 0, &[]),
+        ];
+        for (filters, after, expected) in cases {
+            let page = read(log, after, filters).await;
+            assert_eq!(sequences(&page), expected, "{filters:?} after {after}");
+            assert_eq!(
+                (page.reached.sequence, page.lost, page.oldest),
+                (7, false, 1),
+                "{filters:?} after {after}"
+            );
+            assert_eq!(page.reached, log.bounds().newest);
+        }
+    }
+
+    pub async fn pages_are_bounded_and_lead_to_the_end(make: impl Fn(usize) -> Arc<dyn Log>) {
+        let log = &*make(MANY);
+        for number in 0..50 {
+            append(log, update(if number % 3 == 0 { "a" } else { "b/c" }, "x".repeat(10))).await.unwrap();
+        }
+        let limits = [
+            PageLimit { records: 1, bytes: usize::MAX },
+            PageLimit { records: 7, bytes: usize::MAX },
+            PageLimit { records: MANY, bytes: 0 },
+            PageLimit { records: MANY, bytes: 25 },
+            ALL,
+        ];
+        for filters in [&["a"][..], &["a", "b/c"], &["b/*"], &["*"]] {
+            let expected = sequences(&read(log, 0, filters).await);
+            for limit in limits {
+                let (mut seen, mut after) = (Vec::new(), 0);
+                while after < 50 {
+                    let page = log.read(after, &interest(filters), limit).await.unwrap();
+                    assert!(page.reached.sequence > after, "each page leads on");
+                    assert!(page.records.len() <= limit.records);
+                    // The record that crosses the bound is the last: data of 10 bytes, so at most three in 25.
+                    assert!(limit.bytes > 25 || page.records.len() <= limit.bytes.div_ceil(10).max(1));
+                    seen.extend(sequences(&page));
+                    after = page.reached.sequence;
+                }
+                assert_eq!(seen, expected, "{filters:?} {limit:?}");
+            }
+        }
+    }
+
+    pub async fn an_id_is_found_and_the_same_update_again_is_not_appended(
+        make: impl Fn(usize) -> Arc<dyn Log>,
+    ) {
+        let log = &*make(MANY);
+        let first = append(log, with_id(update("a", "x"), "one")).await.unwrap();
+        assert_eq!((&*first.id, first.sequence, first.repeated), ("one", 1, false));
+        fill(log, "b", 2).await;
+        let again = append(log, with_id(update("a", "x"), "one")).await.unwrap();
+        assert_eq!((&*again.id, again.sequence, again.repeated), ("one", 1, true));
+        let typed = update("a", "x").with_type(UpdateType::parse("t").unwrap());
+        for other in [update("a", "y"), update("b", "x"), typed] {
+            let refused = append(log, with_id(other, "one")).await.unwrap_err();
+            assert_eq!(refused, Refused::IdTaken { id: "one".into() });
+        }
+        assert_eq!(log.find("one").await.unwrap(), Some(1));
+        assert_eq!(log.find("two").await.unwrap(), None);
+        assert_eq!(log.bounds().newest.sequence, 3);
+    }
+
+    pub async fn a_key_makes_repeating_harmless(make: impl Fn(usize) -> Arc<dyn Log>) {
+        let log = &*make(MANY);
+        let first = append(log, keyed(update("a", "x"), "k")).await.unwrap();
+        let again = append(log, keyed(update("a", "x"), "k")).await.unwrap();
+        assert_eq!(again, Receipt { repeated: true, ..first });
+        let refused = append(log, keyed(update("a", "y"), "k")).await.unwrap_err();
+        assert_eq!(refused, Refused::KeyReused { key: "k".into() });
+        // The same content under another key, or under none, is another update.
+        assert_eq!(append(log, keyed(update("a", "x"), "l")).await.unwrap().sequence, 2);
+        assert_eq!(append(log, update("a", "x")).await.unwrap().sequence, 3);
+    }
+
+    pub async fn a_batch_stops_at_the_first_refusal(make: impl Fn(usize) -> Arc<dyn Log>) {
+        let log = &*make(MANY);
+        append(log, with_id(update("a", "x"), "one")).await.unwrap();
+        let batch =
+            vec![update("a", "1").into(), with_id(update("a", "2"), "one").into(), update("a", "3").into()];
+        let appended = log.append(batch).await.unwrap();
+        assert_eq!(appended.receipts.iter().map(|receipt| receipt.sequence).collect::<Vec<_>>(), [2]);
+        assert_eq!(appended.refused, Some(Refused::IdTaken { id: "one".into() }));
+        assert_eq!(sequences(&read(log, 0, &["a"]).await), [1, 2]);
+        assert_eq!(log.append(Vec::new()).await.unwrap().receipts, []);
+    }
+
+    pub async fn a_closed_topic_takes_no_more(make: impl Fn(usize) -> Arc<dyn Log>) {
+        let log = &*make(MANY);
+        append(log, keyed(update("a", "x"), "k")).await.unwrap();
+        assert_eq!(log.closed(&topic("a")).await.unwrap(), None);
+        let close = append(log, Update::close(topic("a"), "done")).await.unwrap();
+        let again = append(log, Update::close(topic("a"), "done")).await.unwrap();
+        assert_eq!(again, Receipt { repeated: true, ..close.clone() });
+        for refused in [update("a", "y"), Update::close(topic("a"), "other reason")] {
+            let refused = append(log, refused).await.unwrap_err();
+            assert_eq!(refused, Refused::Closed { topic: "a".into(), reason: "done".into() });
+        }
+        // What was published before is still answered as the first time.
+        assert!(append(log, keyed(update("a", "x"), "k")).await.unwrap().repeated);
+        append(log, update("a/b", "others go on")).await.unwrap();
+        let record = log.closed(&topic("a")).await.unwrap().unwrap();
+        assert_eq!(
+            (record.sequence(), record.event().data(), record.is_close()),
+            (close.sequence, "done", true)
+        );
+        assert_eq!(record.event().event_type(), "close");
+    }
+
+    pub async fn only_who_may_miss_an_evicted_record_is_told(make: impl Fn(usize) -> Arc<dyn Log>) {
+        let log = &*make(4);
+        append(log, update("a", "")).await.unwrap();
+        append(log, update("b/c", "")).await.unwrap();
+        fill(log, "x", 4).await;
+        assert_eq!(log.bounds().oldest, 3);
+        let cases: [(&[&str], u64, bool); 10] = [
+            (&["a"], 0, true),
+            (&["a"], 1, false),
+            (&["b/c"], 1, true),
+            (&["b/c"], 2, false),
+            (&["b/*"], 1, true),
+            (&["b/*"], 2, false),
+            (&["*"], 1, true),
+            (&["*"], 2, false),
+            (&["x", "unheard"], 0, false),
+            (&["x", "a"], 0, true),
+        ];
+        for (filters, after, lost) in cases {
+            let page = read(log, after, filters).await;
+            assert_eq!((page.lost, page.oldest), (lost, 3), "{filters:?} after {after}");
+        }
+    }
+
+    pub async fn a_close_outlives_eviction(make: impl Fn(usize) -> Arc<dyn Log>) {
+        let log = &*make(3);
+        append(log, update("a", "x")).await.unwrap();
+        append(log, Update::close(topic("a"), "done")).await.unwrap();
+        fill(log, "b", 5).await;
+        assert_eq!(log.bounds().oldest, 5);
+        assert_eq!(log.closed(&topic("a")).await.unwrap().unwrap().event().data(), "done");
+        assert!(append(log, update("a", "y")).await.is_err());
+        for filters in [&["a"][..], &["a", "b"], &["*"]] {
+            let page = read(log, 0, filters).await;
+            assert_eq!(page.records[0].event().data(), "done", "{filters:?}");
+            assert_eq!(page.before_first_kept().sequence, 1);
+        }
+        // Who has seen all but the close has missed nothing.
+        let page = read(log, 1, &["a"]).await;
+        assert_eq!((sequences(&page), page.lost), (vec![2], false));
+        assert!(read(log, 2, &["a"]).await.records.is_empty());
+    }
+
+    pub async fn what_is_evicted_is_forgotten(make: impl Fn(usize) -> Arc<dyn Log>) {
+        let log = &*make(2);
+        let mut first = keyed(with_id(update("a", "x"), "one"), "k");
+        append(log, first.clone()).await.unwrap();
+        fill(log, "b", 2).await;
+        assert_eq!(log.find("one").await.unwrap(), None);
+        assert_eq!(log.record(1).await.unwrap(), None);
+        first.update = with_id(update("a", "another"), "one");
+        assert_eq!(append(log, first).await.unwrap().sequence, 4, "its ID and its key are free again");
+        assert_eq!(log.find("one").await.unwrap(), Some(4));
+    }
+
+    pub async fn followers_never_hear_of_what_they_cannot_read(make: impl Fn(usize) -> Arc<dyn Log>) {
+        let log = make(MANY);
+        let mut newest = log.follow();
+        let publisher = tokio::spawn({
+            let log = log.clone();
+            async move {
+                for _ in 0..200 {
+                    fill(&*log, "a", 5).await;
+                }
+            }
+        });
+        let mut heard = 0;
+        while heard < 1000 {
+            newest.changed().await.unwrap();
+            let now = *newest.borrow_and_update();
+            assert!(now > heard, "it only grows");
+            let page = read(&*log, heard, &["*"]).await;
+            assert!(page.reached.sequence >= now, "what was announced is there");
+            assert_eq!(sequences(&page), (heard + 1..=page.reached.sequence).collect::<Vec<_>>());
+            heard = now;
+        }
+        publisher.await.unwrap();
+    }
+
+    pub async fn concurrent_appends_are_one_order(make: impl Fn(usize) -> Arc<dyn Log>) {
+        let log = make(MANY);
+        let publishers: Vec<_> = (0..8)
+            .map(|publisher| {
+                let log = log.clone();
+                tokio::spawn(async move {
+                    let mut places = Vec::new();
+                    for number in 0..100 {
+                        let data = format!("{publisher} {number}");
+                        places.push((append(&*log, update("a", data.clone())).await.unwrap().sequence, data));
+                    }
+                    places
+                })
+            })
+            .collect();
+        let mut told = Vec::new();
+        for publisher in publishers {
+            let places = publisher.await.unwrap();
+            assert!(places.is_sorted(), "each publisher's own order is kept");
+            told.extend(places);
+        }
+        told.sort();
+        let page = read(&*log, 0, &["a"]).await;
+        let kept = page.records.iter().map(|record| (record.sequence(), record.event().data().to_owned()));
+        assert_eq!(kept.collect::<Vec<_>>(), told);
+        assert_eq!(page.records.len(), 800);
+    }
+}
+
+pub use promises::*;

@@ -1,0 +1,216 @@
+//! The log: one append-only order of records, which every subscriber follows at its own pace.
+//!
+//! [`Log`] is what the hub needs of a store. [`MemoryLog`] keeps the newest records in memory. Whoever writes another
+//! one runs the `contract` suite (feature `contract`) over it; what the suite checks is what the hub relies on.
+
+#[cfg(feature = "contract")]
+pub mod contract;
+mod evicted;
+mod memory;
+pub(crate) mod merge;
+mod position;
+mod record;
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+pub use memory::{MemoryLimits, MemoryLog};
+pub use position::{Epoch, HubId, Place};
+pub use record::Record;
+use tokio::sync::watch;
+
+use crate::{Interest, Topic, Update};
+
+/// What an operation of a [`Log`] returns: a future that can be sent between threads.
+pub type LogFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LogError>> + Send + 'a>>;
+
+/// A totally ordered, append-only sequence of records.
+///
+/// Sequences are given in the order of appending, from 1, without holes. Old records may be evicted, oldest first; what
+/// was evicted is told by [`Page::lost`]. The close of a topic outlives eviction: [`closed`](Log::closed) still finds
+/// it, and [`read`](Log::read) still returns it to those who ask for its topic.
+pub trait Log: Send + Sync + 'static {
+    /// Appends updates in order, and returns when they are as durable as this log was told to make them.
+    ///
+    /// Nothing is visible to readers before it is durable. An update is refused, and with it all that follow it in the
+    /// batch, when its topic is closed, its ID is taken by another content, or its key was used for another content. It
+    /// is answered as the first time, and nothing is appended, when its key or its ID has been appended with the same
+    /// content, or when it closes a topic again for the same reason (looked at in this order: key, ID, close).
+    ///
+    /// Dropping the future may leave the batch appended or not appended, but never half visible.
+    fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended>;
+
+    /// The records after `after` that match `interest`, in order, at most `limit` of them.
+    fn read<'a>(&'a self, after: u64, interest: &'a Interest, limit: PageLimit) -> LogFuture<'a, Page>;
+
+    /// The record at `sequence`, or `None` if it was evicted or isn't there yet.
+    fn record(&self, sequence: u64) -> LogFuture<'_, Option<Arc<Record>>>;
+
+    /// The sequence of the record with an ID that its publisher chose, if it is kept.
+    fn find<'a>(&'a self, publisher_id: &'a str) -> LogFuture<'a, Option<u64>>;
+
+    /// The record that closed `topic`, if it is closed.
+    fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>>;
+
+    /// What the log holds now.
+    fn bounds(&self) -> Bounds;
+
+    /// The newest sequence that readers may see; it changes when records become visible.
+    fn follow(&self) -> watch::Receiver<u64>;
+}
+
+/// One update to be appended.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The update.
+    pub update: Update,
+    /// What makes repeating it harmless.
+    pub key: Option<IdempotencyKey>,
+}
+
+impl From<Update> for Append {
+    fn from(update: Update) -> Append {
+        Append { update, key: None }
+    }
+}
+
+/// A publisher's name for one publish, so that repeating it appends nothing.
+///
+/// Keys are kept as long as the record that was appended with them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(Arc<str>);
+
+impl IdempotencyKey {
+    /// The longest key, in bytes.
+    pub const MAX_BYTES: usize = 255;
+
+    /// Takes 1 to 255 bytes of printable ASCII.
+    ///
+    /// # Errors
+    /// [`InvalidKey`] for anything else.
+    pub fn parse(text: &str) -> Result<IdempotencyKey, InvalidKey> {
+        let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if text.is_empty() || text.len() > IdempotencyKey::MAX_BYTES || !printable {
+            return Err(InvalidKey { text: text.into() });
+        }
+        Ok(IdempotencyKey(text.into()))
+    }
+
+    /// The key of the `number`th update (from 1) of a publish that has many: `K#number`.
+    pub fn numbered(&self, number: u64) -> IdempotencyKey {
+        IdempotencyKey(format!("{}#{number}", self.0).into())
+    }
+
+    /// The key's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A text that is no [`IdempotencyKey`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("idempotency key {text:?} is not 1 to {} bytes of printable ASCII", IdempotencyKey::MAX_BYTES)]
+pub struct InvalidKey {
+    text: String,
+}
+
+/// The outcome of [`Log::append`]: a receipt for each update up to the first that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// One for each update that is in the log now, in the order of the batch.
+    pub receipts: Vec<Receipt>,
+    /// Why the update after those was refused, if one was. Those behind it were not looked at.
+    pub refused: Option<Refused>,
+}
+
+/// What a publisher gets for an update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The event's ID, the publisher's or the hub's.
+    pub id: String,
+    /// Its place in the log's order.
+    pub sequence: u64,
+    /// Whether it was already there, and nothing was appended.
+    pub repeated: bool,
+}
+
+/// Why an update was not appended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The topic takes no more updates.
+    #[error("topic {topic:?} was closed ({reason:?}); publish to another topic")]
+    Closed {
+        /// The topic.
+        topic: String,
+        /// The reason that its publisher gave.
+        reason: String,
+    },
+    /// Another update has this ID.
+    #[error(
+        "event id {id:?} belongs to another update; choose another, or leave it out and the hub gives one"
+    )]
+    IdTaken {
+        /// The ID.
+        id: String,
+    },
+    /// The idempotency key has been used for another update.
+    #[error("idempotency key {key:?} was used for another update; use a new key for each publish")]
+    KeyReused {
+        /// The key.
+        key: String,
+    },
+}
+
+/// How much [`Log::read`] may return at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimit {
+    /// The most records; at least 1.
+    pub records: usize,
+    /// No record is added once those before it have this many bytes of data, so a page is never empty for its size.
+    pub bytes: usize,
+}
+
+/// A piece of the log for one interest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// What matches, in order of sequence.
+    pub records: Vec<Arc<Record>>,
+    /// How far the log was looked through: all that matches up to here is in `records`, or lost.
+    pub reached: Place,
+    /// Whether a record that could have matched, after the place that was asked for, has been evicted.
+    pub lost: bool,
+    /// The first sequence that is kept, or the next one if none is.
+    pub oldest: u64,
+}
+
+impl Page {
+    /// The place just before the first record of this page's interest that is kept.
+    pub fn before_first_kept(&self) -> Place {
+        // A close that outlived eviction stands before the oldest record.
+        let first = self.records.first().map_or(self.oldest, |record| record.sequence().min(self.oldest));
+        Place::unchecked(first - 1)
+    }
+}
+
+/// What a log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The log's life.
+    pub epoch: Epoch,
+    /// The first sequence that is kept, or the next one to be given if none is.
+    pub oldest: u64,
+    /// The last record that is visible; sequence 0 before the first.
+    pub newest: Place,
+}
+
+/// The store failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The log is shut down or its store is gone; nothing was appended.
+    #[error("the log is not available: {reason}")]
+    Unavailable {
+        /// What happened.
+        reason: String,
+    },
+}

@@ -1,0 +1,112 @@
+//! What the hub counts.
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use crate::resume::GapReason;
+
+/// Counters of one hub, read at `/metrics`.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub(crate) published: Counter,
+    pub(crate) repeated: Counter,
+    pub(crate) subscriptions: Gauge,
+    pub(crate) delivered: Counter,
+    pub(crate) stalled: Counter,
+    gaps: Labelled<&'static str>,
+    ended: Labelled<&'static str>,
+    refused: Labelled<u32>,
+}
+
+type Labelled<L> = Family<[(&'static str, L); 1], Counter>;
+
+/// Why a subscriber's stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndReason {
+    /// All its topics were closed.
+    Closed,
+    /// The connection ended: the subscriber left, or was too slow for the write timeout.
+    Left,
+    /// The hub shut down.
+    Shutdown,
+    /// The log could not be read.
+    LogFailed,
+}
+
+impl EndReason {
+    const ALL: [EndReason; 4] =
+        [EndReason::Closed, EndReason::Left, EndReason::Shutdown, EndReason::LogFailed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            EndReason::Closed => "closed",
+            EndReason::Left => "left",
+            EndReason::Shutdown => "shutdown",
+            EndReason::LogFailed => "log-failed",
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Metrics {
+        let metrics = Metrics {
+            registry: Registry::with_prefix("tidings"),
+            published: Counter::default(),
+            repeated: Counter::default(),
+            subscriptions: Gauge::default(),
+            delivered: Counter::default(),
+            stalled: Counter::default(),
+            gaps: Family::default(),
+            ended: Family::default(),
+            refused: Family::default(),
+        };
+        // A counter that nothing has touched yet is 0, not absent: an alert can be written before the first incident.
+        for reason in GapReason::ALL {
+            drop(metrics.gaps.get_or_create(&[("reason", reason.as_str())]));
+        }
+        for reason in EndReason::ALL {
+            drop(metrics.ended.get_or_create(&[("reason", reason.as_str())]));
+        }
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Metrics {
+        let registry = &mut self.registry;
+        registry.register("updates_published", "Updates appended to the log", self.published.clone());
+        registry.register("updates_repeated", "Updates answered as their first time", self.repeated.clone());
+        registry.register("subscriptions", "Open subscriptions", self.subscriptions.clone());
+        registry.register("events_delivered", "Events handed to subscribers", self.delivered.clone());
+        registry.register(
+            "connections_stalled",
+            "Connections closed by the write timeout",
+            self.stalled.clone(),
+        );
+        registry.register("gaps", "Subscribers told that events are missing", self.gaps.clone());
+        registry.register("subscriptions_ended", "Streams that ended, by reason", self.ended.clone());
+        registry.register("requests_refused", "Requests answered 4xx or 5xx", self.refused.clone());
+        self
+    }
+
+    pub(crate) fn gap(&self, reason: GapReason) {
+        self.gaps.get_or_create(&[("reason", reason.as_str())]).inc();
+    }
+
+    pub(crate) fn ended(&self, reason: EndReason) {
+        self.ended.get_or_create(&[("reason", reason.as_str())]).inc();
+    }
+
+    pub(crate) fn refused(&self, status: http::StatusCode) {
+        self.refused.get_or_create(&[("status", u32::from(status.as_u16()))]).inc();
+    }
+
+    /// All of them in the OpenMetrics text format, which Prometheus reads.
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string does not fail");
+        text
+    }
+}

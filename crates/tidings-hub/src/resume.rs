@@ -1,0 +1,193 @@
+//! Where a subscriber starts: from its last event ID to a place in the log, or to the truth about what is missing.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::{
+    Interest, Topic,
+    hub::Shared,
+    log::{Epoch, HubId, Log, LogError, Page, PageLimit, Place},
+    routing::Registration,
+};
+
+/// Where a subscription begins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum StartAt {
+    /// With what is published from now on.
+    #[default]
+    Tail,
+    /// With the oldest record that is kept.
+    Oldest,
+    /// After the event with this ID, which the subscriber has seen.
+    After(String),
+}
+
+/// What a subscriber that names the event it saw last is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It gets all that follows; nothing is missing.
+    Resumed,
+    /// It first gets a `gap` event: something may be missing.
+    Gap,
+}
+
+/// What a `gap` event says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gap {
+    /// The ID from which the subscriber wanted to go on.
+    pub(crate) asked: String,
+    pub(crate) reason: GapReason,
+    /// The ID of the first record that is kept, in the hub's form; `None` if none is.
+    pub(crate) first: Option<String>,
+    /// The place just before it: a client that resumes from there is not told again.
+    pub(crate) id: HubId,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum GapReason {
+    /// The place is known, and records after it that the subscription asks for were evicted.
+    Evicted,
+    /// No record that is kept has this ID.
+    UnknownId,
+    /// The ID was given in another life of the log.
+    UnknownEpoch,
+}
+
+impl GapReason {
+    pub(crate) const ALL: [GapReason; 3] =
+        [GapReason::Evicted, GapReason::UnknownId, GapReason::UnknownEpoch];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            GapReason::Evicted => "evicted",
+            GapReason::UnknownId => "unknown-id",
+            GapReason::UnknownEpoch => "unknown-epoch",
+        }
+    }
+}
+
+impl Gap {
+    /// The data of the event: `{"asked": "…", "reason": "evicted", "first": "…"}`.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        json!({ "asked": self.asked, "reason": self.reason.as_str(), "first": self.first })
+    }
+
+    /// The gap that `page`, read for somebody who asked for what follows `asked`, begins with.
+    pub(crate) async fn before(
+        log: &dyn Log,
+        page: &Page,
+        asked: String,
+        reason: GapReason,
+    ) -> Result<Gap, LogError> {
+        let epoch = log.bounds().epoch;
+        let first = match page.records.first() {
+            Some(record) if record.sequence() < page.oldest => Some(record.place()),
+            _ => log.record(page.oldest).await?.map(|record| record.place()),
+        };
+        Ok(Gap {
+            asked,
+            reason,
+            first: first.map(|place| HubId { epoch, place }.to_string()),
+            id: HubId { epoch, place: page.before_first_kept() },
+        })
+    }
+}
+
+/// A subscription that has found its place.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) registration: Registration,
+    pub(crate) epoch: Epoch,
+    /// What to tell, for a subscriber that named the event it saw last.
+    pub(crate) verdict: Option<Verdict>,
+    pub(crate) gap: Option<Gap>,
+    /// The first records; what follows `page.reached` is yet to be read.
+    pub(crate) page: Page,
+    /// The topics of an exact subscription whose close is still to come.
+    pub(crate) open: Vec<Topic>,
+}
+
+/// What comes of opening a subscription.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    Live(Box<Opening>),
+    /// All its topics are closed, and it has seen that, or is new: there is nothing to come, ever.
+    Ended,
+}
+
+/// Finds the place of a subscriber.
+///
+/// It is registered first, so that what is published meanwhile is either in the page or signalled.
+pub(crate) async fn open(
+    shared: &Shared,
+    interest: Arc<Interest>,
+    start: StartAt,
+    limit: PageLimit,
+) -> Result<Opened, LogError> {
+    let log = &*shared.log;
+    let registration = shared.routing.register(interest.clone());
+    let bounds = log.bounds();
+
+    let (after, unknown) = match &start {
+        StartAt::Tail => (bounds.newest.sequence, None),
+        StartAt::Oldest => (0, None),
+        StartAt::After(asked) => match locate(log, asked).await? {
+            Ok(sequence) => (sequence, None),
+            Err(reason) => (0, Some(reason)),
+        },
+    };
+
+    // Who starts at the tail, or from an ID that is known, has seen the closes up to there.
+    let seen = if start == StartAt::Oldest || unknown.is_some() { 0 } else { after };
+    let mut open = Vec::new();
+    if interest.is_exact() {
+        for topic in interest.topics() {
+            match log.closed(topic).await? {
+                Some(close) if close.sequence() <= seen => {}
+                _ => open.push(topic.clone()),
+            }
+        }
+        if open.is_empty() {
+            return Ok(Opened::Ended);
+        }
+    }
+
+    let page = match start {
+        StartAt::Tail => {
+            Page { records: Vec::new(), reached: bounds.newest, lost: false, oldest: bounds.oldest }
+        }
+        _ => log.read(after, &interest, limit).await?,
+    };
+    let (verdict, gap) = match (start, unknown) {
+        (StartAt::After(asked), Some(reason)) => {
+            (Some(Verdict::Gap), Some(Gap::before(log, &page, asked, reason).await?))
+        }
+        (StartAt::After(asked), None) if page.lost => {
+            (Some(Verdict::Gap), Some(Gap::before(log, &page, asked, GapReason::Evicted).await?))
+        }
+        (StartAt::After(_), None) => (Some(Verdict::Resumed), None),
+        _ => (None, None),
+    };
+    Ok(Opened::Live(Box::new(Opening { registration, epoch: bounds.epoch, verdict, gap, page, open })))
+}
+
+/// The sequence that `asked` names in this log, whether or not its record is still kept.
+async fn locate(log: &dyn Log, asked: &str) -> Result<Result<u64, GapReason>, LogError> {
+    let bounds = log.bounds();
+    let Some(id) = HubId::parse(asked) else {
+        return Ok(log.find(asked).await?.ok_or(GapReason::UnknownId));
+    };
+    let Place { sequence, check } = id.place;
+    if id.epoch != bounds.epoch {
+        return Ok(Err(GapReason::UnknownEpoch));
+    }
+    if sequence > bounds.newest.sequence {
+        return Ok(Err(GapReason::UnknownId));
+    }
+    Ok(match log.record(sequence).await? {
+        // The same sequence, but another record: the log went back to an older state and grew again.
+        Some(record) if record.check() != check => Err(GapReason::UnknownId),
+        Some(_) | None => Ok(sequence),
+    })
+}

@@ -1,0 +1,59 @@
+//! What an operator can choose.
+
+use std::{collections::HashMap, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{Access, Origin};
+
+/// The settings of a hub; [`Settings::default`] is what a hub on this machine alone needs.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Who may publish and subscribe. Default: anyone on this machine.
+    pub access: Access,
+    /// Names, without a port, that a `Host` header may have beside loopback ones under [`Access::Loopback`].
+    pub allowed_hosts: Vec<String>,
+    /// Origins of other sites whose pages may publish and subscribe, with credentials.
+    pub allowed_origins: Vec<Origin>,
+    /// The most data of one update, in bytes. Default: 1 MiB.
+    pub max_data_bytes: usize,
+    /// How long a stream is silent before a heartbeat. Default: 15 s, under every proxy's usual limit.
+    pub heartbeat: Duration,
+    /// What subscribers are told to wait before they reconnect. Default: 2 s.
+    pub retry: Duration,
+    /// How many bytes of the newest records wait in memory as ready frames. Default: 16 MiB.
+    pub window_bytes: u64,
+    /// How long a streamed publish may pause between two pieces. Default: 5 minutes.
+    pub read_timeout: Duration,
+    /// How long a connection may accept no byte before it is closed. Default: 2 minutes.
+    pub write_timeout: Duration,
+    /// Static files to serve beside the hub, by path (`/`, `/style.css`).
+    pub pages: HashMap<&'static str, Asset>,
+}
+
+/// A static file.
+#[derive(Debug, Clone)]
+pub struct Asset {
+    /// Its `Content-Type`.
+    pub content_type: &'static str,
+    /// Its bytes.
+    pub body: Bytes,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            access: Access::default(),
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            max_data_bytes: 1 << 20,
+            heartbeat: Duration::from_secs(15),
+            retry: Duration::from_secs(2),
+            window_bytes: 16 << 20,
+            read_timeout: Duration::from_secs(300),
+            write_timeout: Duration::from_secs(120),
+            pages: HashMap::new(),
+        }
+    }
+}

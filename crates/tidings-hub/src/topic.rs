@@ -1,0 +1,267 @@
+//! What updates are about, and which of them a subscription asks for.
+
+use std::{fmt, sync::Arc};
+
+/// The longest topic that is taken, in bytes of UTF-8.
+pub const MAX_TOPIC_BYTES: usize = 1024;
+
+/// The most topics and patterns that one subscription may name.
+pub const MAX_FILTERS: usize = 256;
+
+/// The name that updates are published under, such as `builds/main` or `https://example.com/books/1`.
+///
+/// Topics exist as soon as somebody publishes or subscribes to them; nothing has to create them. Two topics are the
+/// same when their bytes are. Slashes only matter to the patterns of [`TopicFilter`].
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(Arc<str>);
+
+impl Topic {
+    /// Takes 1 to 1024 bytes of text without control characters and without `*`.
+    ///
+    /// # Errors
+    /// [`InvalidTopic`] names the rule that `text` breaks.
+    pub fn parse(text: &str) -> Result<Topic, InvalidTopic> {
+        check_topic_text(text)?;
+        if text.contains('*') {
+            return Err(InvalidTopic::Star { text: text.into() });
+        }
+        Ok(Topic(text.into()))
+    }
+
+    /// The topic as it was published.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for Topic {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Topic({:?})", &*self.0)
+    }
+}
+
+/// Why a text is not a topic.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidTopic {
+    /// There was nothing to name.
+    #[error("topic is empty; a topic has at least one character")]
+    Empty,
+    /// Longer than [`MAX_TOPIC_BYTES`].
+    #[error("topic has {bytes} bytes; at most {MAX_TOPIC_BYTES} are allowed")]
+    TooLong {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// A control character (U+0000 to U+001F, U+007F to U+009F).
+    #[error("topic {text:?} contains {character:?}; control characters are not allowed")]
+    Control {
+        /// The whole topic.
+        text: String,
+        /// The first character that is refused.
+        character: char,
+    },
+    /// A star in the name of a topic; only subscriptions have patterns.
+    #[error("topic {text:?} contains '*', which only a subscription's pattern may, as 'news/*' or '*'")]
+    Star {
+        /// The whole topic.
+        text: String,
+    },
+}
+
+fn check_topic_text(text: &str) -> Result<(), InvalidTopic> {
+    if text.is_empty() {
+        return Err(InvalidTopic::Empty);
+    }
+    if text.len() > MAX_TOPIC_BYTES {
+        return Err(InvalidTopic::TooLong { bytes: text.len() });
+    }
+    match text.chars().find(|character| character.is_control()) {
+        Some(character) => Err(InvalidTopic::Control { text: text.into(), character }),
+        None => Ok(()),
+    }
+}
+
+/// One thing that a subscription asks for: a topic, all below a prefix, or everything.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum TopicFilter {
+    /// Exactly this topic.
+    Exact(Topic),
+    /// `news/*`: each topic that goes on after `news/`, at any depth; not `news` and not `news/` itself.
+    Below(Prefix),
+    /// `*`: every topic.
+    All,
+}
+
+/// The fixed part of a pattern, up to and including its last slash: `news/` for `news/*`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Prefix(Arc<str>);
+
+impl Prefix {
+    /// The text that a topic has to start with.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `topic` goes on after this prefix.
+    pub fn covers(&self, topic: &Topic) -> bool {
+        topic.0.len() > self.0.len() && topic.0.starts_with(&*self.0)
+    }
+}
+
+impl TopicFilter {
+    /// Reads a topic, `prefix/*`, or `*`.
+    ///
+    /// # Errors
+    /// [`InvalidTopic`] when the text is no topic, or has a star anywhere but as its last segment.
+    pub fn parse(text: &str) -> Result<TopicFilter, InvalidTopic> {
+        if text == "*" {
+            return Ok(TopicFilter::All);
+        }
+        let Some(prefix) = text.strip_suffix('*').filter(|prefix| prefix.ends_with('/')) else {
+            return Topic::parse(text).map(TopicFilter::Exact);
+        };
+        check_topic_text(prefix)?;
+        if prefix.contains('*') {
+            return Err(InvalidTopic::Star { text: text.into() });
+        }
+        Ok(TopicFilter::Below(Prefix(prefix.into())))
+    }
+}
+
+/// All that one subscription asks for.
+///
+/// A record matches when one of its topics matches one of the filters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interest {
+    topics: Vec<Topic>,
+    prefixes: Vec<Prefix>,
+    all: bool,
+}
+
+impl Interest {
+    /// Everything that is published.
+    pub fn everything() -> Interest {
+        Interest { all: true, ..Interest::default() }
+    }
+
+    /// The topics that are named exactly, each once.
+    pub fn topics(&self) -> &[Topic] {
+        &self.topics
+    }
+
+    /// The prefixes, each once.
+    pub fn prefixes(&self) -> &[Prefix] {
+        &self.prefixes
+    }
+
+    /// Whether every topic is asked for.
+    pub fn is_everything(&self) -> bool {
+        self.all
+    }
+
+    /// Whether only topics are named, no patterns: such a subscription ends when all of its topics are closed.
+    pub fn is_exact(&self) -> bool {
+        !self.all && self.prefixes.is_empty()
+    }
+
+    /// Whether an update with these topics is asked for.
+    pub fn matches(&self, topics: &[Topic]) -> bool {
+        self.all
+            || topics.iter().any(|topic| {
+                self.topics.contains(topic) || self.prefixes.iter().any(|prefix| prefix.covers(topic))
+            })
+    }
+}
+
+impl FromIterator<TopicFilter> for Interest {
+    fn from_iter<I: IntoIterator<Item = TopicFilter>>(filters: I) -> Interest {
+        let mut interest = Interest::default();
+        for filter in filters {
+            match filter {
+                TopicFilter::Exact(topic) if !interest.topics.contains(&topic) => interest.topics.push(topic),
+                TopicFilter::Below(prefix) if !interest.prefixes.contains(&prefix) => {
+                    interest.prefixes.push(prefix);
+                }
+                TopicFilter::All => interest.all = true,
+                _ => {}
+            }
+        }
+        interest
+    }
+}
+
+impl From<Topic> for Interest {
+    fn from(topic: Topic) -> Interest {
+        Interest { topics: vec![topic], ..Interest::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic(text: &str) -> Topic {
+        Topic::parse(text).unwrap()
+    }
+
+    fn interest(filters: &[&str]) -> Interest {
+        filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_topic_is_any_text_without_control_characters_and_stars() {
+        for text in ["a", "a/b", "/", "https://example.com/ä?x=1#y", " spaces too "] {
+            assert_eq!(topic(text).as_str(), text);
+        }
+        assert_eq!(Topic::parse(""), Err(InvalidTopic::Empty));
+        assert!(matches!(Topic::parse("a\nb"), Err(InvalidTopic::Control { character: '\n', .. })));
+        assert!(matches!(Topic::parse("a\u{85}b"), Err(InvalidTopic::Control { .. })));
+        assert!(matches!(Topic::parse("a*b"), Err(InvalidTopic::Star { .. })));
+        assert!(Topic::parse(&"x".repeat(MAX_TOPIC_BYTES)).is_ok());
+        assert_eq!(Topic::parse(&"x".repeat(1025)), Err(InvalidTopic::TooLong { bytes: 1025 }));
+    }
+
+    #[test]
+    fn a_prefix_matches_what_is_below_it_and_not_itself() {
+        let below = interest(&["a/*"]);
+        assert!(below.matches(&[topic("a/b")]));
+        assert!(below.matches(&[topic("a/b/c")]));
+        assert!(!below.matches(&[topic("a")]));
+        assert!(!below.matches(&[topic("a/")]));
+        assert!(!below.matches(&[topic("ab/c")]));
+    }
+
+    #[test]
+    fn a_star_is_a_pattern_only_as_the_last_segment() {
+        assert_eq!(TopicFilter::parse("*"), Ok(TopicFilter::All));
+        for text in ["a*", "*/a", "a/*/b", "**", "a/**"] {
+            assert!(matches!(TopicFilter::parse(text), Err(InvalidTopic::Star { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_record_matches_when_any_of_its_topics_does() {
+        let some = interest(&["x", "a/*"]);
+        assert!(some.matches(&[topic("y"), topic("a/1")]));
+        assert!(!some.matches(&[topic("y"), topic("z")]));
+        assert!(Interest::everything().matches(&[topic("y")]));
+    }
+
+    #[test]
+    fn what_is_named_twice_is_asked_for_once() {
+        assert_eq!(interest(&["a", "a", "b/*", "b/*"]), interest(&["a", "b/*"]));
+    }
+}

@@ -1,0 +1,224 @@
+//! What a publisher sends.
+
+use std::time::Duration;
+
+use tidings_codec::{Event, EventId, EventType};
+
+use crate::{Topic, log::HubId};
+
+/// The types of the hub's own events; a publisher can't use them.
+pub const RESERVED_TYPES: [&str; 3] = ["start", "gap", "close"];
+
+/// The longest event type and the longest ID that a publisher may choose, in bytes.
+pub const MAX_NAME_BYTES: usize = 255;
+
+/// An event for the subscribers of a topic, as its publisher sends it.
+///
+/// Its parts are checked when they are made ([`Topic`], [`UpdateType`], [`UpdateId`]), so an `Update` is always valid.
+///
+/// ```
+/// use tidings_hub::{Topic, Update, UpdateType};
+///
+/// let update = Update::new(Topic::parse("builds/42")?, "passed").with_type(UpdateType::parse("finished")?);
+/// assert_eq!(update.event().event_type(), "finished");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Update {
+    topics: Box<[Topic]>,
+    event: Event,
+    private: bool,
+    close: bool,
+}
+
+impl Update {
+    /// An update of one topic. In `data`, CRLF and CR become LF: an event stream has no other line break.
+    pub fn new(topic: Topic, data: impl Into<String>) -> Update {
+        Update { topics: Box::new([topic]), event: Event::new(data), private: false, close: false }
+    }
+
+    /// The update that closes `topic`: an event of type `close` whose data is `reason`.
+    ///
+    /// It is the last of its topic. Subscribers get it, then their streams end; who comes back is answered 204.
+    pub fn close(topic: Topic, reason: impl Into<String>) -> Update {
+        let close = EventType::parse("close").expect("a word is a valid event type");
+        Update {
+            topics: Box::new([topic]),
+            event: Event::new(reason).with_type(close),
+            private: false,
+            close: true,
+        }
+    }
+
+    /// Sets the event type, which says which listeners of an `EventSource` are called.
+    pub fn with_type(mut self, event_type: UpdateType) -> Update {
+        self.event = self.event.with_type(event_type.0);
+        self
+    }
+
+    /// Chooses the ID; without one, the hub gives it an ID that names its place in the log.
+    pub fn with_id(self, id: UpdateId) -> Update {
+        self.with_event_id(id.0)
+    }
+
+    /// Tells subscribers how long to wait before they reconnect, in whole milliseconds.
+    pub fn with_retry(mut self, retry: Duration) -> Update {
+        self.event = self.event.with_retry(retry);
+        self
+    }
+
+    /// Lets only subscribers with a grant for it receive it.
+    pub fn private(mut self) -> Update {
+        self.private = true;
+        self
+    }
+
+    /// What it is about; at least one topic.
+    pub fn topics(&self) -> &[Topic] {
+        &self.topics
+    }
+
+    /// Its type, data, retry, and its ID if the publisher chose one.
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// Whether only those with a grant for it may receive it.
+    pub fn is_private(&self) -> bool {
+        self.private
+    }
+
+    /// Whether it closes its topic.
+    pub fn is_close(&self) -> bool {
+        self.close
+    }
+
+    pub(crate) fn with_event_id(mut self, id: EventId) -> Update {
+        self.event = self.event.with_id(id);
+        self
+    }
+}
+
+/// An event type that a publisher may use: up to 255 bytes without control characters, and not one of
+/// [`RESERVED_TYPES`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateType(EventType);
+
+impl UpdateType {
+    /// Checks `text`. `message` and the empty text stand for an event without a type.
+    ///
+    /// # Errors
+    /// [`InvalidName`] says what to change.
+    pub fn parse(text: &str) -> Result<UpdateType, InvalidName> {
+        const WHAT: &str = "event type";
+        if RESERVED_TYPES.contains(&text) {
+            return Err(InvalidName::Reserved { what: WHAT, text: text.into(), rule: "is the hub's own" });
+        }
+        check_name(WHAT, text, char::is_control)?;
+        Ok(UpdateType(EventType::parse(text).expect("without control characters there is no line break")))
+    }
+}
+
+/// An ID that a publisher may choose: 1 to 255 bytes of printable ASCII, without a space at either end, and not
+/// starting with the `~` of the hub's own.
+///
+/// Printable ASCII, because a client repeats it in a header, and what else a header can carry is up to each proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateId(EventId);
+
+impl UpdateId {
+    /// Checks `text`.
+    ///
+    /// # Errors
+    /// [`InvalidName`] says what to change.
+    pub fn parse(text: &str) -> Result<UpdateId, InvalidName> {
+        const WHAT: &str = "event id";
+        let reserved = |rule| Err(InvalidName::Reserved { what: WHAT, text: text.into(), rule });
+        if text.is_empty() {
+            return reserved("is empty; leave it out and the hub gives one");
+        }
+        if text.starts_with(HubId::PREFIX) {
+            return reserved("starts with '~', as only the hub's own do");
+        }
+        if text.starts_with(' ') || text.ends_with(' ') {
+            return reserved("starts or ends with a space, which a header can't carry");
+        }
+        check_name(WHAT, text, |character| !matches!(character, ' '..='~'))?;
+        Ok(UpdateId(EventId::parse(text).expect("printable ASCII has no line breaks and no NUL")))
+    }
+}
+
+fn check_name(what: &'static str, text: &str, refused: fn(char) -> bool) -> Result<(), InvalidName> {
+    if text.len() > MAX_NAME_BYTES {
+        return Err(InvalidName::TooLong { what, bytes: text.len() });
+    }
+    match text.chars().find(|character| refused(*character)) {
+        Some(character) => Err(InvalidName::Character { what, text: text.into(), character }),
+        None => Ok(()),
+    }
+}
+
+/// Why a text is no event type or no event ID for an update.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidName {
+    /// It is kept for the hub, or could not come back from a client as it was.
+    #[error("{what} {text:?} {rule}")]
+    Reserved {
+        /// `event type` or `event id`.
+        what: &'static str,
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        rule: &'static str,
+    },
+    /// Longer than [`MAX_NAME_BYTES`].
+    #[error("{what} has {bytes} bytes; at most {MAX_NAME_BYTES} are allowed")]
+    TooLong {
+        /// `event type` or `event id`.
+        what: &'static str,
+        /// How long it is.
+        bytes: usize,
+    },
+    /// A control character, or, in an ID, anything but printable ASCII.
+    #[error("{what} {text:?} contains {character:?}, which is not allowed there")]
+    Character {
+        /// `event type` or `event id`.
+        what: &'static str,
+        /// The text.
+        text: String,
+        /// The first character that is refused.
+        character: char,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_of_the_hub_and_control_characters_are_refused() {
+        for text in ["", "message", "finished", "ä b"] {
+            assert!(UpdateType::parse(text).is_ok(), "{text}");
+        }
+        for text in ["start", "gap", "close", "a\nb", "a\rb", "a\0b", &"x".repeat(256)] {
+            assert!(UpdateType::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_what_a_header_brings_back_unchanged() {
+        for text in ["1", "a b", "urn:uuid:1-2", &"x".repeat(255)] {
+            assert!(UpdateId::parse(text).is_ok(), "{text}");
+        }
+        for text in ["", " a", "a ", "ä", "a\tb", "~AAAA", &"x".repeat(256)] {
+            assert!(UpdateId::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn line_breaks_in_data_become_line_feeds() {
+        let update = Update::new(Topic::parse("t").unwrap(), "a\r\nb\rc\n");
+        assert_eq!(update.event().data(), "a\nb\nc\n");
+    }
+}
