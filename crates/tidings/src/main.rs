@@ -1,3 +1,50 @@
 //! The `tidings` program.
 
-fn main() {}
+mod cli;
+mod cmd;
+mod console;
+mod exit;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    cli::{Cli, Command},
+    exit::{Exit, Hint, UsageError},
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return report(&anyhow::Error::new(error).context("the runtime can't be started")).into();
+        }
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(serve) => cmd::serve::run(serve).await,
+            Command::Publish(publish) => cmd::publish::run(publish).await,
+            Command::Subscribe(subscribe) => cmd::subscribe::run(subscribe).await,
+        }
+    });
+    // A read of standard input can't be cancelled; don't wait for the thread that is in it.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => Exit::Success.into(),
+        Err(error) => report(&error).into(),
+    }
+}
+
+/// Prints the chain of causes, then the next step if somebody attached one.
+fn report(error: &anyhow::Error) -> Exit {
+    let hint = error.downcast_ref::<Hint>();
+    let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    causes.retain(|cause| !cause.starts_with("hint: "));
+    eprintln!("tidings: {}", causes.join(": "));
+    if let Some(hint) = hint {
+        eprintln!("{hint}");
+    }
+    if error.downcast_ref::<UsageError>().is_some() { Exit::Usage } else { Exit::Failure }
+}

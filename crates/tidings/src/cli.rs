@@ -1,0 +1,203 @@
+//! The command line: the one definition of every flag.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use tidings_hub::Origin;
+
+/// Server-Sent Events, complete: publish over HTTP, follow with EventSource, lose nothing.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Start with `tidings serve`, open the page it prints, and try the commands it shows.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(Serve),
+    Publish(Publish),
+    Subscribe(Subscribe),
+}
+
+/// Run a hub.
+///
+/// Bound to a loopback address, as by default, it lets anyone on this machine publish and subscribe. Bound to any other
+/// address, it needs --anonymous to say what everyone may do.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where to listen, as address and port; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4400")]
+    pub(crate) listen: SocketAddr,
+
+    /// Keep the history in memory: it ends with the process (the only kind there is yet)
+    #[arg(long)]
+    pub(crate) memory: bool,
+
+    /// The most bytes of history in memory; the oldest updates go first
+    #[arg(long, value_name = "BYTES", default_value = "256MiB", value_parser = parse_bytes)]
+    pub(crate) max_history: u64,
+
+    /// The most updates of history in memory; the oldest go first
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub(crate) max_updates: usize,
+
+    /// What everyone who can reach the hub may do
+    #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',')]
+    pub(crate) anonymous: Vec<Anonymous>,
+
+    /// Another site whose pages may publish and subscribe with credentials, as https://app.example; repeatable
+    #[arg(long, value_name = "ORIGIN", value_parser = Origin::parse)]
+    pub(crate) allow_origin: Vec<Origin>,
+
+    /// A name beside localhost under which the hub may be reached while it has no access rule; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_host: Vec<String>,
+
+    /// The most data of one update
+    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = parse_bytes)]
+    pub(crate) max_data: u64,
+
+    /// How long a stream is silent before the hub sends a heartbeat
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = humantime::parse_duration)]
+    pub(crate) heartbeat: Duration,
+
+    /// What subscribers are told to wait before they reconnect
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
+    pub(crate) retry: Duration,
+
+    /// How long a connection may accept nothing before it is closed; its client resumes from the history
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = humantime::parse_duration)]
+    pub(crate) write_timeout: Duration,
+
+    /// Log more: -v for what was refused and why, -vv for everything
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// A right that everyone gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Anonymous {
+    /// Publish to any topic
+    Publish,
+    /// Subscribe to any topic, and read its history
+    Subscribe,
+}
+
+/// Where the hub is.
+#[derive(Debug, Args)]
+pub(crate) struct Hub {
+    /// The hub's URL
+    #[arg(long = "hub", value_name = "URL", env = "TIDINGS_HUB", default_value = "http://127.0.0.1:4400")]
+    pub(crate) url: String,
+}
+
+/// Publish to a topic.
+///
+/// Without DATA, standard input is published: as one update, or with --lines each line as soon as it is there.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidings publish news 'Hello, world'
+  tidings publish news --type weather '{\"celsius\": 21}'
+  make 2>&1 | tidings publish builds/42 --lines --close finished
+  tidings publish metrics --ndjson < updates.ndjson")]
+#[command(group = ArgGroup::new("source").args(["data", "lines", "ndjson"]))]
+pub(crate) struct Publish {
+    /// The topic, such as news or builds/42
+    pub(crate) topic: String,
+
+    /// The data of one update; standard input if it is left out
+    pub(crate) data: Option<String>,
+
+    /// Publish each line of standard input as an update
+    #[arg(long)]
+    pub(crate) lines: bool,
+
+    /// Publish each line of standard input as a JSON object with data, type, id, retry
+    #[arg(long, conflicts_with_all = ["event_type", "id", "retry"])]
+    pub(crate) ndjson: bool,
+
+    /// The event type, which says which listeners of an EventSource are called
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) event_type: Option<String>,
+
+    /// The event's ID; the hub gives one if it is left out
+    #[arg(long, conflicts_with = "lines")]
+    pub(crate) id: Option<String>,
+
+    /// Tell subscribers to wait this long before they reconnect
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) retry: Option<Duration>,
+
+    /// Close the topic behind the updates, for this reason; alone, close it and publish nothing
+    #[arg(long, value_name = "REASON")]
+    pub(crate) close: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) hub: Hub,
+}
+
+/// Follow topics.
+///
+/// Prints the data of each event to standard output, and what happens to the connection to standard error. Reconnects
+/// and resumes by itself; ends when all its topics are closed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidings subscribe news
+  tidings subscribe 'builds/*' alerts --json
+  tidings subscribe news --from start")]
+pub(crate) struct Subscribe {
+    /// Topics; 'builds/*' is all below builds/, '*' is everything
+    #[arg(required = true, value_name = "TOPIC")]
+    pub(crate) topics: Vec<String>,
+
+    /// Where to begin: start, end, or the ID of the event that was seen last
+    #[arg(long, value_name = "PLACE", default_value = "end")]
+    pub(crate) from: String,
+
+    /// Print one JSON object a line, with all that is known of each event
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) hub: Hub,
+}
+
+/// Reads a number of bytes: `1024`, `64KiB`, `256MiB`, `1GiB`.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let factor = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "KiB" | "K" => 1 << 10,
+        "MiB" | "M" => 1 << 20,
+        "GiB" | "G" => 1 << 30,
+        unit => return Err(format!("unit {unit:?} is not known; use KiB, MiB or GiB")),
+    };
+    let number: u64 = digits.parse().map_err(|_| "it is a whole number with a unit, as 256MiB".to_owned())?;
+    number.checked_mul(factor).ok_or_else(|| "it is more than can be counted".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn bytes_have_binary_units() {
+        assert_eq!(parse_bytes("17"), Ok(17));
+        assert_eq!(parse_bytes("2KiB"), Ok(2048));
+        assert_eq!(parse_bytes("1GiB"), Ok(1 << 30));
+        for text in ["", "MiB", "1.5MiB", "-1", "1 MiB", "1MB", "99999999999999GiB"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+}

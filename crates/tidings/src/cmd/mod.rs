@@ -1,0 +1,5 @@
+//! One file for each subcommand.
+
+pub(crate) mod publish;
+pub(crate) mod serve;
+pub(crate) mod subscribe;

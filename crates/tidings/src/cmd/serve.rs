@@ -1,0 +1,136 @@
+//! `tidings serve`: run a hub.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use tidings_hub::{
+    Access, Grant, Hub, Settings,
+    log::{MemoryLimits, MemoryLog},
+};
+use tokio::net::{TcpListener, TcpSocket};
+use tracing::Level;
+
+use crate::{
+    cli::{Anonymous, Serve},
+    console,
+    exit::{Hint, UsageError},
+};
+
+/// How many connections may wait to be accepted: many clients come back at once after a restart.
+const BACKLOG: u32 = 4096;
+
+pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
+    start_logging(serve.verbose);
+    let access = access(&serve)?;
+    let listener = bind(serve.listen)?;
+    let address = listener.local_addr().context("the address of the listener is not known")?;
+
+    let limits =
+        MemoryLimits { records: serve.max_updates, bytes: serve.max_history, ..MemoryLimits::default() };
+    let mut settings = Settings::default();
+    settings.access = access.clone();
+    settings.allowed_hosts = serve.allow_host;
+    settings.allowed_origins = serve.allow_origin;
+    settings.max_data_bytes = usize::try_from(serve.max_data).context("--max-data is too large")?;
+    settings.heartbeat = serve.heartbeat;
+    settings.retry = serve.retry;
+    settings.write_timeout = serve.write_timeout;
+    settings.pages = console::pages();
+    let hub = Hub::new(Arc::new(MemoryLog::new(limits)), settings);
+
+    eprint!("{}", greeting(address, &access, limits));
+    let serving = tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.serve(listener).await }
+    });
+    stop_signal().await?;
+    eprintln!("Stopping: subscribers are told to come back.");
+    hub.shutdown().await;
+    serving.await.context("the server failed")
+}
+
+fn access(serve: &Serve) -> anyhow::Result<Access> {
+    if !serve.anonymous.is_empty() {
+        return Ok(Access::Anonymous(Grant {
+            publish: serve.anonymous.contains(&Anonymous::Publish),
+            subscribe: serve.anonymous.contains(&Anonymous::Subscribe),
+        }));
+    }
+    if !serve.listen.ip().is_loopback() {
+        let hint = "add --anonymous subscribe to let everyone read, or --anonymous publish,subscribe to let everyone \
+                    do everything";
+        let problem =
+            format!("{} can be reached from other machines, and no access rule is given", serve.listen);
+        return Err(anyhow::Error::new(UsageError(problem)).context(Hint(hint.into())));
+    }
+    Ok(Access::Loopback)
+}
+
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listen = || -> std::io::Result<TcpListener> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A hub that restarts gets its port back at once, although connections of the old one linger.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| {
+        let in_use = error.kind() == std::io::ErrorKind::AddrInUse;
+        let error = anyhow::Error::new(error).context(format!("can't listen on {address}"));
+        if in_use {
+            error
+                .context(Hint("another program has the port; choose one with --listen 127.0.0.1:PORT".into()))
+        } else {
+            error
+        }
+    })
+}
+
+fn greeting(address: SocketAddr, access: &Access, limits: MemoryLimits) -> String {
+    let url = format!("http://{address}");
+    let who = match access {
+        Access::Loopback => {
+            "anyone on this machine may publish and subscribe; no other machine can reach it".into()
+        }
+        Access::Anonymous(grant) => {
+            let may = [(grant.publish, "publish"), (grant.subscribe, "subscribe")];
+            let may: Vec<_> = may.iter().filter(|(granted, _)| *granted).map(|(_, what)| *what).collect();
+            format!("EVERYONE who can reach {address} may {}", may.join(" and "))
+        }
+        _ => "as its access rule says".into(),
+    };
+    let (mib, records) = (limits.bytes >> 20, limits.records);
+    format!(
+        "Tidings listens on {url}\n\
+         \x20 Access   {who}\n\
+         \x20 History  in memory, up to {mib} MiB and {records} updates; it ends with this process\n\
+         \n\
+         Open       {url}/\n\
+         Subscribe  curl -N {url}/topics/news\n\
+         Publish    curl -d 'Hello, world' {url}/topics/news\n"
+    )
+}
+
+/// Waits for Ctrl-C, or on Unix for SIGTERM.
+async fn stop_signal() -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be awaited")?;
+        tokio::select! {
+            interrupt = tokio::signal::ctrl_c() => interrupt.context("Ctrl-C can't be awaited"),
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.context("Ctrl-C can't be awaited")
+}
+
+fn start_logging(verbose: u8) {
+    let level = match verbose {
+        0 => Level::INFO,
+        1 => Level::DEBUG,
+        _ => Level::TRACE,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,4 @@
+use crate::cli::Subscribe;
+pub(crate) async fn run(_: Subscribe) -> anyhow::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! The console: static files inside the binary, served by the hub at `/`.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use tidings_hub::Asset;
+
+/// Each file by its path.
+pub(crate) fn pages() -> HashMap<&'static str, Asset> {
+    const FILES: [(&str, &str, &[u8]); 4] = [
+        ("/", "text/html; charset=utf-8", include_bytes!("../../../web/console/index.html")),
+        (
+            "/console/console.css",
+            "text/css; charset=utf-8",
+            include_bytes!("../../../web/console/console.css"),
+        ),
+        (
+            "/console/console.js",
+            "text/javascript; charset=utf-8",
+            include_bytes!("../../../web/console/console.js"),
+        ),
+        ("/favicon.svg", "image/svg+xml", include_bytes!("../../../web/console/favicon.svg")),
+    ];
+    FILES
+        .into_iter()
+        .map(|(path, content_type, body)| (path, Asset { content_type, body: Bytes::from_static(body) }))
+        .collect()
+}

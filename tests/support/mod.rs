@@ -1,0 +1,146 @@
+//! A hub as a real process, and plain HTTP clients to use it with.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+
+use std::{
+    collections::VecDeque,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use hyper::{Request, Response, StatusCode, body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use tidings_codec::{Decoder, Item};
+use tokio::net::TcpStream;
+
+/// `tidings serve` on a free port of its own; ended when dropped.
+pub struct HubProcess {
+    child: Child,
+    pub address: String,
+}
+
+impl HubProcess {
+    pub fn start(arguments: &[&str]) -> HubProcess {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the hub starts");
+        let mut greeting = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let mut line = String::new();
+        greeting.read_line(&mut line).expect("the hub says where it listens");
+        let address = line.trim().rsplit("http://").next().expect("the line names the URL").to_owned();
+        // What else it says must not fill the pipe.
+        std::thread::spawn(move || std::io::copy(&mut greeting, &mut std::io::sink()));
+        HubProcess { child, address }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The memory that the process holds now, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux tells");
+        let kib: u64 =
+            line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number");
+        kib << 10
+    }
+}
+
+impl Drop for HubProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub type Body = BoxBody<Bytes, std::convert::Infallible>;
+
+pub fn full(body: impl Into<Bytes>) -> Body {
+    Full::new(body.into()).boxed()
+}
+
+/// Sends one request over a connection of its own.
+pub async fn send(address: &str, request: Request<Body>) -> Response<Incoming> {
+    let socket = TcpStream::connect(address).await.expect("the hub listens");
+    socket.set_nodelay(true).expect("the socket is open");
+    let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.expect("it speaks HTTP");
+    tokio::spawn(connection);
+    sender.send_request(request).await.expect("it answers")
+}
+
+pub fn request(address: &str, method: &str, path: &str) -> hyper::http::request::Builder {
+    Request::builder().method(method).uri(path).header("host", address)
+}
+
+/// Publishes `body` and gives back the answer's JSON.
+pub async fn publish(
+    address: &str,
+    path: &str,
+    content_type: &str,
+    body: impl Into<Bytes>,
+) -> (StatusCode, serde_json::Value) {
+    let request = request(address, "POST", path)
+        .header("content-type", content_type)
+        .body(full(body))
+        .expect("a valid request");
+    let response = send(address, request).await;
+    let status = response.status();
+    let body = response.into_body().collect().await.expect("the answer is whole").to_bytes();
+    (status, serde_json::from_slice(&body).expect("the answer is JSON"))
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub event_type: String,
+    pub data: String,
+    pub id: String,
+}
+
+/// A subscription, read as it arrives.
+pub struct Subscription {
+    pub response: Response<Incoming>,
+    decoder: Decoder,
+    ready: VecDeque<Event>,
+}
+
+impl Subscription {
+    pub async fn open(address: &str, path: &str, last_event_id: Option<&str>) -> Subscription {
+        let mut request = request(address, "GET", path).header("accept", "text/event-stream");
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        let response = send(address, request.body(full("")).expect("a valid request")).await;
+        Subscription { response, decoder: Decoder::new(), ready: VecDeque::new() }
+    }
+
+    /// The next event, or `None` when the stream has ended, cleanly or not.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            let frame = self.response.body_mut().frame().await?.ok()?;
+            let data = frame.into_data().ok()?;
+            let mut input = &data[..];
+            while let Some(item) = self.decoder.decode(&mut input) {
+                if let Item::Event(event) = item.expect("what the hub sends is within the limits") {
+                    self.ready.push_back(Event {
+                        event_type: event.event_type().to_owned(),
+                        data: event.data().to_owned(),
+                        id: event.last_event_id().to_owned(),
+                    });
+                }
+            }
+        }
+    }
+}
