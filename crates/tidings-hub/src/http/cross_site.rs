@@ -101,7 +101,7 @@ impl Site {
             let origin = value.to_str().ok().and_then(|text| Origin::parse(text).ok());
             match origin {
                 Some(origin) if settings.allowed_origins.contains(&origin) => {
-                    site.listed = Some(value.clone())
+                    site.listed = Some(value.clone());
                 }
                 Some(origin) if origin.is_of_host(host) => {}
                 _ => site.foreign = Some(String::from_utf8_lossy(value.as_bytes()).into_owned()),

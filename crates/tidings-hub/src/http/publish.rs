@@ -54,7 +54,7 @@ where
     let topic = params.topic.clone();
     match kind {
         BodyKind::EventStream => {
-            publishing.stream(EventStreamReader::new(topic, max_data_bytes), body).await?
+            publishing.stream(EventStreamReader::new(topic, max_data_bytes), body).await?;
         }
         _ => publishing.stream(NdjsonReader::new(topic, max_data_bytes), body).await?,
     }
