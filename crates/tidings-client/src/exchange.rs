@@ -1,0 +1,214 @@
+//! One request and the stream that answers it, as a state machine.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tidings_codec::{Decoder, EventId, EventRef};
+
+use crate::{
+    body::ResponseBody,
+    error::Error,
+    gap::Gap,
+    item::{Item, ReceivedEvent},
+    open::{Opened, open, prepare},
+    request::MakingRequest,
+    transport::Transport,
+};
+
+/// Sends one request and decodes its response. Then it rests, until it is started again.
+///
+/// All state is in here and nothing in the future of a caller, which makes every `next` cancel safe.
+pub(crate) struct Exchange {
+    state: State,
+    decoder: Decoder,
+    comments: bool,
+    /// The last event ID, shared with the events that do not carry one themselves.
+    inherited_id: Arc<str>,
+    /// The `topic` field of the block that is being read.
+    topic: Option<String>,
+}
+
+enum State {
+    Idle,
+    /// The request factory is at work.
+    Making(MakingRequest, Arc<dyn Transport>),
+    /// The request is on its way, redirects included.
+    Opening(Pin<Box<dyn Future<Output = Result<Option<Opened>, Error>> + Send>>),
+    /// The response is being read. What the decoder has not seen yet is in `unread`.
+    Open {
+        body: ResponseBody,
+        unread: Bytes,
+    },
+}
+
+/// One step of an exchange.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Item(Item),
+    /// The server has set the reconnection time.
+    ReconnectionTime(std::time::Duration),
+    /// The exchange is over.
+    End(End),
+}
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The response was complete.
+    Clean,
+    /// The server has nothing more to say, ever: 204.
+    ForGood,
+    Failed(Error),
+}
+
+impl Exchange {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: State::Idle,
+            decoder: Decoder::new().with_unknown_fields(true),
+            comments: false,
+            inherited_id: Arc::from(""),
+            topic: None,
+        }
+    }
+
+    pub(crate) fn set_comments(&mut self, comments: bool) {
+        self.comments = comments;
+    }
+
+    pub(crate) fn set_last_event_id(&mut self, id: EventId) {
+        self.decoder.set_last_event_id(id);
+    }
+
+    pub(crate) fn last_event_id(&self) -> &str {
+        self.decoder.last_event_id()
+    }
+
+    /// Begins the next exchange. Half an event of the last one is forgotten, the last event ID is not.
+    pub(crate) fn start(&mut self, request: MakingRequest, transport: Arc<dyn Transport>) {
+        self.decoder.reset();
+        self.topic = None;
+        self.state = State::Making(request, transport);
+    }
+
+    /// Drops the connection.
+    pub(crate) fn stop(&mut self) {
+        self.state = State::Idle;
+    }
+
+    /// The next step. After [`Step::End`] it must be started again before it is polled.
+    pub(crate) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let step = ready!(self.poll_until_step(cx));
+        if matches!(step, Step::End(_)) {
+            self.stop();
+        }
+        Poll::Ready(step)
+    }
+
+    fn poll_until_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        loop {
+            match &mut self.state {
+                State::Idle => return Poll::Ready(Step::End(End::Clean)),
+                State::Making(request, transport) => {
+                    let request = match ready!(request.as_mut().poll(cx)) {
+                        Ok(request) => prepare(request, self.decoder.last_event_id()),
+                        Err(error) => Err(Error::Factory(error)),
+                    };
+                    let request = match request {
+                        Ok(request) => request,
+                        Err(error) => return Poll::Ready(Step::End(End::Failed(error))),
+                    };
+                    let transport = Arc::clone(transport);
+                    self.state = State::Opening(Box::pin(async move { open(&*transport, request).await }));
+                }
+                State::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
+                    Ok(Some(Opened { head, body })) => {
+                        self.state = State::Open { body, unread: Bytes::new() };
+                        return Poll::Ready(Step::Item(Item::Opened(head)));
+                    }
+                    Ok(None) => return Poll::Ready(Step::End(End::ForGood)),
+                    Err(error) => return Poll::Ready(Step::End(End::Failed(error))),
+                },
+                State::Open { .. } => {
+                    if let Some(step) = self.decode() {
+                        return Poll::Ready(step);
+                    }
+                    let State::Open { body, unread } = &mut self.state else { continue };
+                    match ready!(body.poll_chunk(cx)) {
+                        Some(Ok(chunk)) => *unread = chunk,
+                        // What the end cut off is no event, by the standard: "Once the end of the file is reached, any
+                        // pending data must be discarded."
+                        None => return Poll::Ready(Step::End(End::Clean)),
+                        Some(Err(error)) => return Poll::Ready(Step::End(End::Failed(error.into()))),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Decodes up to the next step, or until the bytes are used up.
+    fn decode(&mut self) -> Option<Step> {
+        let State::Open { unread, .. } = &mut self.state else { return None };
+        loop {
+            let mut input = &unread[..];
+            let Some(decoded) = self.decoder.decode(&mut input) else {
+                // All is read. A poll without news must not read it again.
+                unread.clear();
+                return None;
+            };
+            let step = match decoded {
+                Ok(tidings_codec::Item::Event(event)) => {
+                    let event = received(event, &mut self.inherited_id, self.topic.take());
+                    Some(Step::Item(Gap::read(&event).map_or(Item::Event(event), Item::Gap)))
+                }
+                Ok(tidings_codec::Item::Retry(time)) => Some(Step::ReconnectionTime(time)),
+                Ok(tidings_codec::Item::Comment(text)) if self.comments => {
+                    Some(Step::Item(Item::Comment(text.to_owned())))
+                }
+                Ok(tidings_codec::Item::Unknown { name: "topic", value }) => {
+                    self.topic = Some(value.to_owned());
+                    None
+                }
+                Ok(_) => None,
+                Err(error) => Some(Step::End(End::Failed(Error::Decode(error)))),
+            };
+            let consumed = unread.len() - input.len();
+            unread.advance(consumed);
+            if step.is_some() {
+                return step;
+            }
+        }
+    }
+}
+
+fn received(event: EventRef<'_>, shared_id: &mut Arc<str>, topic: Option<String>) -> ReceivedEvent {
+    let mut inherited_id = None;
+    if event.id().is_none() && !event.last_event_id().is_empty() {
+        if **shared_id != *event.last_event_id() {
+            *shared_id = Arc::from(event.last_event_id());
+        }
+        inherited_id = Some(Arc::clone(shared_id));
+    }
+    ReceivedEvent::new(event.to_owned_event(), inherited_id, topic)
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Idle => "idle",
+            State::Making(..) => "making",
+            State::Opening(_) => "opening",
+            State::Open { .. } => "open",
+        };
+        f.debug_struct("Exchange")
+            .field("state", &state)
+            .field("decoder", &self.decoder)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,85 @@
+//! Opens a stream: sends the request, follows redirects, and judges what comes back.
+
+use http::{
+    HeaderName, HeaderValue,
+    header::{ACCEPT, CACHE_CONTROL, USER_AGENT},
+};
+
+use crate::{
+    body::{RequestBody, ResponseBody},
+    error::{Error, Refusal},
+    redirect::{self, MAX_REDIRECTS},
+    request::Request,
+    response::{ResponseHead, Verdict},
+    transport::Transport,
+};
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// A stream that begins.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) head: ResponseHead,
+    pub(crate) body: ResponseBody,
+}
+
+/// Adds what every request for an event stream carries.
+///
+/// # Errors
+///
+/// [`Error::LastEventId`] when no header can hold it.
+pub(crate) fn prepare(mut request: Request, last_event_id: &str) -> Result<Request, Error> {
+    let headers = request.headers_mut();
+    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("text/event-stream"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    headers
+        .entry(USER_AGENT)
+        .or_insert(HeaderValue::from_static(concat!("tidings-client/", env!("CARGO_PKG_VERSION"))));
+    // An empty header would ask some servers to resume from an event whose ID is empty.
+    if !last_event_id.is_empty() {
+        let value = HeaderValue::from_bytes(last_event_id.as_bytes())
+            .map_err(|_| Error::LastEventId(last_event_id.to_owned()))?;
+        headers.insert(LAST_EVENT_ID, value);
+    }
+    Ok(request)
+}
+
+/// Sends a prepared request. Every attempt starts from the URL that was asked for: see
+/// [`EventSource`](crate::EventSource) on redirects. `None` is the server's word that it has nothing more to say, ever.
+///
+/// # Errors
+///
+/// Whatever does not open the stream and does not end it for good.
+pub(crate) async fn open(transport: &dyn Transport, mut request: Request) -> Result<Option<Opened>, Error> {
+    let mut redirects = 0;
+    loop {
+        let response = transport.send(to_http(&request)).await?;
+        if let Some(location) = redirect::location(response.status(), response.headers()) {
+            request = redirect::follow(request, response.status(), location)?;
+            redirects += 1;
+            if redirects > MAX_REDIRECTS {
+                return Err(Error::TooManyRedirects { limit: MAX_REDIRECTS, url: request.url().clone() });
+            }
+            continue;
+        }
+        let url = request.url().clone();
+        return match Verdict::of(&response) {
+            Verdict::Opens => {
+                let (head, body) = response.into_parts();
+                let head = ResponseHead { url, headers: head.headers, version: head.version };
+                Ok(Some(Opened { head, body }))
+            }
+            Verdict::Ends => Ok(None),
+            Verdict::FailsByStatus => Err(Error::Status(Refusal::read(url, response).await)),
+            Verdict::FailsByType => Err(Error::ContentType(Refusal::read(url, response).await)),
+        };
+    }
+}
+
+fn to_http(request: &Request) -> http::Request<RequestBody> {
+    let mut sent = http::Request::new(RequestBody::from(request.body().clone()));
+    *sent.method_mut() = request.method().clone();
+    *sent.uri_mut() = request.url().clone();
+    *sent.headers_mut() = request.headers().clone();
+    sent
+}

@@ -1,0 +1,235 @@
+//! Where a redirect leads, and what of the request goes with it. Source: Fetch, "HTTP-redirect fetch".
+
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode, Uri,
+    header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, HOST, LOCATION},
+};
+
+use crate::{
+    error::Error,
+    request::{Request, is_credential},
+};
+
+/// How many redirects one attempt follows, as in Fetch.
+pub(crate) const MAX_REDIRECTS: usize = 20;
+
+/// The `Location` of a response that redirects. Without one, a 3xx is a status like any other.
+pub(crate) fn location(status: StatusCode, headers: &HeaderMap) -> Option<&HeaderValue> {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308).then(|| headers.get(LOCATION)).flatten()
+}
+
+/// The request that follows a redirect.
+///
+/// # Errors
+///
+/// [`Error::Redirect`] when `location` is not a URL.
+pub(crate) fn follow(
+    mut request: Request,
+    status: StatusCode,
+    location: &HeaderValue,
+) -> Result<Request, Error> {
+    let Some(url) = resolve(request.url(), location.as_bytes()) else {
+        let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
+        return Err(Error::Redirect { url: request.url().clone(), location });
+    };
+
+    let becomes_get = match status {
+        StatusCode::SEE_OTHER => !matches!(*request.method(), Method::GET | Method::HEAD),
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => *request.method() == Method::POST,
+        _ => false,
+    };
+    if becomes_get {
+        request = request.with_method(Method::GET).with_body("");
+        for name in [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE] {
+            request.headers_mut().remove(name);
+        }
+    }
+
+    // Another origin has no claim on what lets its bearer in here.
+    if !same_origin(request.url(), &url) {
+        let credentials: Vec<_> =
+            request.headers().keys().filter(|name| is_credential(name)).cloned().collect();
+        for name in credentials {
+            request.headers_mut().remove(name);
+        }
+        request.headers_mut().remove(HOST);
+    }
+    request.set_url(url);
+    Ok(request)
+}
+
+fn same_origin(a: &Uri, b: &Uri) -> bool {
+    let host = |uri: &Uri| uri.host().map(str::to_ascii_lowercase);
+    a.scheme() == b.scheme() && host(a) == host(b) && port(a) == port(b)
+}
+
+fn port(uri: &Uri) -> Option<u16> {
+    uri.port_u16().or_else(|| match uri.scheme_str() {
+        Some("http") => Some(80),
+        Some("https") => Some(443),
+        _ => None,
+    })
+}
+
+/// Resolves a reference against a base. Source: RFC 3986, "Relative Resolution".
+fn resolve(base: &Uri, reference: &[u8]) -> Option<Uri> {
+    let reference = percent_encode(reference.trim_ascii());
+    let reference = reference.split('#').next().unwrap_or_default();
+    let scheme = base.scheme_str()?;
+    let authority = base.authority()?.as_str();
+
+    if has_scheme(reference) {
+        return absolute(reference);
+    }
+    if let Some(rest) = reference.strip_prefix("//") {
+        return absolute(&format!("{scheme}://{rest}"));
+    }
+    let path_and_query = if reference.is_empty() {
+        base.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned()
+    } else if reference.starts_with('?') {
+        format!("{}{reference}", base.path())
+    } else {
+        let (path, query) =
+            reference.split_once('?').map_or((reference, None), |(path, query)| (path, Some(query)));
+        let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("{folder}/{path}") };
+        let path = remove_dot_segments(&path);
+        query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"))
+    };
+    absolute(&format!("{scheme}://{authority}{path_and_query}"))
+}
+
+fn absolute(url: &str) -> Option<Uri> {
+    let url: Uri = url.parse().ok()?;
+    (url.scheme().is_some() && url.host().is_some_and(|host| !host.is_empty())).then_some(url)
+}
+
+fn has_scheme(reference: &str) -> bool {
+    reference.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+    })
+}
+
+/// Source: RFC 3986, "Remove Dot Segments". `path` starts with a slash.
+fn remove_dot_segments(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let segments = path.split('/').skip(1);
+    let mut ends_in_folder = false;
+    for segment in segments {
+        ends_in_folder = matches!(segment, "." | "..");
+        match segment {
+            "." => {}
+            ".." => {
+                kept.pop();
+            }
+            segment => kept.push(segment),
+        }
+    }
+    let mut path = String::new();
+    for segment in kept {
+        path.push('/');
+        path.push_str(segment);
+    }
+    if ends_in_folder || path.is_empty() {
+        path.push('/');
+    }
+    path
+}
+
+/// Escapes what servers put into `Location` although a URL cannot hold it: spaces and anything outside ASCII.
+fn percent_encode(reference: &[u8]) -> String {
+    let mut encoded = String::with_capacity(reference.len());
+    for &byte in reference {
+        if byte.is_ascii_graphic() {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::AUTHORIZATION;
+
+    use super::*;
+
+    fn resolved(reference: &str) -> String {
+        let base = "http://a/b/c/d?q".parse().unwrap();
+        resolve(&base, reference.as_bytes()).map_or("invalid".to_owned(), |url| url.to_string())
+    }
+
+    #[test]
+    fn references_resolve_as_in_rfc_3986() {
+        for (reference, expected) in [
+            ("http://other/x", "http://other/x"),
+            ("//other/x", "http://other/x"),
+            ("g", "http://a/b/c/g"),
+            ("./g", "http://a/b/c/g"),
+            ("g/", "http://a/b/c/g/"),
+            ("/g", "http://a/g"),
+            ("?y", "http://a/b/c/d?y"),
+            ("g?y", "http://a/b/c/g?y"),
+            ("g?y/../x", "http://a/b/c/g?y/../x"),
+            ("g#s", "http://a/b/c/g"),
+            ("", "http://a/b/c/d?q"),
+            (".", "http://a/b/c/"),
+            ("./", "http://a/b/c/"),
+            ("..", "http://a/b/"),
+            ("../g", "http://a/b/g"),
+            ("../../g", "http://a/g"),
+            ("../../../g", "http://a/g"),
+            ("/./g", "http://a/g"),
+            ("g;x=1/../y", "http://a/b/c/y"),
+            ("..g", "http://a/b/c/..g"),
+            ("a b/ü", "http://a/b/c/a%20b/%C3%BC"),
+        ] {
+            assert_eq!(resolved(reference), expected, "{reference:?}");
+        }
+    }
+
+    #[test]
+    fn a_reference_without_host_is_invalid() {
+        assert_eq!(resolved("http://"), "invalid");
+        assert_eq!(resolved("mailto:a@b"), "invalid");
+    }
+
+    fn followed(status: u16, to: &'static str) -> Request {
+        let request = Request::post("http://a.example/x")
+            .unwrap()
+            .with_header(AUTHORIZATION, HeaderValue::from_static("secret"))
+            .with_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .with_body("{}");
+        follow(request, StatusCode::from_u16(status).unwrap(), &HeaderValue::from_static(to)).unwrap()
+    }
+
+    #[test]
+    fn a_post_becomes_a_get_without_body_after_301_302_and_303() {
+        for status in [301, 302, 303] {
+            let request = followed(status, "/y");
+            assert_eq!(request.method(), Method::GET, "{status}");
+            assert!(request.body().is_empty());
+            assert!(!request.headers().contains_key(CONTENT_TYPE));
+        }
+    }
+
+    #[test]
+    fn a_post_stays_a_post_with_its_body_after_307_and_308() {
+        for status in [307, 308] {
+            let request = followed(status, "/y");
+            assert_eq!(request.method(), Method::POST, "{status}");
+            assert_eq!(request.body(), "{}");
+            assert!(request.headers().contains_key(CONTENT_TYPE));
+        }
+    }
+
+    #[test]
+    fn credentials_do_not_follow_to_another_origin() {
+        assert!(followed(307, "http://A.example:80/y").headers().contains_key(AUTHORIZATION));
+        for other in ["http://b.example/x", "https://a.example/x", "http://a.example:81/x"] {
+            assert!(!followed(307, other).headers().contains_key(AUTHORIZATION), "{other}");
+        }
+    }
+}

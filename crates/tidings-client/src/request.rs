@@ -1,0 +1,194 @@
+//! What is asked of the server, and who decides it before each attempt.
+
+use std::{fmt, future::Future, pin::Pin};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Uri,
+    header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION},
+};
+
+use crate::error::{BoxError, InvalidUrl};
+
+/// A request that opens a stream: method, URL, headers, and a body that can be sent again.
+///
+/// ```
+/// use http::{HeaderValue, header::AUTHORIZATION};
+/// use tidings_client::Request;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let request = Request::post("https://llm.example/v1/chat/completions")?
+///     .with_header(AUTHORIZATION, HeaderValue::from_static("Bearer secret"))
+///     .with_body(r#"{"stream": true}"#);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// `Accept: text/event-stream` and `Cache-Control: no-cache` are added when the stream is opened, unless the request
+/// has its own.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: Method,
+    url: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Request {
+    /// Asks for a URL, as a browser's `EventSource` does.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl`] when the text is not an absolute URL such as `https://example.org/stream`. Characters outside
+    /// ASCII must be percent-encoded. A fragment is ignored.
+    pub fn get(url: &str) -> Result<Self, InvalidUrl> {
+        let invalid = |reason: String| InvalidUrl { url: url.to_owned(), reason };
+        let parsed: Uri = url.parse().map_err(|error: http::uri::InvalidUri| invalid(error.to_string()))?;
+        if parsed.scheme().is_none() || parsed.host().is_none_or(str::is_empty) {
+            return Err(invalid("it lacks a scheme or a host, as in `https://example.org/`".to_owned()));
+        }
+        Ok(Self { method: Method::GET, url: parsed, headers: HeaderMap::new(), body: Bytes::new() })
+    }
+
+    /// Posts to a URL, as LLM interfaces want it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::get`].
+    pub fn post(url: &str) -> Result<Self, InvalidUrl> {
+        Ok(Self::get(url)?.with_method(Method::POST))
+    }
+
+    /// Uses another method.
+    #[must_use]
+    pub fn with_method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// Sets a header; an earlier value of the same name is replaced.
+    ///
+    /// Credentials are marked as sensitive, so that `Debug` does not show them.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
+        if is_credential(&name) {
+            value.set_sensitive(true);
+        }
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Sends this body with every attempt. It is shared, not copied.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The URL.
+    #[must_use]
+    pub fn url(&self) -> &Uri {
+        &self.url
+    }
+
+    /// The headers that were set.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The body; empty when there is none.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    pub(crate) fn set_url(&mut self, url: Uri) {
+        self.url = url;
+    }
+}
+
+/// Whether a header lets its bearer in. Such headers are not shown, and do not follow a redirect to another origin.
+pub(crate) fn is_credential(name: &HeaderName) -> bool {
+    [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name)
+}
+
+/// What a request factory is told about the attempt that it makes a request for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The number of this attempt since the source was made, from 1.
+    pub number: u64,
+    /// The last event ID that the request will carry; empty when it will carry none.
+    pub last_event_id: String,
+}
+
+/// Where the requests of a source come from.
+pub(crate) enum Requests {
+    Same(Box<Request>),
+    Factory(Box<dyn FnMut(Attempt) -> MakingRequest + Send>),
+}
+
+/// A request that its factory is still making.
+pub(crate) type MakingRequest = Pin<Box<dyn Future<Output = Result<Request, BoxError>> + Send>>;
+
+impl Requests {
+    pub(crate) fn next(&mut self, attempt: Attempt) -> MakingRequest {
+        match self {
+            Self::Same(request) => Box::pin(std::future::ready(Ok((**request).clone()))),
+            Self::Factory(factory) => factory(attempt),
+        }
+    }
+}
+
+impl fmt::Debug for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Same(request) => request.fmt(f),
+            Self::Factory(_) => f.write_str("Factory"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_without_scheme_or_host_is_refused() {
+        for url in [
+            "",
+            "/stream",
+            "example.org",
+            "example.org/stream",
+            "http://",
+            "http:///stream",
+            "mailto:a@b",
+            "ht tp://x/",
+        ] {
+            assert!(Request::get(url).is_err(), "{url:?}");
+        }
+        assert_eq!(
+            Request::get("/stream").unwrap_err().to_string(),
+            "\"/stream\" is not a URL that can be requested: it lacks a scheme or a host, as in `https://example.org/`"
+        );
+    }
+
+    #[test]
+    fn debug_output_hides_credentials() {
+        let request = Request::get("http://example.org/")
+            .unwrap()
+            .with_header(AUTHORIZATION, HeaderValue::from_static("Bearer secret"));
+        assert!(!format!("{request:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,121 @@
+//! What a response means for the stream that it was to open. Source: HTML, "Processing model".
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::{HeaderMap, Response, StatusCode, Uri, header::CONTENT_TYPE};
+
+use crate::{body::ResponseBody, error::Refusal};
+
+/// The head of the response that opened a stream.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ResponseHead {
+    /// The URL that answered, after redirects.
+    pub url: Uri,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The version of HTTP that it came by.
+    pub version: http::Version,
+}
+
+/// What a response that is no redirect does to the stream.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// 200 with an event stream: the connection is announced.
+    Opens,
+    /// 204: the server has nothing more to say, ever.
+    Ends,
+    /// Any other status fails the connection.
+    FailsByStatus,
+    /// So does any other type.
+    FailsByType,
+}
+
+impl Verdict {
+    pub(crate) fn of<B>(response: &Response<B>) -> Self {
+        match response.status() {
+            StatusCode::OK if is_event_stream(response.headers()) => Self::Opens,
+            StatusCode::OK => Self::FailsByType,
+            StatusCode::NO_CONTENT => Self::Ends,
+            _ => Self::FailsByStatus,
+        }
+    }
+}
+
+/// Whether the type is `text/event-stream`. Parameters are ignored, `charset` too: an event stream is always UTF-8.
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let essence = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+    })
+}
+
+/// A server that refuses and then drips its reasons must not hold up the refusal.
+const REFUSAL_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Refusal {
+    /// Reads what the server has to say, within bounds.
+    pub(crate) async fn read(url: Uri, response: Response<ResponseBody>) -> Box<Self> {
+        let (head, mut body) = response.into_parts();
+        let mut kept = BytesMut::new();
+        let complete = tokio::time::timeout(REFUSAL_BODY_TIMEOUT, async {
+            while let Some(chunk) = body.chunk().await {
+                let Ok(chunk) = chunk else { return false };
+                let room = Self::MAX_BODY_BYTES - kept.len();
+                kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if chunk.len() > room {
+                    return false;
+                }
+            }
+            true
+        })
+        .await
+        .unwrap_or(false);
+        Box::new(Self {
+            url,
+            status: head.status,
+            headers: head.headers,
+            body: kept.freeze(),
+            truncated: !complete,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(status: u16, content_type: &str) -> Verdict {
+        Verdict::of(&Response::builder().status(status).header(CONTENT_TYPE, content_type).body(()).unwrap())
+    }
+
+    #[test]
+    fn parameters_and_case_of_the_type_do_not_matter() {
+        for content_type in [
+            "text/event-stream",
+            "Text/Event-Stream",
+            "text/event-stream;charset=utf-8",
+            "text/event-stream ; x=y",
+        ] {
+            assert_eq!(verdict(200, content_type), Verdict::Opens, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn another_type_fails() {
+        for content_type in
+            ["text/html", "text/event-streams", "application/json", "", "x; text/event-stream"]
+        {
+            assert_eq!(verdict(200, content_type), Verdict::FailsByType, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn another_status_fails_whatever_the_type() {
+        for status in [201, 202, 203, 205, 206, 300, 304, 400, 401, 404, 500, 503] {
+            assert_eq!(verdict(status, "text/event-stream"), Verdict::FailsByStatus, "{status}");
+        }
+        assert_eq!(verdict(204, "text/event-stream"), Verdict::Ends);
+    }
+}

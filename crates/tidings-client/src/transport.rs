@@ -1,0 +1,36 @@
+//! How a request reaches its server.
+
+mod hyper;
+
+use std::{fmt, future::Future, pin::Pin};
+
+use http::{Request, Response};
+
+pub use self::hyper::HyperTransport;
+use crate::{
+    body::{RequestBody, ResponseBody},
+    error::TransportError,
+};
+
+/// Sends one request and returns the head of its response as soon as it is there.
+///
+/// Sources hold their transport behind an `Arc` and ask it once per attempt and redirect. An implementation
+///
+/// - does not follow redirects, decode events or retry: the source does;
+/// - returns a body that yields bytes as they arrive;
+/// - ends the connection at once when the future or the body is dropped, and leaves no task behind.
+///
+/// The URL of the request is absolute, and its headers are complete but for `Host` and the framing of the body.
+pub trait Transport: Send + Sync + fmt::Debug + 'static {
+    /// Sends a request.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError::Connect`] only if the server cannot have seen any of the request, since the request is then
+    /// sent again whatever its method; [`TransportError::Unsupported`] when no further attempt can succeed;
+    /// [`TransportError::Broken`] for all else.
+    fn send(&self, request: Request<RequestBody>) -> Sending;
+}
+
+/// A request on its way: the future of [`Transport::send`].
+pub type Sending = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, TransportError>> + Send>>;
