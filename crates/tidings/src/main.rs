@@ -4,6 +4,7 @@ mod cli;
 mod cmd;
 mod console;
 mod exit;
+mod hub_url;
 
 use std::process::ExitCode;
 

@@ -1,4 +1,174 @@
-use crate::cli::Publish;
-pub(crate) async fn run(_: Publish) -> anyhow::Result<()> {
+//! `tidings publish`: send updates to a hub.
+
+use std::{
+    io::{IsTerminal, Write, stdin, stdout},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use http::{Request, StatusCode, header};
+use serde_json::{Map, Value, json};
+use tidings_client::{HyperTransport, RequestBody, RequestBodySender, ResponseBody, Transport};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    time::timeout,
+};
+
+use crate::{cli::Publish, exit::Hint, hub_url};
+
+/// How long a stream of updates may be silent: an empty line tells the hub that its publisher is still there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// What is read of standard input at once, and how much is sent at once.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// More than this of an answer is not from a hub.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+
+pub(crate) async fn run(publish: Publish) -> anyhow::Result<()> {
+    let many = publish.lines || publish.ndjson;
+    let url = url(&publish, many);
+    let content_type = if many { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
+    let (body, input) = if many {
+        let (sender, body) = RequestBody::channel();
+        (body, Some(sender))
+    } else {
+        (RequestBody::from(data(&publish).await?), None)
+    };
+    let request = Request::post(&url)
+        .header(header::CONTENT_TYPE, content_type)
+        .body(body)
+        .with_context(|| format!("{url} is not a URL"))
+        .context(Hint("name the hub with --hub http://HOST:PORT or TIDINGS_HUB".into()))?;
+
+    let mut exchange = HyperTransport::new().send(request);
+    let answered = match input {
+        None => exchange.await,
+        // The hub may answer before the input ends: with a refusal.
+        Some(sender) => tokio::select! {
+            answered = &mut exchange => answered,
+            fed = feed(sender, &publish) => {
+                fed?;
+                exchange.await
+            }
+        },
+    };
+    let response = answered.map_err(|error| unreachable(error, &publish.hub.url))?;
+    let status = response.status();
+    let answer = read(response.into_body()).await.context("the hub's answer broke off")?;
+    if status == StatusCode::OK {
+        return writeln!(stdout(), "{}", answer.trim_end()).context("standard output is closed");
+    }
+    Err(refusal(status, &answer))
+}
+
+fn url(publish: &Publish, many: bool) -> String {
+    let retry = publish.retry.map(|retry| retry.as_millis().to_string());
+    let mut parameters = Vec::new();
+    if !many {
+        parameters.extend(publish.event_type.as_deref().map(|event_type| ("type", event_type)));
+        parameters.extend(publish.id.as_deref().map(|id| ("id", id)));
+        parameters.extend(retry.as_deref().map(|retry| ("retry", retry)));
+    }
+    parameters.extend(publish.close.as_deref().map(|reason| ("close", reason)));
+    hub_url::of_topic(&publish.hub.url, &publish.topic) + &hub_url::query(parameters)
+}
+
+/// The data of one update: the argument, or all of standard input. Somebody who only closes a topic types nothing.
+async fn data(publish: &Publish) -> anyhow::Result<Vec<u8>> {
+    if let Some(data) = &publish.data {
+        return Ok(data.clone().into());
+    }
+    let mut data = Vec::new();
+    if publish.close.is_none() || !stdin().is_terminal() {
+        tokio::io::stdin().read_to_end(&mut data).await.context("standard input can't be read")?;
+    }
+    Ok(data)
+}
+
+/// Sends standard input, a JSON object for each line, as soon as lines are there.
+async fn feed(mut hub: RequestBodySender, publish: &Publish) -> anyhow::Result<()> {
+    let mut input = BufReader::with_capacity(BUFFER_BYTES, tokio::io::stdin());
+    let (mut line, mut lines, mut number) = (Vec::new(), Vec::new(), 0_u64);
+    loop {
+        // Cancel safe: what was read of an unfinished line stays in `line`.
+        match timeout(HEARTBEAT, input.read_until(b'\n', &mut line)).await {
+            Err(_) => lines.push(b'\n'),
+            Ok(read) => {
+                let at_end = read.context("standard input can't be read")? == 0 && line.is_empty();
+                if at_end {
+                    return Ok(());
+                }
+                number += 1;
+                if let Err(error) = add(publish, &line, &mut lines) {
+                    let error = error.context(format!("line {number} of standard input can't be published"));
+                    // An end without an error would also close the topic, if that was asked for.
+                    let _ = hub.abort("the input is broken").await;
+                    return Err(error.context(Hint("the lines before it are published".into())));
+                }
+                line.clear();
+            }
+        }
+        // What is already here goes together, and nothing waits for more.
+        let more_is_here = input.buffer().contains(&b'\n') && lines.len() < BUFFER_BYTES;
+        if !more_is_here && hub.send(std::mem::take(&mut lines)).await.is_err() {
+            // The hub's answer says why.
+            return Ok(());
+        }
+    }
+}
+
+fn add(publish: &Publish, line: &[u8], lines: &mut Vec<u8>) -> anyhow::Result<()> {
+    if publish.ndjson {
+        lines.extend_from_slice(line);
+        if !line.ends_with(b"\n") {
+            lines.push(b'\n');
+        }
+        return Ok(());
+    }
+    let text = std::str::from_utf8(line).context("it is not UTF-8")?;
+    let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+    let mut update = Map::new();
+    update.insert("data".into(), text.into());
+    update.extend(publish.event_type.as_deref().map(|event_type| ("type".into(), event_type.into())));
+    update.extend(
+        publish
+            .retry
+            .map(|retry| ("retry".into(), json!(u64::try_from(retry.as_millis()).unwrap_or(u64::MAX)))),
+    );
+    serde_json::to_writer(&mut *lines, &update)?;
+    lines.push(b'\n');
     Ok(())
+}
+
+async fn read(mut body: ResponseBody) -> anyhow::Result<String> {
+    let mut answer = Vec::new();
+    while let Some(chunk) = body.chunk().await {
+        answer.extend_from_slice(&chunk?);
+        if answer.len() > MAX_ANSWER_BYTES {
+            bail!("it is over {MAX_ANSWER_BYTES} bytes, so it is not a hub's");
+        }
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn refusal(status: StatusCode, answer: &str) -> anyhow::Error {
+    let Ok(Value::Object(problem)) = serde_json::from_str(answer) else {
+        return anyhow::anyhow!("the answer is {status}, and it is not a hub's: {}", answer.trim());
+    };
+    let detail = problem.get("detail").and_then(Value::as_str).unwrap_or("no detail is given");
+    let error = match problem.get("line") {
+        Some(line) => anyhow::anyhow!("the hub refused line {line}: {detail}"),
+        None => anyhow::anyhow!("the hub refused: {detail}"),
+    };
+    match problem.get("count") {
+        Some(count) => error.context(Hint(format!("{count} updates before it are published"))),
+        None => error,
+    }
+}
+
+fn unreachable(error: tidings_client::TransportError, hub: &str) -> anyhow::Error {
+    anyhow::Error::new(error)
+        .context(format!("the hub at {hub} can't be reached"))
+        .context(Hint("start one with `tidings serve`, or name another with --hub URL or TIDINGS_HUB".into()))
 }
