@@ -1,4 +1,49 @@
-//! hub
+//! A hub for Server-Sent Events: any backend publishes to it over HTTP, any browser follows with `EventSource`.
+//!
+//! Every subscriber gets every update of its topics exactly once and in order, across reconnects and slow reading, or is
+//! told in the stream that something is missing. That is because a subscriber is not a queue that can overflow but a
+//! [`Cursor`]: a place in one [log](mod@log) of all updates. Following live, catching up and being slow are the same to it.
+//!
+//! ```
+//! use tidings_hub::{Hub, Topic, Update};
+//! use tokio::net::TcpListener;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let hub = Hub::default();
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! println!("follow me: curl -N http://{}/topics/news", listener.local_addr()?);
+//! let serving = tokio::spawn({
+//!     let hub = hub.clone();
+//!     async move { hub.serve(listener).await }
+//! });
+//!
+//! hub.publish(Update::new(Topic::parse("news")?, "Hello, world")).await?;
+//!
+//! // Ends the streams, whose clients come back, and then the server.
+//! hub.shutdown().await;
+//! serving.await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # In an application of your own
+//!
+//! [`Hub::service`] is a tower service with the hub's whole HTTP interface, to be mounted under any prefix, in axum with
+//! `Router::nest_service("/hub", hub.service())`. The application publishes with [`Hub::publish`], and decides who reaches
+//! the mounted routes; the hub's own rule is the [`Access`] in its [`Settings`].
+//!
+//! # What it promises
+//!
+//! - **Acknowledged means kept**: [`Hub::publish`] returns when the update is as durable as its log makes it. With
+//!   [`MemoryLog`](log::MemoryLog), the only one so far, that is for as long as the process lives.
+//! - **Bounded**: a subscriber costs a small constant, however slow it is; publishing never waits for one.
+//! - **Nothing is silent**: a refusal is a problem document that names the value and the rule; a gap is an event of type
+//!   `gap`; the end of a topic is an event of type `close`, and then `204`, after which no `EventSource` comes back.
+//!
+//! # What it is not
+//!
+//! It does not identify people: put it behind something that does, or into an application that does. It is not a queue
+//! with competing consumers: every subscriber gets everything. And it carries text only, as the format does: publish a
+//! link to what is binary or large.
 mod authorize;
 mod cursor;
 mod delivery;

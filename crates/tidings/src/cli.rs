@@ -1,5 +1,7 @@
 //! The command line: the one definition of every flag.
 
+#![allow(rustdoc::bare_urls, reason = "the comments are the help text of a terminal")]
+
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
