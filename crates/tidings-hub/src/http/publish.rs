@@ -79,10 +79,11 @@ async fn one(hub: &Hub, params: PublishParams, data: String) -> Result<Response<
         if let Some(retry) = retry {
             update = update.with_retry(retry);
         }
-        batch.push(Append { update, key: key.clone() });
+        batch.push(Append { update, key });
     }
     if let Some(reason) = close {
-        batch.push(Append { update: Update::close(topic, reason), key: key.map(|key| key.numbered(0)) });
+        // It needs no key: closing again for the same reason is the same close.
+        batch.push(Update::close(topic, reason).into());
     }
     let single = batch.len() == 1;
     let Appended { receipts, refused } = hub.publish_all(batch).await?;
