@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Runs the commands of the README's section "Try it", as printed, and looks at what they say.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+# The commands of the number-th block of shell in the section.
+block() {
+  awk -v number="$1" '
+    /^## / { inside = ($0 == "## Try it") }
+    inside && /^```sh$/ { count++; copying = (count == number); next }
+    /^```$/ { copying = 0 }
+    copying' README.md
+}
+
+work=$(mktemp -d)
+hub=
+finish() {
+  [ -z "$hub" ] || { kill "$hub" && wait "$hub"; } 2>/dev/null || true
+  rm -rf "$work"
+}
+trap finish EXIT
+
+if curl -s -o /dev/null http://127.0.0.1:4400/; then
+  echo "port 4400 is taken, and the README's commands use it" >&2
+  exit 1
+fi
+
+serve=$(block 1)
+echo "\$ $serve"
+# exec, so that the process to be ended is the hub (cargo runs it in its own place).
+bash -c "exec $serve" 2> "$work/serve" &
+hub=$!
+for _ in $(seq 600); do
+  curl -s -o /dev/null http://127.0.0.1:4400/readyz && break
+  kill -0 "$hub" 2>/dev/null || { cat "$work/serve" >&2; exit 1; }
+  sleep 0.1
+done
+curl -sf http://127.0.0.1:4400/ | grep -q '<title>Tidings</title>' || { echo "the page is not there" >&2; exit 1; }
+
+mapfile -t commands < <(block 2)
+[ ${#commands[@]} -eq 3 ] || { echo "the README has ${#commands[@]} commands, not 3" >&2; exit 1; }
+for command in "${commands[@]:0:2}"; do
+  echo "\$ $command"
+  bash -c "set -o pipefail; $command"
+done
+
+# The last one follows the topic until it is ended, here as soon as it has printed everything.
+{ echo 'Hello, world'; git log --oneline; } > "$work/expected"
+lines=$(wc -l < "$work/expected")
+echo "\$ ${commands[2]}"
+bash -c "exec ${commands[2]}" > "$work/printed" 2> "$work/subscribe" &
+subscriber=$!
+for _ in $(seq 600); do
+  [ "$(wc -l < "$work/printed")" -ge "$lines" ] && break
+  sleep 0.1
+done
+kill "$subscriber"
+wait "$subscriber" || true
+cmp "$work/expected" "$work/printed"
+echo "all $lines events came once and in order"
