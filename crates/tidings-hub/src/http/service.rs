@@ -22,7 +22,7 @@ use super::{
     subscribe::subscribe,
 };
 use crate::{
-    Hub,
+    Asset, Hub,
     dialect::native::{PublishParams, ReadParams},
     hub::Shared,
 };
@@ -126,7 +126,7 @@ where
             Ok(text("application/openmetrics-text; version=1.0.0; charset=utf-8", shared.metrics.to_text()))
         }
         _ => match shared.settings.pages.get(path) {
-            Some(asset) => Ok(text(asset.content_type, asset.body.clone())),
+            Some(asset) => Ok(page(asset)),
             None => Err(Problem::no_such_path(path)),
         },
     }
@@ -145,20 +145,26 @@ async fn read(
     if !grant.subscribe {
         return Err(Problem::forbidden("subscribing is not allowed on this hub"));
     }
-    if shared.is_shutting_down() {
-        return Err(Problem::shutting_down());
-    }
     let accept = parts.headers.get(header::ACCEPT).map(|accept| String::from_utf8_lossy(accept.as_bytes()));
     let representation = representation(accept.as_deref())
         .ok_or_else(|| Problem::not_acceptable(accept.as_deref().unwrap_or_default()))?;
     let params = ReadParams::parse(path_topic, parts)?;
-    let head_only = parts.method == Method::HEAD;
     let mut response = match representation {
-        Representation::EventStream => subscribe(shared, grant, params, head_only).await?,
+        Representation::EventStream => subscribe(shared, grant, params).await?,
         Representation::Json => history(shared, grant, params).await?,
     };
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
     Ok(response)
+}
+
+/// A static file, which may use what comes from the hub and nothing else, and not be framed by other pages.
+fn page(asset: &Asset) -> Response<HubBody> {
+    const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    let mut response = text(asset.content_type, asset.body.clone());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 fn text(content_type: &'static str, body: impl Into<Bytes>) -> Response<HubBody> {

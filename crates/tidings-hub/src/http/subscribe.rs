@@ -14,11 +14,12 @@ use crate::{
 const TIDINGS_RESUME: HeaderName = HeaderName::from_static("tidings-resume");
 
 /// Opens a subscription. The response's head and its first bytes go out before any event.
+///
+/// While the hub shuts down, the stream ends at once. A 503 would be clearer, but an `EventSource` never comes back from it.
 pub(crate) async fn subscribe(
     shared: &Arc<Shared>,
     grant: Grant,
     params: ReadParams,
-    head_only: bool,
 ) -> Result<Response<HubBody>, Problem> {
     let subscribe = Subscribe {
         interest: params.interest,
@@ -38,9 +39,6 @@ pub(crate) async fn subscribe(
         .keep_alive(params.keep_alive.after(shared.settings.heartbeat))
         .into_response()
         .map(HubBody::from);
-    if head_only {
-        *response.body_mut() = HubBody::empty();
-    }
     sign_verdict(&mut response, verdict);
     Ok(response)
 }

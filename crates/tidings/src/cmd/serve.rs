@@ -21,6 +21,10 @@ const BACKLOG: u32 = 4096;
 
 pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     start_logging(serve.verbose);
+    // Each subscriber is a file descriptor, and many systems begin with 1,024.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files can't be raised: there may be room for few subscribers");
+    }
     let access = access(&serve)?;
     let listener = bind(serve.listen)?;
     let address = listener.local_addr().context("the address of the listener is not known")?;
@@ -133,5 +137,9 @@ fn start_logging(verbose: u8) {
         _ => Level::TRACE,
     };
     let stderr = std::io::stderr;
-    tracing_subscriber::fmt().with_max_level(level).with_ansi(stderr().is_terminal()).with_writer(stderr).init();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(stderr().is_terminal())
+        .with_writer(stderr)
+        .init();
 }
