@@ -182,8 +182,7 @@ impl Window {
                 .all(&mut take)
         } else {
             self.entries
-                .iter()
-                .skip(seen)
+                .range(seen.min(self.entries.len())..)
                 .filter(|framed| interest.matches(framed.record.topics()))
                 .all(&mut take)
         };

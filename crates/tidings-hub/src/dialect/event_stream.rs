@@ -11,26 +11,25 @@ use crate::{Topic, Update, UpdateId, UpdateType, http::Problem};
 #[derive(Debug)]
 pub(crate) struct EventStreamReader {
     topic: Topic,
-    max_data_bytes: usize,
     decoder: Decoder,
 }
 
 impl EventStreamReader {
     pub(crate) fn new(topic: Topic, max_data_bytes: usize) -> EventStreamReader {
-        // Beside the data, an event has its other fields, and the names of all fields.
-        let max_event_bytes = max_data_bytes.saturating_mul(8).saturating_add(64 << 10);
+        // A line has the name of its field beside the data; comments and other fields are short.
+        let max_line_bytes = max_data_bytes.saturating_add(1 << 10);
         let decoder =
-            Decoder::strict().with_max_line_bytes(max_event_bytes).with_max_event_bytes(max_event_bytes);
-        EventStreamReader { topic, max_data_bytes, decoder }
+            Decoder::strict().with_max_line_bytes(max_line_bytes).with_max_event_bytes(max_data_bytes);
+        EventStreamReader { topic, decoder }
     }
 }
 
 impl UpdateReader for EventStreamReader {
     fn read(&mut self, input: &mut &[u8]) -> Option<Result<Update, Problem>> {
-        let EventStreamReader { topic, max_data_bytes, decoder } = self;
+        let EventStreamReader { topic, decoder } = self;
         loop {
             match decoder.decode(input)? {
-                Ok(Item::Event(event)) => return Some(update(topic.clone(), event, *max_data_bytes)),
+                Ok(Item::Event(event)) => return Some(update(topic.clone(), event)),
                 Ok(_) => {}
                 Err(error) => return Some(Err(error.into())),
             }
@@ -47,10 +46,7 @@ impl UpdateReader for EventStreamReader {
     }
 }
 
-fn update(topic: Topic, event: EventRef<'_>, max_data_bytes: usize) -> Result<Update, Problem> {
-    if event.data().len() > max_data_bytes {
-        return Err(Problem::too_large(max_data_bytes));
-    }
+fn update(topic: Topic, event: EventRef<'_>) -> Result<Update, Problem> {
     let mut update = Update::new(topic, event.data()).with_type(UpdateType::parse(event.event_type())?);
     if let Some(id) = event.id() {
         update = update.with_id(UpdateId::parse(id)?);

@@ -294,8 +294,9 @@ impl State {
         } else {
             let wanted = |record: &&Arc<Record>| interest.matches(record.topics());
             let closes = self.evicted_closes.range(after + 1..).map(|(_, record)| record);
-            let skipped = usize::try_from((after + 1).saturating_sub(self.oldest)).unwrap_or(usize::MAX);
-            let scanned = self.records.iter().skip(skipped).take(MAX_SCANNED).map(|kept| &kept.record);
+            let seen = usize::try_from((after + 1).saturating_sub(self.oldest)).unwrap_or(usize::MAX);
+            let unseen = self.records.range(seen.min(self.records.len())..);
+            let scanned = unseen.take(MAX_SCANNED).map(|kept| &kept.record);
             let last_scanned = scanned.clone().next_back().map(|record| record.place());
             if closes.chain(scanned).filter(wanted).all(&mut take) {
                 page.reached = last_scanned.unwrap_or(page.reached);
