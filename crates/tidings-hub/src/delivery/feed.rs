@@ -47,13 +47,14 @@ async fn follow_log(shared: Arc<Shared>) {
     let mut newest = shared.log.follow();
     let everything = Interest::everything();
     loop {
-        tokio::select! {
-            changed = newest.changed() => if changed.is_err() { return },
-            () = shared.shutdown_begun() => return,
-        }
+        // Before the first wait too: something may have been appended before this task ran.
         if let Err(error) = catch_up(&shared, &everything).await {
             // The next append tries again from the same place; cursors read the log themselves.
             tracing::error!(%error, "the log can't be read");
+        }
+        tokio::select! {
+            changed = newest.changed() => if changed.is_err() { return },
+            () = shared.shutdown_begun() => return,
         }
     }
 }

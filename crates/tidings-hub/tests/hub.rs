@@ -1,0 +1,211 @@
+//! The hub as a library: what its handle and its cursors promise.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail")]
+
+use std::{sync::Arc, time::Duration};
+
+use http_body_util::{BodyExt, Empty};
+use tidings_codec::{Decoder, Item};
+use tidings_hub::{
+    Cursor, Hub, Interest, Settings, StartAt, Subscribe, Topic, TopicFilter, Update,
+    log::{MemoryLimits, MemoryLog},
+};
+use tower_service::Service;
+
+fn interest(filters: &[&str]) -> Interest {
+    filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect()
+}
+
+fn from_start(filters: &[&str]) -> Subscribe {
+    let mut subscribe = Subscribe::from(interest(filters));
+    subscribe.start = StartAt::Oldest;
+    subscribe
+}
+
+async fn publish(hub: &Hub, topic: &str, data: impl Into<String>) {
+    hub.publish(Update::new(Topic::parse(topic).unwrap(), data)).await.unwrap();
+}
+
+/// A cursor's events, as a client would see them.
+struct Reader {
+    cursor: Cursor,
+    ready: std::collections::VecDeque<(String, String)>,
+}
+
+impl Reader {
+    async fn new(hub: &Hub, subscribe: impl Into<Subscribe>) -> Reader {
+        let cursor = hub.subscribe(subscribe).await.unwrap().expect("the topics are open");
+        Reader { cursor, ready: Default::default() }
+    }
+
+    /// Type and data of the next event.
+    async fn next(&mut self) -> Option<(String, String)> {
+        use futures_core::Stream;
+        while self.ready.is_empty() {
+            let frame =
+                std::future::poll_fn(|context| std::pin::Pin::new(&mut self.cursor).poll_next(context));
+            let frame =
+                tokio::time::timeout(Duration::from_secs(20), frame).await.expect("an event, or the end")?;
+            let mut decoder = Decoder::strict();
+            let mut input = frame.as_bytes();
+            while let Some(item) = decoder.decode(&mut input) {
+                if let Item::Event(event) = item.expect("the hub writes clean streams") {
+                    self.ready.push_back((event.event_type().into(), event.data().into()));
+                }
+            }
+            decoder.finish().expect("a frame is whole events");
+        }
+        self.ready.pop_front()
+    }
+
+    async fn data(&mut self) -> String {
+        self.next().await.expect("an event").1
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_in_this_process_gets_what_is_published() {
+    let hub = Hub::default();
+    let mut reader = Reader::new(&hub, interest(&["a", "b/*"])).await;
+    assert_eq!(reader.next().await.unwrap().0, "start");
+    for (topic, data) in [("a", "1"), ("c", "no"), ("b/x", "2"), ("b", "no"), ("a", "3")] {
+        publish(&hub, topic, data).await;
+    }
+    for expected in ["1", "2", "3"] {
+        assert_eq!(reader.data().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn shutdown_ends_streams_and_the_feed() {
+    let log = Arc::new(MemoryLog::default());
+    let hub = Hub::new(log.clone(), Settings::default());
+    let mut waiting = Reader::new(&hub, interest(&["a"])).await;
+    assert_eq!(waiting.next().await.unwrap().0, "start");
+    let (end, ()) = tokio::join!(waiting.next(), hub.shutdown());
+    assert_eq!(end, None);
+    drop((waiting, hub));
+    assert_eq!(Arc::strong_count(&log), 1, "nothing holds the log any more");
+}
+
+#[tokio::test]
+async fn the_feed_ends_with_the_last_handle() {
+    let log = Arc::new(MemoryLog::default());
+    let hub = Hub::new(log.clone(), Settings::default());
+    let service = hub.service();
+    drop(hub);
+    assert!(Arc::strong_count(&log) > 1, "a service is a handle too");
+    drop(service);
+    for _ in 0..1000 {
+        if Arc::strong_count(&log) == 1 {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the feed still holds the log");
+}
+
+#[tokio::test]
+async fn who_is_behind_the_window_reads_the_log_without_a_seam() {
+    let mut settings = Settings::default();
+    settings.window_bytes = 10_000;
+    let hub = Hub::new(Arc::new(MemoryLog::default()), settings);
+    let mut slow = Reader::new(&hub, interest(&["a"])).await;
+    let mut pattern = Reader::new(&hub, interest(&["*"])).await;
+    assert_eq!(slow.next().await.unwrap().0, "start");
+    assert_eq!(pattern.next().await.unwrap().0, "start");
+    for number in 0..2_000 {
+        publish(&hub, if number % 2 == 0 { "a" } else { "b" }, number.to_string()).await;
+        // Now and then they read a little, in the window or far behind it.
+        if number % 300 == 299 {
+            assert_eq!(slow.data().await, (number / 300 * 2).to_string());
+            assert_eq!(pattern.data().await, (number / 300).to_string());
+        }
+    }
+    for number in (12..2_000).step_by(2) {
+        assert_eq!(slow.data().await, number.to_string());
+    }
+    for number in 6..2_000 {
+        assert_eq!(pattern.data().await, number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn who_is_behind_the_log_is_told_and_goes_on_with_what_is_kept() {
+    let mut settings = Settings::default();
+    settings.window_bytes = 1_000;
+    let limits = MemoryLimits { records: 100, ..MemoryLimits::default() };
+    let hub = Hub::new(Arc::new(MemoryLog::new(limits)), settings);
+    let mut slow = Reader::new(&hub, interest(&["a"])).await;
+    assert_eq!(slow.next().await.unwrap().0, "start");
+    publish(&hub, "a", "first").await;
+    assert_eq!(slow.data().await, "first");
+    for number in 0..1_000 {
+        publish(&hub, "a", number.to_string()).await;
+    }
+    let (event_type, data) = slow.next().await.unwrap();
+    let gap: serde_json::Value = serde_json::from_str(&data).unwrap();
+    assert_eq!((&*event_type, &gap["reason"]), ("gap", &"evicted".into()));
+    for number in 900..1_000 {
+        assert_eq!(slow.next().await.unwrap(), ("message".into(), number.to_string()));
+    }
+}
+
+#[tokio::test]
+async fn a_rare_match_of_a_pattern_is_found_however_far_it_is() {
+    let mut settings = Settings::default();
+    settings.window_bytes = 1_000;
+    let hub = Hub::new(Arc::new(MemoryLog::default()), settings);
+    publish(&hub, "rare/first", "1").await;
+    let noise = || (0..25_000).map(|_| Update::new(Topic::parse("noise").unwrap(), "").into()).collect();
+    hub.publish_all(noise()).await.unwrap();
+    publish(&hub, "rare/second", "2").await;
+    hub.publish_all(noise()).await.unwrap();
+    let mut reader = Reader::new(&hub, from_start(&["rare/*"])).await;
+    assert_eq!(reader.data().await, "1");
+    assert_eq!(reader.data().await, "2");
+    publish(&hub, "rare/third", "3").await;
+    assert_eq!(reader.data().await, "3");
+}
+
+#[tokio::test]
+async fn a_private_update_reaches_nobody_without_a_grant() {
+    let hub = Hub::default();
+    let topic = Topic::parse("a").unwrap();
+    hub.publish(Update::new(topic.clone(), "secret").private()).await.unwrap();
+    let mut replayed = Reader::new(&hub, from_start(&["a"])).await;
+    hub.publish(Update::new(topic.clone(), "another secret").private()).await.unwrap();
+    publish(&hub, "a", "open").await;
+    assert_eq!(replayed.data().await, "open");
+
+    let request =
+        http::Request::get("/topics/a").header("host", "localhost").header("accept", "application/json");
+    let response = hub.service().call(request.body(Empty::new()).unwrap()).await.unwrap();
+    let page = response.into_body().collect().await.unwrap().to_bytes();
+    let page: serde_json::Value = serde_json::from_slice(&page).unwrap();
+    assert_eq!(page["updates"].as_array().unwrap().len(), 1);
+    assert_eq!(page["updates"][0]["data"], "open");
+}
+
+#[tokio::test]
+async fn what_is_published_while_a_subscriber_opens_is_neither_lost_nor_doubled() {
+    let hub = Hub::default();
+    let publisher = tokio::spawn({
+        let hub = hub.clone();
+        async move {
+            for number in 0..5_000 {
+                publish(&hub, "a", number.to_string()).await;
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    for opening in 0..50 {
+        let mut reader = Reader::new(&hub, from_start(&["a"])).await;
+        for number in 0..opening * 20 {
+            assert_eq!(reader.data().await, number.to_string());
+        }
+        tokio::task::yield_now().await;
+    }
+    publisher.await.unwrap();
+    assert_eq!(hub.subscribe(from_start(&["a"])).await.unwrap().map(|cursor| cursor.verdict()), Some(None));
+}
