@@ -51,6 +51,14 @@ pub enum Error {
     #[error("the event stream cannot be read")]
     Decode(#[source] tidings_codec::DecodeError),
 
+    /// Nothing came for so long, and the request may not be repeated.
+    #[error("nothing came for {0:?}")]
+    Idle(std::time::Duration),
+
+    /// The response ended without the terminal event that was expected: it is most likely cut short.
+    #[error("the response ended without its terminal event")]
+    Unfinished,
+
     /// The last event ID holds a control character, which no HTTP header can carry. Reconnecting without it would lose events
     /// in silence.
     #[error("last event id {0:?} contains a control character; the `Last-Event-ID` header cannot carry it")]

@@ -9,7 +9,6 @@ use std::{
 };
 
 use futures_core::{Stream, stream::FusedStream};
-use tidings_codec::EventId;
 use tokio::time::{Sleep, sleep};
 
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     exchange::{End, Exchange, Step},
     item::Item,
     reconnect::{Cause, Pace},
+    repeats::Repeats,
     request::{Attempt, Request, Requests},
     transport::{HyperTransport, Transport},
 };
@@ -45,9 +45,13 @@ use crate::{
 /// | answers 204 | ends: `next` returns `None` |
 /// | redirects with 301, 302, 303, 307 or 308 | follows, at most 20 times for each attempt |
 /// | answers anything else | yields the [`Error`], and ends |
-/// | cannot be reached, ends the response, or breaks it off | yields [`Item::Retrying`], waits, and connects again with the last event ID |
+/// | cannot be reached, ends the response, or breaks it off | yields [`Item::Retrying`], waits, and sends the request again with the last event ID |
 ///
 /// Source: HTML, "Processing model".
+///
+/// A request whose method is not idempotent, such as POST, is not sent again once it may have reached the server, unless
+/// [it says so](Request::with_repeatable) or carries an `Idempotency-Key`. The end of its response is then the end of
+/// the source.
 ///
 /// # Redirects
 ///
@@ -62,10 +66,12 @@ use crate::{
 #[derive(Debug)]
 pub struct EventSource {
     phase: Phase,
-    exchange: Exchange,
+    pub(crate) exchange: Exchange,
     requests: Requests,
-    transport: Arc<dyn Transport>,
+    pub(crate) transport: Arc<dyn Transport>,
     pace: Pace,
+    status_retries: bool,
+    repeats: Option<Repeats>,
     attempts: u64,
 }
 
@@ -127,15 +133,10 @@ impl EventSource {
             requests,
             transport: Arc::new(HyperTransport::new()),
             pace: Pace::new(),
+            status_retries: false,
+            repeats: None,
             attempts: 0,
         }
-    }
-
-    /// Resumes after this event, as if the source had received it.
-    #[must_use]
-    pub fn with_last_event_id(mut self, id: EventId) -> Self {
-        self.exchange.set_last_event_id(id);
-        self
     }
 
     /// Waits this long before it connects again, until the server says otherwise. Default 3 s.
@@ -143,21 +144,45 @@ impl EventSource {
     /// Source: HTML, "reconnection time".
     #[must_use]
     pub fn with_reconnection_time(mut self, time: Duration) -> Self {
-        self.pace.set_reconnection_time(time);
+        self.pace.reconnection_time = time;
         self
     }
 
-    /// Whether comments are yielded, for instance to see heartbeats. Default `false`.
+    /// The longest back-off, on top of the reconnection time. Default 60 s; zero turns it off.
+    ///
+    /// After a connection that failed, the source waits for the reconnection time and a random part of a span, which
+    /// begins at the reconnection time (at 1 s if that is shorter) and doubles with each failure in a row. A response
+    /// that ended is a failure only if it brought no event and was not [healthy](Self::with_healthy_after).
     #[must_use]
-    pub fn with_comments(mut self, comments: bool) -> Self {
-        self.exchange.set_comments(comments);
+    pub fn with_max_backoff(mut self, max: Duration) -> Self {
+        self.pace.max_backoff = max;
         self
     }
 
-    /// Sends requests by this transport. Default: [`HyperTransport`].
+    /// How long a connection has to last to be healthy, so that failures are counted from zero again. Default 30 s. One
+    /// that has brought an event is healthy at once.
     #[must_use]
-    pub fn with_transport(mut self, transport: Arc<dyn Transport>) -> Self {
-        self.transport = transport;
+    pub fn with_healthy_after(mut self, time: Duration) -> Self {
+        self.pace.healthy_after = time;
+        self
+    }
+
+    /// Whether the source tries again after a status of 408, 429, or 5xx, and stays away for as long as a `Retry-After`
+    /// asks for. Default `false`: by the standard they are final.
+    #[must_use]
+    pub fn with_status_retries(mut self, retries: bool) -> Self {
+        self.status_retries = retries;
+        self
+    }
+
+    /// Drops events that an earlier connection has brought already, as told by their IDs: the `window` latest ones are
+    /// remembered. Default 0, which drops nothing.
+    ///
+    /// For servers that resume at the last event ID instead of after it. IDs that one connection brings twice are not
+    /// dropped, and neither are events without an ID.
+    #[must_use]
+    pub fn with_deduplication(mut self, window: usize) -> Self {
+        self.repeats = (window > 0).then(|| Repeats::new(window));
         self
     }
 
@@ -210,16 +235,40 @@ impl EventSource {
                 Phase::Connect => self.connect(),
                 Phase::Connecting | Phase::Open => match ready!(self.exchange.poll_step(cx)) {
                     Step::Item(item) => {
-                        if matches!(item, Item::Opened(_)) {
-                            self.phase = Phase::Open;
+                        if self.note(&item) {
+                            return Poll::Ready(Some(Ok(item)));
                         }
-                        return Poll::Ready(Some(Ok(item)));
                     }
-                    Step::ReconnectionTime(time) => self.pace.set_reconnection_time(time),
+                    Step::ReconnectionTime(time) => self.pace.reconnection_time = time,
                     Step::End(end) => return Poll::Ready(self.reconnect_or_end(end)),
                 },
             }
         }
+    }
+
+    /// Learns from an item. `false` if it is a repeat, which is not yielded.
+    fn note(&mut self, item: &Item) -> bool {
+        match item {
+            Item::Opened(_) => {
+                self.phase = Phase::Open;
+                self.pace.opened();
+                if let Some(repeats) = &mut self.repeats {
+                    repeats.reconnected();
+                }
+            }
+            Item::Event(event) => {
+                if let (Some(repeats), Some(id)) = (&mut self.repeats, event.id()) {
+                    // An empty ID is none.
+                    if !id.as_str().is_empty() && repeats.is_repeat(id) {
+                        return false;
+                    }
+                }
+                self.pace.event();
+            }
+            Item::Gap(_) => self.pace.event(),
+            _ => {}
+        }
+        true
     }
 
     fn connect(&mut self) {
@@ -231,23 +280,45 @@ impl EventSource {
 
     /// Decides between "reestablish the connection" and "fail the connection".
     fn reconnect_or_end(&mut self, end: End) -> Option<Result<Item, Error>> {
-        let cause = match end {
-            End::Clean => Cause::Ended,
-            End::ForGood => {
-                self.phase = Phase::Closed;
-                return None;
-            }
-            End::Failed(Error::Transport(
-                error @ (TransportError::Connect { .. } | TransportError::Broken { .. }),
-            )) => Cause::Network(error),
-            End::Failed(error) => {
-                self.phase = Phase::Closed;
-                return Some(Err(error));
-            }
+        let again = match end {
+            End::Clean => Ok(Cause::Ended),
+            End::ForGood => Err(None),
+            End::Failed(error) => self.recover(error).map_err(Some),
         };
-        let after = self.pace.wait();
-        self.phase = Phase::Waiting(Box::pin(sleep(after)));
-        Some(Ok(Item::Retrying { cause, after }))
+        let again = match again {
+            // What was never sent may be sent, whatever it is.
+            Ok(cause @ Cause::Network(TransportError::Connect { .. })) => Ok(cause),
+            Ok(Cause::Ended) if !self.exchange.is_repeatable() && self.exchange.expects_terminal_event() => {
+                Err(Some(Error::Unfinished))
+            }
+            Ok(cause) if !self.exchange.is_repeatable() => Err(cause.into_error()),
+            again => again,
+        };
+        match again {
+            Ok(cause) => {
+                let after = self.pace.wait(&cause);
+                self.phase = Phase::Waiting(Box::pin(sleep(after)));
+                Some(Ok(Item::Retrying { cause, after }))
+            }
+            Err(error) => {
+                self.phase = Phase::Closed;
+                error.map(Err)
+            }
+        }
+    }
+
+    /// The cause for another attempt, if there is one in what went wrong.
+    fn recover(&self, error: Error) -> Result<Cause, Error> {
+        match error {
+            Error::Transport(error @ (TransportError::Connect { .. } | TransportError::Broken { .. })) => {
+                Ok(Cause::Network(error))
+            }
+            Error::Idle(timeout) => Ok(Cause::Idle(timeout)),
+            Error::Status(refusal) if self.status_retries && refusal.is_temporary() => {
+                Ok(Cause::Status(refusal))
+            }
+            error => Err(error),
+        }
     }
 }
 

@@ -3,9 +3,11 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
@@ -15,6 +17,7 @@ use crate::{
     body::ResponseBody,
     error::Error,
     gap::Gap,
+    idle::Idle,
     item::{Item, ReceivedEvent},
     open::{Opened, open, prepare},
     request::MakingRequest,
@@ -28,14 +31,25 @@ pub(crate) struct Exchange {
     state: State,
     decoder: Decoder,
     comments: bool,
+    idle_timeout: Option<Duration>,
+    /// The watchdog of the exchange at hand.
+    idle: Option<Idle>,
+    is_terminal: Option<IsTerminal>,
+    /// Whether the request of the exchange at hand may be sent again.
+    repeatable: bool,
     /// The last event ID, shared with the events that do not carry one themselves.
     inherited_id: Arc<str>,
     /// The `topic` field of the block that is being read.
     topic: Option<String>,
 }
 
+/// Tells the event after which nothing is to be expected.
+type IsTerminal = Box<dyn FnMut(&ReceivedEvent) -> bool + Send>;
+
 enum State {
-    Idle,
+    Resting,
+    /// The terminal event has been yielded.
+    Finished,
     /// The request factory is at work.
     Making(MakingRequest, Arc<dyn Transport>),
     /// The request is on its way, redirects included.
@@ -52,7 +66,7 @@ enum State {
 pub(crate) enum Step {
     Item(Item),
     /// The server has set the reconnection time.
-    ReconnectionTime(std::time::Duration),
+    ReconnectionTime(Duration),
     /// The exchange is over.
     End(End),
 }
@@ -62,7 +76,7 @@ pub(crate) enum Step {
 pub(crate) enum End {
     /// The response was complete.
     Clean,
-    /// The server has nothing more to say, ever: 204.
+    /// The server has nothing more to say, ever: 204, or the terminal event.
     ForGood,
     Failed(Error),
 }
@@ -70,9 +84,13 @@ pub(crate) enum End {
 impl Exchange {
     pub(crate) fn new() -> Self {
         Self {
-            state: State::Idle,
+            state: State::Resting,
             decoder: Decoder::new().with_unknown_fields(true),
             comments: false,
+            idle_timeout: None,
+            idle: None,
+            is_terminal: None,
+            repeatable: true,
             inherited_id: Arc::from(""),
             topic: None,
         }
@@ -80,6 +98,27 @@ impl Exchange {
 
     pub(crate) fn set_comments(&mut self, comments: bool) {
         self.comments = comments;
+    }
+
+    pub(crate) fn set_idle_timeout(&mut self, timeout: Duration) {
+        self.idle_timeout = Some(timeout);
+    }
+
+    pub(crate) fn set_terminal_event(&mut self, is_terminal: IsTerminal) {
+        self.is_terminal = Some(is_terminal);
+    }
+
+    pub(crate) fn expects_terminal_event(&self) -> bool {
+        self.is_terminal.is_some()
+    }
+
+    pub(crate) fn set_decoder(&mut self, set: impl FnOnce(Decoder) -> Decoder) {
+        self.decoder = set(mem::take(&mut self.decoder));
+    }
+
+    /// Whether the request of the exchange at hand may be sent again.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.repeatable
     }
 
     pub(crate) fn set_last_event_id(&mut self, id: EventId) {
@@ -99,22 +138,32 @@ impl Exchange {
 
     /// Drops the connection.
     pub(crate) fn stop(&mut self) {
-        self.state = State::Idle;
+        self.idle = None;
+        self.state = State::Resting;
     }
 
     /// The next step. After [`Step::End`] it must be started again before it is polled.
     pub(crate) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        let step = ready!(self.poll_until_step(cx));
+        let step = match self.poll_exchange(cx) {
+            Poll::Ready(step) => step,
+            // Only now, since what has come while nobody asked counts as a sign of life.
+            Poll::Pending => {
+                let Some(idle) = &mut self.idle else { return Poll::Pending };
+                ready!(idle.poll_expired(cx));
+                Step::End(End::Failed(Error::Idle(idle.timeout())))
+            }
+        };
         if matches!(step, Step::End(_)) {
             self.stop();
         }
         Poll::Ready(step)
     }
 
-    fn poll_until_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+    fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         loop {
             match &mut self.state {
-                State::Idle => return Poll::Ready(Step::End(End::Clean)),
+                State::Resting => return Poll::Ready(Step::End(End::Clean)),
+                State::Finished => return Poll::Ready(Step::End(End::ForGood)),
                 State::Making(request, transport) => {
                     let request = match ready!(request.as_mut().poll(cx)) {
                         Ok(request) => prepare(request, self.decoder.last_event_id()),
@@ -124,31 +173,45 @@ impl Exchange {
                         Ok(request) => request,
                         Err(error) => return Poll::Ready(Step::End(End::Failed(error))),
                     };
+                    self.repeatable = request.is_repeatable();
+                    self.idle = self.idle_timeout.map(Idle::new);
                     let transport = Arc::clone(transport);
                     self.state = State::Opening(Box::pin(async move { open(&*transport, request).await }));
                 }
-                State::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
-                    Ok(Some(Opened { head, body })) => {
-                        self.state = State::Open { body, unread: Bytes::new() };
-                        return Poll::Ready(Step::Item(Item::Opened(head)));
+                State::Opening(opening) => {
+                    let opened = ready!(opening.as_mut().poll(cx));
+                    self.sign_of_life();
+                    match opened {
+                        Ok(Some(Opened { head, body })) => {
+                            self.state = State::Open { body, unread: Bytes::new() };
+                            return Poll::Ready(Step::Item(Item::Opened(head)));
+                        }
+                        Ok(None) => return Poll::Ready(Step::End(End::ForGood)),
+                        Err(error) => return Poll::Ready(Step::End(End::Failed(error))),
                     }
-                    Ok(None) => return Poll::Ready(Step::End(End::ForGood)),
-                    Err(error) => return Poll::Ready(Step::End(End::Failed(error))),
-                },
+                }
                 State::Open { .. } => {
                     if let Some(step) = self.decode() {
                         return Poll::Ready(step);
                     }
                     let State::Open { body, unread } = &mut self.state else { continue };
                     match ready!(body.poll_chunk(cx)) {
-                        Some(Ok(chunk)) => *unread = chunk,
-                        // What the end cut off is no event, by the standard: "Once the end of the file is reached, any
-                        // pending data must be discarded."
+                        Some(Ok(chunk)) => {
+                            *unread = chunk;
+                            self.sign_of_life();
+                        }
+                        // An event without its blank line is no event: HTML, "Parsing an event stream".
                         None => return Poll::Ready(Step::End(End::Clean)),
                         Some(Err(error)) => return Poll::Ready(Step::End(End::Failed(error.into()))),
                     }
                 }
             }
+        }
+    }
+
+    fn sign_of_life(&mut self) {
+        if let Some(idle) = &mut self.idle {
+            idle.sign_of_life();
         }
     }
 
@@ -162,9 +225,11 @@ impl Exchange {
                 unread.clear();
                 return None;
             };
+            let mut finished = false;
             let step = match decoded {
                 Ok(tidings_codec::Item::Event(event)) => {
                     let event = received(event, &mut self.inherited_id, self.topic.take());
+                    finished = self.is_terminal.as_mut().is_some_and(|is_terminal| is_terminal(&event));
                     Some(Step::Item(Gap::read(&event).map_or(Item::Event(event), Item::Gap)))
                 }
                 Ok(tidings_codec::Item::Retry(time)) => Some(Step::ReconnectionTime(time)),
@@ -180,6 +245,10 @@ impl Exchange {
             };
             let consumed = unread.len() - input.len();
             unread.advance(consumed);
+            if finished {
+                self.state = State::Finished;
+                return step;
+            }
             if step.is_some() {
                 return step;
             }
@@ -201,7 +270,8 @@ fn received(event: EventRef<'_>, shared_id: &mut Arc<str>, topic: Option<String>
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Idle => "idle",
+            State::Resting => "resting",
+            State::Finished => "finished",
             State::Making(..) => "making",
             State::Opening(_) => "opening",
             State::Open { .. } => "open",

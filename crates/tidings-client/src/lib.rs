@@ -19,19 +19,25 @@
 mod body;
 mod error;
 mod event_source;
+mod event_stream;
 mod exchange;
 mod gap;
+mod idle;
 mod item;
 mod open;
 mod reconnect;
 mod redirect;
+mod repeats;
 mod request;
 mod response;
+mod retry_after;
+mod settings;
 mod transport;
 
 pub use body::{ExchangeEnded, RequestBody, RequestBodySender, ResponseBody};
 pub use error::{BoxError, Error, InvalidUrl, Refusal, TransportError};
 pub use event_source::{EventSource, ReadyState};
+pub use event_stream::EventStream;
 pub use gap::Gap;
 pub use item::{Item, ReceivedEvent};
 pub use reconnect::Cause;

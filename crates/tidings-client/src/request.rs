@@ -10,6 +10,8 @@ use http::{
 
 use crate::error::{BoxError, InvalidUrl};
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 /// A request that opens a stream: method, URL, headers, and a body that can be sent again.
 ///
 /// ```
@@ -32,6 +34,7 @@ pub struct Request {
     url: Uri,
     headers: HeaderMap,
     body: Bytes,
+    repeatable: bool,
 }
 
 impl Request {
@@ -47,7 +50,13 @@ impl Request {
         if parsed.scheme().is_none() || parsed.host().is_none_or(str::is_empty) {
             return Err(invalid("it lacks a scheme or a host, as in `https://example.org/`".to_owned()));
         }
-        Ok(Self { method: Method::GET, url: parsed, headers: HeaderMap::new(), body: Bytes::new() })
+        Ok(Self {
+            method: Method::GET,
+            url: parsed,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            repeatable: false,
+        })
     }
 
     /// Posts to a URL, as LLM interfaces want it.
@@ -83,6 +92,23 @@ impl Request {
     pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
+    }
+
+    /// Says that the request may be sent again although its method is not idempotent. Default `false`.
+    ///
+    /// A request whose method is idempotent, or that carries an `Idempotency-Key`, may be sent again in any case.
+    #[must_use]
+    pub fn with_repeatable(mut self, repeatable: bool) -> Self {
+        self.repeatable = repeatable;
+        self
+    }
+
+    /// Whether a source may send this request again when it cannot know what became of it.
+    ///
+    /// Source: RFC 9110, "Idempotent Methods".
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        self.repeatable || self.method.is_idempotent() || self.headers.contains_key(IDEMPOTENCY_KEY)
     }
 
     /// The method.

@@ -7,17 +7,17 @@ use std::{
     time::Duration,
 };
 
-use tidings_client::{EventSource, ReadyState};
+use tidings_client::ReadyState;
 
 use crate::{
     server::{Server, nothing, stream},
-    trace::take,
+    trace::{follow, take},
 };
 
 #[tokio::test(start_paused = true)]
 async fn close_ends_the_connection_at_once() {
     let server = Server::start([stream().hold()]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     take(&mut source, 1).await;
     source.close();
     server.all_closed().await;
@@ -28,7 +28,7 @@ async fn close_ends_the_connection_at_once() {
 #[tokio::test(start_paused = true)]
 async fn dropping_ends_the_connection_at_once() {
     let server = Server::start([stream().hold()]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     take(&mut source, 1).await;
     drop(source);
     server.all_closed().await;
@@ -37,7 +37,7 @@ async fn dropping_ends_the_connection_at_once() {
 #[tokio::test(start_paused = true)]
 async fn close_ends_an_attempt_that_has_no_answer_yet() {
     let server = Server::start([nothing().hold()]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     tokio::time::timeout(Duration::from_secs(60), source.next()).await.unwrap_err();
     assert_eq!(server.requests().len(), 1);
     source.close();
@@ -47,7 +47,7 @@ async fn close_ends_an_attempt_that_has_no_answer_yet() {
 #[tokio::test(start_paused = true)]
 async fn close_while_waiting_prevents_the_next_attempt() {
     let server = Server::start([stream()]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     take(&mut source, 2).await;
     source.close();
     assert!(source.next().await.is_none());
@@ -58,7 +58,7 @@ async fn close_while_waiting_prevents_the_next_attempt() {
 async fn a_next_that_is_dropped_at_every_poll_loses_nothing() {
     let body = "id: 1\ndata: a\n\nid: 2\ndata: b\n\nretry: 5\n: hi\n\nid: 3\ndata: c\n\n";
     let server = Server::start([stream().drip(body, 1), stream().drip(body, 3)]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     let mut lines = Vec::new();
     loop {
         let polled = pin!(source.next()).poll(&mut Context::from_waker(Waker::noop()));

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test ends the test")]
 
 mod cancelling;
+mod event_stream;
+mod limits;
 mod processing_model;
+mod reconnecting;
 mod redirects;
 mod requests;
 mod server;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     server::{Server, nothing, response, stream},
-    trace::{events, take, trace},
+    trace::{events, follow, take, trace},
 };
 
 #[tokio::test(start_paused = true)]
@@ -27,7 +27,7 @@ async fn an_event_stream_with_status_200_opens() {
 #[tokio::test(start_paused = true)]
 async fn a_request_accepts_event_streams_and_no_cached_ones() {
     let server = Server::start([]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     assert!(trace(&mut source).await.is_empty());
     assert_eq!(server.requests()[0].header("accept"), Some("text/event-stream"));
     assert_eq!(server.requests()[0].header("cache-control"), Some("no-cache"));
@@ -36,7 +36,7 @@ async fn a_request_accepts_event_streams_and_no_cached_ones() {
 #[tokio::test(start_paused = true)]
 async fn status_204_ends_for_good() {
     let server = Server::start([response("HTTP/1.1 204 No Content")]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     assert!(source.next().await.is_none());
     assert_eq!(source.ready_state(), ReadyState::Closed);
     assert!(source.next().await.is_none());
@@ -46,7 +46,7 @@ async fn status_204_ends_for_good() {
 #[tokio::test(start_paused = true)]
 async fn status_204_on_a_reconnection_ends_for_good() {
     let server = Server::start([stream().send("data: a\n\n")]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     assert_eq!(
         trace(&mut source).await,
         ["opened", "message a", "retrying after 3s: the server ended the response"]
@@ -63,7 +63,7 @@ async fn any_other_status_fails_with_status_headers_and_body() {
             format!("HTTP/1.1 {status}\nContent-Type: text/event-stream\nContent-Length: 4\nX-Reason: mine");
         let body = if status.starts_with("304") { "" } else { "sad!" };
         let server = Server::start([response(&head).send(body)]).await;
-        let mut source = EventSource::get(&server.url("/")).unwrap();
+        let mut source = follow(&server);
         let Some(Err(Error::Status(refusal))) = source.next().await else { panic!("{status}") };
         assert!(status.starts_with(refusal.status.as_str()), "{status}");
         assert_eq!(refusal.headers["x-reason"], "mine");
@@ -79,7 +79,7 @@ async fn any_other_status_fails_with_status_headers_and_body() {
 async fn another_content_type_fails() {
     for head in ["HTTP/1.1 200 OK\nContent-Type: text/html", "HTTP/1.1 200 OK"] {
         let server = Server::start([response(head).send("<!doctype html>")]).await;
-        let mut source = EventSource::get(&server.url("/")).unwrap();
+        let mut source = follow(&server);
         let Some(Err(Error::ContentType(refusal))) = source.next().await else { panic!("{head}") };
         assert_eq!(refusal.body, "<!doctype html>");
         assert!(source.next().await.is_none());
@@ -90,13 +90,13 @@ async fn another_content_type_fails() {
 async fn parameters_of_the_content_type_do_not_matter() {
     let head = "HTTP/1.1 200 OK\nContent-Type: TEXT/event-stream; charset=windows-1252";
     let server = Server::start([response(head).send("data: ü\n\n")]).await;
-    assert_eq!(events(&mut EventSource::get(&server.url("/")).unwrap()).await, ["ü"]);
+    assert_eq!(events(&mut follow(&server)).await, ["ü"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_body_of_a_refusal_is_kept_up_to_64_kib() {
     let server = Server::start([response("HTTP/1.1 500 Oops").send(vec![b'x'; 70_000])]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     let Some(Err(Error::Status(refusal))) = source.next().await else { panic!() };
     assert_eq!(refusal.body.len(), 64 * 1024);
     assert!(refusal.truncated);
@@ -106,7 +106,7 @@ async fn the_body_of_a_refusal_is_kept_up_to_64_kib() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_whose_body_never_ends_is_told_after_five_seconds() {
     let server = Server::start([response("HTTP/1.1 500 Oops").send("because").hold()]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     let start = Instant::now();
     let Some(Err(Error::Status(refusal))) = source.next().await else { panic!() };
     assert_eq!(start.elapsed().as_secs(), 5);
@@ -117,8 +117,7 @@ async fn a_refusal_whose_body_never_ends_is_told_after_five_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_clean_end_reconnects_after_the_reconnection_time() {
     let server = Server::start([stream(), stream()]).await;
-    let mut source =
-        EventSource::get(&server.url("/")).unwrap().with_reconnection_time(Duration::from_secs(7));
+    let mut source = follow(&server).with_reconnection_time(Duration::from_secs(7));
     let start = Instant::now();
     take(&mut source, 2).await;
     assert_eq!(source.ready_state(), ReadyState::Connecting);
@@ -136,7 +135,7 @@ async fn a_broken_connection_reconnects() {
         nothing().send("what?\r\n\r\n"),
     ] {
         let server = Server::start([reply, stream().send("data: a\n\n")]).await;
-        let mut source = EventSource::get(&server.url("/")).unwrap();
+        let mut source = follow(&server);
         assert_eq!(
             take(&mut source, 3).await,
             ["retrying after 3s: the connection broke", "opened", "message a"]
@@ -152,7 +151,7 @@ async fn a_connection_that_breaks_inside_the_stream_reconnects() {
         stream().send("data: a\n\n").wait(Duration::from_secs(1)).reset(),
     ] {
         let server = Server::start([reply, stream()]).await;
-        let mut source = EventSource::get(&server.url("/")).unwrap();
+        let mut source = follow(&server);
         assert_eq!(
             take(&mut source, 4).await,
             ["opened", "message a", "retrying after 3s: the connection broke", "opened"]
@@ -175,7 +174,7 @@ async fn a_server_that_is_not_there_is_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn the_last_event_id_goes_with_a_reconnection() {
     let server = Server::start([stream().send("id: 7\ndata: a\n\ndata: b\n\n")]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     take(&mut source, 2).await;
     let Some(Ok(Item::Event(event))) = source.next().await else { panic!() };
     assert_eq!((event.data(), event.id(), event.last_event_id()), ("b", None, "7"));
@@ -187,7 +186,7 @@ async fn the_last_event_id_goes_with_a_reconnection() {
 #[tokio::test(start_paused = true)]
 async fn an_id_without_an_event_counts() {
     let server = Server::start([stream().send("id: 7\n\n")]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     trace(&mut source).await;
     assert_eq!(server.requests()[1].header("last-event-id"), Some("7"));
 }
@@ -195,7 +194,7 @@ async fn an_id_without_an_event_counts() {
 #[tokio::test(start_paused = true)]
 async fn the_id_of_an_unfinished_event_does_not_count() {
     let server = Server::start([stream().send("id: 1\ndata: a\n\nid: 2\ndata: b\n")]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     assert_eq!(events(&mut source).await, ["a"]);
     assert_eq!(server.requests()[1].header("last-event-id"), Some("1"));
 }
@@ -203,7 +202,7 @@ async fn the_id_of_an_unfinished_event_does_not_count() {
 #[tokio::test(start_paused = true)]
 async fn an_empty_id_resets_the_last_event_id_and_is_not_sent() {
     let server = Server::start([stream().send("id: 7\ndata: a\n\nid\ndata: b\n\n")]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     assert_eq!(events(&mut source).await, ["a", "b"]);
     assert_eq!(source.last_event_id(), "");
     assert_eq!(server.requests()[1].header("last-event-id"), None);
@@ -213,7 +212,7 @@ async fn an_empty_id_resets_the_last_event_id_and_is_not_sent() {
 async fn the_last_event_id_is_sent_as_utf_8() {
     let server = Server::start([]).await;
     let id = EventId::parse("naïve–7").unwrap();
-    trace(&mut EventSource::get(&server.url("/")).unwrap().with_last_event_id(id)).await;
+    trace(&mut follow(&server).with_last_event_id(id)).await;
     let bytes: Vec<u8> =
         server.requests()[0].header("last-event-id").unwrap().chars().map(|byte| byte as u8).collect();
     assert_eq!(bytes, "naïve–7".as_bytes());
@@ -222,7 +221,7 @@ async fn the_last_event_id_is_sent_as_utf_8() {
 #[tokio::test(start_paused = true)]
 async fn a_last_event_id_that_no_header_can_carry_is_an_error() {
     let server = Server::start([stream().send("id: \u{1}\ndata: a\n\n")]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     let lines = trace(&mut source).await;
     assert!(lines[3].starts_with("error: last event id \"\\u{1}\""), "{lines:?}");
     assert_eq!(server.requests().len(), 1);
@@ -231,7 +230,7 @@ async fn a_last_event_id_that_no_header_can_carry_is_an_error() {
 #[tokio::test(start_paused = true)]
 async fn retry_sets_the_reconnection_time() {
     let server = Server::start([stream().send("retry: 250\n\n"), stream()]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     let lines = take(&mut source, 4).await;
     assert_eq!(lines[1], "retrying after 250ms: the server ended the response");
     assert_eq!(source.ready_state(), ReadyState::Connecting);
@@ -240,7 +239,7 @@ async fn retry_sets_the_reconnection_time() {
 #[tokio::test(start_paused = true)]
 async fn retry_counts_from_its_line_on() {
     let server = Server::start([stream().send("retry: 250\nretry: x\ndata: cut")]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     assert_eq!(trace(&mut source).await, ["opened", "retrying after 250ms: the server ended the response"]);
 }
 
@@ -250,7 +249,7 @@ async fn where_the_bytes_are_split_does_not_matter() {
         "\u{feff}event: grüße\r\ndata: ein\r\ndata: zwei 🦀\r\nid: é\r\n\r\n: still here\r\rdata:b\n\n";
     for at_a_time in 1..=4 {
         let server = Server::start([stream().drip(body, at_a_time)]).await;
-        let mut source = EventSource::get(&server.url("/")).unwrap().with_comments(true);
+        let mut source = follow(&server).with_comments(true);
         assert_eq!(
             take(&mut source, 4).await,
             ["opened", "grüße ein\nzwei 🦀", "comment still here", "message b"],
@@ -263,7 +262,7 @@ async fn where_the_bytes_are_split_does_not_matter() {
 #[tokio::test(start_paused = true)]
 async fn comments_are_yielded_only_on_request() {
     let server = Server::start([stream().send(": hello\n\ndata: a\n\n")]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     assert_eq!(take(&mut source, 2).await, ["opened", "message a"]);
 }
 
@@ -271,7 +270,7 @@ async fn comments_are_yielded_only_on_request() {
 async fn a_gap_is_an_item_of_its_own() {
     let gap = "event: gap\ndata: {\"asked\":\"a\",\"reason\":\"evicted\",\"first\":\"c\"}\nid: b\n\n";
     let server = Server::start([stream().send(gap).send("data: x\n\n")]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     assert_eq!(take(&mut source, 3).await, ["opened", "gap evicted", "message x"]);
     assert_eq!(source.last_event_id(), "b");
 }
@@ -279,7 +278,7 @@ async fn a_gap_is_an_item_of_its_own() {
 #[tokio::test(start_paused = true)]
 async fn the_topic_of_an_update_is_told_where_the_server_says_it() {
     let server = Server::start([stream().send("topic: news\ndata: a\n\ndata: b\n\n")]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     take(&mut source, 1).await;
     for topic in [Some("news"), None] {
         let Some(Ok(Item::Event(event))) = source.next().await else { panic!() };

@@ -4,7 +4,7 @@ use tidings_client::{Error, EventId, EventSource, Item};
 
 use crate::{
     server::{Reply, Server, response, stream},
-    trace::take,
+    trace::{follow, take},
 };
 
 fn redirect(status: u16, location: &str) -> Reply {
@@ -25,8 +25,7 @@ async fn redirects_are_followed() {
 async fn a_redirect_leads_to_another_server_with_the_last_event_id() {
     let other = Server::start([stream()]).await;
     let server = Server::start([redirect(302, &other.url("/there"))]).await;
-    let mut source =
-        EventSource::get(&server.url("/")).unwrap().with_last_event_id(EventId::parse("7").unwrap());
+    let mut source = follow(&server).with_last_event_id(EventId::parse("7").unwrap());
     take(&mut source, 1).await;
     assert_eq!(other.requests()[0].line, "GET /there HTTP/1.1");
     assert_eq!(other.requests()[0].header("last-event-id"), Some("7"));
@@ -47,7 +46,7 @@ async fn a_reconnection_starts_from_the_first_url() {
 #[tokio::test(start_paused = true)]
 async fn a_circle_of_redirects_fails_after_20() {
     let server = Server::start_with(|_| redirect(302, "/")).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     assert!(matches!(source.next().await, Some(Err(Error::TooManyRedirects { limit: 20, .. }))));
     assert!(source.next().await.is_none());
     assert_eq!(server.requests().len(), 21);
@@ -56,7 +55,7 @@ async fn a_circle_of_redirects_fails_after_20() {
 #[tokio::test(start_paused = true)]
 async fn a_redirect_to_nowhere_fails() {
     let server = Server::start([redirect(302, "http://")]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     assert!(matches!(source.next().await, Some(Err(Error::Redirect { .. }))));
     assert!(source.next().await.is_none());
 }
@@ -64,14 +63,14 @@ async fn a_redirect_to_nowhere_fails() {
 #[tokio::test(start_paused = true)]
 async fn a_redirect_without_location_fails_by_its_status() {
     let server = Server::start([response("HTTP/1.1 302 Somewhere\nContent-Length: 0")]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     assert!(matches!(source.next().await, Some(Err(Error::Status(_)))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_redirect_to_a_scheme_that_cannot_be_requested_fails() {
     let server = Server::start([redirect(302, "ftp://example.org/")]).await;
-    let mut source = EventSource::get(&server.url("/")).unwrap();
+    let mut source = follow(&server);
     let Some(Err(error)) = source.next().await else { panic!() };
     assert_eq!(
         error.to_string(),

@@ -1,10 +1,17 @@
 //! What a source yields, as lines of text.
 
-use std::error::Error as _;
+use std::{error::Error as _, time::Duration};
 
 use tidings_client::{Error, EventSource, Item};
 
-/// Reads a source to its end. The first line is what came first.
+use crate::server::Server;
+
+/// A source without back-off, so that it waits for exactly the reconnection time.
+pub(crate) fn follow(server: &Server) -> EventSource {
+    EventSource::get(&server.url("/")).unwrap().with_max_backoff(Duration::ZERO)
+}
+
+/// Reads a source to its end.
 pub(crate) async fn trace(source: &mut EventSource) -> Vec<String> {
     let mut lines = Vec::new();
     while let Some(item) = source.next().await {
