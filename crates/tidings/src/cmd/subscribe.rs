@@ -1,154 +1,154 @@
-//! `tidings subscribe`: follow topics of a hub.
+//! `tidings subscribe`: follow topics of a hub, or any event stream.
 
-use std::io::{self, Write, stdout};
+mod exec;
+mod print;
+mod request;
+
+use std::{io, time::Duration};
 
 use anyhow::Context;
-use serde_json::{Map, Value, json};
-use tidings_client::{EventId, EventSource, Item, ReceivedEvent};
+use tidings_client::{Error, EventId, EventSource, EventStream, Item, Request};
 use tidings_hub::TopicFilter;
 
+use self::{exec::exec, print::Printer};
 use crate::{cli::Subscribe, exit::UsageError, hub_url};
 
-pub(crate) async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
-    let mut open_topics = exact_topics(&subscribe.topics)?;
-    // Either way an event says which topic it is of.
-    let form = if subscribe.json { ("envelope", "json") } else { ("fields", "topic") };
-    let mut parameters = vec![form];
-    let mut last_event_id = None;
-    match &*subscribe.from {
-        "end" => {}
-        "start" => parameters.push(("from", "start")),
-        id => {
-            last_event_id = Some(EventId::parse(id).map_err(|error| UsageError(format!("--from: {error}")))?);
-        }
-    }
-    let url = hub_url::of_topics(&subscribe.hub.url, &subscribe.topics, &parameters);
-    let mut source = EventSource::get(&url)?;
-    if let Some(id) = last_event_id {
-        source = source.with_last_event_id(id);
-    }
+/// A hub sends a heartbeat every 15 s by default.
+const HUB_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-    let mut printer = Printer { json: subscribe.json };
+pub(crate) async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
+    let target = Target::of(&subscribe)?;
+    let request = request::request(&subscribe, &target.url)?;
+    let mut source = Source::new(&subscribe, &target, request)?;
+    let printer = Printer { json: subscribe.json, comments: subscribe.comments, is_hub: target.is_hub };
+    match follow(&mut source, &printer, &subscribe, target).await {
+        // Whoever read our output, as `head` does, has seen enough.
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        followed => followed,
+    }
+}
+
+async fn follow(
+    source: &mut Source,
+    printer: &Printer,
+    subscribe: &Subscribe,
+    target: Target,
+) -> anyhow::Result<()> {
+    let mut open_topics = target.open_topics;
     while let Some(item) = source.next().await {
-        let item = item.with_context(|| format!("{} can't be followed", subscribe.topics.join(", ")))?;
-        let closed = closed_topic(&item);
-        if let Err(error) = printer.print(item) {
-            // Whoever read our output, as `head` does, has seen enough.
-            return if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error.into()) };
+        let item = match item {
+            Ok(item) => item,
+            Err(error) => {
+                printer.fatal(&error)?;
+                return Err(error).context(format!("{} can't be followed", subscribe.topics.join(", ")));
+            }
+        };
+        let event = printer.print(&item)?;
+        let Some(event) = event else { continue };
+        if let Some(command) = &subscribe.exec {
+            // A hub's word that the stream has begun is no update.
+            if !(target.is_hub && event.event_type == "start") {
+                exec(command, &event).await?;
+            }
         }
-        if let (Some(open), Some(topic)) = (&mut open_topics, closed) {
-            open.retain(|open| *open != topic);
+        if let (Some(open), "close", Some(topic)) = (&mut open_topics, &*event.event_type, &event.topic) {
+            open.retain(|open| open != topic);
             if open.is_empty() {
                 break;
             }
         }
     }
-    printer.line(&json!({ "kind": "closed" })).or_else(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Ok(()),
-        _ => Err(error.into()),
-    })
+    Ok(printer.closed()?)
 }
 
-/// The topics, if there are no patterns among them: then the subscription ends with them.
-fn exact_topics(topics: &[String]) -> anyhow::Result<Option<Vec<String>>> {
-    let mut exact = Some(Vec::new());
-    for text in topics {
-        match TopicFilter::parse(text).map_err(|error| UsageError(error.to_string()))? {
-            TopicFilter::Exact(topic) => exact.iter_mut().for_each(|exact| exact.push(topic.to_string())),
-            TopicFilter::Below(_) | TopicFilter::All => exact = None,
+/// What is followed.
+struct Target {
+    url: String,
+    last_event_id: Option<EventId>,
+    /// Whether it is a hub that is followed, by its topics.
+    is_hub: bool,
+    /// The topics, if there are no patterns among them: then the subscription ends with them.
+    open_topics: Option<Vec<String>>,
+}
+
+impl Target {
+    fn of(subscribe: &Subscribe) -> anyhow::Result<Target> {
+        let id = |text: &str| EventId::parse(text).map_err(|error| UsageError(format!("{text:?}: {error}")));
+        let last_event_id = subscribe.last_event_id.as_deref().map(id).transpose()?;
+        if let [url] = &*subscribe.topics {
+            if url.starts_with("http://") || url.starts_with("https://") {
+                return Ok(Target { url: url.clone(), last_event_id, is_hub: false, open_topics: None });
+            }
         }
-    }
-    Ok(exact)
-}
 
-fn closed_topic(item: &Item) -> Option<String> {
-    match item {
-        Item::Event(event) if event.event_type() == "close" => event
-            .topic()
-            .map(str::to_owned)
-            .or_else(|| Some(envelope(event)?.get("topic")?.as_str()?.to_owned())),
-        _ => None,
-    }
-}
-
-fn envelope(event: &ReceivedEvent) -> Option<Map<String, Value>> {
-    serde_json::from_str(event.data()).ok()
-}
-
-/// Data to standard output, everything else to standard error; or all of it as JSON to standard output.
-struct Printer {
-    json: bool,
-}
-
-impl Printer {
-    fn print(&mut self, item: Item) -> io::Result<()> {
-        match item {
-            Item::Opened(_) if self.json => self.line(&json!({ "kind": "open" })),
-            Item::Event(event) if self.json => self.line(&event_json(&event)),
-            Item::Gap(gap) if self.json => self.line(
-                &json!({ "kind": "gap", "asked": gap.asked(), "reason": gap.reason(), "first": gap.first() }),
-            ),
-            Item::Retrying { cause, .. } if self.json => self
-                .line(&json!({ "kind": "error", "fatal": false, "status": null, "message": chain(&cause) })),
-            Item::Event(event) => match event.event_type() {
-                "start" => Ok(()),
-                "close" => {
-                    eprintln!("tidings: {} is closed: {}", event.topic().unwrap_or("a topic"), event.data());
-                    Ok(())
+        let mut open_topics = Some(Vec::new());
+        for text in &subscribe.topics {
+            match TopicFilter::parse(text).map_err(|error| UsageError(error.to_string()))? {
+                TopicFilter::Exact(topic) => {
+                    open_topics.iter_mut().for_each(|open| open.push(topic.to_string()));
                 }
-                _ => self.data(event.data()),
-            },
-            Item::Gap(gap) => {
-                eprintln!("tidings: updates may be missing here ({})", gap.reason());
-                Ok(())
+                TopicFilter::Below(_) | TopicFilter::All => open_topics = None,
             }
-            Item::Retrying { cause, after } => {
-                eprintln!(
-                    "tidings: {}; trying again in {}",
-                    chain(&cause),
-                    humantime::format_duration(after)
-                );
-                Ok(())
-            }
-            _ => Ok(()),
         }
-    }
-
-    fn data(&self, data: &str) -> io::Result<()> {
-        let mut out = stdout().lock();
-        out.write_all(data.as_bytes())?;
-        out.write_all(b"\n")?;
-        out.flush()
-    }
-
-    fn line(&self, json: &Value) -> io::Result<()> {
-        if self.json { self.data(&json.to_string()) } else { Ok(()) }
+        // Either way an event says which topic it is of; only the envelope knows its time.
+        let mut parameters = vec![if subscribe.json { ("envelope", "json") } else { ("fields", "topic") }];
+        let last_event_id = match &*subscribe.from {
+            "end" => last_event_id,
+            "start" => {
+                parameters.push(("from", "start"));
+                None
+            }
+            text => Some(id(text)?),
+        };
+        let url = hub_url::of_topics(&subscribe.hub.url, &subscribe.topics, &parameters);
+        Ok(Target { url, last_event_id, is_hub: true, open_topics })
     }
 }
 
-/// What the envelope says of an update; the hub's own events have none.
-fn event_json(event: &ReceivedEvent) -> Value {
-    let known = match event.event_type() {
-        "start" => None,
-        _ => envelope(event),
-    };
-    let mut object = known.unwrap_or_else(|| {
-        let own = json!({ "type": event.event_type(), "data": event.data(), "id": event.last_event_id() });
-        own.as_object().cloned().unwrap_or_default()
-    });
-    object.insert("kind".into(), "event".into());
-    object.into()
+/// A stream that is followed, or read once.
+enum Source {
+    Following(Box<EventSource>),
+    Once(Box<EventStream>),
 }
 
-fn chain(cause: &tidings_client::Cause) -> String {
-    let mut text = cause.to_string();
-    if let tidings_client::Cause::Network(error) = cause {
-        let mut source = std::error::Error::source(error);
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
+impl Source {
+    fn new(subscribe: &Subscribe, target: &Target, request: Request) -> anyhow::Result<Source> {
+        let idle_timeout = subscribe.idle_timeout.or(target.is_hub.then_some(HUB_IDLE_TIMEOUT));
+        let max_event_bytes =
+            usize::try_from(subscribe.max_event_bytes).context("--max-event-bytes is too large")?;
+        macro_rules! configured {
+            ($source:expr) => {{
+                let mut source = $source
+                    .with_comments(subscribe.comments)
+                    .with_max_event_bytes(max_event_bytes)
+                    .with_max_line_bytes(max_event_bytes);
+                if let Some(id) = &target.last_event_id {
+                    source = source.with_last_event_id(id.clone());
+                }
+                if let Some(timeout) = idle_timeout {
+                    source = source.with_idle_timeout(timeout);
+                }
+                Box::new(source)
+            }};
+        }
+        Ok(if subscribe.once || !request.is_repeatable() {
+            Source::Once(configured!(EventStream::new(request)))
+        } else {
+            let source = EventSource::new(request)
+                .with_reconnection_time(subscribe.initial_retry)
+                .with_status_retries(!subscribe.strict);
+            Source::Following(configured!(source))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Result<Item, Error>> {
+        match self {
+            Source::Following(source) => source.next().await,
+            Source::Once(stream) => stream.next().await,
         }
     }
-    text
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -1,0 +1,144 @@
+//! What is shown of a stream.
+
+use std::io::{self, Write, stdout};
+
+use serde_json::{Map, Value, json};
+use tidings_client::{Cause, Error, Item, ReceivedEvent};
+
+/// Data to standard output and everything else to standard error; or everything as JSON to standard output.
+pub(super) struct Printer {
+    pub(super) json: bool,
+    pub(super) comments: bool,
+    /// Whether events come from a hub that was asked for envelopes if JSON is printed.
+    pub(super) is_hub: bool,
+}
+
+/// An event as it was shown, out of its envelope if it came in one.
+pub(super) struct Shown {
+    pub(super) event_type: String,
+    pub(super) data: String,
+    pub(super) id: String,
+    pub(super) topic: Option<String>,
+}
+
+impl Printer {
+    /// Prints an item; gives an event back.
+    pub(super) fn print(&self, item: &Item) -> io::Result<Option<Shown>> {
+        match item {
+            Item::Event(event) => return self.event(event).map(Some),
+            Item::Gap(gap) if self.json => drop(self.event(gap.event())?),
+            Item::Gap(gap) => eprintln!("tidings: updates may be missing here ({})", gap.reason()),
+            Item::Opened(_) => self.line(&json!({ "kind": "open" }))?,
+            Item::Comment(text) if self.json => self.line(&json!({ "kind": "comment", "comment": text }))?,
+            Item::Comment(text) if self.comments => eprintln!(": {text}"),
+            Item::Retrying { cause, .. } if self.json => {
+                let status = status_of(cause);
+                self.line(
+                    &json!({ "kind": "error", "fatal": false, "status": status, "message": chain(cause) }),
+                )?;
+            }
+            Item::Retrying { cause, after } => {
+                let after = humantime::format_duration(std::time::Duration::from_millis(
+                    u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+                ));
+                eprintln!("tidings: {}; trying again in {after}", chain(cause));
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// Prints, as JSON, the error that ends the stream; for people, the program does when it ends.
+    pub(super) fn fatal(&self, error: &Error) -> io::Result<()> {
+        let status = match error {
+            Error::Status(refusal) | Error::ContentType(refusal) => Some(refusal.status.as_u16()),
+            _ => None,
+        };
+        self.line(&json!({ "kind": "error", "fatal": true, "status": status, "message": causes(error) }))
+    }
+
+    /// Prints, as JSON, that the stream is over.
+    pub(super) fn closed(&self) -> io::Result<()> {
+        self.line(&json!({ "kind": "closed" }))
+    }
+
+    fn event(&self, event: &ReceivedEvent) -> io::Result<Shown> {
+        let enveloped = if self.json && self.is_hub { envelope(event) } else { None };
+        let text = |name: &str| Some(enveloped.as_ref()?.get(name)?.as_str()?.to_owned());
+        let shown = Shown {
+            event_type: event.event_type().to_owned(),
+            data: text("data").unwrap_or_else(|| event.data().to_owned()),
+            id: event.last_event_id().to_owned(),
+            topic: text("topic").or_else(|| event.topic().map(str::to_owned)),
+        };
+        if self.json {
+            // The envelope says more than the stream: the topic, the time, and only the update's own retry.
+            let mut object = enveloped.unwrap_or_else(|| {
+                let retry = event.retry().map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
+                retry.map(|retry| ("retry".into(), retry.into())).into_iter().collect()
+            });
+            object.insert("kind".into(), "event".into());
+            object.insert("type".into(), shown.event_type.clone().into());
+            object.insert("data".into(), shown.data.clone().into());
+            object.insert("id".into(), shown.id.clone().into());
+            self.line(&object.into())?;
+        } else {
+            match &*shown.event_type {
+                "start" if self.is_hub => {}
+                "close" if self.is_hub && shown.topic.is_some() => {
+                    eprintln!(
+                        "tidings: {} is closed: {}",
+                        shown.topic.as_deref().unwrap_or_default(),
+                        shown.data
+                    );
+                }
+                _ => write_line(&shown.data)?,
+            }
+        }
+        Ok(shown)
+    }
+
+    fn line(&self, json: &Value) -> io::Result<()> {
+        if self.json { write_line(&json.to_string()) } else { Ok(()) }
+    }
+}
+
+fn write_line(text: &str) -> io::Result<()> {
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// The envelope that a hub was asked to put updates into; its own events have none.
+fn envelope(event: &ReceivedEvent) -> Option<Map<String, Value>> {
+    match event.event_type() {
+        "start" | "gap" | "ping" => None,
+        _ => serde_json::from_str(event.data()).ok(),
+    }
+}
+
+fn status_of(cause: &Cause) -> Option<u16> {
+    match cause {
+        Cause::Status(refusal) => Some(refusal.status.as_u16()),
+        _ => None,
+    }
+}
+
+fn chain(cause: &Cause) -> String {
+    match cause {
+        Cause::Network(error) => causes(error),
+        _ => cause.to_string(),
+    }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
