@@ -26,33 +26,44 @@ const BUFFER_BYTES: usize = 64 << 10;
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 pub(crate) async fn run(publish: Publish) -> anyhow::Result<()> {
-    let many = publish.lines || publish.ndjson;
-    let url = url(&publish, many);
-    let content_type = if many { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
-    let (body, input) = if many {
-        let (sender, body) = RequestBody::channel();
-        (body, Some(sender))
-    } else {
-        (RequestBody::from(data(&publish).await?), None)
+    if !(publish.lines || publish.ndjson) {
+        let data = data(&publish).await?;
+        return send(&publish, &parameters(&publish), "text/plain; charset=utf-8", data.into()).await;
+    }
+    let (sender, body) = RequestBody::channel();
+    let mut sending = Box::pin(send(&publish, &[], "application/x-ndjson", body));
+    // The hub may answer before the input ends: with a refusal. The input may end in a line that can't be published:
+    // the body ends before it then, so that the hub says what it has of those before.
+    let fed = tokio::select! {
+        sent = &mut sending => return sent,
+        fed = feed(sender, &publish) => fed,
     };
+    sending.await?;
+    fed?;
+    match &publish.close {
+        Some(reason) => {
+            send(&publish, &[("close", reason.clone())], "text/plain; charset=utf-8", RequestBody::empty())
+                .await
+        }
+        None => Ok(()),
+    }
+}
+
+/// Sends one request, and prints the hub's receipt.
+async fn send(
+    publish: &Publish,
+    parameters: &[(&str, String)],
+    content_type: &str,
+    body: RequestBody,
+) -> anyhow::Result<()> {
+    let parameters = parameters.iter().map(|(name, value)| (*name, value.as_str()));
+    let url = hub_url::of_topic(&publish.hub.url, &publish.topic) + &hub_url::query(parameters);
     let request = Request::post(&url)
         .header(header::CONTENT_TYPE, content_type)
         .body(body)
         .with_context(|| format!("{url} is not a URL"))
         .context(Hint("name the hub with --hub http://HOST:PORT or TIDINGS_HUB".into()))?;
-
-    let mut exchange = HyperTransport::new().send(request);
-    let answered = match input {
-        None => exchange.await,
-        // The hub may answer before the input ends: with a refusal.
-        Some(sender) => tokio::select! {
-            answered = &mut exchange => answered,
-            fed = feed(sender, &publish) => {
-                fed?;
-                exchange.await
-            }
-        },
-    };
+    let answered = HyperTransport::new().send(request).await;
     let response = answered.map_err(|error| unreachable(error, &publish.hub.url))?;
     let status = response.status();
     let answer = read(response.into_body()).await.context("the hub's answer broke off")?;
@@ -62,16 +73,13 @@ pub(crate) async fn run(publish: Publish) -> anyhow::Result<()> {
     Err(refusal(status, &answer))
 }
 
-fn url(publish: &Publish, many: bool) -> String {
+/// What belongs to one update.
+fn parameters(publish: &Publish) -> Vec<(&'static str, String)> {
     let retry = publish.retry.map(|retry| retry.as_millis().to_string());
-    let mut parameters = Vec::new();
-    if !many {
-        parameters.extend(publish.event_type.as_deref().map(|event_type| ("type", event_type)));
-        parameters.extend(publish.id.as_deref().map(|id| ("id", id)));
-        parameters.extend(retry.as_deref().map(|retry| ("retry", retry)));
-    }
-    parameters.extend(publish.close.as_deref().map(|reason| ("close", reason)));
-    hub_url::of_topic(&publish.hub.url, &publish.topic) + &hub_url::query(parameters)
+    [("type", &publish.event_type), ("id", &publish.id), ("retry", &retry), ("close", &publish.close)]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.clone()?)))
+        .collect()
 }
 
 /// The data of one update: the argument, or all of standard input. Somebody who only closes a topic types nothing.
@@ -101,10 +109,10 @@ async fn feed(mut hub: RequestBodySender, publish: &Publish) -> anyhow::Result<(
                 }
                 number += 1;
                 if let Err(error) = add(publish, &line, &mut lines) {
-                    let error = error.context(format!("line {number} of standard input can't be published"));
-                    // An end without an error would also close the topic, if that was asked for.
-                    let _ = hub.abort("the input is broken").await;
-                    return Err(error.context(Hint("the lines before it are published".into())));
+                    let _ = hub.send(lines).await;
+                    return Err(error
+                        .context(format!("line {number} of standard input can't be published"))
+                        .context(Hint("the lines before it are published".into())));
                 }
                 line.clear();
             }

@@ -1,0 +1,252 @@
+//! `tidings subscribe` and `tidings publish` as their users see them: flags, output, exit codes.
+
+mod support;
+
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "it is a part of the client's tests, which use more of it"
+)]
+#[path = "../crates/tidings-client/tests/client/server.rs"]
+mod server;
+
+use std::{process::Stdio, time::Duration};
+
+use serde_json::{Value, json};
+use server::{Server, response, stream};
+use support::HubProcess;
+use tokio::{io::AsyncWriteExt, process::Command};
+
+/// What a run of the program left behind.
+struct Outcome {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Outcome {
+    fn json(&self) -> Vec<Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
+    }
+
+    fn kinds(&self) -> Vec<String> {
+        self.json()
+            .iter()
+            .map(|line| line["kind"].as_str().expect("each line has a kind").to_owned())
+            .collect()
+    }
+}
+
+async fn tidings(arguments: &[&str], input: &str) -> Outcome {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    // A program that refuses its arguments does not read.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    let output = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output());
+    let output = output.await.expect("the program ends by itself").expect("it can be awaited");
+    Outcome {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).expect("output is UTF-8"),
+        err: String::from_utf8(output.stderr).expect("errors are UTF-8"),
+    }
+}
+
+async fn subscribe(server: &Server, arguments: &[&str]) -> Outcome {
+    let url = server.url("/stream");
+    let arguments: Vec<&str> =
+        ["subscribe", &url, "--initial-retry", "1ms"].iter().chain(arguments).copied().collect();
+    tidings(&arguments, "").await
+}
+
+#[tokio::test]
+async fn data_goes_to_stdout_and_the_connection_to_stderr() {
+    let server = Server::start([stream().send("data: a\ndata: b\n\nevent: t\nid: 1\ndata:\n\n")]).await;
+    let outcome = subscribe(&server, &[]).await;
+    assert_eq!((outcome.code, &*outcome.out), (Some(0), "a\nb\n\n"));
+    assert!(outcome.err.contains("the server ended the response"), "{}", outcome.err);
+}
+
+#[tokio::test]
+async fn json_tells_everything_in_order() {
+    let server =
+        Server::start([stream().send(": hi\ndata: a\n\nid: 7\nevent: t\ndata: b\n\ndata: c\n\n")]).await;
+    let outcome = subscribe(&server, &["--json", "--comments"]).await;
+    assert_eq!(outcome.kinds(), ["open", "comment", "event", "event", "event", "error", "closed"]);
+    let lines = outcome.json();
+    assert_eq!(lines[1], json!({ "kind": "comment", "comment": "hi" }));
+    assert_eq!(lines[2], json!({ "kind": "event", "type": "message", "data": "a", "id": "" }));
+    assert_eq!(lines[3], json!({ "kind": "event", "type": "t", "data": "b", "id": "7" }));
+    // The last event ID stays, as a browser shows it.
+    assert_eq!(lines[4], json!({ "kind": "event", "type": "message", "data": "c", "id": "7" }));
+    assert_eq!((&lines[5]["fatal"], &lines[5]["status"]), (&json!(false), &Value::Null));
+    assert_eq!(lines[6], json!({ "kind": "closed" }));
+    assert_eq!(server.requests()[1].header("last-event-id"), Some("7"));
+}
+
+#[tokio::test]
+async fn a_refusal_is_fatal_and_says_its_status() {
+    let server = Server::start([response("HTTP/1.1 401 Unauthorized\nContent-Length: 0")]).await;
+    let outcome = subscribe(&server, &["--json"]).await;
+    assert_eq!((outcome.code, outcome.json().len()), (Some(1), 1));
+    let line = &outcome.json()[0];
+    assert_eq!(
+        (&line["kind"], &line["fatal"], &line["status"]),
+        (&json!("error"), &json!(true), &json!(401))
+    );
+    assert!(outcome.err.starts_with("tidings: "), "{}", outcome.err);
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_again_unless_strict() {
+    let busy = || response("HTTP/1.1 503 Service Unavailable\nContent-Length: 0");
+    let server = Server::start([busy(), stream().send("data: a\n\n")]).await;
+    let outcome = subscribe(&server, &["--json"]).await;
+    assert_eq!(outcome.kinds()[..3], ["error", "open", "event"]);
+    assert_eq!(outcome.json()[0]["status"], 503);
+
+    let server = Server::start([busy(), stream().send("data: a\n\n")]).await;
+    let outcome = subscribe(&server, &["--json", "--strict"]).await;
+    assert_eq!((outcome.code, outcome.kinds()), (Some(1), vec!["error".to_owned()]));
+}
+
+#[tokio::test]
+async fn once_reads_one_response() {
+    let server = Server::start([stream().send("data: a\n\n"), stream().send("data: b\n\n")]).await;
+    let outcome = subscribe(&server, &["--once"]).await;
+    assert_eq!((outcome.code, &*outcome.out, server.requests().len()), (Some(0), "a\n", 1));
+}
+
+#[tokio::test]
+async fn a_post_carries_what_curl_would_send_and_is_not_repeated() {
+    let server = Server::start([stream().send("data: a\n\ndata: [DONE]\n\n")]).await;
+    let outcome =
+        subscribe(&server, &["-X", "POST", "-d", "{\"stream\": true}", "-H", "Authorization: Bearer k"])
+            .await;
+    assert_eq!((outcome.code, &*outcome.out, server.requests().len()), (Some(0), "a\n[DONE]\n", 1));
+    let request = &server.requests()[0];
+    assert_eq!(request.line, "POST /stream HTTP/1.1");
+    assert_eq!(request.header("authorization"), Some("Bearer k"));
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    assert_eq!(request.body, b"{\"stream\": true}");
+}
+
+#[tokio::test]
+async fn a_post_with_an_idempotency_key_is_repeated() {
+    let server = Server::start([stream().send("data: a\n\n"), stream().send("data: b\n\n")]).await;
+    let outcome = subscribe(&server, &["-d", "x=1", "-H", "Idempotency-Key: k"]).await;
+    assert_eq!((outcome.code, &*outcome.out, server.requests().len()), (Some(0), "a\nb\n", 3));
+}
+
+#[tokio::test]
+async fn a_stream_is_resumed_from_a_given_id() {
+    let server = Server::start([]).await;
+    let outcome = subscribe(&server, &["--last-event-id", "äöü 7"]).await;
+    assert_eq!(outcome.code, Some(0));
+    // UTF-8, as the test server shows it: byte by byte.
+    let shown: String = "äöü 7".bytes().map(char::from).collect();
+    assert_eq!(server.requests()[0].header("last-event-id"), Some(&*shown));
+}
+
+#[tokio::test]
+async fn silence_is_noticed_with_an_idle_timeout() {
+    let server = Server::start([stream().send("data: a\n\n").hold(), stream().send("data: b\n\n")]).await;
+    let outcome = subscribe(&server, &["--idle-timeout", "100ms"]).await;
+    assert_eq!((outcome.code, &*outcome.out), (Some(0), "a\nb\n"));
+    assert!(outcome.err.contains("nothing came for 100ms"), "{}", outcome.err);
+}
+
+#[tokio::test]
+async fn an_event_over_the_limit_is_fatal() {
+    let big = format!("data: {}\n\n", "x".repeat(2000));
+    let server = Server::start([stream().send("data: a\n\n").send(big)]).await;
+    let outcome = subscribe(&server, &["--max-event-bytes", "1KiB", "--json"]).await;
+    assert_eq!(
+        (outcome.code, outcome.kinds()),
+        (Some(1), vec!["open".into(), "event".into(), "error".into()])
+    );
+}
+
+#[tokio::test]
+async fn a_command_runs_for_each_event_in_order() {
+    let server =
+        Server::start([stream().send("event: t\nid: 1\ndata: a\n\ndata: b; echo injected\n\n")]).await;
+    let command = "echo \"$TIDINGS_TYPE $TIDINGS_ID $(cat)\"; exit 3";
+    let outcome = subscribe(&server, &["--exec", command, "--json"]).await;
+    let shown: Vec<&str> = outcome.out.lines().filter(|line| !line.starts_with('{')).collect();
+    assert_eq!(shown, ["t 1 a", "message 1 b; echo injected"]);
+    assert_eq!(outcome.code, Some(0));
+    assert_eq!(outcome.err.matches("the command of --exec failed").count(), 2, "{}", outcome.err);
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_a_usage_error() {
+    for arguments in [
+        &["subscribe"][..],
+        &["subscribe", "a*b"],
+        &["subscribe", "a", "--from", "x", "--last-event-id", "y"],
+        &["subscribe", "http://h/", "-H", "nonsense"],
+        &["subscribe", "http:// h/"],
+        &["publish", "a", "data", "--lines"],
+        &["serve", "--listen", "0.0.0.0:0"],
+        &["serve", "--allow-origin", "*"],
+    ] {
+        let outcome = tidings(arguments, "").await;
+        assert_eq!((outcome.code, &*outcome.out), (Some(2), ""), "{arguments:?}: {}", outcome.err);
+        assert!(!outcome.err.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn lines_come_out_as_they_went_in() {
+    let hub = HubProcess::start(&[]);
+    let lines = "first\n\n  spaces  \nümläut 🎈\n\t\"quotes\" \\ and \u{1} control\nlast without line feed";
+    let published =
+        tidings(&["publish", "t", "--lines", "--close", "done", "--hub", &hub.url()], lines).await;
+    assert_eq!(published.code, Some(0), "{}", published.err);
+    // A receipt for the lines, and one for the close.
+    assert_eq!((&published.json()[0]["count"], &published.json()[1]["sequence"]), (&json!(6), &json!(7)));
+    let followed = tidings(&["subscribe", "t", "--from", "start", "--hub", &hub.url()], "").await;
+    assert_eq!((followed.code, followed.out), (Some(0), format!("{lines}\n")));
+    assert!(followed.err.contains("t is closed: done"), "{}", followed.err);
+    let again = tidings(&["subscribe", "t", "--json", "--hub", &hub.url()], "").await;
+    assert_eq!((again.code, again.kinds()), (Some(0), vec!["closed".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_line_that_is_not_utf8_is_refused_and_those_before_it_are_kept() {
+    let hub = HubProcess::start(&[]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+        .args(["publish", "t", "--lines", "--close", "done", "--hub", &hub.url()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    child.stdin.take().expect("stdin is piped").write_all(b"one\ntwo\n\xff\n").await.expect("it reads");
+    let output = child.wait_with_output().await.expect("it ends");
+    let err = String::from_utf8(output.stderr).expect("errors are UTF-8");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\"count\":2"), "{err}");
+    assert!(err.contains("line 3") && err.contains("hint: the lines before it are published"), "{err}");
+    // The topic is not closed, since what was to be its end did not come.
+    let next = tidings(&["publish", "t", "three", "--close", "done", "--hub", &hub.url()], "").await;
+    assert_eq!(next.code, Some(0), "{}", next.err);
+    let followed = tidings(&["subscribe", "t", "--from", "start", "--hub", &hub.url()], "").await;
+    assert_eq!(followed.out, "one\ntwo\nthree\n");
+}
+
+#[tokio::test]
+async fn an_unreachable_hub_is_named_with_the_next_step() {
+    let outcome = tidings(&["publish", "t", "x", "--hub", "http://127.0.0.1:1"], "").await;
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.err.contains("http://127.0.0.1:1") && outcome.err.contains("hint: "), "{}", outcome.err);
+}
