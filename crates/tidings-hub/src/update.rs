@@ -93,6 +93,11 @@ impl Update {
         self.close
     }
 
+    /// An update that was checked before it was stored.
+    pub(crate) fn from_parts(topics: Box<[Topic]>, event: Event, private: bool, close: bool) -> Update {
+        Update { topics, event, private, close }
+    }
+
     pub(crate) fn with_event_id(mut self, id: EventId) -> Update {
         self.event = self.event.with_id(id);
         self

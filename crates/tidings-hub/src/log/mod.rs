@@ -5,6 +5,7 @@
 
 #[cfg(feature = "contract")]
 pub mod contract;
+mod disk;
 mod evicted;
 mod memory;
 pub(crate) mod merge;
@@ -13,6 +14,7 @@ mod record;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+pub use disk::{DiskLimits, DiskLog, OpenError};
 pub use memory::{MemoryLimits, MemoryLog};
 pub use position::{Epoch, HubId, Place};
 pub use record::Record;

@@ -1,0 +1,194 @@
+//! Reading: bounded pages, each from one state of the database.
+
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use rusqlite::{Connection, OptionalExtension, Row, types::Type};
+use tidings_codec::{Event, EventId, EventType};
+
+use super::schema;
+use crate::{
+    Interest, Topic, Update,
+    log::{Epoch, Page, PageLimit, Record, merge::Merge},
+};
+
+/// How many records one page of a pattern looks at.
+const MAX_SCANNED: u64 = 10_000;
+
+/// The flags of a record, as bits.
+pub(super) const PRIVATE: i64 = 1;
+pub(super) const CLOSE: i64 = 2;
+
+const COLUMNS: &str = "sequence, time, flags, retry, topics, type, data, publisher_id, sum";
+
+pub(super) fn record(connection: &Connection, epoch: Epoch, sequence: u64) -> rusqlite::Result<Option<Arc<Record>>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM records WHERE sequence = ?"))?
+        .query_row([sequence], |row| from_row(epoch, row))
+        .optional()
+}
+
+pub(super) fn find(connection: &Connection, publisher_id: &str) -> rusqlite::Result<Option<u64>> {
+    connection
+        .prepare_cached("SELECT sequence FROM records WHERE publisher_id = ?")?
+        .query_row([publisher_id], |row| row.get(0))
+        .optional()
+}
+
+pub(super) fn by_key(connection: &Connection, key: &str) -> rusqlite::Result<Option<u64>> {
+    connection
+        .prepare_cached("SELECT sequence FROM records WHERE key = ?")?
+        .query_row([key], |row| row.get(0))
+        .optional()
+}
+
+pub(super) fn closed(connection: &Connection, epoch: Epoch, topic: &Topic) -> rusqlite::Result<Option<Arc<Record>>> {
+    connection
+        .prepare_cached("SELECT topic, sequence, time, reason FROM closed WHERE topic = ?")?
+        .query_row([topic.as_str()], |row| close_from_row(epoch, row))
+        .optional()
+}
+
+pub(super) fn read(
+    connection: &Connection,
+    epoch: Epoch,
+    after: u64,
+    interest: &Interest,
+    limit: PageLimit,
+) -> rusqlite::Result<Page> {
+    let bounds = schema::bounds(connection)?;
+    let mut page = Page {
+        records: Vec::new(),
+        reached: bounds.newest,
+        lost: may_miss(connection, interest, after)?,
+        oldest: bounds.oldest,
+    };
+    let mut bytes = 0;
+    // False when the page is full; what is in it then is all that matches up to its last record.
+    let mut take = |record: Arc<Record>| {
+        if page.records.len() == limit.records.max(1) || (bytes >= limit.bytes && bytes > 0) {
+            page.reached = page.records.last().map_or(page.reached, |last| last.place());
+            return false;
+        }
+        bytes += record.event().data().len();
+        page.records.push(record);
+        true
+    };
+
+    // Closes that outlived their records stand before all that is kept.
+    if after + 1 < bounds.oldest {
+        let mut statement = connection.prepare_cached(
+            "SELECT topic, sequence, time, reason FROM closed WHERE sequence > ? AND sequence < ? ORDER BY sequence",
+        )?;
+        let mut rows = statement.query([after, bounds.oldest])?;
+        while let Some(row) = rows.next()? {
+            let close = close_from_row(epoch, row)?;
+            if interest.matches(close.topics()) && !take(close) {
+                return Ok(page);
+            }
+        }
+    }
+
+    if interest.is_exact() {
+        // One more than fits, to know whether the page is full.
+        let most = u64::try_from(limit.records).unwrap_or(u64::MAX).saturating_add(1).min(i64::MAX as u64);
+        let mut lists = Vec::new();
+        for topic in interest.topics() {
+            let mut statement = connection
+                .prepare_cached("SELECT sequence FROM topics WHERE topic = ? AND sequence > ? ORDER BY sequence LIMIT ?")?;
+            let sequences = statement.query_map((topic.as_str(), after, most), |row| row.get::<_, u64>(0))?;
+            lists.push(sequences.collect::<rusqlite::Result<Vec<_>>>()?.into_iter());
+        }
+        for sequence in Merge::new(lists) {
+            let Some(record) = record(connection, epoch, sequence)? else { continue };
+            if !take(record) {
+                return Ok(page);
+            }
+        }
+        return Ok(page);
+    }
+
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM records WHERE sequence > ? ORDER BY sequence LIMIT ?"))?;
+    let mut rows = statement.query([after, MAX_SCANNED])?;
+    let (mut scanned, mut last) = (0, bounds.newest);
+    while let Some(row) = rows.next()? {
+        let record = from_row(epoch, row)?;
+        (scanned, last) = (scanned + 1, record.place());
+        if interest.matches(record.topics()) && !take(record) {
+            return Ok(page);
+        }
+    }
+    if scanned == MAX_SCANNED {
+        page.reached = last;
+    }
+    Ok(page)
+}
+
+/// Whether a record after `after` that `interest` asks for may have been evicted.
+fn may_miss(connection: &Connection, interest: &Interest, after: u64) -> rusqlite::Result<bool> {
+    let (last, floor): (u64, u64) = connection
+        .prepare_cached("SELECT evicted, evicted_floor FROM log")?
+        .query_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if after >= last {
+        return Ok(false);
+    }
+    if interest.is_everything() {
+        return Ok(true);
+    }
+    let mut of_topic = connection.prepare_cached("SELECT sequence FROM evicted WHERE topic = ?")?;
+    for topic in interest.topics() {
+        let mark = of_topic.query_row([topic.as_str()], |row| row.get(0)).optional()?;
+        if after < mark.unwrap_or(floor) {
+            return Ok(true);
+        }
+    }
+    let mut below = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM evicted WHERE topic > ? AND topic < ? AND sequence > ?)")?;
+    for prefix in interest.prefixes() {
+        // What begins with `a/` is less than `a0`, as 0 follows the slash.
+        let end = format!("{}0", &prefix.as_str()[..prefix.as_str().len() - 1]);
+        if after < floor || below.query_row((prefix.as_str(), end, after), |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
+    let damaged = |column: usize, reason: &str| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, reason.to_owned().into())
+    };
+    let topics: String = row.get(4)?;
+    let topics: Result<Box<[Topic]>, _> = topics.split('\n').map(Topic::parse).collect();
+    let topics = topics.map_err(|error| damaged(4, &error.to_string()))?;
+
+    let mut event = Event::new(row.get::<_, String>(6)?)
+        .with_type(EventType::parse(row.get::<_, String>(5)?).map_err(|error| damaged(5, &error.to_string()))?);
+    if let Some(id) = row.get::<_, Option<String>>(7)? {
+        event = event.with_id(EventId::parse(id).map_err(|error| damaged(7, &error.to_string()))?);
+    }
+    if let Some(retry) = row.get::<_, Option<u64>>(3)? {
+        event = event.with_retry(Duration::from_millis(retry));
+    }
+    let flags: i64 = row.get(2)?;
+    let update = Update::from_parts(topics, event, flags & PRIVATE != 0, flags & CLOSE != 0);
+    let time = UNIX_EPOCH + Duration::from_millis(row.get(1)?);
+    let record = Record::new(epoch, row.get(0)?, time, update);
+    // The sum is computed anew from what was read: a record that was damaged on the disk is noticed here.
+    match record.check() == row.get::<_, u32>(8)? {
+        true => Ok(Arc::new(record)),
+        false => Err(damaged(8, &format!("the sum of record {} does not match its content", record.sequence()))),
+    }
+}
+
+fn close_from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
+    let topic = Topic::parse(&row.get::<_, String>(0)?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into()))?;
+    let time = UNIX_EPOCH + Duration::from_millis(row.get(2)?);
+    let close = Update::close(topic, row.get::<_, String>(3)?);
+    Ok(Arc::new(Record::new(epoch, row.get(1)?, time, close)))
+}
+

@@ -1,0 +1,77 @@
+//! The log on disk keeps the contract of every log, and what it has acknowledged.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail")]
+
+use std::{path::Path, sync::Arc};
+
+use tempfile::TempDir;
+use tidings_hub::{
+    Interest, Topic, Update, UpdateId,
+    log::{Append, DiskLimits, DiskLog, IdempotencyKey, Log, OpenError, Page, PageLimit},
+};
+
+tidings_hub::log_contract!(|records| -> Arc<dyn Log> {
+    // The log outlives this function, so its directory stays, in the target directory.
+    let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
+    Arc::new(DiskLog::open(&directory, limits(records)).unwrap())
+});
+
+fn limits(records: usize) -> DiskLimits {
+    let mut limits = DiskLimits::default();
+    limits.records = records as u64;
+    limits
+}
+
+fn open(directory: &Path) -> DiskLog {
+    DiskLog::open(directory, DiskLimits::default()).unwrap()
+}
+
+fn update(data: &str) -> Update {
+    Update::new(Topic::parse("t").unwrap(), data)
+}
+
+async fn all(log: &DiskLog) -> Page {
+    let limit = PageLimit { records: 100_000, bytes: usize::MAX };
+    log.read(0, &Interest::everything(), limit).await.unwrap()
+}
+
+#[tokio::test]
+async fn all_of_it_is_there_after_a_restart() {
+    let directory = TempDir::new().unwrap();
+    let log = open(directory.path());
+    let named = Append {
+        update: update("named").with_id(UpdateId::parse("one").unwrap()),
+        key: Some(IdempotencyKey::parse("k").unwrap()),
+    };
+    let close = Update::close(Topic::parse("closed").unwrap(), "done");
+    log.append(vec![update("first").into(), named.clone(), close.into()]).await.unwrap();
+    let (bounds, page) = (log.bounds(), all(&log).await);
+    drop(log);
+
+    let log = open(directory.path());
+    assert_eq!(log.bounds(), bounds);
+    assert_eq!(*log.follow().borrow(), 3);
+    assert_eq!(all(&log).await, page);
+    assert_eq!(log.find("one").await.unwrap(), Some(2));
+    assert!(log.append(vec![named]).await.unwrap().receipts[0].repeated);
+    assert!(log.closed(&Topic::parse("closed").unwrap()).await.unwrap().is_some());
+    assert_eq!(log.append(vec![update("next").into()]).await.unwrap().receipts[0].sequence, 4);
+}
+
+#[tokio::test]
+async fn two_processes_never_share_a_directory() {
+    let directory = TempDir::new().unwrap();
+    let log = open(directory.path());
+    assert!(matches!(DiskLog::open(directory.path(), limits(1)), Err(OpenError::InUse { .. })));
+    drop(log);
+    open(directory.path());
+}
+
+#[tokio::test]
+async fn what_is_no_log_is_left_alone() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("log.sqlite");
+    std::fs::write(&path, "precious".repeat(1000)).unwrap();
+    assert!(matches!(DiskLog::open(directory.path(), limits(1)), Err(OpenError::Foreign { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), "precious".repeat(1000).into_bytes());
+}
