@@ -4,6 +4,7 @@
 
 use std::{
     collections::VecDeque,
+    error::Error,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
 };
@@ -23,8 +24,13 @@ pub struct HubProcess {
 
 impl HubProcess {
     pub fn start(arguments: &[&str]) -> HubProcess {
+        HubProcess::start_on("127.0.0.1:0", arguments)
+    }
+
+    /// The same on a given address, to come back where another one was.
+    pub fn start_on(address: &str, arguments: &[&str]) -> HubProcess {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", address])
             .args(arguments)
             .stderr(Stdio::piped())
             .spawn()
@@ -71,11 +77,19 @@ pub fn full(body: impl Into<Bytes>) -> Body {
 
 /// Sends one request over a connection of its own.
 pub async fn send(address: &str, request: Request<Body>) -> Response<Incoming> {
-    let socket = TcpStream::connect(address).await.expect("the hub listens");
-    socket.set_nodelay(true).expect("the socket is open");
-    let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.expect("it speaks HTTP");
+    try_send(address, request).await.expect("the hub answers")
+}
+
+/// The same, to a hub that may be gone at any moment.
+pub async fn try_send(
+    address: &str,
+    request: Request<Body>,
+) -> Result<Response<Incoming>, Box<dyn Error + Send + Sync>> {
+    let socket = TcpStream::connect(address).await?;
+    socket.set_nodelay(true)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
     tokio::spawn(connection);
-    sender.send_request(request).await.expect("it answers")
+    Ok(sender.send_request(request).await?)
 }
 
 pub fn request(address: &str, method: &str, path: &str) -> hyper::http::request::Builder {
@@ -115,12 +129,21 @@ pub struct Subscription {
 
 impl Subscription {
     pub async fn open(address: &str, path: &str, last_event_id: Option<&str>) -> Subscription {
+        Subscription::try_open(address, path, last_event_id).await.expect("the hub answers")
+    }
+
+    /// The same, of a hub that may be gone at any moment.
+    pub async fn try_open(
+        address: &str,
+        path: &str,
+        last_event_id: Option<&str>,
+    ) -> Result<Subscription, Box<dyn Error + Send + Sync>> {
         let mut request = request(address, "GET", path).header("accept", "text/event-stream");
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
         }
-        let response = send(address, request.body(full("")).expect("a valid request")).await;
-        Subscription { response, decoder: Decoder::new(), ready: VecDeque::new() }
+        let response = try_send(address, request.body(full(""))?).await?;
+        Ok(Subscription { response, decoder: Decoder::new(), ready: VecDeque::new() })
     }
 
     /// The next event, or `None` when the stream has ended, cleanly or not.

@@ -17,9 +17,7 @@ tidings_hub::log_contract!(|records| -> Arc<dyn Log> {
 });
 
 fn limits(records: usize) -> DiskLimits {
-    let mut limits = DiskLimits::default();
-    limits.records = records as u64;
-    limits
+    DiskLimits { records: records as u64, ..DiskLimits::default() }
 }
 
 fn open(directory: &Path) -> DiskLog {

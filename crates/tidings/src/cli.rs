@@ -2,7 +2,7 @@
 
 #![allow(rustdoc::bare_urls, reason = "the comments are the help text of a terminal")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use http::Method;
@@ -34,17 +34,21 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4400")]
     pub(crate) listen: SocketAddr,
 
-    /// Keep the history in memory: it ends with the process (the only kind there is yet)
-    #[arg(long)]
+    /// Keep the history on disk, in this directory: what was published survives a restart, a crash and a power cut
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Keep the history in memory: it ends with the process (the default without --data)
+    #[arg(long, conflicts_with = "data")]
     pub(crate) memory: bool,
 
-    /// The most bytes of history in memory; the oldest updates go first
-    #[arg(long, value_name = "BYTES", default_value = "256MiB", value_parser = parse_bytes)]
-    pub(crate) max_history: u64,
+    /// The most bytes of history; the oldest updates go first [default: 256MiB in memory, 8GiB on disk]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) max_history: Option<u64>,
 
-    /// The most updates of history in memory; the oldest go first
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
-    pub(crate) max_updates: usize,
+    /// The most updates of history; the oldest go first [default: 1000000 in memory, no limit on disk]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_updates: Option<u64>,
 
     /// What everyone who can reach the hub may do
     #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',')]

@@ -5,7 +5,7 @@ use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use tidings_hub::{
     Access, Grant, Hub, Settings,
-    log::{MemoryLimits, MemoryLog},
+    log::{DiskLimits, DiskLog, Log, MemoryLimits, MemoryLog, OpenError},
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tracing::Level;
@@ -29,8 +29,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let listener = bind(serve.listen)?;
     let address = listener.local_addr().context("the address of the listener is not known")?;
 
-    let limits =
-        MemoryLimits { records: serve.max_updates, bytes: serve.max_history, ..MemoryLimits::default() };
+    let (log, history) = open_log(&serve)?;
     let mut settings = Settings::default();
     settings.access = access.clone();
     settings.allowed_hosts = serve.allow_host;
@@ -40,9 +39,9 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     settings.retry = serve.retry;
     settings.write_timeout = serve.write_timeout;
     settings.pages = console::pages();
-    let hub = Hub::new(Arc::new(MemoryLog::new(limits)), settings);
+    let hub = Hub::new(log, settings);
 
-    eprint!("{}", greeting(address, &access, limits));
+    eprint!("{}", greeting(address, &access, &history));
     let serving = tokio::spawn({
         let hub = hub.clone();
         async move { hub.serve(listener).await }
@@ -90,7 +89,31 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn greeting(address: SocketAddr, access: &Access, limits: MemoryLimits) -> String {
+/// The log that was asked for, and what to say of it.
+fn open_log(serve: &Serve) -> anyhow::Result<(Arc<dyn Log>, String)> {
+    let Some(directory) = &serve.data else {
+        let mut limits = MemoryLimits::default();
+        limits.bytes = serve.max_history.unwrap_or(limits.bytes);
+        if let Some(records) = serve.max_updates {
+            limits.records = usize::try_from(records).unwrap_or(usize::MAX);
+        }
+        let (mib, records) = (limits.bytes >> 20, limits.records);
+        let history = format!("in memory, up to {mib} MiB and {records} updates; it ends with this process");
+        return Ok((Arc::new(MemoryLog::new(limits)), history));
+    };
+    let mut limits = DiskLimits::default();
+    limits.bytes = serve.max_history.unwrap_or(limits.bytes);
+    limits.records = serve.max_updates.unwrap_or(limits.records);
+    let log = DiskLog::open(directory, limits).map_err(|error| {
+        let in_use = matches!(error, OpenError::InUse { .. });
+        let error = anyhow::Error::new(error).context("the history can't be opened");
+        if in_use { error.context(Hint("a hub needs a --data directory of its own".into())) } else { error }
+    })?;
+    let history = format!("on disk in {}, up to {} MiB", directory.display(), limits.bytes >> 20);
+    Ok((Arc::new(log), history))
+}
+
+fn greeting(address: SocketAddr, access: &Access, history: &str) -> String {
     let url = format!("http://{address}");
     let who = match access {
         Access::Loopback => {
@@ -103,11 +126,10 @@ fn greeting(address: SocketAddr, access: &Access, limits: MemoryLimits) -> Strin
         }
         _ => "as its access rule says".into(),
     };
-    let (mib, records) = (limits.bytes >> 20, limits.records);
     format!(
         "Tidings listens on {url}\n\
          \x20 Access   {who}\n\
-         \x20 History  in memory, up to {mib} MiB and {records} updates; it ends with this process\n\
+         \x20 History  {history}\n\
          \n\
          Open       {url}/\n\
          Subscribe  curl -N {url}/topics/news\n\

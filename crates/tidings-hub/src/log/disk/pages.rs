@@ -23,7 +23,11 @@ pub(super) const CLOSE: i64 = 2;
 
 const COLUMNS: &str = "sequence, time, flags, retry, topics, type, data, publisher_id, sum";
 
-pub(super) fn record(connection: &Connection, epoch: Epoch, sequence: u64) -> rusqlite::Result<Option<Arc<Record>>> {
+pub(super) fn record(
+    connection: &Connection,
+    epoch: Epoch,
+    sequence: u64,
+) -> rusqlite::Result<Option<Arc<Record>>> {
     connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM records WHERE sequence = ?"))?
         .query_row([sequence], |row| from_row(epoch, row))
@@ -44,7 +48,11 @@ pub(super) fn by_key(connection: &Connection, key: &str) -> rusqlite::Result<Opt
         .optional()
 }
 
-pub(super) fn closed(connection: &Connection, epoch: Epoch, topic: &Topic) -> rusqlite::Result<Option<Arc<Record>>> {
+pub(super) fn closed(
+    connection: &Connection,
+    epoch: Epoch,
+    topic: &Topic,
+) -> rusqlite::Result<Option<Arc<Record>>> {
     connection
         .prepare_cached("SELECT topic, sequence, time, reason FROM closed WHERE topic = ?")?
         .query_row([topic.as_str()], |row| close_from_row(epoch, row))
@@ -96,8 +104,9 @@ pub(super) fn read(
         let most = u64::try_from(limit.records).unwrap_or(u64::MAX).saturating_add(1).min(i64::MAX as u64);
         let mut lists = Vec::new();
         for topic in interest.topics() {
-            let mut statement = connection
-                .prepare_cached("SELECT sequence FROM topics WHERE topic = ? AND sequence > ? ORDER BY sequence LIMIT ?")?;
+            let mut statement = connection.prepare_cached(
+                "SELECT sequence FROM topics WHERE topic = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+            )?;
             let sequences = statement.query_map((topic.as_str(), after, most), |row| row.get::<_, u64>(0))?;
             lists.push(sequences.collect::<rusqlite::Result<Vec<_>>>()?.into_iter());
         }
@@ -110,8 +119,9 @@ pub(super) fn read(
         return Ok(page);
     }
 
-    let mut statement = connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM records WHERE sequence > ? ORDER BY sequence LIMIT ?"))?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM records WHERE sequence > ? ORDER BY sequence LIMIT ?"
+    ))?;
     let mut rows = statement.query([after, MAX_SCANNED])?;
     let (mut scanned, mut last) = (0, bounds.newest);
     while let Some(row) = rows.next()? {
@@ -145,8 +155,9 @@ fn may_miss(connection: &Connection, interest: &Interest, after: u64) -> rusqlit
             return Ok(true);
         }
     }
-    let mut below = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM evicted WHERE topic > ? AND topic < ? AND sequence > ?)")?;
+    let mut below = connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM evicted WHERE topic > ? AND topic < ? AND sequence > ?)",
+    )?;
     for prefix in interest.prefixes() {
         // What begins with `a/` is less than `a0`, as 0 follows the slash.
         let end = format!("{}0", &prefix.as_str()[..prefix.as_str().len() - 1]);
@@ -165,8 +176,9 @@ fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
     let topics: Result<Box<[Topic]>, _> = topics.split('\n').map(Topic::parse).collect();
     let topics = topics.map_err(|error| damaged(4, &error.to_string()))?;
 
-    let mut event = Event::new(row.get::<_, String>(6)?)
-        .with_type(EventType::parse(row.get::<_, String>(5)?).map_err(|error| damaged(5, &error.to_string()))?);
+    let mut event = Event::new(row.get::<_, String>(6)?).with_type(
+        EventType::parse(row.get::<_, String>(5)?).map_err(|error| damaged(5, &error.to_string()))?,
+    );
     if let Some(id) = row.get::<_, Option<String>>(7)? {
         event = event.with_id(EventId::parse(id).map_err(|error| damaged(7, &error.to_string()))?);
     }
@@ -180,7 +192,9 @@ fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
     // The sum is computed anew from what was read: a record that was damaged on the disk is noticed here.
     match record.check() == row.get::<_, u32>(8)? {
         true => Ok(Arc::new(record)),
-        false => Err(damaged(8, &format!("the sum of record {} does not match its content", record.sequence()))),
+        false => {
+            Err(damaged(8, &format!("the sum of record {} does not match its content", record.sequence())))
+        }
     }
 }
 
@@ -191,4 +205,3 @@ fn close_from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> 
     let close = Update::close(topic, row.get::<_, String>(3)?);
     Ok(Arc::new(Record::new(epoch, row.get(1)?, time, close)))
 }
-

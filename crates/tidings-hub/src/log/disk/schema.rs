@@ -70,9 +70,8 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Bounds), OpenError> {
 
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);
     let foreign = |reason: String| Err(OpenError::Foreign { path: path.into(), reason });
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))
-        .map_err(failed)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).map_err(failed)?;
     match (pragma("application_id")?, pragma("user_version")?) {
         (0, 0) if tables == 0 => create(&mut connection, path)?,
         (APPLICATION_ID, VERSION) => {}
@@ -121,7 +120,8 @@ fn create(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
 /// What the database holds.
 pub(super) fn bounds(connection: &Connection) -> rusqlite::Result<Bounds> {
     let epoch = connection.query_row("SELECT epoch FROM log", (), |row| row.get(0))?;
-    let oldest: Option<u64> = connection.query_row("SELECT min(sequence) FROM records", (), |row| row.get(0))?;
+    let oldest: Option<u64> =
+        connection.query_row("SELECT min(sequence) FROM records", (), |row| row.get(0))?;
     let newest = connection
         .query_row("SELECT sequence, sum FROM records ORDER BY sequence DESC LIMIT 1", (), |row| {
             Ok(Place { sequence: row.get(0)?, check: row.get(1)? })

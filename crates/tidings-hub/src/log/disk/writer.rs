@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Topic,
-    log::{Append, Appended, Bounds, Epoch, LogError, Place, Receipt, Record, Refused},
+    log::{Append, Appended, Bounds, Epoch, IdempotencyKey, LogError, Place, Receipt, Record, Refused},
 };
 
 /// How many publishes may wait for the writer; more wait outside, and with them their publishers' sockets.
@@ -140,8 +140,10 @@ impl Writing {
         let before = *self.bounds.read().unwrap_or_else(PoisonError::into_inner);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut appending = Appending { transaction: &transaction, epoch, newest: before.newest, bytes: 0 };
-        let outcomes =
-            batches.into_iter().map(|batch| appending.append_batch(batch)).collect::<rusqlite::Result<_>>()?;
+        let outcomes = batches
+            .into_iter()
+            .map(|batch| appending.append_batch(batch))
+            .collect::<rusqlite::Result<_>>()?;
         let (newest, bytes) = (appending.newest, appending.bytes);
         if bytes > 0 {
             transaction.prepare_cached("UPDATE log SET bytes = bytes + ?")?.execute([bytes])?;
@@ -205,7 +207,7 @@ impl Appending<'_> {
             }
         }
         let record = Record::new(self.epoch, self.newest.sequence + 1, SystemTime::now(), append.update);
-        self.insert(&record, append.key.as_ref().map(|key| key.as_str()))?;
+        self.insert(&record, append.key.as_ref().map(IdempotencyKey::as_str))?;
         self.newest = record.place();
         self.bytes += record.cost();
         Ok(Ok(receipt(&record, false)))
@@ -236,7 +238,7 @@ impl Appending<'_> {
     fn insert(&self, record: &Record, key: Option<&str>) -> rusqlite::Result<()> {
         let event = record.event();
         let topics = record.topics().iter().map(Topic::as_str).collect::<Vec<_>>().join("\n");
-        let flags = i64::from(record.is_private()) * PRIVATE | i64::from(record.is_close()) * CLOSE;
+        let flags = (i64::from(record.is_private()) * PRIVATE) | (i64::from(record.is_close()) * CLOSE);
         let retry = event.retry().map(|retry| i64::try_from(retry.as_millis()).unwrap_or(i64::MAX));
         let time = milliseconds(record);
         self.transaction
@@ -257,9 +259,12 @@ impl Appending<'_> {
         for topic in record.topics() {
             of_topic.execute((topic.as_str(), record.sequence()))?;
             if record.is_close() {
-                self.transaction
-                    .prepare_cached("INSERT INTO closed VALUES (?, ?, ?, ?)")?
-                    .execute((topic.as_str(), record.sequence(), time, event.data()))?;
+                self.transaction.prepare_cached("INSERT INTO closed VALUES (?, ?, ?, ?)")?.execute((
+                    topic.as_str(),
+                    record.sequence(),
+                    time,
+                    event.data(),
+                ))?;
             }
         }
         Ok(())
@@ -286,7 +291,8 @@ fn evict(
 ) -> rusqlite::Result<(u64, bool)> {
     let bytes: u64 = transaction.prepare_cached("SELECT bytes FROM log")?.query_row((), |row| row.get(0))?;
     let count = newest + 1 - oldest;
-    let (mut over_count, mut over_bytes) = (count.saturating_sub(limits.records), bytes.saturating_sub(limits.bytes));
+    let (mut over_count, mut over_bytes) =
+        (count.saturating_sub(limits.records), bytes.saturating_sub(limits.bytes));
     let (mut kept_from, mut freed) = (oldest, 0);
     // The newest record stays, whatever the limits say: the log goes on from its sequence.
     while (over_count > 0 || over_bytes > 0) && kept_from < newest && kept_from - oldest < EVICTION_STEP {
@@ -320,7 +326,8 @@ fn evict(
 
 /// Keeps the table of marks within its bound; what leaves it counts as evicted up to the last mark that left.
 fn forget_oldest_marks(transaction: &Transaction<'_>, most: u64) -> rusqlite::Result<()> {
-    let count: u64 = transaction.prepare_cached("SELECT count(*) FROM evicted")?.query_row((), |row| row.get(0))?;
+    let count: u64 =
+        transaction.prepare_cached("SELECT count(*) FROM evicted")?.query_row((), |row| row.get(0))?;
     if count <= most {
         return Ok(());
     }
@@ -330,7 +337,9 @@ fn forget_oldest_marks(transaction: &Transaction<'_>, most: u64) -> rusqlite::Re
         .optional()?;
     if let Some(floor) = floor {
         transaction.prepare_cached("DELETE FROM evicted WHERE sequence <= ?")?.execute([floor])?;
-        transaction.prepare_cached("UPDATE log SET evicted_floor = max(evicted_floor, ?)")?.execute([floor])?;
+        transaction
+            .prepare_cached("UPDATE log SET evicted_floor = max(evicted_floor, ?)")?
+            .execute([floor])?;
     }
     Ok(())
 }
