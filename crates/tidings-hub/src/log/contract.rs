@@ -35,6 +35,7 @@ macro_rules! log_contract {
             a_close_outlives_eviction
             what_is_evicted_is_forgotten
             followers_never_hear_of_what_they_cannot_read
+            readers_never_see_what_is_not_announced
             concurrent_appends_are_one_order
         }
     };
@@ -318,6 +319,31 @@ mod promises {
             assert!(page.reached.sequence >= now, "what was announced is there");
             assert_eq!(sequences(&page), (heard + 1..=page.reached.sequence).collect::<Vec<_>>());
             heard = now;
+        }
+        publisher.await.unwrap();
+    }
+
+    pub async fn readers_never_see_what_is_not_announced(make: impl Fn(usize) -> Arc<dyn Log>) {
+        let log = make(MANY);
+        let publisher = tokio::spawn({
+            let log = log.clone();
+            async move {
+                for number in 0..300 {
+                    append(&*log, with_id(update("a", ""), &number.to_string())).await.unwrap();
+                }
+            }
+        });
+        let (mut seen, everything) = (0, interest(&["*"]));
+        while seen < 300 {
+            // A subscriber that saw a record and comes back at once must find that the log knows it.
+            let page = log.read(seen, &everything, ALL).await.unwrap();
+            assert!(page.reached.sequence <= log.bounds().newest.sequence);
+            assert!(page.records.last().is_none_or(|last| last.sequence() <= page.reached.sequence));
+            let next = log.find(&seen.to_string()).await.unwrap();
+            assert!(next.is_none_or(|sequence| sequence <= log.bounds().newest.sequence));
+            let record = log.record(page.reached.sequence + 1).await.unwrap();
+            assert!(record.is_none_or(|record| record.sequence() <= log.bounds().newest.sequence));
+            seen = page.reached.sequence;
         }
         publisher.await.unwrap();
     }

@@ -19,8 +19,11 @@ use fs4::{FileExt, TryLockError};
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
-use self::writer::{Request, Writer};
-use super::{Append, Appended, Bounds, Epoch, Log, LogError, LogFuture, Page, PageLimit, Record};
+use self::{
+    pages::Pages,
+    writer::{Request, Writer},
+};
+use super::{Append, Appended, Bounds, Log, LogError, LogFuture, Page, PageLimit, Record};
 use crate::{Interest, Topic};
 
 /// How much a [`DiskLog`] keeps; the oldest records are evicted when there is more.
@@ -48,7 +51,6 @@ impl Default for DiskLimits {
 /// Dropping it waits until what is being written is written.
 #[derive(Debug)]
 pub struct DiskLog {
-    epoch: Epoch,
     /// What readers may see; the writer moves it after each commit.
     bounds: Arc<RwLock<Bounds>>,
     newest: watch::Sender<u64>,
@@ -123,15 +125,17 @@ impl DiskLog {
         let writer = Writer::start(connection, epoch, limits, bounds.clone(), newest.clone())
             .map_err(OpenError::Thread)?;
         let readers = Arc::new(Readers { path, idle: Mutex::default() });
-        Ok(DiskLog { epoch, bounds, newest, readers, writer, _lock: lock })
+        Ok(DiskLog { bounds, newest, readers, writer, _lock: lock })
     }
 
     /// Runs `read` on a connection, in one transaction, off the async threads.
     async fn read_with<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        read: impl FnOnce(Pages<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LogError> {
         let readers = self.readers.clone();
+        let Bounds { epoch, newest, .. } = self.bounds();
+        let read = move |connection: &Connection| read(Pages { connection, epoch, newest });
         let done = tokio::task::spawn_blocking(move || readers.with(read)).await;
         match done {
             Ok(read) => read.map_err(failed),
@@ -193,23 +197,22 @@ impl Log for DiskLog {
     }
 
     fn read<'a>(&'a self, after: u64, interest: &'a Interest, limit: PageLimit) -> LogFuture<'a, Page> {
-        let (epoch, interest) = (self.epoch, interest.clone());
-        Box::pin(self.read_with(move |connection| pages::read(connection, epoch, after, &interest, limit)))
+        let interest = interest.clone();
+        Box::pin(self.read_with(move |pages| pages.read(after, &interest, limit)))
     }
 
     fn record(&self, sequence: u64) -> LogFuture<'_, Option<Arc<Record>>> {
-        let epoch = self.epoch;
-        Box::pin(self.read_with(move |connection| pages::record(connection, epoch, sequence)))
+        Box::pin(self.read_with(move |pages| pages.record(sequence)))
     }
 
     fn find<'a>(&'a self, publisher_id: &'a str) -> LogFuture<'a, Option<u64>> {
         let id = publisher_id.to_owned();
-        Box::pin(self.read_with(move |connection| pages::find(connection, &id)))
+        Box::pin(self.read_with(move |pages| pages.find(&id)))
     }
 
     fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>> {
-        let (epoch, topic) = (self.epoch, topic.clone());
-        Box::pin(self.read_with(move |connection| pages::closed(connection, epoch, &topic)))
+        let topic = topic.clone();
+        Box::pin(self.read_with(move |pages| pages.closed(&topic)))
     }
 
     fn bounds(&self) -> Bounds {

@@ -11,7 +11,7 @@ use tidings_codec::{Event, EventId, EventType};
 use super::schema;
 use crate::{
     Interest, Topic, Update,
-    log::{Epoch, Page, PageLimit, Record, merge::Merge},
+    log::{Epoch, Page, PageLimit, Place, Record, merge::Merge},
 };
 
 /// How many records one page of a pattern looks at.
@@ -23,118 +23,120 @@ pub(super) const CLOSE: i64 = 2;
 
 const COLUMNS: &str = "sequence, time, flags, retry, topics, type, data, publisher_id, sum";
 
-pub(super) fn record(
-    connection: &Connection,
-    epoch: Epoch,
-    sequence: u64,
-) -> rusqlite::Result<Option<Arc<Record>>> {
-    connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM records WHERE sequence = ?"))?
-        .query_row([sequence], |row| from_row(epoch, row))
-        .optional()
+/// The database as somebody may see it.
+#[derive(Clone, Copy)]
+pub(super) struct Pages<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) epoch: Epoch,
+    /// What is committed becomes visible to every connection at once, a moment before the log announces it. Whoever saw
+    /// such a record and came back with its ID would be told that there is no such place, so nothing after this is shown.
+    pub(super) newest: Place,
 }
 
-pub(super) fn find(connection: &Connection, publisher_id: &str) -> rusqlite::Result<Option<u64>> {
-    connection
-        .prepare_cached("SELECT sequence FROM records WHERE publisher_id = ?")?
-        .query_row([publisher_id], |row| row.get(0))
-        .optional()
-}
-
-pub(super) fn by_key(connection: &Connection, key: &str) -> rusqlite::Result<Option<u64>> {
-    connection
-        .prepare_cached("SELECT sequence FROM records WHERE key = ?")?
-        .query_row([key], |row| row.get(0))
-        .optional()
-}
-
-pub(super) fn closed(
-    connection: &Connection,
-    epoch: Epoch,
-    topic: &Topic,
-) -> rusqlite::Result<Option<Arc<Record>>> {
-    connection
-        .prepare_cached("SELECT topic, sequence, time, reason FROM closed WHERE topic = ?")?
-        .query_row([topic.as_str()], |row| close_from_row(epoch, row))
-        .optional()
-}
-
-pub(super) fn read(
-    connection: &Connection,
-    epoch: Epoch,
-    after: u64,
-    interest: &Interest,
-    limit: PageLimit,
-) -> rusqlite::Result<Page> {
-    let bounds = schema::bounds(connection)?;
-    let mut page = Page {
-        records: Vec::new(),
-        reached: bounds.newest,
-        lost: may_miss(connection, interest, after)?,
-        oldest: bounds.oldest,
-    };
-    let mut bytes = 0;
-    // False when the page is full; what is in it then is all that matches up to its last record.
-    let mut take = |record: Arc<Record>| {
-        if page.records.len() == limit.records.max(1) || (bytes >= limit.bytes && bytes > 0) {
-            page.reached = page.records.last().map_or(page.reached, |last| last.place());
-            return false;
+impl Pages<'_> {
+    pub(super) fn record(self, sequence: u64) -> rusqlite::Result<Option<Arc<Record>>> {
+        if sequence > self.newest.sequence {
+            return Ok(None);
         }
-        bytes += record.event().data().len();
-        page.records.push(record);
-        true
-    };
-
-    // Closes that outlived their records stand before all that is kept.
-    if after + 1 < bounds.oldest {
-        let mut statement = connection.prepare_cached(
-            "SELECT topic, sequence, time, reason FROM closed WHERE sequence > ? AND sequence < ? ORDER BY sequence",
-        )?;
-        let mut rows = statement.query([after, bounds.oldest])?;
-        while let Some(row) = rows.next()? {
-            let close = close_from_row(epoch, row)?;
-            if interest.matches(close.topics()) && !take(close) {
-                return Ok(page);
-            }
-        }
+        self.connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM records WHERE sequence = ?"))?
+            .query_row([sequence], |row| from_row(self.epoch, row))
+            .optional()
     }
 
-    if interest.is_exact() {
-        // One more than fits, to know whether the page is full.
-        let most = u64::try_from(limit.records).unwrap_or(u64::MAX).saturating_add(1).min(i64::MAX as u64);
-        let mut lists = Vec::new();
-        for topic in interest.topics() {
+    pub(super) fn find(self, publisher_id: &str) -> rusqlite::Result<Option<u64>> {
+        self.sequence("SELECT sequence FROM records WHERE publisher_id = ?", publisher_id)
+    }
+
+    pub(super) fn by_key(self, key: &str) -> rusqlite::Result<Option<u64>> {
+        self.sequence("SELECT sequence FROM records WHERE key = ?", key)
+    }
+
+    fn sequence(self, query: &str, text: &str) -> rusqlite::Result<Option<u64>> {
+        let sequence =
+            self.connection.prepare_cached(query)?.query_row([text], |row| row.get(0)).optional()?;
+        Ok(sequence.filter(|sequence| *sequence <= self.newest.sequence))
+    }
+
+    pub(super) fn closed(self, topic: &Topic) -> rusqlite::Result<Option<Arc<Record>>> {
+        let close = self
+            .connection
+            .prepare_cached("SELECT topic, sequence, time, reason FROM closed WHERE topic = ?")?
+            .query_row([topic.as_str()], |row| close_from_row(self.epoch, row))
+            .optional()?;
+        Ok(close.filter(|close| close.sequence() <= self.newest.sequence))
+    }
+
+    pub(super) fn read(self, after: u64, interest: &Interest, limit: PageLimit) -> rusqlite::Result<Page> {
+        let Pages { connection, epoch, newest } = self;
+        let oldest = schema::bounds(connection)?.oldest;
+        let lost = may_miss(connection, interest, after)?;
+        let mut page = Page { records: Vec::new(), reached: newest, lost, oldest };
+        let mut bytes = 0;
+        // False when the page is full; what is in it then is all that matches up to its last record.
+        let mut take = |record: Arc<Record>| {
+            if page.records.len() == limit.records.max(1) || (bytes >= limit.bytes && bytes > 0) {
+                page.reached = page.records.last().map_or(newest, |last| last.place());
+                return false;
+            }
+            bytes += record.event().data().len();
+            page.records.push(record);
+            true
+        };
+
+        // Closes that outlived their records stand before all that is kept.
+        if after + 1 < oldest {
             let mut statement = connection.prepare_cached(
-                "SELECT sequence FROM topics WHERE topic = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+                "SELECT topic, sequence, time, reason FROM closed WHERE sequence > ? AND sequence < ? ORDER BY sequence",
             )?;
-            let sequences = statement.query_map((topic.as_str(), after, most), |row| row.get::<_, u64>(0))?;
-            lists.push(sequences.collect::<rusqlite::Result<Vec<_>>>()?.into_iter());
-        }
-        for sequence in Merge::new(lists) {
-            let Some(record) = record(connection, epoch, sequence)? else { continue };
-            if !take(record) {
-                return Ok(page);
+            let mut rows = statement.query([after, oldest])?;
+            while let Some(row) = rows.next()? {
+                let close = close_from_row(epoch, row)?;
+                if interest.matches(close.topics()) && !take(close) {
+                    return Ok(page);
+                }
             }
         }
-        return Ok(page);
-    }
 
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM records WHERE sequence > ? ORDER BY sequence LIMIT ?"
-    ))?;
-    let mut rows = statement.query([after, MAX_SCANNED])?;
-    let (mut scanned, mut last) = (0, bounds.newest);
-    while let Some(row) = rows.next()? {
-        let record = from_row(epoch, row)?;
-        (scanned, last) = (scanned + 1, record.place());
-        if interest.matches(record.topics()) && !take(record) {
+        if interest.is_exact() {
+            // One more than fits, to know whether the page is full.
+            let most = i64::try_from(limit.records).unwrap_or(i64::MAX).saturating_add(1);
+            let mut lists = Vec::new();
+            for topic in interest.topics() {
+                let mut statement = connection.prepare_cached(
+                    "SELECT sequence FROM topics WHERE topic = ? AND sequence > ? AND sequence <= ? \
+                     ORDER BY sequence LIMIT ?",
+                )?;
+                let range = (topic.as_str(), after, newest.sequence, most);
+                let sequences = statement.query_map(range, |row| row.get::<_, u64>(0))?;
+                lists.push(sequences.collect::<rusqlite::Result<Vec<_>>>()?.into_iter());
+            }
+            for sequence in Merge::new(lists) {
+                let Some(record) = self.record(sequence)? else { continue };
+                if !take(record) {
+                    return Ok(page);
+                }
+            }
             return Ok(page);
         }
+
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM records WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"
+        ))?;
+        let mut rows = statement.query([after, newest.sequence, MAX_SCANNED])?;
+        let (mut scanned, mut last) = (0, newest);
+        while let Some(row) = rows.next()? {
+            let record = from_row(epoch, row)?;
+            (scanned, last) = (scanned + 1, record.place());
+            if interest.matches(record.topics()) && !take(record) {
+                return Ok(page);
+            }
+        }
+        if scanned == MAX_SCANNED {
+            page.reached = last;
+        }
+        Ok(page)
     }
-    if scanned == MAX_SCANNED {
-        page.reached = last;
-    }
-    Ok(page)
 }
 
 /// Whether a record after `after` that `interest` asks for may have been evicted.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, ffi};
 
-use super::{OpenError, pages};
+use super::{OpenError, pages::Pages};
 use crate::log::{Bounds, Epoch, Place};
 
 /// "Tidg": tells `file` and us that this is a log of Tidings.
@@ -135,9 +135,10 @@ pub(super) fn bounds(connection: &Connection) -> rusqlite::Result<Bounds> {
 fn check_newest(connection: &Connection, path: &Path, bounds: &Bounds) -> Result<(), OpenError> {
     const RECORDS: u64 = 100;
     let damaged = |reason: String| Err(OpenError::Damaged { path: path.into(), reason });
+    let pages = Pages { connection, epoch: bounds.epoch, newest: bounds.newest };
     let first = bounds.oldest.max(bounds.newest.sequence.saturating_sub(RECORDS - 1));
     for sequence in first..=bounds.newest.sequence {
-        match pages::record(connection, bounds.epoch, sequence) {
+        match pages.record(sequence) {
             Ok(Some(_)) => {}
             Ok(None) => return damaged(format!("record {sequence} is missing")),
             Err(error) => return damaged(format!("record {sequence} can't be read: {error}")),

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     DiskLimits, failed,
-    pages::{self, CLOSE, PRIVATE},
+    pages::{CLOSE, PRIVATE, Pages},
 };
 use crate::{
     Topic,
@@ -139,7 +139,9 @@ impl Writing {
         let (epoch, limits) = (self.epoch, self.limits);
         let before = *self.bounds.read().unwrap_or_else(PoisonError::into_inner);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut appending = Appending { transaction: &transaction, epoch, newest: before.newest, bytes: 0 };
+        // The writer sees what it has written, announced or not.
+        let pages = Pages { connection: &transaction, epoch, newest: Place::unchecked(u64::MAX) };
+        let mut appending = Appending { transaction: &transaction, pages, newest: before.newest, bytes: 0 };
         let outcomes = batches
             .into_iter()
             .map(|batch| appending.append_batch(batch))
@@ -148,7 +150,7 @@ impl Writing {
         if bytes > 0 {
             transaction.prepare_cached("UPDATE log SET bytes = bytes + ?")?.execute([bytes])?;
         }
-        let (oldest, more_to_evict) = evict(&transaction, epoch, limits, before.oldest, newest.sequence)?;
+        let (oldest, more_to_evict) = evict(&transaction, pages, limits, before.oldest, newest.sequence)?;
         transaction.commit()?;
         Ok((outcomes, Committed { bounds: Bounds { epoch, oldest, newest }, more_to_evict }))
     }
@@ -173,7 +175,7 @@ struct Committed {
 /// The appends of one transaction.
 struct Appending<'a> {
     transaction: &'a Transaction<'a>,
-    epoch: Epoch,
+    pages: Pages<'a>,
     newest: Place,
     bytes: u64,
 }
@@ -198,7 +200,7 @@ impl Appending<'_> {
             return Ok(earlier);
         }
         for topic in append.update.topics() {
-            if let Some(close) = pages::closed(self.transaction, self.epoch, topic)? {
+            if let Some(close) = self.pages.closed(topic)? {
                 let reason = close.event().data().to_owned();
                 if append.update.is_close() && close.says_the_same_as(&append.update) {
                     return Ok(Ok(receipt(&close, true)));
@@ -206,7 +208,8 @@ impl Appending<'_> {
                 return Ok(Err(Refused::Closed { topic: topic.as_str().to_owned(), reason }));
             }
         }
-        let record = Record::new(self.epoch, self.newest.sequence + 1, SystemTime::now(), append.update);
+        let record =
+            Record::new(self.pages.epoch, self.newest.sequence + 1, SystemTime::now(), append.update);
         self.insert(&record, append.key.as_ref().map(IdempotencyKey::as_str))?;
         self.newest = record.place();
         self.bytes += record.cost();
@@ -216,19 +219,19 @@ impl Appending<'_> {
     /// The answer of the first time, if the update was appended before under its key or its ID.
     fn repeated(&self, append: &Append) -> rusqlite::Result<Option<Result<Receipt, Refused>>> {
         let answer = |sequence: u64, refused: Refused| -> rusqlite::Result<_> {
-            let record = pages::record(self.transaction, self.epoch, sequence)?;
+            let record = self.pages.record(sequence)?;
             Ok(record.map(|record| match record.says_the_same_as(&append.update) {
                 true => Ok(receipt(&record, true)),
                 false => Err(refused),
             }))
         };
         if let Some(key) = &append.key {
-            if let Some(sequence) = pages::by_key(self.transaction, key.as_str())? {
+            if let Some(sequence) = self.pages.by_key(key.as_str())? {
                 return answer(sequence, Refused::KeyReused { key: key.as_str().to_owned() });
             }
         }
         if let Some(id) = append.update.event().id() {
-            if let Some(sequence) = pages::find(self.transaction, id.as_str())? {
+            if let Some(sequence) = self.pages.find(id.as_str())? {
                 return answer(sequence, Refused::IdTaken { id: id.as_str().to_owned() });
             }
         }
@@ -284,7 +287,7 @@ fn milliseconds(record: &Record) -> i64 {
 /// more to evict.
 fn evict(
     transaction: &Transaction<'_>,
-    epoch: Epoch,
+    pages: Pages<'_>,
     limits: DiskLimits,
     oldest: u64,
     newest: u64,
@@ -296,7 +299,7 @@ fn evict(
     let (mut kept_from, mut freed) = (oldest, 0);
     // The newest record stays, whatever the limits say: the log goes on from its sequence.
     while (over_count > 0 || over_bytes > 0) && kept_from < newest && kept_from - oldest < EVICTION_STEP {
-        if let Some(record) = pages::record(transaction, epoch, kept_from)? {
+        if let Some(record) = pages.record(kept_from)? {
             for topic in record.topics() {
                 transaction
                     .prepare_cached("DELETE FROM topics WHERE topic = ? AND sequence = ?")?
