@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod wire;
+
 use std::{
     collections::VecDeque,
     error::Error,

@@ -182,7 +182,8 @@ async fn locate(log: &dyn Log, asked: &str) -> Result<Result<u64, GapReason>, Lo
     if id.epoch != bounds.epoch {
         return Ok(Err(GapReason::UnknownEpoch));
     }
-    if sequence > bounds.newest.sequence {
+    // Nothing stands at 0, so no hub has made a check for it.
+    if sequence > bounds.newest.sequence || (sequence == 0 && check != 0) {
         return Ok(Err(GapReason::UnknownId));
     }
     Ok(match log.record(sequence).await? {

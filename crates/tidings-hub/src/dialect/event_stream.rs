@@ -37,7 +37,7 @@ impl UpdateReader for EventStreamReader {
     }
 
     fn finish(&mut self) -> Option<Result<Update, Problem>> {
-        self.decoder.finish().err().map(|incomplete| Err(Problem::invalid(incomplete)))
+        self.decoder.finish().err().map(|incomplete| Err(incomplete.into()))
     }
 
     fn line(&self) -> u64 {

@@ -70,13 +70,15 @@ impl ReadParams {
                         "a topic is named in the path and another in the query; for several use /topics?topic=a&topic=b",
                     ));
                 }
-                "topic" => filters.push(TopicFilter::parse(&value)?),
-                "from" => params.start = Some(start_at(&value)?),
-                "start" => params.start_event = choice("start", &value, &[("none", false), ("event", true)])?,
-                "envelope" => params.form = choice("envelope", &value, &ENVELOPES)?,
+                "topic" => filters.push(TopicFilter::parse(&value?)?),
+                "from" => params.start = Some(start_at(&value?)?),
+                "start" => {
+                    params.start_event = choice("start", &value?, &[("none", false), ("event", true)])?;
+                }
+                "envelope" => params.form = choice("envelope", &value?, &ENVELOPES)?,
                 // An envelope has the topic inside.
                 "fields" if params.form != Form::Plain => {}
-                "fields" => params.form = choice("fields", &value, &[("topic", Form::TopicLine)])?,
+                "fields" => params.form = choice("fields", &value?, &[("topic", Form::TopicLine)])?,
                 "heartbeat" => {
                     let forms = [
                         ("comment", KeepAlive::comment()),
@@ -84,10 +86,10 @@ impl ReadParams {
                         ("event", KeepAlive::event()),
                         ("none", KeepAlive::none()),
                     ];
-                    params.keep_alive = choice("heartbeat", &value, &forms)?;
+                    params.keep_alive = choice("heartbeat", &value?, &forms)?;
                 }
-                "limit" => params.limit = number("limit", &value, 1, MAX_LIMIT as u64)? as usize,
-                "wait" => params.wait = Duration::from_secs(number("wait", &value, 0, MAX_WAIT.as_secs())?),
+                "limit" => params.limit = number("limit", &value?, 1, MAX_LIMIT as u64)? as usize,
+                "wait" => params.wait = Duration::from_secs(number("wait", &value?, 0, MAX_WAIT.as_secs())?),
                 _ => {}
             }
         }
@@ -123,10 +125,10 @@ impl PublishParams {
         };
         for (name, value) in pairs(parts.uri.query()) {
             match &*name {
-                "type" => params.event_type = Some(UpdateType::parse(&value)?),
-                "id" => params.id = Some(UpdateId::parse(&value)?),
-                "retry" => params.retry = Some(Duration::from_millis(number("retry", &value, 0, u64::MAX)?)),
-                "close" => params.close = Some(value.into_owned()),
+                "type" => params.event_type = Some(UpdateType::parse(&value?)?),
+                "id" => params.id = Some(UpdateId::parse(&value?)?),
+                "retry" => params.retry = Some(Duration::from_millis(number("retry", &value?, 0, u64::MAX)?)),
+                "close" => params.close = Some(value?),
                 "private" => {
                     return Err(Problem::forbidden(
                         "private updates need an access rule that can grant them to somebody, and this hub has none",
@@ -200,8 +202,20 @@ fn decode_path(topic: &str) -> Result<Cow<'_, str>, Problem> {
         .map_err(|_| Problem::invalid(format!("topic {topic:?} is not UTF-8 when it is percent-decoded")))
 }
 
-fn pairs(query: Option<&str>) -> form_urlencoded::Parse<'_> {
-    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+/// The parameters of a query; a value that is not UTF-8 is a problem for whoever wants it.
+fn pairs(query: Option<&str>) -> impl Iterator<Item = (String, Result<String, Problem>)> {
+    query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let decode = |text: &str| {
+            let text = text.replace('+', " ");
+            percent_decode_str(&text).decode_utf8().map(Cow::into_owned)
+        };
+        let name = decode(name).unwrap_or_default();
+        let value = decode(value).map_err(|_| {
+            Problem::invalid(format!("{name} is {value:?}, which is not UTF-8 when it is percent-decoded"))
+        });
+        (name, value)
+    })
 }
 
 fn start_at(value: &str) -> Result<StartAt, Problem> {

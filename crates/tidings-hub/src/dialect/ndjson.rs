@@ -34,8 +34,11 @@ impl NdjsonReader {
         let text = std::str::from_utf8(line)
             .map_err(|error| Problem::invalid(format!("the line is not UTF-8: {error}")))?;
         let update: UpdateJson<'_> = serde_json::from_str(text).map_err(|error| {
+            // Its own "line 1" would be taken for the first line of the body.
+            let (column, error) = (error.column(), error.to_string());
+            let what = error.split(" at line ").next().unwrap_or_default();
             Problem::invalid(format!(
-                "the line is no update: {error}; it is an object as {{\"data\": \"text\", \"type\": …, \"id\": …, \"retry\": …}}"
+                "the line is no update: {what} (column {column}); it is an object as {{\"data\": \"text\", \"type\": …, \"id\": …, \"retry\": …}}"
             ))
         })?;
         if let Some(topic) = update.topic.filter(|topic| topic != self.topic.as_str()) {

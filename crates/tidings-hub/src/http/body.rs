@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use tidings_server::SseBody;
+use tokio::{io::ReadBuf, net::TcpStream};
 
 use crate::Cursor;
 
@@ -19,10 +21,39 @@ pub struct HubBody(Kind);
 
 enum Kind {
     Full(Full<Bytes>),
-    Stream(Pin<Box<SseBody<Cursor>>>),
+    Stream { body: Pin<Box<SseBody<Cursor>>>, hang_up: Option<HangUp> },
+}
+
+/// Tells whether the client of a connection has hung up: it sends nothing more, and most likely is gone.
+///
+/// hyper would end the connection by itself, but with it the publish whose sender closes as soon as it has sent
+/// everything. So the connection stays until the response is complete; a stream, which never is, ends by this.
+#[derive(Debug, Clone)]
+pub(crate) struct HangUp(Arc<TcpStream>);
+
+impl HangUp {
+    pub(crate) fn of(socket: Arc<TcpStream>) -> HangUp {
+        HangUp(socket)
+    }
+
+    /// Ready when the client has hung up. While it streams a response, hyper does not read, so nobody else waits for the
+    /// socket to be readable.
+    fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut byte = [0];
+        match self.0.poll_peek(context, &mut ReadBuf::new(&mut byte)) {
+            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(()),
+            // The next request is there already: whoever sends it has not hung up.
+            Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
 impl HubBody {
+    /// A stream that also ends when its client hangs up, where the connection can tell.
+    pub(crate) fn stream(body: SseBody<Cursor>, hang_up: Option<HangUp>) -> HubBody {
+        HubBody(Kind::Stream { body: Box::pin(body), hang_up })
+    }
+
     pub(crate) fn empty() -> HubBody {
         HubBody::from(Bytes::new())
     }
@@ -31,12 +62,6 @@ impl HubBody {
 impl From<Bytes> for HubBody {
     fn from(bytes: Bytes) -> HubBody {
         HubBody(Kind::Full(Full::new(bytes)))
-    }
-}
-
-impl From<SseBody<Cursor>> for HubBody {
-    fn from(stream: SseBody<Cursor>) -> HubBody {
-        HubBody(Kind::Stream(Box::pin(stream)))
     }
 }
 
@@ -50,21 +75,24 @@ impl Body for HubBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.get_mut().0 {
             Kind::Full(full) => Pin::new(full).poll_frame(context),
-            Kind::Stream(stream) => stream.as_mut().poll_frame(context),
+            Kind::Stream { hang_up: Some(hang_up), .. } if hang_up.poll(context).is_ready() => {
+                Poll::Ready(None)
+            }
+            Kind::Stream { body, .. } => body.as_mut().poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Full(full) => full.is_end_stream(),
-            Kind::Stream(stream) => stream.is_end_stream(),
+            Kind::Stream { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Full(full) => full.size_hint(),
-            Kind::Stream(stream) => stream.size_hint(),
+            Kind::Stream { body, .. } => body.size_hint(),
         }
     }
 }
@@ -73,7 +101,7 @@ impl fmt::Debug for HubBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Kind::Full(_) => "HubBody::Full",
-            Kind::Stream(_) => "HubBody::Stream",
+            Kind::Stream { .. } => "HubBody::Stream",
         })
     }
 }

@@ -68,9 +68,11 @@ fn without_default_port(scheme: &str, authority: &str) -> String {
     authority.strip_suffix(default).unwrap_or(authority).to_ascii_lowercase()
 }
 
-/// What the headers of a request say of the page that sent it.
+/// What the headers of a request say of where it was sent, and of the page that sent it.
 #[derive(Debug)]
 pub(crate) struct Site {
+    /// A `Host` that may not lead here.
+    unknown_host: Option<String>,
     /// The `Origin` header, to be repeated in the answer if its page may read that.
     listed: Option<HeaderValue>,
     /// An `Origin` that is neither the hub's own nor listed.
@@ -80,26 +82,28 @@ pub(crate) struct Site {
 
 impl Site {
     /// Looks at `Host` and `Origin`.
-    ///
-    /// # Errors
-    /// 421 for a `Host` that may not lead here.
-    pub(crate) fn of(parts: &Parts, settings: &Settings) -> Result<Site, Problem> {
+    pub(crate) fn of(parts: &Parts, settings: &Settings) -> Site {
         let host = match parts.uri.authority() {
             Some(authority) => authority.as_str(),
             None => text(&parts.headers, header::HOST).unwrap_or_default(),
         };
         let allowed = |allowed: &String| allowed.eq_ignore_ascii_case(host_name(host));
-        if settings.access == Access::Loopback
-            && !is_loopback_host(host)
-            && !settings.allowed_hosts.iter().any(allowed)
-        {
-            return Err(Problem::unknown_host(host));
-        }
+        let is_known = settings.access != Access::Loopback
+            || is_loopback_host(host)
+            || settings.allowed_hosts.iter().any(allowed);
 
-        let mut site = Site { listed: None, foreign: None, any_listed: !settings.allowed_origins.is_empty() };
-        if let Some(value) = parts.headers.get(header::ORIGIN) {
+        let mut site = Site {
+            unknown_host: (!is_known).then(|| host.to_owned()),
+            listed: None,
+            foreign: None,
+            any_listed: !settings.allowed_origins.is_empty(),
+        };
+        let mut origins = parts.headers.get_all(header::ORIGIN).iter();
+        if let Some(value) = origins.next() {
             let origin = value.to_str().ok().and_then(|text| Origin::parse(text).ok());
             match origin {
+                // A browser sends one. Of several, nobody knows which one is meant.
+                _ if origins.next().is_some() => site.foreign = Some("more than one".into()),
                 Some(origin) if settings.allowed_origins.contains(&origin) => {
                     site.listed = Some(value.clone());
                 }
@@ -107,7 +111,16 @@ impl Site {
                 _ => site.foreign = Some(String::from_utf8_lossy(value.as_bytes()).into_owned()),
             }
         }
-        Ok(site)
+        site
+    }
+
+    /// # Errors
+    /// 421 for a `Host` that may not lead here.
+    pub(crate) fn may_lead_here(&self) -> Result<(), Problem> {
+        match &self.unknown_host {
+            None => Ok(()),
+            Some(host) => Err(Problem::unknown_host(host)),
+        }
     }
 
     /// # Errors

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
-use tidings_codec::{DecodeError, DecodeErrorKind};
+use tidings_codec::{DecodeError, DecodeErrorKind, Incomplete};
 
 use super::HubBody;
 use crate::{
@@ -155,6 +155,12 @@ impl From<DecodeError> for Problem {
             _ => StatusCode::BAD_REQUEST,
         };
         Problem::new(status, &error).with("line", error.line())
+    }
+}
+
+impl From<Incomplete> for Problem {
+    fn from(error: Incomplete) -> Problem {
+        Problem::invalid(&error).with("line", error.line())
     }
 }
 

@@ -43,7 +43,13 @@ where
     let kind = BodyKind::of(headers)?;
     let mut body = PublishedBody { body: Box::pin(body), timeout: settings.read_timeout };
     if kind == BodyKind::Text {
-        return one(hub, params, body.read_text(max_data_bytes).await?).await;
+        let data = body.read_text(max_data_bytes).await?;
+        if data.is_empty() && params.close.is_some() && params.describes_one_update() {
+            return Err(Problem::invalid(
+                "type, id and retry describe an update, and the body has none: it only closes the topic",
+            ));
+        }
+        return one(hub, params, data).await;
     }
     if params.describes_one_update() {
         return Err(Problem::invalid(

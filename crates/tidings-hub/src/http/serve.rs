@@ -3,8 +3,10 @@
 use std::{
     future::Future,
     io,
+    net::Shutdown,
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -14,13 +16,15 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    time::{Instant, Sleep, sleep, timeout},
+    time::{Sleep, sleep, timeout},
 };
 use tower_service::Service;
 
+use super::body::HangUp;
 use crate::Hub;
 
 /// How long a client may take to send the head of a request.
@@ -39,7 +43,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) async fn serve(hub: Hub, listener: TcpListener) {
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_BUFFER_BYTES);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_BUFFER_BYTES)
+        // A publisher may close as soon as it has sent everything, and what it sent counts; see `HangUp` for the rest.
+        .half_close(true);
     let shutdown = hub.shared().shutdown_begun();
     tokio::pin!(shutdown);
     loop {
@@ -54,12 +62,15 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener) {
                     tracing::debug!(%error, "a connection was gone before it began");
                     continue;
                 }
-                let io = TokioIo::new(WriteTimeout::new(socket, hub.clone()));
+                let socket = Arc::new(socket);
+                let hang_up = HangUp::of(socket.clone());
+                let io = TokioIo::new(Socket { socket, hub: hub.clone(), stalled: None });
                 let service = hub.service();
-                let connection = http.serve_connection(
-                    io,
-                    service_fn(move |request: Request<Incoming>| service.clone().call(request)),
-                );
+                let service = service_fn(move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(hang_up.clone());
+                    service.clone().call(request)
+                });
+                let connection = http.serve_connection(io, service);
                 let connection = graceful.watch(connection);
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {
@@ -82,56 +93,64 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener) {
 /// A socket that fails when its peer has accepted nothing for the write timeout.
 ///
 /// A reader that stalls costs a socket and its buffers; its place in the log costs nothing, so it can come back.
-struct WriteTimeout {
-    socket: TcpStream,
+struct Socket {
+    /// Shared with the stream on this connection, which watches for its client's hang-up.
+    socket: Arc<TcpStream>,
     hub: Hub,
     /// Runs from the first write that had to wait until a write succeeds.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl WriteTimeout {
-    fn new(socket: TcpStream, hub: Hub) -> WriteTimeout {
-        WriteTimeout { socket, hub, stalled: None }
-    }
-
-    fn check<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
+impl Socket {
+    /// Does what `attempt` does once the socket has room, or fails at the write timeout.
+    fn poll_write_with(
+        &mut self,
+        context: &mut Context<'_>,
+        attempt: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        while let Poll::Ready(ready) = self.socket.poll_write_ready(context) {
+            ready?;
+            match attempt(&self.socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => {
+                    self.stalled = None;
+                    return Poll::Ready(written);
+                }
+            }
         }
         let shared = self.hub.shared();
         let limit = shared.settings.write_timeout;
-        let stalled =
-            self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
-        match stalled.as_mut().poll(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => {
-                shared.metrics.stalled.inc();
-                tracing::info!(after = ?limit, "a connection is closed: its client accepts nothing");
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(stalled.as_mut().poll(context));
+        shared.metrics.stalled.inc();
+        tracing::info!(after = ?limit, "a connection is closed: its client accepts nothing");
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.socket.poll_read_ready(context))?;
+            match self.socket.try_read(buffer.initialize_unfilled()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read.map(|count| buffer.advance(count))),
             }
         }
     }
 }
 
-impl AsyncRead for WriteTimeout {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for WriteTimeout {
+impl AsyncWrite for Socket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
-        self.check(context, written)
+        self.poll_write_with(context, |socket| socket.try_write(bytes))
     }
 
     fn poll_write_vectored(
@@ -139,19 +158,19 @@ impl AsyncWrite for WriteTimeout {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(context, buffers);
-        self.check(context, written)
+        self.poll_write_with(context, |socket| socket.try_write_vectored(buffers))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A TCP socket has no buffer of its own on this side of the kernel.
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&*self.socket).shutdown(Shutdown::Write))
     }
 }

@@ -71,14 +71,9 @@ where
 {
     let (parts, body) = request.into_parts();
     let shared = hub.shared();
-    let response = match Site::of(&parts, &shared.settings) {
-        Ok(site) => {
-            let mut response = route(hub, &site, &parts, body).await.unwrap_or_else(Problem::into_response);
-            site.sign(&mut response);
-            response
-        }
-        Err(problem) => problem.into_response(),
-    };
+    let site = Site::of(&parts, &shared.settings);
+    let mut response = route(hub, &site, &parts, body).await.unwrap_or_else(Problem::into_response);
+    site.sign(&mut response);
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         shared.metrics.refused(status);
@@ -92,6 +87,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    site.may_lead_here()?;
     if is_preflight(parts) {
         return site.preflight();
     }
@@ -112,7 +108,9 @@ where
     }
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(match path {
-            "/topics" => Problem::invalid("no topic is named; publish to one, as in POST /topics/news"),
+            "/topics" if parts.method == Method::POST => {
+                Problem::invalid("no topic is named; publish to one, as in POST /topics/news")
+            }
             _ if is_known(shared, path) => Problem::method_not_allowed(&parts.method, "GET, HEAD"),
             _ => Problem::no_such_path(path),
         });
@@ -133,7 +131,8 @@ where
 }
 
 fn is_known(shared: &Shared, path: &str) -> bool {
-    matches!(path, "/healthz" | "/readyz" | "/metrics") || shared.settings.pages.contains_key(path)
+    matches!(path, "/topics" | "/healthz" | "/readyz" | "/metrics")
+        || shared.settings.pages.contains_key(path)
 }
 
 async fn read(
@@ -150,7 +149,9 @@ async fn read(
         .ok_or_else(|| Problem::not_acceptable(accept.as_deref().unwrap_or_default()))?;
     let params = ReadParams::parse(path_topic, parts)?;
     let mut response = match representation {
-        Representation::EventStream => subscribe(shared, grant, params).await?,
+        Representation::EventStream => {
+            subscribe(shared, grant, params, parts.extensions.get().cloned()).await?
+        }
         Representation::Json => history(shared, grant, params).await?,
     };
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header::CACHE_CONTROL};
 use tidings_server::Sse;
 
-use super::{HubBody, Problem};
+use super::{HubBody, Problem, body::HangUp};
 use crate::{
     Cursor, StartAt, Subscribe, Verdict, authorize::Grant, dialect::native::ReadParams, hub::Shared,
 };
@@ -20,6 +20,7 @@ pub(crate) async fn subscribe(
     shared: &Arc<Shared>,
     grant: Grant,
     params: ReadParams,
+    hang_up: Option<HangUp>,
 ) -> Result<Response<HubBody>, Problem> {
     let subscribe = Subscribe {
         interest: params.interest,
@@ -31,6 +32,8 @@ pub(crate) async fn subscribe(
         // 204 is the one answer after which an EventSource does not come back.
         let mut response = Response::new(HubBody::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
+        // By default a cache may keep it, and a topic's name may be used again once its close is forgotten.
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         return Ok(response);
     };
     let verdict = cursor.verdict();
@@ -38,7 +41,7 @@ pub(crate) async fn subscribe(
         .retry(shared.settings.retry)
         .keep_alive(params.keep_alive.after(shared.settings.heartbeat))
         .into_response()
-        .map(HubBody::from);
+        .map(|body| HubBody::stream(body, hang_up));
     sign_verdict(&mut response, verdict);
     Ok(response)
 }

@@ -89,13 +89,15 @@ impl Record {
         self.update.is_close()
     }
 
-    /// Whether publishing `update` again would say the same: all but the ID, the place and the time is equal.
+    /// Whether publishing `update` again would say the same: all that a publisher says is equal, the ID that it chose
+    /// included.
     pub fn says_the_same_as(&self, update: &Update) -> bool {
         let (ours, theirs) = (self.event(), update.event());
         ours.data() == theirs.data()
             && ours.event_type() == theirs.event_type()
             && ours.retry() == theirs.retry()
             && self.topics() == update.topics()
+            && self.publisher_id() == theirs.id().map(EventId::as_str)
             && self.is_private() == update.is_private()
             && self.is_close() == update.is_close()
     }

@@ -1,0 +1,265 @@
+//! Pages of other sites: what they may do, and that they learn why when they may not.
+
+use crate::support::{
+    HubProcess,
+    wire::{Answer, Headers, JSON, Stream, TEXT, Wire, ask, data, head, header, page, say},
+};
+
+const APP: &str = "https://app.example";
+const EVIL: &str = "https://evil.example";
+
+async fn get(hub: &HubProcess, target: &str, headers: Headers<'_>) -> Answer {
+    ask(&hub.address, "GET", target, headers, "").await
+}
+
+async fn publish(hub: &HubProcess, headers: Headers<'_>) -> Answer {
+    let headers: Vec<_> = headers.iter().copied().chain([TEXT]).collect();
+    ask(&hub.address, "POST", "/topics/a", &headers, "x").await
+}
+
+/// Checks that a page of `APP` may read this answer, credentials sent or not.
+#[track_caller]
+fn is_shared(head: &str) {
+    assert_eq!(header(head, "access-control-allow-origin"), Some(APP), "{head}");
+    assert_eq!(header(head, "access-control-allow-credentials"), Some("true"), "{head}");
+    let vary = head.lines().filter(|line| line.to_ascii_lowercase().starts_with("vary:"));
+    assert!(vary.into_iter().any(|line| line.to_ascii_lowercase().contains("origin")), "{head}");
+    let exposed = header(head, "access-control-expose-headers").unwrap_or_default().to_ascii_lowercase();
+    assert!(exposed.contains("tidings-resume"), "{head}");
+}
+
+#[tokio::test]
+async fn a_publish_of_a_foreign_page_is_refused() {
+    let hub = HubProcess::start(&["--allow-origin", APP]);
+    for origin in [
+        EVIL,
+        "null",
+        "https://app.example.evil.example",
+        "http://app.example",
+        "https://app.example:8443",
+        "https://sub.app.example",
+        "https://app.example/",
+        "https://app.example,https://evil.example",
+        "http://127.0.0.1:1",
+        "",
+        "garbage",
+    ] {
+        let answer = publish(&hub, &[("origin", origin)]).await;
+        answer.refusal(403, "--allow-origin");
+        assert_eq!(answer.header("access-control-allow-origin"), None, "{origin}");
+    }
+    assert_eq!(data(&page(&hub.address, "/topics/a").await), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_foreign_origin_is_refused_for_bodies_of_every_kind() {
+    let hub = HubProcess::start(&[]);
+    for content_type in ["text/event-stream", "application/x-ndjson", "application/json", "image/png"] {
+        let headers = [("origin", EVIL), ("content-type", content_type)];
+        let answer = ask(&hub.address, "POST", "/topics/a?close=x", &headers, "data: x\n\n").await;
+        answer.refusal(403, EVIL);
+    }
+    say(&hub.address, "/topics/a", "it is open").await;
+}
+
+#[tokio::test]
+async fn two_origins_are_not_one_that_is_listed() {
+    let hub = HubProcess::start(&["--allow-origin", APP]);
+    for pair in [[APP, EVIL], [EVIL, APP]] {
+        let answer = publish(&hub, &[("origin", pair[0]), ("origin", pair[1])]).await;
+        assert!([400, 403].contains(&answer.status()), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_hubs_own_pages_and_no_page_may_publish() {
+    let hub = HubProcess::start(&[]);
+    let own = hub.url();
+    assert_eq!(publish(&hub, &[("origin", &own)]).await.status(), 200);
+    assert_eq!(publish(&hub, &[]).await.status(), 200);
+    let (_, port) = hub.address.rsplit_once(':').expect("an address has a port");
+    let (host, origin) = (format!("localhost:{port}"), format!("http://localhost:{port}"));
+    assert_eq!(publish(&hub, &[("host", &host), ("origin", &origin)]).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_listed_page_may_publish_and_read_the_answer() {
+    let hub = HubProcess::start(&["--allow-origin", "https://first.example", "--allow-origin", APP]);
+    let answer = publish(&hub, &[("origin", APP)]).await;
+    assert_eq!(answer.status(), 200, "{answer:?}");
+    is_shared(&answer.head);
+}
+
+#[tokio::test]
+async fn every_status_can_be_read_by_a_listed_page() {
+    let hub = HubProcess::start(&["--allow-origin", APP, "--max-data", "1KiB"]);
+    let origin = ("origin", APP);
+    let stream = Stream::open(&hub.address, "/topics/a", &[origin]).await;
+    is_shared(&stream.head);
+    is_shared(&Stream::open(&hub.address, "/topics/a", &[origin, ("last-event-id", "x")]).await.head);
+    for (target, headers, status) in [
+        ("/topics/a", vec![JSON], 200),
+        ("/topics/a%00", vec![], 400),
+        ("/nowhere", vec![], 404),
+        ("/topics/a", vec![("accept", "image/png")], 406),
+        ("/healthz", vec![], 200),
+    ] {
+        let all: Vec<_> = headers.into_iter().chain([origin]).collect();
+        let answer = get(&hub, target, &all).await;
+        assert_eq!(answer.status(), status, "{answer:?}");
+        is_shared(&answer.head);
+    }
+    for (method, target, body, status) in [
+        ("DELETE", "/topics/a", String::new(), 405),
+        ("POST", "/topics/a", "x".repeat(1025), 413),
+        ("POST", "/topics/a?id=i", "1".to_owned(), 200),
+        ("POST", "/topics/a?id=i", "2".to_owned(), 409),
+        ("POST", "/topics/a?private", "x".to_owned(), 403),
+        ("POST", "/topics/closed?close=x", String::new(), 200),
+        ("GET", "/topics/closed", String::new(), 204),
+    ] {
+        let headers = if method == "POST" { vec![origin, TEXT] } else { vec![origin] };
+        let answer = ask(&hub.address, method, target, &headers, body).await;
+        assert_eq!(answer.status(), status, "{method} {target}: {answer:?}");
+        is_shared(&answer.head);
+    }
+    let answer = ask(&hub.address, "POST", "/topics/a", &[origin, ("content-type", "image/png")], "x").await;
+    answer.refusal(415, "image/png");
+    is_shared(&answer.head);
+}
+
+#[tokio::test]
+async fn a_listed_page_can_read_that_its_host_is_unknown() {
+    let hub = HubProcess::start(&["--allow-origin", APP]);
+    let answer = get(&hub, "/topics/a", &[("host", "hub.example"), ("origin", APP)]).await;
+    answer.refusal(421, "--allow-host");
+    is_shared(&answer.head);
+}
+
+#[tokio::test]
+async fn a_preflight_allows_what_the_hub_reads() {
+    let hub = HubProcess::start(&["--allow-origin", APP]);
+    for target in ["/topics/a", "/topics?topic=a"] {
+        let headers = [
+            ("origin", APP),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "authorization,content-type,idempotency-key,last-event-id"),
+        ];
+        let answer = ask(&hub.address, "OPTIONS", target, &headers, "").await;
+        assert!([200, 204].contains(&answer.status()), "{answer:?}");
+        assert_eq!(answer.header("access-control-allow-origin"), Some(APP));
+        assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
+        let allowed = answer.header("access-control-allow-headers").unwrap_or_default().to_ascii_lowercase();
+        for name in ["last-event-id", "idempotency-key", "authorization", "content-type"] {
+            // With credentials a star means the header of that name.
+            assert!(allowed.split(',').any(|field| field.trim() == name), "{name}: {answer:?}");
+        }
+        let methods = answer.header("access-control-allow-methods").unwrap_or_default();
+        assert!(methods.contains("POST") && !methods.contains('*'), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_of_an_unlisted_page_allows_nothing() {
+    let hub = HubProcess::start(&["--allow-origin", APP]);
+    let headers = [("origin", EVIL), ("access-control-request-method", "POST")];
+    let answer = ask(&hub.address, "OPTIONS", "/topics/a", &headers, "").await;
+    assert_eq!(answer.header("access-control-allow-origin"), None, "{answer:?}");
+    assert_eq!(answer.header("access-control-allow-credentials"), None, "{answer:?}");
+}
+
+#[tokio::test]
+async fn an_unlisted_page_can_read_nothing() {
+    let hub = HubProcess::start(&["--allow-origin", APP]);
+    say(&hub.address, "/topics/a", "secret").await;
+    for headers in [vec![("origin", EVIL)], vec![("origin", "null")], vec![("origin", EVIL), JSON]] {
+        let mut wire = Wire::connect(&hub.address).await;
+        wire.write(head(&hub.address, "GET", "/topics/a?from=start", &headers)).await;
+        let head = wire.head().await;
+        assert_eq!(header(&head, "access-control-allow-origin"), None, "{head}");
+        assert_eq!(header(&head, "access-control-allow-credentials"), None, "{head}");
+    }
+}
+
+#[tokio::test]
+async fn answers_vary_by_origin_when_the_list_decides() {
+    // A cache that kept the answer to one page must not give it to another, nor one without an origin to a page.
+    let hub = HubProcess::start(&["--allow-origin", APP]);
+    let without = get(&hub, "/topics/a", &[JSON]).await;
+    let vary = without.head.to_ascii_lowercase();
+    assert!(vary.lines().any(|line| line.starts_with("vary:") && line.contains("origin")), "{without:?}");
+}
+
+#[tokio::test]
+async fn an_unknown_host_is_misdirected_and_learns_the_flag() {
+    let hub = HubProcess::start(&[]);
+    let (_, port) = hub.address.rsplit_once(':').expect("an address has a port");
+    for host in [
+        "evil.example",
+        "evil.example:80",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "10.0.0.1",
+        "evil@localhost",
+        "",
+    ] {
+        for (method, target) in
+            [("GET", "/topics/a"), ("POST", "/topics/a"), ("GET", "/"), ("GET", "/metrics")]
+        {
+            let answer = ask(&hub.address, method, target, &[("host", host), TEXT], "").await;
+            // A host that cannot be parsed may be a bad request as well.
+            if answer.status() != 400 {
+                answer.refusal(421, "--allow-host");
+            }
+        }
+    }
+    for host in [
+        format!("localhost:{port}"),
+        format!("LOCALHOST:{port}"),
+        format!("[::1]:{port}"),
+        "127.0.0.1".into(),
+    ] {
+        assert_eq!(get(&hub, "/healthz", &[("host", &host)]).await.status(), 200, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_rebound_name_cannot_publish_as_its_own_origin() {
+    // After rebinding, the page's origin equals the host it asks.
+    let hub = HubProcess::start(&[]);
+    let answer = publish(&hub, &[("host", "evil.example"), ("origin", "http://evil.example")]).await;
+    answer.refusal(421, "evil.example");
+    assert_eq!(data(&page(&hub.address, "/topics/a").await), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_target_with_an_authority_is_held_to_the_same_hosts() {
+    let hub = HubProcess::start(&[]);
+    let answer = get(&hub, "http://evil.example/topics/a", &[JSON]).await;
+    assert!([400, 421].contains(&answer.status()), "the target's host beats the header's: {answer:?}");
+}
+
+#[tokio::test]
+async fn a_named_host_or_an_access_rule_opens_the_door() {
+    let named = HubProcess::start(&["--allow-host", "hub.example"]);
+    assert_eq!(get(&named, "/healthz", &[("host", "hub.example")]).await.status(), 200);
+    assert_eq!(get(&named, "/healthz", &[("host", "Hub.Example:8080")]).await.status(), 200);
+    get(&named, "/healthz", &[("host", "a.hub.example")]).await.refusal(421, "a.hub.example");
+    let ruled = HubProcess::start(&["--anonymous", "publish,subscribe"]);
+    assert_eq!(get(&ruled, "/healthz", &[("host", "anything.example")]).await.status(), 200);
+}
+
+#[tokio::test]
+async fn who_may_only_subscribe_cannot_publish() {
+    let hub = HubProcess::start(&["--anonymous", "subscribe"]);
+    let answer = publish(&hub, &[]).await;
+    assert!([401, 403].contains(&answer.status()), "{answer:?}");
+    answer.refusal(answer.status(), "publish");
+    Stream::live(&hub.address, "/topics/a").await;
+    let hub = HubProcess::start(&["--anonymous", "publish"]);
+    assert_eq!(publish(&hub, &[]).await.status(), 200);
+    for headers in [vec![], vec![JSON]] {
+        let answer = get(&hub, "/topics/a", &headers).await;
+        assert!([401, 403].contains(&answer.status()), "{answer:?}");
+    }
+}

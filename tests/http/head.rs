@@ -1,0 +1,175 @@
+//! What comes before a stream, and what comes instead of one.
+
+use crate::support::{
+    HubProcess,
+    wire::{JSON, Stream, TEXT, Wire, ask, head, header, post, say},
+};
+
+/// The names of the header fields in a head, in lower case and sorted, but for the date.
+fn fields(head: &str) -> Vec<String> {
+    let names = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let mut names: Vec<_> = names.map(|(name, _)| name.to_ascii_lowercase()).collect();
+    names.retain(|name| name != "date");
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_stream_has_the_head_that_passes_proxies() {
+    let hub = HubProcess::start(&[]);
+    let stream = Stream::open(&hub.address, "/topics/a", &[]).await;
+    assert_eq!(header(&stream.head, "content-type"), Some("text/event-stream"));
+    assert_eq!(header(&stream.head, "cache-control"), Some("no-cache, no-transform"));
+    assert_eq!(header(&stream.head, "x-accel-buffering"), Some("no"));
+    assert_eq!(header(&stream.head, "vary"), Some("Accept"));
+    // Nothing else: no length, no content coding, no `Connection`.
+    assert_eq!(
+        fields(&stream.head),
+        ["cache-control", "content-type", "transfer-encoding", "vary", "x-accel-buffering"]
+    );
+}
+
+#[tokio::test]
+async fn the_first_bytes_are_a_comment_and_the_reconnection_time() {
+    let hub = HubProcess::start(&[]);
+    let mut stream = Stream::open(&hub.address, "/topics/a?start=none", &[]).await;
+    assert_eq!(stream.until("\n").await.as_deref(), Some(":\n"));
+    assert_eq!(stream.until("\n").await.as_deref(), Some("retry: 2000\n"));
+    say(&hub.address, "/topics/a", "one").await;
+    assert_eq!(stream.until("\n").await.as_deref(), Some("data: one\n"), "no blank line comes before");
+}
+
+#[tokio::test]
+async fn the_reconnection_time_is_the_flag_in_milliseconds() {
+    let hub = HubProcess::start(&["--retry", "1500ms"]);
+    let mut stream = Stream::open(&hub.address, "/topics/a", &[]).await;
+    assert_eq!(stream.until("retry: 1500\n").await.as_deref(), Some(":\nretry: 1500\n"));
+}
+
+#[tokio::test]
+async fn only_the_start_event_follows_the_first_bytes() {
+    let hub = HubProcess::start(&[]);
+    let mut stream = Stream::open(&hub.address, "/topics/a", &[]).await;
+    let first = stream.until("\n\n").await.expect("a start event");
+    let id = first.trim_end().rsplit("id: ").next().expect("the last line is the ID");
+    assert_eq!(
+        first,
+        format!(":\nretry: 2000\nevent: start\ndata: {{\"id\":\"{id}\"}}\nid: {id}\n\n"),
+        "the ID is the last line, and the data is JSON with the same ID"
+    );
+}
+
+#[tokio::test]
+async fn head_has_the_head_of_get_and_no_body() {
+    let hub = HubProcess::start(&[]);
+    say(&hub.address, "/topics/a", "one").await;
+    let answer = ask(&hub.address, "HEAD", "/topics/a?from=start", &[], "").await;
+    assert_eq!((answer.status(), answer.body.as_str()), (200, ""), "{answer:?}");
+    assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+    assert_eq!(answer.header("cache-control"), Some("no-cache, no-transform"));
+    assert_eq!(answer.header("content-length"), None);
+
+    let page = ask(&hub.address, "HEAD", "/topics/a", &[JSON], "").await;
+    assert_eq!((page.status(), page.body.as_str()), (200, ""), "{page:?}");
+    assert_eq!(page.header("content-type"), Some("application/json"));
+
+    let refusal = ask(&hub.address, "HEAD", "/topics/a%00", &[], "").await;
+    assert_eq!((refusal.status(), refusal.body.as_str()), (400, ""), "{refusal:?}");
+
+    assert_eq!(post(&hub.address, "/topics/a?close=done", TEXT, "").await.status(), 200);
+    let closed = ask(&hub.address, "HEAD", "/topics/a", &[], "").await;
+    assert_eq!((closed.status(), closed.body.as_str()), (204, ""), "{closed:?}");
+}
+
+#[tokio::test]
+async fn the_same_connection_serves_on_after_head() {
+    let hub = HubProcess::start(&[]);
+    let mut wire = Wire::connect(&hub.address).await;
+    wire.write(head(&hub.address, "HEAD", "/topics/a", &[])).await;
+    assert!(wire.head().await.starts_with("HTTP/1.1 200 "));
+    wire.write(head(&hub.address, "GET", "/healthz", &[])).await;
+    assert_eq!(wire.answer().await.status(), 200);
+}
+
+#[tokio::test]
+async fn accept_decides_between_stream_and_page() {
+    let hub = HubProcess::start(&[]);
+    for (accept, expected) in [
+        ("*/*", "text/event-stream"),
+        ("text/*", "text/event-stream"),
+        ("TEXT/Event-Stream", "text/event-stream"),
+        ("text/event-stream, application/json;q=0.9", "text/event-stream"),
+        ("text/html, */*;q=0.1", "text/event-stream"),
+        ("application/json, */*;q=0.1", "application/json"),
+        ("text/event-stream;q=0.5, application/json", "application/json"),
+        ("text/event-stream;q=0.5,application/json;q=0.51", "application/json"),
+        ("application/*", "application/json"),
+        ("text/event-stream;q=0, */*", "application/json"),
+        ("application/json", "application/json"),
+    ] {
+        let answer = ask(&hub.address, "HEAD", "/topics/a", &[("accept", accept)], "").await;
+        assert_eq!(answer.header("content-type"), Some(expected), "{accept}");
+        assert_eq!(answer.header("vary"), Some("Accept"), "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_is_not_acceptable() {
+    let hub = HubProcess::start(&[]);
+    for accept in
+        ["text/html", "image/*", "text/event-stream;q=0", "text/event-stream;q=0, application/json;q=0.0"]
+    {
+        let answer = ask(&hub.address, "GET", "/topics/a", &[("accept", accept)], "").await;
+        answer.refusal(406, "text/event-stream");
+    }
+}
+
+#[tokio::test]
+async fn other_methods_are_not_allowed_and_the_allowed_ones_are_named() {
+    let hub = HubProcess::start(&[]);
+    for method in ["PUT", "DELETE", "PATCH", "BREW"] {
+        let answer = ask(&hub.address, method, "/topics/a", &[], "").await;
+        answer.refusal(405, method);
+        let allowed = answer.header("allow").expect("405 comes with Allow");
+        for method in ["GET", "HEAD", "POST"] {
+            assert!(allowed.contains(method), "{allowed}");
+        }
+    }
+    let answer = post(&hub.address, "/healthz", TEXT, "").await;
+    answer.refusal(405, "POST");
+}
+
+#[tokio::test]
+async fn other_methods_are_not_allowed_for_several_topics_either() {
+    let hub = HubProcess::start(&[]);
+    for method in ["PUT", "DELETE", "PATCH"] {
+        let answer = ask(&hub.address, method, "/topics?topic=a", &[], "").await;
+        answer.refusal(405, method);
+        assert!(answer.header("allow").is_some_and(|allowed| allowed.contains("GET")), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_is_a_problem_document_that_names_the_value() {
+    let hub = HubProcess::start(&[]);
+    ask(&hub.address, "GET", "/nowhere", &[], "").await.refusal(404, "/nowhere");
+    ask(&hub.address, "GET", "/topics", &[], "").await.refusal(400, "topic");
+    ask(&hub.address, "GET", "/topics/", &[], "").await.refusal(400, "topic");
+    ask(&hub.address, "GET", "/topics/a%01", &[], "").await.refusal(400, "control");
+    ask(&hub.address, "GET", "/topics/a?limit=0", &[JSON], "").await.refusal(400, "\"0\"");
+    post(&hub.address, "/topics/a?retry=soon", TEXT, "x").await.refusal(400, "soon");
+    post(&hub.address, "/topics/a?type=gap", TEXT, "x").await.refusal(400, "gap");
+    post(&hub.address, "/topics/a", ("content-type", "image/png"), "x").await.refusal(415, "image/png");
+}
+
+#[tokio::test]
+async fn operations_answer() {
+    let hub = HubProcess::start(&[]);
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(ask(&hub.address, "GET", path, &[], "").await.status(), 200, "{path}");
+    }
+    let metrics = ask(&hub.address, "GET", "/metrics", &[], "").await.body;
+    assert!(metrics.contains("# TYPE tidings_"), "{metrics}");
+    let console = ask(&hub.address, "GET", "/", &[], "").await;
+    assert!(console.header("content-type").is_some_and(|kind| kind.starts_with("text/html")), "{console:?}");
+}

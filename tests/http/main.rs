@@ -1,0 +1,16 @@
+//! The HTTP interface, judged from outside by clients that write and read bytes.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod close;
+mod cross_site;
+mod head;
+mod history;
+mod hostile_requests;
+mod idempotency;
+mod publish;
+mod resume;
+mod slow_reader;
+mod streamed_publish;
+mod subscribe;
