@@ -1,0 +1,85 @@
+//! Interleaved medians: in every round each contender has its turn, so that a slow moment of the machine is everybody's.
+//!
+//! A turn is two runs, and the second one counts: what is in the caches is then the contender's own doing, not that of
+//! whoever came before it.
+
+use std::time::Instant;
+
+use crate::allocations;
+
+const ROUNDS: usize = 41;
+
+/// Something that can be run over a workload again and again.
+pub(crate) struct Contender<'w> {
+    pub(crate) name: &'static str,
+    /// Runs once over the whole workload and returns how many events it saw, if it looks for events.
+    pub(crate) run: Box<dyn Fn() -> Option<usize> + 'w>,
+}
+
+/// What one workload gave.
+pub(crate) struct Measured {
+    pub(crate) workload: &'static str,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// What one contender gave on it.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) mb_per_second: f64,
+    pub(crate) ns_per_event: f64,
+    /// Of the last round, when every buffer has its size.
+    pub(crate) allocations_per_event: f64,
+}
+
+impl Measured {
+    /// How many times faster `name` is than `other`. `None` if one of them did not run.
+    pub(crate) fn ratio(&self, name: &str, other: &str) -> Option<f64> {
+        let speed = |name| self.rows.iter().find(|row| row.name == name).map(|row| row.mb_per_second);
+        Some(speed(name)? / speed(other)?)
+    }
+}
+
+/// Runs all `contenders` over a workload of `bytes` bytes in `events` events.
+///
+/// # Panics
+/// If a contender sees another number of events than there are: a fast parser of something else is no contender.
+pub(crate) fn run(
+    workload: &'static str,
+    bytes: usize,
+    events: usize,
+    contenders: &[Contender<'_>],
+) -> Measured {
+    let mut nanos = vec![Vec::with_capacity(ROUNDS); contenders.len()];
+    let mut allocations = vec![0; contenders.len()];
+    for _ in 0..ROUNDS {
+        for (at, contender) in contenders.iter().enumerate() {
+            (contender.run)();
+            let before = allocations::count();
+            let start = Instant::now();
+            let seen = (contender.run)();
+            let time = start.elapsed();
+            allocations[at] = allocations::count() - before;
+            nanos[at].push(time.as_secs_f64() * 1e9);
+            assert!(
+                seen.is_none_or(|seen| seen == events),
+                "{}: {seen:?} of {events} events",
+                contender.name
+            );
+        }
+    }
+    let rows = contenders.iter().zip(nanos).zip(allocations).map(|((contender, nanos), allocations)| {
+        let time = median(nanos);
+        Row {
+            name: contender.name,
+            mb_per_second: bytes as f64 / time * 1e3,
+            ns_per_event: time / events as f64,
+            allocations_per_event: allocations as f64 / events as f64,
+        }
+    });
+    Measured { workload, rows: rows.collect() }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
