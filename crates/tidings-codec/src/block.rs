@@ -25,6 +25,7 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    #[inline]
     pub(crate) fn clear(&mut self) {
         self.data.clear();
         self.data_start = 0;
@@ -40,11 +41,13 @@ impl Block {
         self.has_data || self.has_event_type || self.has_id
     }
 
+    #[inline]
     pub(crate) fn data(&self) -> &[u8] {
         &self.data[self.data_start..]
     }
 
     /// Appends a `data` line.
+    #[inline]
     pub(crate) fn push_data(&mut self, line: &[u8]) {
         if self.has_data {
             self.data.push(b'\n');

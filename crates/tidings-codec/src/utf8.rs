@@ -6,6 +6,7 @@
 use alloc::string::String;
 
 /// `bytes` as text: themselves if they are UTF-8, else a repaired copy in `repaired`.
+#[inline]
 pub(crate) fn decode<'a>(bytes: &'a [u8], repaired: &'a mut String) -> &'a str {
     match core::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -26,6 +27,7 @@ pub(crate) fn decode_into(bytes: &[u8], text: &mut String) {
     }
 }
 
+#[cold]
 fn push_repaired(bytes: &[u8], text: &mut String) {
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());

@@ -16,6 +16,7 @@ use crate::workloads::{Decoding, Encoding};
 pub(crate) const TIDINGS: &str = "tidings-codec";
 pub(crate) const TIDINGS_BUILT: &str = "tidings-codec, building the event too";
 pub(crate) const BOUND: &str = "memchr2 positions (bound)";
+pub(crate) const VALIDATED: &str = "memchr2, then str::from_utf8";
 pub(crate) const SSE_CORE: &str = "sse-core";
 pub(crate) const SSE_STREAM: &str = "sse-stream";
 pub(crate) const EVENTSOURCE_STREAM: &str = "eventsource-stream";
@@ -30,6 +31,7 @@ pub(crate) fn decoding<'w>(workload: &'w Decoding, only: Option<&String>) -> Vec
     let mut all: Vec<(&'static str, Run<'w>)> = vec![
         (TIDINGS, Box::new(move || Some(tidings(&mut decoder.borrow_mut(), chunks)))),
         (BOUND, Box::new(|| memchr2_positions(chunks))),
+        (VALIDATED, Box::new(|| memchr2_and_utf8(chunks))),
         (SSE_CORE, Box::new(|| Some(sse_core(chunks)))),
         (SSE_STREAM, Box::new(|| Some(sse_stream(chunks)))),
     ];
@@ -81,6 +83,18 @@ fn memchr2_positions(chunks: &[&'static [u8]]) -> Option<usize> {
     for chunk in chunks {
         for position in memchr::memchr2_iter(b'\r', b'\n', chunk) {
             black_box(position);
+        }
+    }
+    None
+}
+
+/// The least that a parser without unsafe code must do to give out text, if no line is ever split between chunks.
+fn memchr2_and_utf8(chunks: &[&'static [u8]]) -> Option<usize> {
+    for chunk in chunks {
+        let mut start = 0;
+        for end in memchr::memchr2_iter(b'\r', b'\n', chunk).chain([chunk.len()]) {
+            let _ = black_box(std::str::from_utf8(&chunk[start..end]));
+            start = end;
         }
     }
     None

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::allocations;
 
-const ROUNDS: usize = 41;
+const ROUNDS: usize = 101;
 
 /// Something that can be run over a workload again and again.
 pub(crate) struct Contender<'w> {
@@ -29,13 +29,15 @@ pub(crate) struct Row {
     pub(crate) ns_per_event: f64,
     /// Of the last round, when every buffer has its size.
     pub(crate) allocations_per_event: f64,
+    /// The time of each round.
+    nanos: Vec<f64>,
 }
 
 impl Measured {
-    /// How many times faster `name` is than `other`. `None` if one of them did not run.
+    /// How many times faster `name` is than `other`: the median of what the rounds say. `None` if one did not run.
     pub(crate) fn ratio(&self, name: &str, other: &str) -> Option<f64> {
-        let speed = |name| self.rows.iter().find(|row| row.name == name).map(|row| row.mb_per_second);
-        Some(speed(name)? / speed(other)?)
+        let nanos = |name| self.rows.iter().find(|row| row.name == name).map(|row| &row.nanos);
+        Some(median(nanos(name)?.iter().zip(nanos(other)?).map(|(own, other)| other / own).collect()))
     }
 }
 
@@ -68,12 +70,13 @@ pub(crate) fn run(
         }
     }
     let rows = contenders.iter().zip(nanos).zip(allocations).map(|((contender, nanos), allocations)| {
-        let time = median(nanos);
+        let time = median(nanos.clone());
         Row {
             name: contender.name,
             mb_per_second: bytes as f64 / time * 1e3,
             ns_per_event: time / events as f64,
             allocations_per_event: allocations as f64 / events as f64,
+            nanos,
         }
     });
     Measured { workload, rows: rows.collect() }
