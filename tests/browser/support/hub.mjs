@@ -1,0 +1,76 @@
+// The `tidings` binary: a hub on a free port, and the commands that talk to it.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { createInterface } from "node:readline";
+
+/** The project's root folder, with a slash at its end. */
+export const root = fileURLToPath(new URL("../../../", import.meta.url));
+
+const binary = process.env.TIDINGS_BIN ?? `${root}target/release/tidings`;
+
+/** Starts `program`; the end of the test `t` kills it if it still runs. */
+export function run(t, program, args, options = {}) {
+  const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], ...options });
+  child.ended = new Promise((resolve, reject) => {
+    child.once("error", (error) => reject(new Error(`${program} can't be started: ${error.message}`)));
+    child.once("close", (code, signal) => resolve({ code, signal }));
+  });
+  child.ended.catch(() => {});
+  // A command that ends early breaks the pipe to it; how it ended says more.
+  child.stdin.on("error", () => {});
+  t.after(async () => {
+    child.kill("SIGKILL");
+    await child.ended;
+  });
+  return child;
+}
+
+/** A hub in a process of its own. */
+export class Hub {
+  /** Starts a hub on a free port, or on `port`, and resolves when it listens. */
+  static async start(t, flags = [], port = 0) {
+    const child = run(t, binary, ["serve", "--listen", `127.0.0.1:${port}`, ...flags]);
+    const lines = createInterface({ input: child.stderr });
+    const first = await Promise.race([
+      once(lines, "line").then(([line]) => line),
+      child.ended.then(({ code }) => `it ended with code ${code}`),
+    ]);
+    lines.on("line", () => {});
+    const url = /^Tidings listens on (http:\S+)$/.exec(first)?.[1];
+    if (!url) throw new Error(`${binary} did not start a hub: ${first}`);
+    return new Hub(t, child, url);
+  }
+
+  constructor(t, child, url) {
+    this.t = t;
+    this.child = child;
+    this.url = url;
+    this.port = Number(new URL(url).port);
+  }
+
+  /** Starts `tidings publish` or `tidings subscribe` with this hub's URL, or with that of a proxy before it. */
+  command(args, url = this.url) {
+    return run(this.t, binary, [...args, "--hub", url]);
+  }
+
+  /** Publishes one update over HTTP. */
+  async publish(topic, data, query = "") {
+    const response = await fetch(`${this.url}/topics/${topic}${query}`, { method: "POST", body: data });
+    if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+  }
+
+  /** The newest updates of a topic that the hub keeps, at most 1,000. */
+  async history(topic) {
+    const headers = { Accept: "application/json" };
+    const response = await fetch(`${this.url}/topics/${topic}?from=start&limit=1000`, { headers });
+    return (await response.json()).updates;
+  }
+
+  /** Ends the hub as Ctrl-C does. */
+  async stop() {
+    this.child.kill("SIGINT");
+    await this.child.ended;
+  }
+}
