@@ -9,6 +9,7 @@ import { startChromium } from "./support/chromium.mjs";
 import { CuttingProxy, afterBytes, behind, insideCharacter } from "./support/cutting_proxy.mjs";
 import { followWithCommand, followWithCurl, followWithPage } from "./support/followers.mjs";
 import { Hub, root } from "./support/hub.mjs";
+import { until } from "./support/until.mjs";
 
 const BATCHES = 12;
 
@@ -98,8 +99,4 @@ function realLog() {
   for (let at = 100; at < lines.length; at += 400) lines.splice(at, 0, ...hard);
   assert.ok(lines.length >= 2000 && lines.some((line) => line === ""), `the log has only ${lines.length} lines`);
   return lines;
-}
-
-async function until(condition) {
-  while (!(await condition())) await new Promise(setImmediate);
 }
