@@ -2,15 +2,17 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
+import { resolve } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 
 /** The project's root folder, with a slash at its end. */
 export const root = fileURLToPath(new URL("../../../", import.meta.url));
 
-const binary = process.env.TIDINGS_BIN ?? `${root}target/release/tidings`;
+/** The `tidings` that is tested. */
+export const binary = resolve(process.env.TIDINGS_BIN ?? `${root}target/release/tidings`);
 
-/** Starts `program`; the end of the test `t` kills it if it still runs. */
+/** Starts `program`; the end of the test `t` kills it, and its group if it is `detached`, if it still runs. */
 export function run(t, program, args, options = {}) {
   const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], ...options });
   child.ended = new Promise((resolve, reject) => {
@@ -21,7 +23,8 @@ export function run(t, program, args, options = {}) {
   // A command that ends early breaks the pipe to it; how it ended says more.
   child.stdin.on("error", () => {});
   t.after(async () => {
-    child.kill("SIGKILL");
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    process.kill(options.detached ? -child.pid : child.pid, "SIGKILL");
     await child.ended;
   });
   return child;
