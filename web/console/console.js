@@ -13,27 +13,42 @@ const events = element("events");
 let source = null;
 let seen = 0;
 
+/** The address of a topic or of a pattern; of a type to publish with, if one is given. */
+function topicUrl(topic, type) {
+  const segments = topic.split("/");
+  // Empty and dotted segments would be normalised away, so a topic that has some goes as one segment.
+  const plain = !segments.some((segment) => ["", ".", ".."].includes(segment));
+  const url = new URL("topics/" + (plain ? segments.map(encodeURIComponent).join("/") : encodeURIComponent(topic)), base);
+  if (type) url.searchParams.set("type", type);
+  return url;
+}
+
 // --- following ---
 
 function start(filter, withHistory) {
   stop();
-  const url = new URL("topics", base);
-  url.searchParams.set("topic", filter);
+  clear();
+  const url = topicUrl(filter);
   // An EventSource only hears the types that it names; in this envelope every event is of type `message`.
   url.searchParams.set("envelope", "message");
   if (withHistory) url.searchParams.set("from", "start");
 
   show("connecting", "connecting …");
-  source = new EventSource(url);
+  const opened = new EventSource(url);
+  source = opened;
   source.onopen = () => show("open", `following ${filter}`);
-  source.onerror = () => {
-    if (source.readyState === EventSource.CONNECTING) return show("connecting", "connection lost, reconnecting …");
-    show("failed", "ended: the topic is closed, or the hub refused");
+  source.onerror = async () => {
+    if (opened.readyState === EventSource.CONNECTING) return show("connecting", "connection lost, reconnecting …");
     element("stop").disabled = true;
+    show("closed", "ended");
+    const refusal = await whyRefused(url);
+    if (source !== opened) return;
+    if (refusal) show("failed", `ended: ${refusal}`);
+    else show("closed", "ended: the topic is closed");
   };
   source.onmessage = ({ data }) => {
     const { time, topic, type, data: text } = JSON.parse(data);
-    add({ time: new Date(time), topic, type, text });
+    add({ time: new Date(time), topic, type, text, note: type === "close" });
   };
   source.addEventListener("gap", ({ data }) => {
     const { reason } = JSON.parse(data);
@@ -49,6 +64,16 @@ function stop() {
   show("closed", "not connected");
 }
 
+/** An EventSource does not say why it ended. The same address does as JSON, if the topic can be read at all. */
+async function whyRefused(url) {
+  try {
+    const response = await fetch(url, { headers: { Accept: "application/json" } });
+    return response.ok ? "" : await detail(response);
+  } catch {
+    return "the hub can't be reached";
+  }
+}
+
 function show(state, text) {
   element("state").dataset.state = state;
   element("state").textContent = text;
@@ -62,7 +87,7 @@ let waiting = [];
 function add(row) {
   if (waiting.push(row) === 1) requestAnimationFrame(render);
   // A hidden tab draws nothing: keep what will be shown, not all that came.
-  if (waiting.length > MAX_ROWS) waiting.splice(1, 1);
+  if (waiting.length > MAX_ROWS) waiting.shift();
   seen += 1;
 }
 
@@ -74,15 +99,27 @@ function render() {
   summarise();
 }
 
+function clear() {
+  waiting = [];
+  events.replaceChildren();
+  seen = 0;
+  summarise();
+}
+
+const clock = new Intl.DateTimeFormat([], {
+  hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
+});
+
 function toRow({ time, topic, type, text, note }) {
   const row = document.createElement("li");
   row.classList.toggle("note", Boolean(note));
   const when = Object.assign(document.createElement("time"), {
     dateTime: time.toISOString(),
-    textContent: time.toLocaleTimeString([], { hour12: false }) + "." + String(time.getMilliseconds()).padStart(3, "0"),
+    title: time.toLocaleString(),
+    textContent: clock.format(time),
   });
   const what = Object.assign(document.createElement("span"), { className: "topic", textContent: topic });
-  if (type !== "message") what.append(Object.assign(document.createElement("span"), { className: "type", textContent: type }));
+  if (type !== "message") what.append(" ", Object.assign(document.createElement("span"), { className: "type", textContent: type }));
   row.append(when, what, Object.assign(document.createElement("pre"), { textContent: text }));
   return row;
 }
@@ -94,21 +131,32 @@ function summarise() {
 
 // --- publishing ---
 
-const topicUrl = (topic) => new URL("topics/" + encodeURIComponent(topic).replaceAll("%2F", "/"), base);
-
-async function send(topic, type, data) {
-  const url = topicUrl(topic);
-  if (type) url.searchParams.set("type", type);
-  const response = await fetch(url, { method: "POST", body: data, headers: { "Content-Type": "text/plain" } });
-  const answer = await response.json();
-  if (!response.ok) throw new Error(answer.detail);
-  return answer;
+async function send({ topic, type, data }) {
+  const options = { method: "POST", body: data, headers: { "Content-Type": "text/plain" } };
+  const response = await fetch(topicUrl(topic, type), options).catch(() => {
+    throw new Error("the hub can't be reached");
+  });
+  if (!response.ok) throw new Error(await detail(response));
+  return response.json();
 }
 
-function showCurl() {
-  const { topic, data } = Object.fromEntries(new FormData(publish));
-  const quote = (text) => "'" + text.replaceAll("'", "'\\''") + "'";
-  element("curl").textContent = `curl --data-raw ${quote(data)} ${quote(String(topicUrl(topic)))}`;
+/** Why a request was refused: a hub says it in a problem document, and what stands before a hub may not. */
+async function detail(response) {
+  const problem = await response.json().catch(() => ({}));
+  return problem.detail ?? `the answer is ${response.status}, and not a hub's`;
+}
+
+// --- the same from a terminal ---
+
+const quote = (text) => "'" + String(text).replaceAll("'", "'\\''") + "'";
+
+function showCommands() {
+  const filter = new FormData(follow);
+  const query = filter.has("history") ? "?from=start" : "";
+  element("follow-command").textContent = `curl -N ${quote(topicUrl(filter.get("topic")) + query)}`;
+
+  const { topic, type, data } = Object.fromEntries(new FormData(publish));
+  element("publish-command").textContent = `curl --data-raw ${quote(data)} ${quote(topicUrl(topic, type))}`;
 }
 
 // --- the page ---
@@ -119,18 +167,13 @@ follow.addEventListener("submit", (event) => {
   start(form.get("topic"), form.has("history"));
 });
 element("stop").addEventListener("click", stop);
-element("clear").addEventListener("click", () => {
-  events.replaceChildren();
-  seen = 0;
-  summarise();
-});
-publish.addEventListener("input", showCurl);
+element("clear").addEventListener("click", clear);
+
 publish.addEventListener("submit", async (event) => {
   event.preventDefault();
   const receipt = element("receipt");
   try {
-    const { topic, type, data } = Object.fromEntries(new FormData(publish));
-    const { sequence } = await send(topic, type, data);
+    const { sequence } = await send(Object.fromEntries(new FormData(publish)));
     receipt.textContent = `published as number ${sequence}`;
     receipt.className = "";
   } catch (error) {
@@ -138,5 +181,10 @@ publish.addEventListener("submit", async (event) => {
     receipt.className = "bad";
   }
 });
-showCurl();
-start(element("filter").value, false);
+publish.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) publish.requestSubmit();
+});
+
+for (const form of [follow, publish]) form.addEventListener("input", showCommands);
+showCommands();
+start(new FormData(follow).get("topic"), false);
