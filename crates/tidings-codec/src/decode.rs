@@ -62,6 +62,16 @@ enum Step<'i> {
     Shown(Option<&'i [u8]>),
 }
 
+/// What [`Decoder::one_line_event`] found at the start of a block.
+enum OneLine<'i> {
+    /// The data of an event that is nothing but one `data` line.
+    Event(&'i str),
+    /// The start of a line that fills the input.
+    Unfinished,
+    /// Anything else; nothing is consumed.
+    Other,
+}
+
 impl Decoder {
     /// A decoder that forgives what the standard forgives, like a browser.
     ///
@@ -137,10 +147,17 @@ impl Decoder {
     /// A limit, and if [strict](Self::strict) what the standard forgives: see [`DecodeErrorKind`]. The rest of the block
     /// is skipped, and nothing of it takes effect except a reconnection time already yielded.
     pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Result<Item<'a>, DecodeError>> {
-        if let Some(data) = self.one_line_event(input) {
-            let last_event_id = &self.last_event_id;
-            let event = EventRef { event_type: "", data, last_event_id, sets_id: false, retry: None };
-            return Some(Ok(Item::Event(event)));
+        match self.one_line_event(input) {
+            OneLine::Event(data) => {
+                let last_event_id = &self.last_event_id;
+                let event = EventRef { event_type: "", data, last_event_id, sets_id: false, retry: None };
+                return Some(Ok(Item::Event(event)));
+            }
+            OneLine::Unfinished => {
+                self.lines.keep(mem::take(input));
+                return None;
+            }
+            OneLine::Other => {}
         }
         match self.step(input)? {
             Ok(step) => Some(Ok(self.item(step))),
@@ -201,21 +218,23 @@ impl Decoder {
     /// It does for the commonest block what [`step`](Self::step) does for any: a tiny event takes half the time, and one
     /// of 285 bytes three quarters.
     #[inline]
-    fn one_line_event<'i>(&mut self, input: &mut &'i [u8]) -> Option<&'i str> {
+    fn one_line_event<'i>(&mut self, input: &mut &'i [u8]) -> OneLine<'i> {
         const FIELD: &[u8] = b"data: ";
         if self.in_block || !self.lines.is_between_lines() {
-            return None;
+            return OneLine::Other;
         }
-        let value = input.strip_prefix(FIELD)?;
-        let end = line_end(value)?;
-        let rest = value[end..].strip_prefix(b"\n\n")?;
-        if end > self.max_event_bytes || FIELD.len() + end > self.lines.max_line_bytes() {
-            return None;
+        let Some(value) = input.strip_prefix(FIELD) else { return OneLine::Other };
+        let end = line_end(value);
+        let length = end.unwrap_or(value.len());
+        if length > self.max_event_bytes || FIELD.len() + length > self.lines.max_line_bytes() {
+            return OneLine::Other;
         }
-        let data = core::str::from_utf8(&value[..end]).ok()?;
+        let Some(end) = end else { return OneLine::Unfinished };
+        let Some(rest) = value[end..].strip_prefix(b"\n\n") else { return OneLine::Other };
+        let Ok(data) = core::str::from_utf8(&value[..end]) else { return OneLine::Other };
         *input = rest;
         self.lines.count(2);
-        Some(data)
+        OneLine::Event(data)
     }
 
     /// Reads lines up to the next one that yields something.

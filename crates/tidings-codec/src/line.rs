@@ -114,10 +114,7 @@ impl Lines {
     /// Takes the next line off `input`.
     #[inline]
     pub(crate) fn next<'i>(&mut self, input: &mut &'i [u8]) -> Next<'i> {
-        if self.returned {
-            self.partial.clear();
-            self.returned = false;
-        }
+        self.forget_returned();
         loop {
             if self.expected != Expected::Nothing {
                 self.skip_expected(input);
@@ -163,7 +160,16 @@ impl Lines {
         }
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
+    #[inline]
+    fn forget_returned(&mut self) {
+        if mem::take(&mut self.returned) {
+            self.partial.clear();
+        }
+    }
+
+    /// Keeps part of a line until its end arrives. The caller has held it against the limit.
+    pub(crate) fn keep(&mut self, bytes: &[u8]) {
+        self.forget_returned();
         #[cfg(test)]
         {
             self.work += bytes.len();

@@ -1,11 +1,12 @@
 //! Interleaved medians: in every round each contender has its turn, so that a slow moment of the machine is everybody's.
 //!
-//! A turn is two runs, and the second one counts: what is in the caches is then the contender's own doing, not that of
-//! whoever came before it.
+//! A turn is two runs, and the second one counts: what is in the caches is then the contender's own doing. Whoever comes
+//! after a contender that maps and unmaps megabytes is still slower for it, so the order is shuffled for every round.
 
 use std::time::Instant;
 
 use crate::allocations;
+use crate::workloads::Random;
 
 const ROUNDS: usize = 101;
 
@@ -53,8 +54,12 @@ pub(crate) fn run(
 ) -> Measured {
     let mut nanos = vec![Vec::with_capacity(ROUNDS); contenders.len()];
     let mut allocations = vec![0; contenders.len()];
+    let mut random = Random(1);
+    let mut order: Vec<usize> = (0..contenders.len()).collect();
     for _ in 0..ROUNDS {
-        for (at, contender) in contenders.iter().enumerate() {
+        random.shuffle(&mut order);
+        for &at in &order {
+            let contender = &contenders[at];
             (contender.run)();
             let before = allocations::count();
             let start = Instant::now();

@@ -114,7 +114,7 @@ fn text(seed: usize, length: usize) -> String {
 }
 
 /// xorshift64*: small, and the same everywhere.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -122,6 +122,12 @@ impl Random {
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32
+    }
+
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.within(&(0..=last)));
+        }
     }
 
     fn within(&mut self, range: &RangeInclusive<usize>) -> usize {
