@@ -222,7 +222,7 @@ fn line_breaks(word: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
     let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    zero_bytes(word ^ ONES * b'\n' as u64) | zero_bytes(word ^ ONES * b'\r' as u64)
+    zero_bytes(word ^ (ONES * b'\n' as u64)) | zero_bytes(word ^ (ONES * b'\r' as u64))
 }
 
 /// What one line says. Source: HTML, "Interpreting an event stream".

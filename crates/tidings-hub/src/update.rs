@@ -117,7 +117,11 @@ impl UpdateType {
     pub fn parse(text: &str) -> Result<UpdateType, InvalidName> {
         const WHAT: &str = "event type";
         if RESERVED_TYPES.contains(&text) {
-            return Err(InvalidName::Reserved { what: WHAT, text: text.into(), rule: "is the hub's own" });
+            return Err(InvalidName::Reserved {
+                what: WHAT,
+                text: text.into(),
+                rule: "is the hub's own; choose another",
+            });
         }
         check_name(WHAT, text, char::is_control)?;
         Ok(UpdateType(EventType::parse(text).expect("without control characters there is no line break")))
