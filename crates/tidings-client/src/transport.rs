@@ -1,6 +1,8 @@
 //! How a request reaches its server.
 
 mod hyper;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::{fmt, future::Future, pin::Pin};
 

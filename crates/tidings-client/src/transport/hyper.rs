@@ -11,7 +11,10 @@ use http::{HeaderValue, Request, Response, Uri, header::HOST, uri::PathAndQuery}
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 use crate::{
     body::{RequestBody, ResponseBody},
@@ -27,32 +30,62 @@ use crate::{
 /// It spawns no tasks: the connection is driven by whoever awaits the response or reads its body, and is closed the
 /// moment that either is dropped.
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct HyperTransport {}
+pub struct HyperTransport {
+    #[cfg(feature = "tls")]
+    tls: super::tls::Tls,
+}
 
 impl HyperTransport {
-    /// A transport for `http` URLs.
+    /// A transport for `http` URLs, and with the feature `tls` (on by default) for `https` ones.
+    ///
+    /// It trusts the certificates that the operating system trusts, or those in the file that the environment variable
+    /// `SSL_CERT_FILE` names.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Also trusts this certificate, in DER: that of a private authority, or of one server.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_trusted_certificate(mut self, der: Vec<u8>) -> Self {
+        self.tls.trust(der);
+        self
     }
 }
 
 impl Transport for HyperTransport {
     fn send(&self, request: Request<RequestBody>) -> Sending {
-        Box::pin(exchange(request))
+        let transport = self.clone();
+        Box::pin(async move { transport.exchange(request).await })
     }
 }
 
-async fn exchange(request: Request<RequestBody>) -> Result<Response<ResponseBody>, TransportError> {
-    let address = Address::of(request.uri())?;
-    let stream = TcpStream::connect((address.host, address.port)).await.map_err(|source| {
-        TransportError::Connect { authority: address.authority(), source: source.into() }
-    })?;
-    // Without it, the second small piece of a published stream waits for the first one's acknowledgement. An error
-    // costs only that delay.
-    let _ = stream.set_nodelay(true);
+impl HyperTransport {
+    async fn exchange(self, request: Request<RequestBody>) -> Result<Response<ResponseBody>, TransportError> {
+        let address = Address::of(request.uri())?;
+        let failed = |source| TransportError::Connect { authority: address.authority(), source };
+        let stream =
+            TcpStream::connect((address.host, address.port)).await.map_err(|error| failed(error.into()))?;
+        // Without it, the second small piece of a published stream waits for the first one's acknowledgement. An error
+        // costs only that delay.
+        let _ = stream.set_nodelay(true);
+        #[cfg(feature = "tls")]
+        if address.is_secure {
+            let stream = self.tls.connect(address.host, stream).await.map_err(failed)?;
+            return converse(stream, request).await;
+        }
+        converse(stream, request).await
+    }
+}
 
+async fn converse<S>(
+    stream: S,
+    request: Request<RequestBody>,
+) -> Result<Response<ResponseBody>, TransportError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(TransportError::broken)?;
     let mut connection = Driver(Some(Box::pin(connection)));
@@ -70,6 +103,8 @@ async fn exchange(request: Request<RequestBody>) -> Result<Response<ResponseBody
 struct Address<'a> {
     host: &'a str,
     port: u16,
+    #[cfg(feature = "tls")]
+    is_secure: bool,
 }
 
 impl<'a> Address<'a> {
@@ -77,13 +112,19 @@ impl<'a> Address<'a> {
         let unsupported = |reason| TransportError::Unsupported { url: url.clone(), reason };
         let default_port = match url.scheme_str() {
             Some("http") => 80,
+            Some("https") if cfg!(feature = "tls") => 443,
             Some("https") => return Err(unsupported("this build has no TLS")),
             _ => return Err(unsupported("its scheme is neither `http` nor `https`")),
         };
         let host = url.host().ok_or_else(|| unsupported("it names no host"))?;
         // An IPv6 address is in brackets in a URL, and without them everywhere else.
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        Ok(Self { host, port: url.port_u16().unwrap_or(default_port) })
+        Ok(Self {
+            host,
+            port: url.port_u16().unwrap_or(default_port),
+            #[cfg(feature = "tls")]
+            is_secure: default_port == 443,
+        })
     }
 
     fn authority(&self) -> String {

@@ -9,5 +9,7 @@ mod reconnecting;
 mod redirects;
 mod requests;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 mod trace;
 mod transport;

@@ -1,0 +1,79 @@
+//! `https`, by rustls.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        ClientConfig, RootCertStore,
+        crypto::ring,
+        pki_types::{CertificateDer, ServerName},
+    },
+};
+
+use crate::error::BoxError;
+
+/// What a transport trusts. The certificates of the operating system are read when the first `https` URL is requested,
+/// and once.
+#[derive(Clone, Default)]
+pub(super) struct Tls {
+    extra: Vec<CertificateDer<'static>>,
+    config: Arc<OnceLock<Arc<ClientConfig>>>,
+}
+
+impl Tls {
+    pub(super) fn trust(&mut self, der: Vec<u8>) {
+        self.extra.push(der.into());
+        // The clones that trust less keep what they have.
+        self.config = Arc::default();
+    }
+
+    /// Opens a TLS session with `host`, which proves its name.
+    pub(super) async fn connect(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, BoxError> {
+        let name = ServerName::try_from(host.to_owned())?;
+        let config = match self.config.get() {
+            Some(config) => config.clone(),
+            None => {
+                // Reading some hundred files blocks; it is done once.
+                let this = self.clone();
+                let config = tokio::task::spawn_blocking(move || this.configure()).await??;
+                self.config.get_or_init(|| Arc::new(config)).clone()
+            }
+        };
+        Ok(TlsConnector::from(config).connect(name, stream).await?)
+    }
+
+    fn configure(&self) -> Result<ClientConfig, BoxError> {
+        let mut roots = RootCertStore::empty();
+        let native = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(native.certs);
+        for certificate in &self.extra {
+            roots.add(certificate.clone())?;
+        }
+        if roots.is_empty() {
+            let cause =
+                native.errors.into_iter().next().map_or_else(String::new, |error| format!(" ({error})"));
+            return Err(format!("this machine trusts no certificates{cause}; install ca-certificates").into());
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(config)
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("extra", &self.extra.len()).finish_non_exhaustive()
+    }
+}
