@@ -67,8 +67,10 @@ pub(crate) fn encode_event(
     if let Some(retry) = retry {
         encode_retry(retry, out);
     }
-    for line in data.as_bytes().split(|b| *b == b'\n') {
-        push_line(b"data: ", line, out);
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', data.as_bytes()).chain([data.len()]) {
+        push_line(b"data: ", &data.as_bytes()[start..end], out);
+        start = end + 1;
     }
     if let Some(id) = id {
         push_line(b"id: ", id.as_bytes(), out);

@@ -104,8 +104,8 @@ impl EventId {
     /// `id` contains CR or LF, which would end the field early, or NUL, which makes every client ignore the ID.
     pub fn parse(id: impl Into<String>) -> Result<EventId, InvalidId> {
         let id = id.into();
-        match find(&id, &['\r', '\n', '\0']) {
-            Some(found) => Err(InvalidId { found }),
+        match memchr::memchr3(b'\r', b'\n', b'\0', id.as_bytes()) {
+            Some(at) => Err(InvalidId { found: char::from(id.as_bytes()[at]) }),
             None => Ok(EventId(id)),
         }
     }
@@ -151,8 +151,8 @@ impl EventType {
     /// `event_type` contains CR or LF, which would end the field early.
     pub fn parse(event_type: impl Into<String>) -> Result<EventType, InvalidType> {
         let event_type = event_type.into();
-        match find(&event_type, &['\r', '\n']) {
-            Some(found) => Err(InvalidType { found }),
+        match memchr::memchr2(b'\r', b'\n', event_type.as_bytes()) {
+            Some(at) => Err(InvalidType { found: char::from(event_type.as_bytes()[at]) }),
             None => Ok(EventType(event_type)),
         }
     }
@@ -220,10 +220,6 @@ impl core::error::Error for InvalidType {}
 /// The milliseconds that a `retry` field can say of `retry`.
 pub(crate) fn whole_millis(retry: Duration) -> u64 {
     u64::try_from(retry.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn find(text: &str, refused: &[char]) -> Option<char> {
-    text.chars().find(|c| refused.contains(c))
 }
 
 fn with_lf_line_ends(text: String) -> String {
