@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::utf8;
+use crate::work;
 
 /// The data buffer, the event type buffer and the last event ID buffer of the standard.
 ///
@@ -52,6 +53,7 @@ impl Block {
         if self.has_data {
             self.data.push(b'\n');
         }
+        work::count(line.len());
         self.data.extend_from_slice(line);
         self.has_data = true;
     }

@@ -9,6 +9,7 @@ use crate::event::EventId;
 use crate::item::{EventRef, Item};
 use crate::line::{Line, Lines, Next, line_end};
 use crate::utf8;
+use crate::work;
 
 const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
@@ -231,6 +232,7 @@ impl Decoder {
         }
         let Some(end) = end else { return OneLine::Unfinished };
         let Some(rest) = value[end..].strip_prefix(b"\n\n") else { return OneLine::Other };
+        work::count(end);
         let Ok(data) = core::str::from_utf8(&value[..end]) else { return OneLine::Other };
         *input = rest;
         self.lines.count(2);

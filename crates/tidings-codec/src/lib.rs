@@ -35,6 +35,7 @@ mod event;
 mod item;
 mod line;
 mod utf8;
+mod work;
 
 pub use decode::Decoder;
 pub use encode::{encode_comment, encode_retry};

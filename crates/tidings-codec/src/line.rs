@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::mem;
 
+use crate::work;
+
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// Cuts chunks into lines; keeps the start of a line whose end has not arrived.
@@ -17,9 +19,6 @@ pub(crate) struct Lines {
     returned: bool,
     number: u64,
     max_line_bytes: usize,
-    /// Bytes looked at or moved, for the proof that work is linear.
-    #[cfg(test)]
-    pub(crate) work: usize,
 }
 
 /// What may come before the next line, and is not part of it.
@@ -55,8 +54,6 @@ impl Lines {
             returned: false,
             number: 1,
             max_line_bytes,
-            #[cfg(test)]
-            work: 0,
         }
     }
 
@@ -125,10 +122,6 @@ impl Lines {
             }
             let end = line_end(bytes);
             let here = end.unwrap_or(bytes.len());
-            #[cfg(test)]
-            {
-                self.work += here;
-            }
             if !self.overlong && self.partial.len() + here > self.max_line_bytes {
                 // Nothing is consumed: how long a line is must not depend on where its chunks end.
                 self.overlong = true;
@@ -170,10 +163,7 @@ impl Lines {
     /// Keeps part of a line until its end arrives. The caller has held it against the limit.
     pub(crate) fn keep(&mut self, bytes: &[u8]) {
         self.forget_returned();
-        #[cfg(test)]
-        {
-            self.work += bytes.len();
-        }
+        work::count(bytes.len());
         self.partial.extend_from_slice(bytes);
     }
 
@@ -204,6 +194,13 @@ impl Lines {
 /// their end (a third of the time of a tiny event).
 #[inline]
 pub(crate) fn line_end(bytes: &[u8]) -> Option<usize> {
+    let end = find_line_end(bytes);
+    work::count(end.unwrap_or(bytes.len()));
+    end
+}
+
+#[inline]
+fn find_line_end(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes;
     for at in [0, 8] {
         let Some((word, tail)) = rest.split_first_chunk() else { break };
@@ -266,5 +263,46 @@ impl<'a> Line<'a> {
             b"retry" => Line::Retry(value),
             _ => Line::Unknown { name, value },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn the_quick_line_end_is_the_first_cr_or_lf() {
+        // 0x8A and 0x8D differ from LF and CR in the high bit only, 0x0B and 0x0C by what a borrow would change.
+        for filler in [b'a', 0x00, 0x0B, 0x0C, 0x8A, 0x8D, 0xFF] {
+            for length in 0..40 {
+                let mut bytes = vec![filler; length];
+                assert_eq!(line_end(&bytes), None);
+                for at in 0..length {
+                    for end in *b"\r\n" {
+                        for second in at..length {
+                            bytes[second] = b'\n';
+                            bytes[at] = end;
+                            let plain = bytes.iter().position(|b| matches!(b, b'\r' | b'\n'));
+                            assert_eq!(line_end(&bytes), plain, "{bytes:?}");
+                            bytes[second] = filler;
+                            bytes[at] = filler;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_data_line_is_recognised_as_any_other_line_is() {
+        for line in [&b"data:"[..], b"data: ", b"data:  a", b"data:a", b"data: a:b", b"data::"] {
+            let (name, value) = line.split_at(4);
+            assert_eq!(name, b"data");
+            let value = value.strip_prefix(b": ").or(value.strip_prefix(b":")).unwrap();
+            assert_eq!(Line::parse(line), Line::Data(value));
+        }
+        assert_eq!(Line::parse(b"data"), Line::Data(b""));
+        assert_eq!(Line::parse(b"dat:"), Line::Unknown { name: b"dat", value: b"" });
     }
 }

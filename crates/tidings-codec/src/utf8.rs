@@ -5,9 +5,12 @@
 
 use alloc::string::String;
 
+use crate::work;
+
 /// `bytes` as text: themselves if they are UTF-8, else a repaired copy in `repaired`.
 #[inline]
 pub(crate) fn decode<'a>(bytes: &'a [u8], repaired: &'a mut String) -> &'a str {
+    work::count(bytes.len());
     match core::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(_) => {
@@ -20,6 +23,7 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], repaired: &'a mut String) -> &'a str {
 
 /// Replaces the content of `text` by the decoded `bytes`.
 pub(crate) fn decode_into(bytes: &[u8], text: &mut String) {
+    work::count(bytes.len());
     text.clear();
     match core::str::from_utf8(bytes) {
         Ok(valid) => text.push_str(valid),
