@@ -1,0 +1,154 @@
+// The streams of `crates/tidings-codec/tests/streams`, through Chromium's own EventSource.
+//
+// Whoever wrote the expectations may have misread the standard as the decoder's author did. A browser is a judge of its
+// own. Where it differs the table says how, and from which sentence; any other difference fails, and so does one that
+// is gone.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFile, readdir } from "node:fs/promises";
+import http from "node:http";
+import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+import { startChromium } from "./support/chromium.mjs";
+
+/**
+ * Where Chromium differs from the standard, by stream: what it comes to instead, and the sentence it passes over.
+ * The README of tidings-codec lists the same.
+ */
+const DIFFERENCES = {
+  // A field without a value sets the reconnection time back to Chromium's own.
+  retry_empty: {
+    chromium: { retry: null },
+    sentence: 'retry: "If the field value consists of only ASCII digits, then […]. Otherwise, ignore the field."',
+  },
+  // A number that 64 bits do not hold is ignored.
+  retry_beyond_64_bits: {
+    chromium: { retry: null },
+    sentence: 'retry: "[…] set the event stream\'s reconnection time to that integer."',
+  },
+};
+
+/** What Chromium waits before it reconnects, if no stream says otherwise. */
+const DEFAULT_RETRY_MS = 3000;
+
+/** What Chromium's timer and the way to the server may add. Half of what lies between 200 ms and its own. */
+const RETRY_TOLERANCE_MS = 1400;
+
+/** A reconnection time beyond this is seen in that Chromium has not come back by then. */
+const WATCHED_MS = DEFAULT_RETRY_MS + 2 * RETRY_TOLERANCE_MS;
+
+const DIRECTORY = fileURLToPath(new URL("../../crates/tidings-codec/tests/streams/", import.meta.url));
+
+const WAYS = {
+  whole: async (response, bytes) => response.write(bytes),
+  // Each byte is a chunk of its own on the wire. TCP may still hand the browser several at once.
+  "byte by byte": async (response, bytes) => {
+    for (const byte of bytes) {
+      response.write(Buffer.of(byte));
+      await setImmediate();
+    }
+  },
+};
+
+for (const [way, send] of Object.entries(WAYS)) {
+  test(`Chromium hears what the standard says, sent ${way}`, { timeout: 120_000 }, async (t) => {
+    const streams = await readStreams();
+    assert.notEqual(streams.size, 0, "no stream was found");
+    const server = await startServer(t, streams, send);
+    const page = await (await startChromium(t)).newPage();
+    await page.goto(server.origin);
+    const types = [...streams.values()].flatMap(({ events }) => events.map(({ type }) => type));
+    const heard = await page.evaluate(listen, { names: [...streams.keys()], types, watched: WATCHED_MS });
+
+    for (const name of Object.keys(DIFFERENCES)) assert.ok(streams.has(name), `there is no stream ${name}`);
+    for (const [name, stream] of streams) {
+      await t.test(`${name}: ${stream.standard}`, () => {
+        const expected = { ...stream, ...DIFFERENCES[name]?.chromium };
+        assert.deepEqual(heard[name], expected.events);
+        const wait = expected.retry ?? DEFAULT_RETRY_MS;
+        const back = server.reconnections.get(name);
+        if (wait > WATCHED_MS) {
+          assert.equal(back, undefined, `it came back, and its reconnection time is ${wait} ms`);
+          return;
+        }
+        assert.ok(back, `it has not come back in ${WATCHED_MS} ms`);
+        assert.equal(back.lastEventId, expected.lastEventId);
+        const [least, most] = [wait - 50, wait + RETRY_TOLERANCE_MS];
+        assert.ok(back.after >= least && back.after <= most, `${back.after} ms is not about ${wait}`);
+      });
+    }
+  });
+}
+
+/** In the page: follows all streams at once, and resolves to the events of each. */
+async function listen({ names, types, watched }) {
+  const follow = (name) =>
+    new Promise((resolve) => {
+      const events = [];
+      const source = new EventSource(`/streams/${name}`);
+      const take = (event) => {
+        // The event source's own `open` and `error` are no MessageEvents.
+        if (!(event instanceof MessageEvent)) return;
+        events.push({ type: event.type, data: event.data, lastEventId: event.lastEventId });
+      };
+      for (const type of new Set([...types, "message"])) source.addEventListener(type, take);
+      source.addEventListener("error", (event) => {
+        if (event instanceof MessageEvent) return;
+        // The answer 204 has closed it.
+        if (source.readyState === EventSource.CLOSED) return resolve([name, events]);
+        setTimeout(() => {
+          source.close();
+          resolve([name, events]);
+        }, watched);
+      });
+    });
+  return Object.fromEntries(await Promise.all(names.map(follow)));
+}
+
+/** What each stream is made of, and what the standard makes of it, by name. */
+async function readStreams() {
+  const files = (await readdir(DIRECTORY)).filter((file) => file.endsWith(".sse")).sort();
+  const streams = new Map();
+  for (const file of files) {
+    const path = `${DIRECTORY}${file}`;
+    const expected = JSON.parse(await readFile(path.replace(/sse$/, "json"), "utf8"));
+    streams.set(file.replace(/\.sse$/, ""), { bytes: await readFile(path), ...expected });
+  }
+  return streams;
+}
+
+/** Serves each stream once at `/streams/NAME`. The second request for one is answered 204, and kept. */
+async function startServer(t, streams, send) {
+  const ended = new Map();
+  const reconnections = new Map();
+  const server = http.createServer(async (request, response) => {
+    const name = request.url.slice("/streams/".length);
+    if (request.url === "/") {
+      response.writeHead(200, { "Content-Type": "text/html; charset=utf-8" });
+      response.end("<!doctype html><title>Streams</title>");
+    } else if (!streams.has(name)) {
+      response.writeHead(404).end();
+    } else if (ended.has(name)) {
+      // Node.js reads headers as Latin-1.
+      const lastEventId = Buffer.from(request.headers["last-event-id"] ?? "", "latin1").toString("utf8");
+      reconnections.set(name, { lastEventId, after: Math.round(performance.now() - ended.get(name)) });
+      response.writeHead(204).end();
+    } else {
+      response.writeHead(200, { "Content-Type": "text/event-stream" });
+      response.socket.setNoDelay();
+      await send(response, streams.get(name).bytes);
+      ended.set(name, performance.now());
+      response.end();
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { origin: `http://127.0.0.1:${server.address().port}/`, reconnections };
+}
