@@ -32,8 +32,15 @@ mod decode;
 mod encode;
 mod error;
 mod event;
+#[cfg(feature = "http-body")]
+mod http_body;
 mod item;
+#[cfg(feature = "json")]
+mod json;
 mod line;
+mod owned_item;
+#[cfg(feature = "stream")]
+mod stream;
 mod utf8;
 mod work;
 
@@ -41,4 +48,9 @@ pub use decode::Decoder;
 pub use encode::{encode_comment, encode_retry};
 pub use error::{DecodeError, DecodeErrorKind, Incomplete};
 pub use event::{Event, EventId, EventType, InvalidId, InvalidType};
+#[cfg(feature = "http-body")]
+pub use http_body::BodyChunks;
 pub use item::{EventRef, Item};
+pub use owned_item::OwnedItem;
+#[cfg(feature = "stream")]
+pub use stream::{ItemStream, StreamError};

@@ -1,0 +1,47 @@
+//! JSON from the data of an event. Feature `json`.
+
+use serde::Deserialize;
+
+use crate::event::Event;
+use crate::item::EventRef;
+
+impl<'a> EventRef<'a> {
+    /// Reads the data as JSON, into types that may borrow from it.
+    ///
+    /// ```
+    /// use serde::Deserialize;
+    /// use tidings_codec::{Decoder, Item};
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Token<'a> {
+    ///     text: &'a str,
+    /// }
+    ///
+    /// let mut input = &b"data: {\"text\":\"hello\"}\n\n"[..];
+    /// let mut decoder = Decoder::new();
+    /// if let Some(Item::Event(event)) = decoder.decode(&mut input).transpose()? {
+    ///     assert_eq!(event.json::<Token>()?.text, "hello");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// A JSON string with an escape in it cannot be borrowed: where one may come, use `Cow<'a, str>` with
+    /// `#[serde(borrow)]`, or `String`.
+    ///
+    /// # Errors
+    /// The data is not JSON, or not of the shape of `T`. The stream is not broken by it: go on with the next event. Some
+    /// streams end with an event that is not JSON, such as `[DONE]`.
+    pub fn json<T: Deserialize<'a>>(&self) -> serde_json::Result<T> {
+        serde_json::from_str(self.data())
+    }
+}
+
+impl Event {
+    /// Reads the data as JSON, into types that may borrow from it.
+    ///
+    /// # Errors
+    /// As of [`EventRef::json`].
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
+        serde_json::from_str(self.data())
+    }
+}
