@@ -1,19 +1,53 @@
 //! `EventSource` for Rust: follows a Server-Sent Events stream, reconnects, and resumes where it was.
 //!
-//! ```no_run
+//! ```
 //! use tidings_client::{EventSource, Item};
 //!
+//! # /// Answers with one event, and then with 204, which ends every source.
+//! # async fn serve(listener: tokio::net::TcpListener) -> std::io::Result<()> {
+//! #     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! #     for answer in ["200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 1\ndata: hello\n\n", "204 No Content\r\n\r\n"] {
+//! #         let (mut socket, _) = listener.accept().await?;
+//! #         socket.read(&mut [0; 4096]).await?;
+//! #         socket.write_all(format!("HTTP/1.1 {answer}").as_bytes()).await?;
+//! #         socket.shutdown().await?;
+//! #     }
+//! #     Ok(())
+//! # }
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let mut source = EventSource::get("http://localhost:8080/topics/news")?;
+//! #   let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! #   let hub = format!("http://{}", listener.local_addr()?);
+//! #   tokio::spawn(serve(listener));
+//! #   let mut seen = Vec::new();
+//!     let mut source = EventSource::get(&format!("{hub}/topics/news"))?;
 //!     while let Some(item) = source.next().await {
 //!         if let Item::Event(event) = item? {
 //!             println!("{}: {}", event.event_type(), event.data());
+//! #           seen.push(event.into_data());
 //!         }
 //!     }
+//! #   assert_eq!(seen, ["hello"]);
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # Which of the two
+//!
+//! An [`EventSource`] follows a stream for as long as it goes on, by the rules of the browser's one: 200 with
+//! `text/event-stream` opens, 204 ends for good, redirects are followed, any other answer is an [`Error`] with what the
+//! server had to say; a response that ends or breaks is asked for again after the reconnection time, from the last event
+//! ID. An [`EventStream`] reads one response, the answer of an LLM for instance, and says whether it was whole. Both yield
+//! [`Item`]s: events, and what happens to the connection.
+//!
+//! What a browser leaves out is there by choice: any method, headers and body; a fresh [`Request`] before each attempt;
+//! back-off, `Retry-After`, a watchdog for silent connections, terminal events, limits.
+//!
+//! # What it is not
+//!
+//! It does not publish, but its [`Transport`] can carry the request of one who does. It runs no task of its own: nothing
+//! is read while nobody polls, so a slow reader slows the server down, and dropping a source closes its connection at
+//! once. It speaks HTTP/1.1, one connection for each stream, and does not decompress.
 #![forbid(unsafe_code)]
 
 mod body;
