@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Fuzzes each target in turn: fuzz/run.sh [seconds for each, default 60] [target …]. Stops at the first finding.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seconds=${1:-60}
+shift || true
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || targets=(decode chunks round_trip)
+command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
+
+# A stable compiler has the sanitizers as well, behind flags that it only takes from those who ask.
+export RUSTC_BOOTSTRAP=1
+for target in "${targets[@]}"; do
+  # The first folder takes new inputs, so that the corpus in the tree grows by choice only.
+  mkdir -p "fuzz/target/found/$target"
+  printf '\n%s for %s s\n' "$target" "$seconds"
+  cargo fuzz run "$target" "fuzz/target/found/$target" "fuzz/corpus/$target" -- \
+    -max_total_time="$seconds" -max_len=512 -dict=fuzz/fields.dict -print_final_stats=1 -verbosity=0
+done
