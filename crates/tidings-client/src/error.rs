@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 
+use crate::encoding;
+
 /// Any error, for causes that come from other crates.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -24,6 +26,11 @@ pub enum Error {
         .0.url, .0.content_type().unwrap_or("(none)")
     )]
     ContentType(Box<Refusal>),
+
+    /// The stream is compressed in a way that is not read, although nobody asked for it. The feature `gzip` (on by
+    /// default) reads gzip; nothing reads another one.
+    #[error("{} is encoded as {:?}, which this client does not read", .0.url, .0.content_encoding())]
+    ContentEncoding(Box<Refusal>),
 
     /// The server redirected more often than is followed, most likely in a circle.
     #[error("more than {limit} redirects; the last one led to {url}")]
@@ -93,6 +100,11 @@ impl Refusal {
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.headers.get(http::header::CONTENT_TYPE)?.to_str().ok()
+    }
+
+    /// The content encodings, in lower case and separated by commas; empty when there are none.
+    pub(crate) fn content_encoding(&self) -> String {
+        encoding::named(&self.headers)
     }
 }
 

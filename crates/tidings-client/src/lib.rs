@@ -51,6 +51,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod encoding;
 mod error;
 mod event_source;
 mod event_stream;

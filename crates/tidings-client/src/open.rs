@@ -7,6 +7,7 @@ use http::{
 
 use crate::{
     body::{RequestBody, ResponseBody},
+    encoding::decoded,
     error::{Error, Refusal},
     redirect::{self, MAX_REDIRECTS},
     request::Request,
@@ -63,12 +64,18 @@ pub(crate) async fn open(transport: &dyn Transport, mut request: Request) -> Res
             continue;
         }
         let url = request.url().clone();
-        return match Verdict::of(&response) {
-            Verdict::Opens => {
+        let verdict = Verdict::of(&response);
+        let (response, readable) = match decoded(response) {
+            Ok(response) => (response, true),
+            Err(response) => (response, false),
+        };
+        return match verdict {
+            Verdict::Opens if readable => {
                 let (head, body) = response.into_parts();
                 let head = ResponseHead { url, headers: head.headers, version: head.version };
                 Ok(Some(Opened { head, body }))
             }
+            Verdict::Opens => Err(Error::ContentEncoding(Refusal::read(url, response).await)),
             Verdict::Ends => Ok(None),
             Verdict::FailsByStatus => Err(Error::Status(Refusal::read(url, response).await)),
             Verdict::FailsByType => Err(Error::ContentType(Refusal::read(url, response).await)),

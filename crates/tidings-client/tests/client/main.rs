@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test ends the test")]
 
 mod cancelling;
+mod encoding;
 mod event_stream;
+#[cfg(feature = "gzip")]
+mod gzip;
 mod limits;
 mod processing_model;
 mod reconnecting;
