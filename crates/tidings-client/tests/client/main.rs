@@ -3,6 +3,7 @@
 
 mod cancelling;
 mod encoding;
+mod endurance;
 mod event_stream;
 #[cfg(feature = "gzip")]
 mod gzip;
