@@ -251,6 +251,7 @@ impl Decoder {
                 Next::Whole(line) => (line, Some(line)),
                 Next::Joined => (self.lines.joined(), None),
                 Next::TooLong => {
+                    self.in_block = true;
                     if self.skipping {
                         continue;
                     }
