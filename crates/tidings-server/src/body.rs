@@ -81,8 +81,8 @@ where
                     return Poll::Ready(Some(Ok(data(frame))));
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    // hyper drops what it has not flushed as soon as it sees an error, even the head of the response,
-                    // and it flushes when a body is pending. So be pending once, and report the error after that.
+                    // Over HTTP/1.1, hyper drops what it has not flushed as soon as it sees an error, even the head
+                    // of the response, and it flushes when a body is pending. So be pending once, then report it.
                     this.stream.set(None);
                     *this.failure = Some(error);
                     cx.waker().wake_by_ref();

@@ -63,7 +63,7 @@
 //!   `open`, and a gateway that waits 30 s for a first byte has one. See [`Frame::opening`].
 //! - **It stays open.** Into a silence it sends heartbeats, in the form that your clients and proxies need. See
 //!   [`KeepAlive`].
-//! - **It passes proxies.** The [header fields](stream_headers) tell them neither to buffer, compress nor keep it.
+//! - **It passes proxies.** The [header fields](stream_headers) tell them not to buffer, compress or keep it.
 //! - **It can go on.** A client that was cut says which event it received last, in one of five ways. See
 //!   [`LastEventId`].
 //! - **No value breaks it.** Text with any line breaks is data, and comes out as the same lines; event types and IDs

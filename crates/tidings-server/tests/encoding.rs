@@ -113,8 +113,8 @@ async fn no_comment_panics_or_forges_a_field() {
 
         assert_eq!(decoded(&bytes), [Event::new("data")], "{text:?}");
         let lines = lines(&bytes);
-        let (end, comments) = lines.split_at(lines.len() - 2);
-        assert!(end.iter().all(|line| line.starts_with(':')), "{end:?}");
-        assert_eq!(comments, ["data: data", ""]);
+        let (comments, event) = lines.split_at(lines.len() - 2);
+        assert!(comments.iter().all(|line| line.starts_with(':')), "{comments:?}");
+        assert_eq!(event, ["data: data", ""]);
     }
 }
