@@ -7,6 +7,11 @@ use core::time::Duration;
 
 use crate::event::{DEFAULT_TYPE, Event, whole_millis};
 
+const EVENT: &[u8] = b"event: ";
+const RETRY: &[u8] = b"retry: ";
+const DATA: &[u8] = b"data: ";
+const ID: &[u8] = b"id: ";
+
 impl Event {
     /// Appends the event to `out` as it goes over the wire, with the blank line that dispatches it.
     ///
@@ -16,10 +21,26 @@ impl Event {
         encode_event(self.event_type(), self.data(), self.id().map(AsRef::as_ref), self.retry(), out);
     }
 
-    /// The encoded event in one allocation that can be shared by every subscriber.
+    /// How many bytes [`encode`](Self::encode) appends.
+    pub fn encoded_len(&self) -> usize {
+        let line = |field: &[u8], value: usize| field.len() + value + 1;
+        let event_type = self.event_type();
+        let event_type = if event_type == DEFAULT_TYPE { 0 } else { line(EVENT, event_type.len()) };
+        let retry = self.retry().map_or(0, |retry| {
+            let millis = whole_millis(retry);
+            line(RETRY, millis.checked_ilog10().unwrap_or(0) as usize + 1)
+        });
+        let data = self.data().as_bytes();
+        // Each LF within the data becomes the end of a line, and the next line needs its field.
+        let data = line(DATA, data.len()) + memchr::memchr_iter(b'\n', data).count() * DATA.len();
+        let id = self.id().map_or(0, |id| line(ID, id.as_str().len()));
+        event_type + retry + data + id + 1
+    }
+
+    /// The encoded event, to be shared by every subscriber without copying. Allocates once, for the exact length.
     #[cfg(feature = "bytes")]
     pub fn to_bytes(&self) -> bytes::Bytes {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(self.encoded_len());
         self.encode(&mut out);
         out.into()
     }
@@ -48,7 +69,7 @@ pub fn encode_comment(text: &str, out: &mut Vec<u8>) {
 /// In whole milliseconds; smaller parts are cut off, and more than `u64::MAX` milliseconds become that. No blank line
 /// follows: the field takes effect as soon as its line is complete.
 pub fn encode_retry(retry: Duration, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"retry: ");
+    out.extend_from_slice(RETRY);
     push_decimal(whole_millis(retry), out);
     out.push(b'\n');
 }
@@ -62,18 +83,18 @@ pub(crate) fn encode_event(
     out: &mut Vec<u8>,
 ) {
     if event_type != DEFAULT_TYPE {
-        push_line(b"event: ", event_type.as_bytes(), out);
+        push_line(EVENT, event_type.as_bytes(), out);
     }
     if let Some(retry) = retry {
         encode_retry(retry, out);
     }
     let mut start = 0;
     for end in memchr::memchr_iter(b'\n', data.as_bytes()).chain([data.len()]) {
-        push_line(b"data: ", &data.as_bytes()[start..end], out);
+        push_line(DATA, &data.as_bytes()[start..end], out);
         start = end + 1;
     }
     if let Some(id) = id {
-        push_line(b"id: ", id.as_bytes(), out);
+        push_line(ID, id.as_bytes(), out);
     }
     out.push(b'\n');
 }

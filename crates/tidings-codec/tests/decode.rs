@@ -254,6 +254,18 @@ fn a_limit_is_one_error_and_reading_goes_on_after_the_next_blank_line() {
 }
 
 #[test]
+fn a_block_that_is_skipped_is_skipped_in_the_next_chunk_too() {
+    let mut decoder = Decoder::new().with_max_line_bytes(12);
+    let mut input: &[u8] = b"data: 1234567\n";
+    assert!(matches!(decoder.decode(&mut input), Some(Err(_))));
+    assert!(decoder.decode(&mut input).is_none());
+    assert_eq!(
+        without_state(items_in_chunks(decoder, b"data: a\n\ndata: b\n\n", 99)),
+        [r#"message: "b" last id """#]
+    );
+}
+
+#[test]
 fn strict_reports_what_the_standard_forgives_and_skips_the_block() {
     assert_eq!(
         read_strict(b"data: \xFF\nid: 1\n\ndata: a\n\n"),

@@ -58,6 +58,7 @@ fn decoding_an_encoded_event_gives_the_event() {
                     }
                     let mut bytes = Vec::new();
                     event.encode(&mut bytes);
+                    assert_eq!(event.encoded_len(), bytes.len(), "{event:?}");
                     for size in [bytes.len(), 1, 2] {
                         assert_eq!(decoded(&bytes, size).0, [event.clone()], "{event:?} in chunks of {size}");
                     }
