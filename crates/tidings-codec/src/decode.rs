@@ -148,6 +148,9 @@ impl Decoder {
     /// A limit, and if [strict](Self::strict) what the standard forgives: see [`DecodeErrorKind`]. The rest of the block
     /// is skipped, and nothing of it takes effect except a reconnection time already yielded.
     pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Result<Item<'a>, DecodeError>> {
+        if input.is_empty() {
+            return None;
+        }
         match self.one_line_event(input) {
             OneLine::Event(data) => {
                 let last_event_id = &self.last_event_id;
