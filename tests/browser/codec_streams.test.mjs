@@ -91,6 +91,42 @@ for (const [way, send] of Object.entries(WAYS)) {
   });
 }
 
+// "When a stream is parsed, a data buffer, an event type buffer, and a last event ID buffer must be associated with it. They
+// must be initialized to the empty string." Taken by its letters, the first event of a new connection that has no ID forgets
+// the place to resume from. Chromium does not, and neither does `Decoder::reset`.
+test("Chromium keeps the last event ID for the events of its next connection", { timeout: 60_000 }, async (t) => {
+  const streams = ["retry: 1\nid: 1\ndata: a\n\n", "data: b\n\n"];
+  const asked = [];
+  const server = http.createServer((request, response) => {
+    if (request.url === "/") return response.writeHead(200, { "Content-Type": "text/html" }).end("<!doctype html>");
+    // The browser asks for an icon as well.
+    if (request.url !== "/stream") return response.writeHead(404).end();
+    asked.push(request.headers["last-event-id"]);
+    const stream = streams.shift();
+    if (stream === undefined) return response.writeHead(204).end();
+    response.writeHead(200, { "Content-Type": "text/event-stream" }).end(stream);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const page = await (await startChromium(t)).newPage();
+  await page.goto(`http://127.0.0.1:${server.address().port}/`);
+  const heard = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const events = [];
+        const source = new EventSource("/stream");
+        source.onmessage = ({ data, lastEventId }) => events.push({ data, lastEventId });
+        source.onerror = () => source.readyState === EventSource.CLOSED && resolve(events);
+      }),
+  );
+  assert.deepEqual(heard, [
+    { data: "a", lastEventId: "1" },
+    { data: "b", lastEventId: "1" },
+  ]);
+  assert.deepEqual(asked, [undefined, "1", "1"]);
+});
+
 /** In the page: follows all streams at once, and resolves to the events of each. */
 async function listen({ names, types, watched }) {
   const follow = (name) =>
