@@ -74,17 +74,18 @@ async fn catch_up(shared: &Shared, everything: &Interest) -> Result<(), LogError
 
 fn hand_out(shared: &Shared, after: u64, page: &Page) {
     let records = page.records.iter().filter(|record| record.sequence() >= page.oldest);
+    // Records were evicted before they were read here. Everyone looks into the log to learn what it missed.
+    let missed = page.oldest > after + 1;
     {
         let mut window = shared.write_window();
-        if page.oldest > after + 1 {
-            // Records were evicted before they were read here. Everyone looks into the log to learn what it missed.
+        if missed {
             window.restart_after(page.oldest - 1);
         }
         for record in records.clone() {
             window.push(record.clone());
         }
     }
-    if page.oldest > after + 1 {
+    if missed {
         shared.routing.signal_all(after + 1);
     }
     for record in records {

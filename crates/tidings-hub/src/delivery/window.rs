@@ -154,24 +154,21 @@ impl Window {
         form: Form,
         may_receive: impl Fn(&Record) -> bool,
     ) -> WindowRead {
-        let newest = self.newest();
-        // Where the log was read ahead of the feed, there is nothing here yet.
-        let mut read = (Chunk::default(), after.max(newest), false);
         if after + 1 < self.first {
             return WindowRead::Behind;
         }
+        let (mut chunk, mut reached) = (Chunk::default(), after);
+        // False when the chunk is full: all that matches up to the last record taken is in it.
         let mut take = |framed: &Framed| {
-            if read.0.len() >= Chunk::FULL {
-                read.2 = true;
+            if chunk.len() >= Chunk::FULL {
                 return false;
             }
             if may_receive(&framed.record) {
-                read.0.push_shared(framed, form);
+                chunk.push_shared(framed, form);
             }
-            read.1 = framed.record.sequence();
+            reached = framed.record.sequence();
             true
         };
-        let seen = usize::try_from(after + 1 - self.first).unwrap_or(usize::MAX);
         let all_read = if interest.is_exact() {
             let lists =
                 interest.topics().iter().filter_map(|topic| self.by_topic.get(topic)).map(|sequences| {
@@ -181,13 +178,17 @@ impl Window {
                 .filter_map(|sequence| self.entries.get(usize::try_from(sequence - self.first).ok()?))
                 .all(&mut take)
         } else {
+            let seen = usize::try_from(after + 1 - self.first).unwrap_or(usize::MAX);
             self.entries
                 .range(seen.min(self.entries.len())..)
                 .filter(|framed| interest.matches(framed.record.topics()))
                 .all(&mut take)
         };
-        let (chunk, reached, more) = read;
-        WindowRead::Chunk { chunk, reached: if all_read { after.max(newest) } else { reached }, more }
+        if all_read {
+            // A cursor that has read the log ahead of the feed stays ahead.
+            reached = after.max(self.newest());
+        }
+        WindowRead::Chunk { chunk, reached, more: !all_read }
     }
 
     /// Starts over behind `sequence`: the log could not say what was between.

@@ -21,7 +21,15 @@ const MAX_SCANNED: u64 = 10_000;
 pub(super) const PRIVATE: i64 = 1;
 pub(super) const CLOSE: i64 = 2;
 
-const COLUMNS: &str = "sequence, time, flags, retry, topics, type, data, publisher_id, sum";
+/// A query of whole records, in the order of columns that `from_row` reads.
+macro_rules! records {
+    ($rest:literal) => {
+        concat!(
+            "SELECT sequence, time, flags, retry, topics, type, data, publisher_id, sum FROM records ",
+            $rest
+        )
+    };
+}
 
 /// The database as somebody may see it.
 #[derive(Clone, Copy)]
@@ -39,7 +47,7 @@ impl Pages<'_> {
             return Ok(None);
         }
         self.connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM records WHERE sequence = ?"))?
+            .prepare_cached(records!("WHERE sequence = ?"))?
             .query_row([sequence], |row| from_row(self.epoch, row))
             .optional()
     }
@@ -69,7 +77,7 @@ impl Pages<'_> {
 
     pub(super) fn read(self, after: u64, interest: &Interest, limit: PageLimit) -> rusqlite::Result<Page> {
         let Pages { connection, epoch, newest } = self;
-        let oldest = schema::bounds(connection)?.oldest;
+        let oldest = schema::oldest(connection)?;
         let lost = may_miss(connection, interest, after)?;
         let mut page = Page { records: Vec::new(), reached: newest, lost, oldest };
         let mut bytes = 0;
@@ -120,9 +128,8 @@ impl Pages<'_> {
             return Ok(page);
         }
 
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM records WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"
-        ))?;
+        let mut statement = connection
+            .prepare_cached(records!("WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"))?;
         let mut rows = statement.query([after, newest.sequence, MAX_SCANNED])?;
         let (mut scanned, mut last) = (0, newest);
         while let Some(row) = rows.next()? {

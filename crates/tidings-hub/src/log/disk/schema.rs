@@ -118,17 +118,22 @@ fn create(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
 }
 
 /// What the database holds.
-pub(super) fn bounds(connection: &Connection) -> rusqlite::Result<Bounds> {
+fn bounds(connection: &Connection) -> rusqlite::Result<Bounds> {
     let epoch = connection.query_row("SELECT epoch FROM log", (), |row| row.get(0))?;
-    let oldest: Option<u64> =
-        connection.query_row("SELECT min(sequence) FROM records", (), |row| row.get(0))?;
     let newest = connection
         .query_row("SELECT sequence, sum FROM records ORDER BY sequence DESC LIMIT 1", (), |row| {
             Ok(Place { sequence: row.get(0)?, check: row.get(1)? })
         })
         .optional()?;
     let newest = newest.unwrap_or(Place::START);
-    Ok(Bounds { epoch: Epoch::from_bits(epoch), oldest: oldest.unwrap_or(1), newest })
+    Ok(Bounds { epoch: Epoch::from_bits(epoch), oldest: oldest(connection)?, newest })
+}
+
+/// The first sequence that is kept; 1 in a log without records, since the newest record is never evicted.
+pub(super) fn oldest(connection: &Connection) -> rusqlite::Result<u64> {
+    let oldest: Option<u64> =
+        connection.prepare_cached("SELECT min(sequence) FROM records")?.query_row((), |row| row.get(0))?;
+    Ok(oldest.unwrap_or(1))
 }
 
 /// The newest records are the ones that a crash could have hurt: their sequences have no hole, and their sums are right.
