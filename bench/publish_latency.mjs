@@ -14,7 +14,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 
 const events = Number(process.argv[2] ?? 10);
-const hub = spawn(process.argv[3] ?? "target/release/tidings", ["serve", "--listen", "127.0.0.1:0"], {
+const hub = spawn(process.argv[3] ?? "target/release/tidings", ["serve", "--memory", "--listen", "127.0.0.1:0"], {
   stdio: ["ignore", "ignore", "pipe"],
 });
 process.on("exit", () => hub.kill());

@@ -198,6 +198,8 @@ async fn what_is_not_understood_is_a_usage_error() {
         &["publish", "a", "data", "--lines"],
         &["serve", "--listen", "0.0.0.0:0"],
         &["serve", "--allow-origin", "*"],
+        &["serve", "--memory", "--durability", "write"],
+        &["serve", "--retain", "news/*"],
     ] {
         let outcome = tidings(arguments, "").await;
         assert_eq!((outcome.code, &*outcome.out), (Some(2), ""), "{arguments:?}: {}", outcome.err);

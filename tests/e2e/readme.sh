@@ -25,6 +25,9 @@ if curl -s -o /dev/null http://127.0.0.1:4400/; then
   exit 1
 fi
 
+# The history of this run alone, and not in the checkout.
+export TIDINGS_DATA=$work/history
+
 serve=$(block 1)
 echo "\$ $serve"
 # exec, so that the process to be ended is the hub (cargo runs it in its own place).

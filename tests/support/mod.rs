@@ -30,9 +30,13 @@ impl HubProcess {
     }
 
     /// The same on a given address, to come back where another one was.
+    ///
+    /// Its history is in memory, unless the arguments name a directory.
     pub fn start_on(address: &str, arguments: &[&str]) -> HubProcess {
+        let history: &[&str] = if arguments.contains(&"--data") { &[] } else { &["--memory"] };
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
             .args(["serve", "--listen", address])
+            .args(history)
             .args(arguments)
             .stderr(Stdio::piped())
             .spawn()

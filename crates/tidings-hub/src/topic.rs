@@ -139,6 +139,35 @@ impl TopicFilter {
         }
         Ok(TopicFilter::Below(Prefix(prefix.into())))
     }
+
+    /// Whether `topic` is one of those that it stands for.
+    pub fn matches(&self, topic: &Topic) -> bool {
+        match self {
+            TopicFilter::Exact(exact) => exact == topic,
+            TopicFilter::Below(prefix) => prefix.covers(topic),
+            TopicFilter::All => true,
+        }
+    }
+
+    /// Of two filters that match a topic, the one that says more of it has the larger number.
+    pub(crate) fn specificity(&self) -> usize {
+        match self {
+            TopicFilter::Exact(_) => usize::MAX,
+            TopicFilter::Below(prefix) => prefix.as_str().len(),
+            TopicFilter::All => 0,
+        }
+    }
+}
+
+/// As it is written: `news`, `news/*`, `*`.
+impl std::fmt::Display for TopicFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TopicFilter::Exact(topic) => f.write_str(topic.as_str()),
+            TopicFilter::Below(prefix) => write!(f, "{}*", prefix.as_str()),
+            TopicFilter::All => f.write_str("*"),
+        }
+    }
 }
 
 /// All that one subscription asks for.

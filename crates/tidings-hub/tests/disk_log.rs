@@ -7,21 +7,22 @@ use std::{path::Path, sync::Arc};
 use tempfile::TempDir;
 use tidings_hub::{
     Interest, Topic, Update, UpdateId,
-    log::{Append, DiskLimits, DiskLog, IdempotencyKey, Log, OpenError, Page, PageLimit},
+    log::{Append, DiskLog, IdempotencyKey, Limits, Log, OpenError, Page, PageLimit, Retention},
 };
 
-tidings_hub::log_contract!(|records| -> Arc<dyn Log> {
+tidings_hub::log_contract!(|retention: Retention| -> Arc<dyn Log> {
     // The log outlives this function, so its directory stays, in the target directory.
     let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
-    Arc::new(DiskLog::open(&directory, limits(records)).unwrap())
+    Arc::new(DiskLog::open(&directory, retention).unwrap())
 });
 
-fn limits(records: usize) -> DiskLimits {
-    DiskLimits { records: records as u64, ..DiskLimits::default() }
+fn limits(records: usize) -> Retention {
+    let limits = Limits { records: records as u64, ..Limits::default() };
+    Retention { limits, ..Retention::on_disk() }
 }
 
 fn open(directory: &Path) -> DiskLog {
-    DiskLog::open(directory, DiskLimits::default()).unwrap()
+    DiskLog::open(directory, Retention::on_disk()).unwrap()
 }
 
 fn update(data: &str) -> Update {

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty};
 use tidings_codec::{Decoder, Item};
 use tidings_hub::{
     Cursor, Hub, Interest, Settings, StartAt, Subscribe, Topic, TopicFilter, Update,
-    log::{MemoryLimits, MemoryLog},
+    log::{Limits, MemoryLog, Retention},
 };
 use tower_service::Service;
 
@@ -134,8 +134,9 @@ async fn who_is_behind_the_window_reads_the_log_without_a_seam() {
 async fn who_is_behind_the_log_is_told_and_goes_on_with_what_is_kept() {
     let mut settings = Settings::default();
     settings.window_bytes = 1_000;
-    let limits = MemoryLimits { records: 100, ..MemoryLimits::default() };
-    let hub = Hub::new(Arc::new(MemoryLog::new(limits)), settings);
+    let limits = Limits { records: 100, ..Limits::default() };
+    let retention = Retention { limits, ..Retention::in_memory() };
+    let hub = Hub::new(Arc::new(MemoryLog::new(retention)), settings);
     let mut slow = Reader::new(&hub, interest(&["a"])).await;
     assert_eq!(slow.next().await.unwrap().0, "start");
     publish(&hub, "a", "first").await;

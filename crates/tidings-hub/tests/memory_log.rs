@@ -4,30 +4,32 @@ use std::sync::Arc;
 
 use tidings_hub::{
     Interest, Topic, Update,
-    log::{Log, MemoryLimits, MemoryLog, PageLimit},
+    log::{Limits, Log, MemoryLog, PageLimit, Retention},
 };
 
-tidings_hub::log_contract!(|records| -> Arc<dyn Log> {
-    Arc::new(MemoryLog::new(MemoryLimits { records, ..MemoryLimits::default() }))
-});
+tidings_hub::log_contract!(|retention: Retention| -> Arc<dyn Log> { Arc::new(MemoryLog::new(retention)) });
+
+fn keeping(limits: Limits) -> Retention {
+    Retention { limits, ..Retention::in_memory() }
+}
 
 #[tokio::test]
 async fn it_never_keeps_more_bytes_than_its_limit() {
-    let limits = MemoryLimits { bytes: 100_000, ..MemoryLimits::default() };
-    let log = MemoryLog::new(limits);
+    let retention = keeping(Limits { bytes: 100_000, ..Limits::default() });
+    let log = MemoryLog::new(retention.clone());
     for number in 0..1_000 {
         let update = Update::new(Topic::parse("t").unwrap(), "x".repeat(number % 3000));
         log.append(vec![update.into()]).await.unwrap();
         let all = PageLimit { records: usize::MAX - 1, bytes: usize::MAX };
         let page = log.read(log.bounds().oldest - 1, &Interest::everything(), all).await.unwrap();
-        assert!(page.records.iter().map(|record| record.cost()).sum::<u64>() <= limits.bytes);
+        assert!(page.records.iter().map(|record| record.cost()).sum::<u64>() <= retention.limits.bytes);
         assert_eq!(page.records.last().unwrap().sequence(), number as u64 + 1);
     }
 }
 
 #[tokio::test]
 async fn closes_beyond_the_limit_are_forgotten_oldest_first_and_told_as_lost() {
-    let log = MemoryLog::new(MemoryLimits { records: 1, topics: 2, ..MemoryLimits::default() });
+    let log = MemoryLog::new(Retention { topics: 2, ..keeping(Limits { records: 1, ..Limits::default() }) });
     let topics: Vec<Topic> = ["a", "b", "c", "d"].iter().map(|name| Topic::parse(name).unwrap()).collect();
     for topic in &topics {
         log.append(vec![Update::close(topic.clone(), "done").into()]).await.unwrap();

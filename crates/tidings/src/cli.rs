@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use http::Method;
-use tidings_hub::Origin;
+use tidings_hub::{Origin, log::Rule};
 
 /// Server-Sent Events, complete: publish over HTTP, follow with EventSource, lose nothing.
 #[derive(Debug, Parser)]
@@ -34,21 +34,35 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4400")]
     pub(crate) listen: SocketAddr,
 
-    /// Keep the history on disk, in this directory: what was published survives a restart, a crash and a power cut
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
+    /// Keep the history in this directory: what was published survives a restart, a crash and a power cut
+    #[arg(long, value_name = "DIR", env = "TIDINGS_DATA", default_value = "tidings-data")]
+    pub(crate) data: PathBuf,
 
-    /// Keep the history in memory: it ends with the process (the default without --data)
-    #[arg(long, conflicts_with = "data")]
+    /// Keep the history in memory instead: it ends with the process
+    #[arg(long, overrides_with = "data", conflicts_with = "durability")]
     pub(crate) memory: bool,
 
-    /// The most bytes of history; the oldest updates go first [default: 256MiB in memory, 8GiB on disk]
+    /// When a publish is answered: fsync, when it is on the disk; write, when the operating system has it (faster; a
+    /// power cut may take what --sync-every allows)
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "fsync")]
+    pub(crate) durability: Durability,
+
+    /// With --durability write, how long a publish may wait to be on the disk
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = humantime::parse_duration)]
+    pub(crate) sync_every: Duration,
+
+    /// The most bytes of history; the oldest updates go first [default: 8GiB, in memory 256MiB]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) max_history: Option<u64>,
 
-    /// The most updates of history; the oldest go first [default: 1000000 in memory, no limit on disk]
+    /// The most updates of history; the oldest go first [default: no limit, in memory 1000000]
     #[arg(long, value_name = "N")]
     pub(crate) max_updates: Option<u64>,
+
+    /// How much of some topics is kept: 'news/*=7d', 'logs=1000', 'chat/*=30d,1GiB'; of all topics with '*=90d'.
+    /// The most specific rule counts; repeatable
+    #[arg(long, value_name = "TOPICS=LIMITS")]
+    pub(crate) retain: Vec<Rule>,
 
     /// What everyone who can reach the hub may do
     #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',')]
@@ -81,6 +95,15 @@ pub(crate) struct Serve {
     /// Log more: -v for what was refused and why, -vv for everything
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+/// When a publish is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Durability {
+    /// When it is on the disk
+    Fsync,
+    /// When the operating system has it
+    Write,
 }
 
 /// A right that everyone gets.

@@ -32,9 +32,10 @@ export function run(t, program, args, options = {}) {
 
 /** A hub in a process of its own. */
 export class Hub {
-  /** Starts a hub on a free port, or on `port`, and resolves when it listens. */
+  /** Starts a hub on a free port, or on `port`, in memory without `--data`, and resolves when it listens. */
   static async start(t, flags = [], port = 0) {
-    const child = run(t, binary, ["serve", "--listen", `127.0.0.1:${port}`, ...flags]);
+    const history = flags.includes("--data") ? [] : ["--memory"];
+    const child = run(t, binary, ["serve", "--listen", `127.0.0.1:${port}`, ...history, ...flags]);
     const lines = createInterface({ input: child.stderr });
     const first = await Promise.race([
       once(lines, "line").then(([line]) => line),

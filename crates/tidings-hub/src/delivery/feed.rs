@@ -74,14 +74,15 @@ async fn catch_up(shared: &Shared, everything: &Interest) -> Result<(), LogError
 
 fn hand_out(shared: &Shared, after: u64, page: &Page) {
     let records = page.records.iter().filter(|record| record.sequence() >= page.oldest);
-    // Records were evicted before they were read here. Everyone looks into the log to learn what it missed.
-    let missed = page.oldest > after + 1;
+    let mut missed = false;
     {
         let mut window = shared.write_window();
-        if missed {
-            window.restart_after(page.oldest - 1);
-        }
         for record in records.clone() {
+            if record.sequence() != window.newest() + 1 {
+                // Records were evicted before they were read here. Everyone looks into the log to learn what it missed.
+                missed = true;
+                window.restart_after(record.sequence() - 1);
+            }
             window.push(record.clone());
         }
     }

@@ -1,24 +1,22 @@
 //! What every [`Log`] has to hold, as tests.
 //!
 //! An implementation calls [`log_contract!`](crate::log_contract) in a test file with a function that makes an empty
-//! log that keeps at most so many records:
+//! log:
 //!
 //! ```
 //! use std::sync::Arc;
-//! use tidings_hub::log::{Log, MemoryLimits, MemoryLog};
+//! use tidings_hub::log::{Log, MemoryLog, Retention};
 //!
-//! tidings_hub::log_contract!(|records| -> Arc<dyn Log> {
-//!     Arc::new(MemoryLog::new(MemoryLimits { records, ..MemoryLimits::default() }))
-//! });
+//! tidings_hub::log_contract!(|retention: Retention| -> Arc<dyn Log> { Arc::new(MemoryLog::new(retention)) });
 //! ```
 
 use std::sync::Arc;
 
-use super::{Append, HubId, IdempotencyKey, Log, Page, PageLimit, Receipt, Refused};
+use super::{Append, HubId, IdempotencyKey, Limits, Log, Page, PageLimit, Receipt, Refused, Retention, Rule};
 use crate::{Interest, Topic, TopicFilter, Update, UpdateId, UpdateType};
 
-/// Declares one test for each promise of the contract; the argument makes an empty log that keeps at most the given
-/// number of records.
+/// Declares one test for each promise of the contract; the argument makes an empty log with the given
+/// retention.
 #[macro_export]
 macro_rules! log_contract {
     ($make:expr) => {
@@ -34,6 +32,9 @@ macro_rules! log_contract {
             only_who_may_miss_an_evicted_record_is_told
             a_close_outlives_eviction
             what_is_evicted_is_forgotten
+            a_rule_evicts_only_its_own_topics
+            who_may_miss_what_a_rule_evicted_is_told_once
+            what_is_too_old_goes_with_the_next_append
             followers_never_hear_of_what_they_cannot_read
             readers_never_see_what_is_not_announced
             concurrent_appends_are_one_order
@@ -49,8 +50,18 @@ macro_rules! log_contract {
     };
 }
 
-const MANY: usize = 1_000_000;
-const ALL: PageLimit = PageLimit { records: MANY, bytes: usize::MAX };
+const MANY: u64 = 1_000_000;
+const ALL: PageLimit = PageLimit { records: 1_000_000, bytes: usize::MAX };
+
+fn keep(records: u64) -> Retention {
+    Retention { limits: Limits { records, ..Limits::default() }, ..Retention::in_memory() }
+}
+
+fn keep_by(rules: &[&str]) -> Retention {
+    let rules =
+        rules.iter().map(|rule| rule.parse::<Rule>().expect("a rule of the contract is valid")).collect();
+    Retention { rules, ..Retention::in_memory() }
+}
 
 fn topic(text: &str) -> Topic {
     Topic::parse(text).expect("a topic of the contract is valid")
@@ -98,8 +109,8 @@ fn sequences(page: &Page) -> Vec<u64> {
 mod promises {
     use super::*;
 
-    pub async fn sequences_start_at_one_and_have_no_holes(make: impl Fn(usize) -> Arc<dyn Log>) {
-        let log = &*make(MANY);
+    pub async fn sequences_start_at_one_and_have_no_holes(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep(MANY));
         assert_eq!((log.bounds().oldest, log.bounds().newest.sequence), (1, 0));
         assert_eq!(append(log, update("a", "x")).await.unwrap().sequence, 1);
         fill(log, "b", 3).await;
@@ -108,8 +119,10 @@ mod promises {
         assert_eq!(sequences(&read(log, 0, &["*"]).await), [1, 2, 3, 4, 5]);
     }
 
-    pub async fn the_hubs_ids_name_the_epoch_the_place_and_the_record(make: impl Fn(usize) -> Arc<dyn Log>) {
-        let (log, other) = (&*make(MANY), &*make(MANY));
+    pub async fn the_hubs_ids_name_the_epoch_the_place_and_the_record(
+        make: impl Fn(Retention) -> Arc<dyn Log>,
+    ) {
+        let (log, other) = (&*make(keep(MANY)), &*make(keep(MANY)));
         let receipt = append(log, update("a", "x")).await.unwrap();
         let record = log.record(1).await.unwrap().unwrap();
         let id = HubId { epoch: log.bounds().epoch, place: record.place() };
@@ -121,8 +134,8 @@ mod promises {
         assert_eq!(log.record(2).await.unwrap(), None);
     }
 
-    pub async fn a_page_holds_what_matches_in_order(make: impl Fn(usize) -> Arc<dyn Log>) {
-        let log = &*make(MANY);
+    pub async fn a_page_holds_what_matches_in_order(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep(MANY));
         for name in ["a", "b", "a/x", "a/y/z", "b", "c", "a"] {
             append(log, update(name, "")).await.unwrap();
         }
@@ -149,16 +162,16 @@ mod promises {
         }
     }
 
-    pub async fn pages_are_bounded_and_lead_to_the_end(make: impl Fn(usize) -> Arc<dyn Log>) {
-        let log = &*make(MANY);
+    pub async fn pages_are_bounded_and_lead_to_the_end(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep(MANY));
         for number in 0..50 {
             append(log, update(if number % 3 == 0 { "a" } else { "b/c" }, "x".repeat(10))).await.unwrap();
         }
         let limits = [
             PageLimit { records: 1, bytes: usize::MAX },
             PageLimit { records: 7, bytes: usize::MAX },
-            PageLimit { records: MANY, bytes: 0 },
-            PageLimit { records: MANY, bytes: 25 },
+            PageLimit { records: 1_000_000, bytes: 0 },
+            PageLimit { records: 1_000_000, bytes: 25 },
             ALL,
         ];
         for filters in [&["a"][..], &["a", "b/c"], &["b/*"], &["*"]] {
@@ -180,9 +193,9 @@ mod promises {
     }
 
     pub async fn an_id_is_found_and_the_same_update_again_is_not_appended(
-        make: impl Fn(usize) -> Arc<dyn Log>,
+        make: impl Fn(Retention) -> Arc<dyn Log>,
     ) {
-        let log = &*make(MANY);
+        let log = &*make(keep(MANY));
         let first = append(log, with_id(update("a", "x"), "one")).await.unwrap();
         assert_eq!((&*first.id, first.sequence, first.repeated), ("one", 1, false));
         fill(log, "b", 2).await;
@@ -198,8 +211,8 @@ mod promises {
         assert_eq!(log.bounds().newest.sequence, 3);
     }
 
-    pub async fn a_key_makes_repeating_harmless(make: impl Fn(usize) -> Arc<dyn Log>) {
-        let log = &*make(MANY);
+    pub async fn a_key_makes_repeating_harmless(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep(MANY));
         let first = append(log, keyed(update("a", "x"), "k")).await.unwrap();
         let again = append(log, keyed(update("a", "x"), "k")).await.unwrap();
         assert_eq!(again, Receipt { repeated: true, ..first });
@@ -210,8 +223,8 @@ mod promises {
         assert_eq!(append(log, update("a", "x")).await.unwrap().sequence, 3);
     }
 
-    pub async fn a_batch_stops_at_the_first_refusal(make: impl Fn(usize) -> Arc<dyn Log>) {
-        let log = &*make(MANY);
+    pub async fn a_batch_stops_at_the_first_refusal(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep(MANY));
         append(log, with_id(update("a", "x"), "one")).await.unwrap();
         let batch =
             vec![update("a", "1").into(), with_id(update("a", "2"), "one").into(), update("a", "3").into()];
@@ -222,8 +235,8 @@ mod promises {
         assert_eq!(log.append(Vec::new()).await.unwrap().receipts, []);
     }
 
-    pub async fn a_closed_topic_takes_no_more(make: impl Fn(usize) -> Arc<dyn Log>) {
-        let log = &*make(MANY);
+    pub async fn a_closed_topic_takes_no_more(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep(MANY));
         append(log, keyed(update("a", "x"), "k")).await.unwrap();
         assert_eq!(log.closed(&topic("a")).await.unwrap(), None);
         let close = append(log, Update::close(topic("a"), "done")).await.unwrap();
@@ -244,8 +257,8 @@ mod promises {
         assert_eq!(record.event().event_type(), "close");
     }
 
-    pub async fn only_who_may_miss_an_evicted_record_is_told(make: impl Fn(usize) -> Arc<dyn Log>) {
-        let log = &*make(4);
+    pub async fn only_who_may_miss_an_evicted_record_is_told(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep(4));
         append(log, update("a", "")).await.unwrap();
         append(log, update("b/c", "")).await.unwrap();
         fill(log, "x", 4).await;
@@ -268,8 +281,8 @@ mod promises {
         }
     }
 
-    pub async fn a_close_outlives_eviction(make: impl Fn(usize) -> Arc<dyn Log>) {
-        let log = &*make(3);
+    pub async fn a_close_outlives_eviction(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep(3));
         append(log, update("a", "x")).await.unwrap();
         append(log, Update::close(topic("a"), "done")).await.unwrap();
         fill(log, "b", 5).await;
@@ -287,8 +300,8 @@ mod promises {
         assert!(read(log, 2, &["a"]).await.records.is_empty());
     }
 
-    pub async fn what_is_evicted_is_forgotten(make: impl Fn(usize) -> Arc<dyn Log>) {
-        let log = &*make(2);
+    pub async fn what_is_evicted_is_forgotten(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep(2));
         let mut first = keyed(with_id(update("a", "x"), "one"), "k");
         append(log, first.clone()).await.unwrap();
         fill(log, "b", 2).await;
@@ -299,8 +312,73 @@ mod promises {
         assert_eq!(log.find("one").await.unwrap(), Some(4));
     }
 
-    pub async fn followers_never_hear_of_what_they_cannot_read(make: impl Fn(usize) -> Arc<dyn Log>) {
-        let log = make(MANY);
+    pub async fn a_rule_evicts_only_its_own_topics(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep_by(&["a/*=2", "a/b=1", "c=1KiB"]));
+        for name in ["x", "a/1", "a/b", "a/2", "x", "a/b", "a/3", "a", "x"] {
+            append(log, update(name, "")).await.unwrap();
+        }
+        assert_eq!(sequences(&read(log, 0, &["*"]).await), [1, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(log.bounds().oldest, 1);
+        assert_eq!(log.record(2).await.unwrap(), None);
+        // A close is not a rule's to evict: it still has to be told.
+        for _ in 0..3 {
+            append(log, update("c", "x".repeat(400))).await.unwrap();
+        }
+        append(log, Update::close(topic("c"), "done")).await.unwrap();
+        append(log, Update::close(topic("a/3"), "done")).await.unwrap();
+        fill(log, "a/1", 3).await;
+        assert_eq!(sequences(&read(log, 0, &["c", "a/*"]).await), [6, 12, 13, 14, 16, 17]);
+        // The rule that is the most specific one counts, and each on its own.
+        assert_eq!(log.find("none").await.unwrap(), None);
+    }
+
+    pub async fn who_may_miss_what_a_rule_evicted_is_told_once(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep_by(&["a/*=2"]));
+        for name in ["x", "a/1", "a/1", "x", "a/1", "a/2", "x"] {
+            append(log, update(name, "")).await.unwrap();
+        }
+        // 2 and 3 are gone.
+        let cases: [(&[&str], u64, bool); 8] = [
+            (&["a/1"], 1, true),
+            (&["a/1"], 3, false),
+            (&["a/2"], 0, false),
+            (&["a/*"], 2, true),
+            (&["x"], 0, false),
+            (&["x", "a/1"], 0, true),
+            (&["*"], 2, true),
+            (&["*"], 3, false),
+        ];
+        for (filters, after, lost) in cases {
+            let page = read(log, after, filters).await;
+            assert_eq!(page.lost, lost, "{filters:?} after {after}");
+            if lost {
+                let again = read(log, page.before_first_kept().sequence, filters).await;
+                assert_eq!(again.records, page.records, "{filters:?} after {after}");
+            }
+        }
+        // Alone on its topics, nobody is told twice.
+        let page = read(log, 0, &["a/1"]).await;
+        assert!(page.lost && !read(log, page.before_first_kept().sequence, &["a/1"]).await.lost);
+    }
+
+    pub async fn what_is_too_old_goes_with_the_next_append(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep_by(&["a=1ms"]));
+        append(log, update("x", "")).await.unwrap();
+        fill(log, "a", 3).await;
+        let mut sequence = 4;
+        // Until the clock has moved on by more than a millisecond.
+        while log.record(2).await.unwrap().is_some() {
+            sequence = append(log, update("x", "")).await.unwrap().sequence;
+        }
+        while log.record(4).await.unwrap().is_some() {
+            sequence = append(log, update("x", "")).await.unwrap().sequence;
+        }
+        assert!(read(log, 0, &["a"]).await.records.is_empty());
+        assert_eq!(read(log, 0, &["x"]).await.records.len() as u64, sequence - 3);
+    }
+
+    pub async fn followers_never_hear_of_what_they_cannot_read(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = make(keep(MANY));
         let mut newest = log.follow();
         let publisher = tokio::spawn({
             let log = log.clone();
@@ -323,8 +401,8 @@ mod promises {
         publisher.await.unwrap();
     }
 
-    pub async fn readers_never_see_what_is_not_announced(make: impl Fn(usize) -> Arc<dyn Log>) {
-        let log = make(MANY);
+    pub async fn readers_never_see_what_is_not_announced(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = make(keep(MANY));
         let publisher = tokio::spawn({
             let log = log.clone();
             async move {
@@ -348,8 +426,8 @@ mod promises {
         publisher.await.unwrap();
     }
 
-    pub async fn concurrent_appends_are_one_order(make: impl Fn(usize) -> Arc<dyn Log>) {
-        let log = make(MANY);
+    pub async fn concurrent_appends_are_one_order(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = make(keep(MANY));
         let publishers: Vec<_> = (0..8)
             .map(|publisher| {
                 let log = log.clone();

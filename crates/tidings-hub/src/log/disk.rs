@@ -4,8 +4,10 @@
 //! transactions, since a long one would keep the write-ahead log from being reset. `docs/design/log-format.md` describes
 //! the tables.
 
+mod evict;
 mod pages;
 mod schema;
+mod state;
 mod writer;
 
 use std::{
@@ -13,6 +15,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
 };
 
 use fs4::{FileExt, TryLockError};
@@ -21,32 +24,49 @@ use tokio::sync::{oneshot, watch};
 
 use self::{
     pages::Pages,
+    state::State,
     writer::{Request, Writer},
 };
-use super::{Append, Appended, Bounds, Log, LogError, LogFuture, Page, PageLimit, Record};
+use super::{Append, Appended, Bounds, Log, LogError, LogFuture, Page, PageLimit, Record, Retention};
 use crate::{Interest, Topic};
 
-/// How much a [`DiskLog`] keeps; the oldest records are evicted when there is more.
-///
-/// The newest record is always kept: the log goes on from its sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DiskLimits {
-    /// The most records. Default: no limit.
-    pub records: u64,
-    /// The most bytes, structures included (an estimate: see [`Record::cost`]). Default: 8 GiB.
-    pub bytes: u64,
-    /// For how many topics it is known when their last record was evicted; the longest gone are forgotten, and count as
-    /// gone with the last of those. Default: 65,536.
-    pub topics: u64,
+/// What an operator can choose of a [`DiskLog`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DiskSettings {
+    /// How much is kept. Default: [`Retention::on_disk`].
+    pub retention: Retention,
+    /// What an acknowledged append has survived. Default: [`Durability::Fsync`].
+    pub durability: Durability,
 }
 
-impl Default for DiskLimits {
-    fn default() -> DiskLimits {
-        DiskLimits { records: u64::MAX, bytes: 8 << 30, topics: 65_536 }
+impl Default for DiskSettings {
+    fn default() -> DiskSettings {
+        DiskSettings { retention: Retention::on_disk(), durability: Durability::Fsync }
     }
 }
 
-/// A [`Log`] on disk. What it has acknowledged survives the end of the process, and a loss of power.
+impl From<Retention> for DiskSettings {
+    fn from(retention: Retention) -> DiskSettings {
+        DiskSettings { retention, ..DiskSettings::default() }
+    }
+}
+
+/// When an append is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// When it is on the disk: it survives a loss of power.
+    Fsync,
+    /// When the operating system has it: it survives the end of the process, and a loss of power only if that comes
+    /// later than `sync_every` afterwards.
+    Write {
+        /// How long what was answered may wait to be on the disk.
+        sync_every: Duration,
+    },
+}
+
+/// A [`Log`] on disk. What it has acknowledged survives the end of the process, and by default a loss of power.
 ///
 /// Dropping it waits until what is being written is written.
 #[derive(Debug)]
@@ -115,14 +135,16 @@ impl DiskLog {
     ///
     /// # Errors
     /// [`OpenError`] says what is in the way. Nothing is ever repaired in silence.
-    pub fn open(directory: &Path, limits: DiskLimits) -> Result<DiskLog, OpenError> {
+    pub fn open(directory: &Path, settings: impl Into<DiskSettings>) -> Result<DiskLog, OpenError> {
+        let settings = settings.into();
         let lock = lock(directory)?;
         let path = directory.join("log.sqlite");
         let (connection, bounds) = schema::open(&path)?;
+        let state = State::load(&connection, &settings.retention, bounds)
+            .map_err(|source| OpenError::Database { path: path.clone(), source })?;
         let newest = watch::Sender::new(bounds.newest.sequence);
-        let epoch = bounds.epoch;
         let bounds = Arc::new(RwLock::new(bounds));
-        let writer = Writer::start(connection, epoch, limits, bounds.clone(), newest.clone())
+        let writer = Writer::start(connection, settings, state, bounds.clone(), newest.clone())
             .map_err(OpenError::Thread)?;
         let readers = Arc::new(Readers { path, idle: Mutex::default() });
         Ok(DiskLog { bounds, newest, readers, writer, _lock: lock })

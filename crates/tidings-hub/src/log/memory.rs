@@ -10,47 +10,31 @@ use tokio::sync::watch;
 
 use super::{
     Append, Appended, Bounds, Epoch, IdempotencyKey, Log, LogFuture, Page, PageLimit, Place, Receipt, Record,
-    Refused, evicted::Evicted, merge::Merge,
+    Refused, Retention, evicted::Evicted, merge::Merge, retention::Kept,
 };
 use crate::{Interest, Topic, Update};
 
-/// How much a [`MemoryLog`] keeps; the oldest records are evicted when there is more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryLimits {
-    /// The most records. Default: 1,000,000.
-    pub records: usize,
-    /// The most bytes, structures included (an estimate: see [`Record::cost`]). Default: 256 MiB.
-    pub bytes: u64,
-    /// How many closed topics are remembered after their records are gone, and for how many topics it is known when
-    /// their last record went (the longest gone are forgotten, and count as gone with the last of those). Default: 65,536.
-    pub topics: usize,
-}
-
-impl Default for MemoryLimits {
-    fn default() -> MemoryLimits {
-        MemoryLimits { records: 1_000_000, bytes: 256 << 20, topics: 65_536 }
-    }
-}
-
 /// A [`Log`] in memory.
 ///
-/// A publish is answered as soon as its records are in memory: it survives nothing that ends the process.
+/// A publish is answered as soon as its records are in memory: it survives nothing that ends the process. What has
+/// outlived its age is evicted with the next append.
 #[derive(Debug)]
 pub struct MemoryLog {
     epoch: Epoch,
-    limits: MemoryLimits,
+    retention: Retention,
     state: RwLock<State>,
     newest: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// What is kept, without holes: the first has sequence `oldest`.
-    records: VecDeque<Kept>,
+    /// What is kept: the first has sequence `oldest`. A rule of the retention leaves holes behind it.
+    records: VecDeque<Option<Entry>>,
     oldest: u64,
-    /// The place of the last record, also when it is evicted.
     newest: Place,
-    bytes: u64,
+    whole: Kept,
+    /// One for each rule of the retention, in its order.
+    groups: Vec<Group>,
     by_topic: HashMap<Topic, VecDeque<u64>>,
     by_id: HashMap<String, u64>,
     by_key: HashMap<IdempotencyKey, u64>,
@@ -62,9 +46,19 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Kept {
+struct Entry {
     record: Arc<Record>,
     key: Option<IdempotencyKey>,
+    /// The number of the rule that it counts under.
+    rule: Option<usize>,
+}
+
+/// What a rule keeps.
+#[derive(Debug, Clone, Default)]
+struct Group {
+    kept: Kept,
+    /// Its records in order. Those that were evicted with the whole log are still here until they come first.
+    sequences: VecDeque<u64>,
 }
 
 impl MemoryLog {
@@ -72,23 +66,24 @@ impl MemoryLog {
     ///
     /// # Panics
     /// When the operating system has no randomness to give.
-    pub fn new(limits: MemoryLimits) -> MemoryLog {
+    pub fn new(retention: Retention) -> MemoryLog {
         let epoch = Epoch::random().expect("the operating system gives random bytes");
         MemoryLog {
             epoch,
-            limits,
             state: RwLock::new(State {
                 records: VecDeque::new(),
                 oldest: 1,
                 newest: Place::START,
-                bytes: 0,
+                whole: Kept::default(),
+                groups: vec![Group::default(); retention.rules.len()],
                 by_topic: HashMap::new(),
                 by_id: HashMap::new(),
                 by_key: HashMap::new(),
                 closed: HashMap::new(),
                 evicted_closes: BTreeMap::new(),
-                evicted: Evicted::new(limits.topics),
+                evicted: Evicted::new(usize::try_from(retention.topics).unwrap_or(usize::MAX)),
             }),
+            retention,
             newest: watch::Sender::new(0),
         }
     }
@@ -100,7 +95,7 @@ impl MemoryLog {
 
 impl Default for MemoryLog {
     fn default() -> MemoryLog {
-        MemoryLog::new(MemoryLimits::default())
+        MemoryLog::new(Retention::in_memory())
     }
 }
 
@@ -109,7 +104,7 @@ impl Log for MemoryLog {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let mut appended = Appended { receipts: Vec::with_capacity(batch.len()), refused: None };
         for append in batch {
-            match state.append(self.epoch, append) {
+            match state.append(self.epoch, &self.retention, append) {
                 Ok(receipt) => appended.receipts.push(receipt),
                 Err(refused) => {
                     appended.refused = Some(refused);
@@ -117,7 +112,7 @@ impl Log for MemoryLog {
                 }
             }
         }
-        state.evict(&self.limits);
+        state.evict(&self.retention);
         // Still under the lock, so that followers never see it go backwards.
         self.newest.send_if_modified(|newest| {
             let changed = *newest != state.newest.sequence;
@@ -161,10 +156,15 @@ impl Log for MemoryLog {
 impl State {
     fn record(&self, sequence: u64) -> Option<&Arc<Record>> {
         let index = usize::try_from(sequence.checked_sub(self.oldest)?).ok()?;
-        self.records.get(index).map(|kept| &kept.record)
+        self.records.get(index)?.as_ref().map(|entry| &entry.record)
     }
 
-    fn append(&mut self, epoch: Epoch, Append { update, key }: Append) -> Result<Receipt, Refused> {
+    fn append(
+        &mut self,
+        epoch: Epoch,
+        retention: &Retention,
+        Append { update, key }: Append,
+    ) -> Result<Receipt, Refused> {
         if let Some(receipt) = self.repeated(&update, key.as_ref())? {
             return Ok(receipt);
         }
@@ -189,10 +189,15 @@ impl State {
         if let Some(key) = &key {
             self.by_key.insert(key.clone(), sequence);
         }
-        self.bytes += record.cost();
+        self.whole.add(record.cost());
+        let rule = if record.is_close() { None } else { retention.rule_of(&record.topics()[0]) };
+        if let Some(rule) = rule {
+            self.groups[rule].kept.add(record.cost());
+            self.groups[rule].sequences.push_back(sequence);
+        }
         self.newest = record.place();
         let receipt = Receipt { id: record.id().to_owned(), sequence, repeated: false };
-        self.records.push_back(Kept { record, key });
+        self.records.push_back(Some(Entry { record, key, rule }));
         Ok(receipt)
     }
 
@@ -227,38 +232,77 @@ impl State {
         Ok(None)
     }
 
-    fn evict(&mut self, limits: &MemoryLimits) {
-        while self.records.len() > limits.records || self.bytes > limits.bytes {
-            let Some(Kept { record, key }) = self.records.pop_front() else { break };
-            self.oldest += 1;
-            self.bytes -= record.cost();
-            if let Some(id) = record.publisher_id() {
-                self.by_id.remove(id);
-            }
-            if let Some(key) = key {
-                self.by_key.remove(&key);
-            }
-            for topic in record.topics() {
-                if let Some(sequences) = self.by_topic.get_mut(topic) {
-                    sequences.pop_front();
-                    if sequences.is_empty() {
-                        self.by_topic.remove(topic);
-                    }
-                }
-            }
-            if record.is_close() {
-                self.evicted_closes.insert(record.sequence(), record);
-            } else {
-                self.evicted.note(record.topics(), record.sequence());
+    fn evict(&mut self, retention: &Retention) {
+        let expired = retention.limits.expired_before();
+        while self.whole.is_too_much(&retention.limits) || self.is_older(self.oldest, expired) {
+            if !self.remove(self.oldest) {
+                break;
             }
         }
-        while self.evicted_closes.len() > limits.topics {
+        for (number, rule) in retention.rules.iter().enumerate() {
+            let expired = rule.limits.expired_before();
+            while let Some(sequence) = self.groups[number].sequences.front().copied() {
+                let gone = self.record(sequence).is_none();
+                let too_much = self.groups[number].kept.is_too_much(&rule.limits);
+                if !(gone || too_much || self.is_older(sequence, expired)) {
+                    break;
+                }
+                if !gone && !self.remove(sequence) {
+                    break;
+                }
+                self.groups[number].sequences.pop_front();
+            }
+        }
+        while self.evicted_closes.len() as u64 > retention.topics {
             let Some((sequence, record)) = self.evicted_closes.pop_first() else { break };
             for topic in record.topics() {
                 self.closed.remove(topic);
             }
             self.evicted.note(record.topics(), sequence);
         }
+    }
+
+    fn is_older(&self, sequence: u64, expired: u64) -> bool {
+        self.record(sequence).is_some_and(|record| record.time_ms() < expired)
+    }
+
+    /// Evicts a record, unless it is the newest one, which is always kept.
+    fn remove(&mut self, sequence: u64) -> bool {
+        let place = sequence.checked_sub(self.oldest).and_then(|index| usize::try_from(index).ok());
+        let entry =
+            place.filter(|_| sequence != self.newest.sequence).and_then(|place| self.records.get_mut(place));
+        let Some(Entry { record, key, rule }) = entry.and_then(Option::take) else { return false };
+        while let Some(None) = self.records.front() {
+            self.records.pop_front();
+            self.oldest += 1;
+        }
+        self.whole.remove(record.cost());
+        if let Some(rule) = rule {
+            self.groups[rule].kept.remove(record.cost());
+        }
+        if let Some(id) = record.publisher_id() {
+            self.by_id.remove(id);
+        }
+        if let Some(key) = key {
+            self.by_key.remove(&key);
+        }
+        for topic in record.topics() {
+            if let Some(sequences) = self.by_topic.get_mut(topic) {
+                // Of an update with several topics, only the first one's rule goes from its oldest record.
+                if let Ok(index) = sequences.binary_search(&sequence) {
+                    sequences.remove(index);
+                }
+                if sequences.is_empty() {
+                    self.by_topic.remove(topic);
+                }
+            }
+        }
+        if record.is_close() {
+            self.evicted_closes.insert(sequence, record);
+        } else {
+            self.evicted.note(record.topics(), sequence);
+        }
+        true
     }
 
     fn read(&self, after: u64, interest: &Interest, limit: PageLimit) -> Page {
@@ -296,8 +340,9 @@ impl State {
             let closes = self.evicted_closes.range(after + 1..).map(|(_, record)| record);
             let seen = usize::try_from((after + 1).saturating_sub(self.oldest)).unwrap_or(usize::MAX);
             let unseen = self.records.range(seen.min(self.records.len())..);
-            let scanned = unseen.take(MAX_SCANNED).map(|kept| &kept.record);
-            let last_scanned = scanned.clone().next_back().map(|record| record.place());
+            let mut last_scanned = None;
+            let scanned = unseen.flatten().take(MAX_SCANNED).map(|entry| &entry.record);
+            let scanned = scanned.inspect(|record| last_scanned = Some(record.place()));
             if closes.chain(scanned).filter(wanted).all(&mut take) {
                 page.reached = last_scanned.unwrap_or(page.reached);
             }

@@ -11,13 +11,15 @@ mod memory;
 pub(crate) mod merge;
 mod position;
 mod record;
+mod retention;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-pub use disk::{DiskLimits, DiskLog, OpenError};
-pub use memory::{MemoryLimits, MemoryLog};
+pub use disk::{DiskLog, DiskSettings, Durability, OpenError};
+pub use memory::MemoryLog;
 pub use position::{Epoch, HubId, Place};
 pub use record::Record;
+pub use retention::{InvalidRule, Limits, Retention, Rule};
 use tokio::sync::watch;
 
 use crate::{Interest, Topic, Update};
@@ -27,8 +29,8 @@ pub type LogFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LogError>> + S
 
 /// A totally ordered, append-only sequence of records.
 ///
-/// Sequences are given in the order of appending, from 1, without holes. Old records may be evicted, oldest first; what
-/// was evicted is told by [`Page::lost`]. The close of a topic outlives eviction: [`closed`](Log::closed) still finds
+/// Sequences are given in the order of appending, from 1. Old records may be evicted, of the whole log or of some topics
+/// (see [`Retention`]); who may miss one is told by [`Page::lost`]. The close of a topic outlives eviction: [`closed`](Log::closed) still finds
 /// it, and [`read`](Log::read) still returns it to those who ask for its topic.
 pub trait Log: Send + Sync + 'static {
     /// Appends updates in order, and returns when they are as durable as this log was told to make them.
@@ -186,11 +188,13 @@ pub struct Page {
 }
 
 impl Page {
-    /// The place just before the first record of this page's interest that is kept.
+    /// The place just before the first record of this page's interest that is kept, or where it was looked for in vain.
     pub fn before_first_kept(&self) -> Place {
-        // A close that outlived eviction stands before the oldest record.
-        let first = self.records.first().map_or(self.oldest, |record| record.sequence().min(self.oldest));
-        Place::unchecked(first - 1)
+        // Not before the oldest record of the log: what was evicted behind that one would be told again.
+        match self.records.first() {
+            Some(first) => Place::unchecked(first.sequence() - 1),
+            None => self.reached,
+        }
     }
 }
 

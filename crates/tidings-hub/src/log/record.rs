@@ -46,6 +46,10 @@ impl Record {
         UNIX_EPOCH + Duration::from_millis(self.time_ms)
     }
 
+    pub(crate) fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
     /// A CRC-32 of all that the record says, its place and time included.
     ///
     /// It is part of the IDs that the hub makes. A log that was restored from a backup gives the same sequences to
@@ -104,11 +108,17 @@ impl Record {
 
     /// What it costs to keep, in bytes: its text, and a flat sum for the structures around it.
     pub fn cost(&self) -> u64 {
-        const AROUND: usize = 320;
-        let topics: usize = self.topics().iter().map(|topic| topic.as_str().len() + 64).sum();
+        let topics = self.topics().iter().map(|topic| topic.as_str().len());
         let event = self.event();
-        (AROUND + topics + event.data().len() + event.event_type().len() + 2 * self.id().len()) as u64
+        cost(topics, event.event_type().len() + event.data().len(), self.publisher_id().map_or(0, str::len))
     }
+}
+
+/// What it costs to keep a record whose topics, event and own ID have these lengths.
+pub(crate) fn cost(topics: impl Iterator<Item = usize>, event: usize, publisher_id: usize) -> u64 {
+    const AROUND: usize = 384;
+    const AROUND_TOPIC: usize = 64;
+    (AROUND + topics.map(|topic| topic + AROUND_TOPIC).sum::<usize>() + event + 2 * publisher_id) as u64
 }
 
 /// The CRC-32 of: sequence, time, flags, retry (all ones for none), then topics, type, data and the publisher's ID,

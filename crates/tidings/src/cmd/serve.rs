@@ -4,14 +4,14 @@ use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use tidings_hub::{
-    Access, Grant, Hub, Settings,
-    log::{DiskLimits, DiskLog, Log, MemoryLimits, MemoryLog, OpenError},
+    Access, Grant, Hub, Settings, TopicFilter,
+    log::{DiskLog, DiskSettings, Durability, Log, MemoryLog, OpenError, Retention},
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tracing::Level;
 
 use crate::{
-    cli::{Anonymous, Serve},
+    cli::{self, Anonymous, Serve},
     console,
     exit::{Hint, UsageError},
 };
@@ -91,26 +91,60 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// The log that was asked for, and what to say of it.
 fn open_log(serve: &Serve) -> anyhow::Result<(Arc<dyn Log>, String)> {
-    let Some(directory) = &serve.data else {
-        let mut limits = MemoryLimits::default();
-        limits.bytes = serve.max_history.unwrap_or(limits.bytes);
-        if let Some(records) = serve.max_updates {
-            limits.records = usize::try_from(records).unwrap_or(usize::MAX);
-        }
-        let (mib, records) = (limits.bytes >> 20, limits.records);
-        let history = format!("in memory, up to {mib} MiB and {records} updates; it ends with this process");
-        return Ok((Arc::new(MemoryLog::new(limits)), history));
+    if serve.memory {
+        let retention = retention(serve, Retention::in_memory());
+        let history = format!("in memory, {}; it ends with this process", kept(&retention));
+        return Ok((Arc::new(MemoryLog::new(retention)), history));
+    }
+    let mut settings = DiskSettings::default();
+    settings.retention = retention(serve, settings.retention);
+    settings.durability = match serve.durability {
+        cli::Durability::Fsync => Durability::Fsync,
+        cli::Durability::Write => Durability::Write { sync_every: serve.sync_every },
     };
-    let mut limits = DiskLimits::default();
-    limits.bytes = serve.max_history.unwrap_or(limits.bytes);
-    limits.records = serve.max_updates.unwrap_or(limits.records);
-    let log = DiskLog::open(directory, limits).map_err(|error| {
+    let history = format!("on disk in {}, {}", serve.data.display(), kept(&settings.retention));
+    let log = DiskLog::open(&serve.data, settings).map_err(|error| {
         let in_use = matches!(error, OpenError::InUse { .. });
         let error = anyhow::Error::new(error).context("the history can't be opened");
-        if in_use { error.context(Hint("a hub needs a --data directory of its own".into())) } else { error }
+        match in_use {
+            true => error.context(Hint("a hub needs a --data directory of its own, or --memory".into())),
+            false => error,
+        }
     })?;
-    let history = format!("on disk in {}, up to {} MiB", directory.display(), limits.bytes >> 20);
     Ok((Arc::new(log), history))
+}
+
+fn retention(serve: &Serve, mut retention: Retention) -> Retention {
+    let limits = &mut retention.limits;
+    limits.bytes = serve.max_history.unwrap_or(limits.bytes);
+    limits.records = serve.max_updates.unwrap_or(limits.records);
+    for rule in &serve.retain {
+        match rule.filter {
+            TopicFilter::All => {
+                limits.age = rule.limits.age.or(limits.age);
+                limits.bytes = limits.bytes.min(rule.limits.bytes);
+                limits.records = limits.records.min(rule.limits.records);
+            }
+            _ => retention.rules.push(rule.clone()),
+        }
+    }
+    retention
+}
+
+/// Says how much is kept, as `up to 8192 MiB, for 7days, and less of 2 patterns`.
+fn kept(Retention { limits, rules, .. }: &Retention) -> String {
+    let mut parts = vec![format!("up to {} MiB", limits.bytes >> 20)];
+    if limits.records < u64::MAX {
+        parts.push(format!("{} updates", limits.records));
+    }
+    if let Some(age) = limits.age {
+        parts.push(humantime::format_duration(age).to_string());
+    }
+    let rules = rules.iter().map(|rule| rule.filter.to_string()).collect::<Vec<_>>();
+    if !rules.is_empty() {
+        parts.push(format!("less of {}", rules.join(", ")));
+    }
+    parts.join(", ")
 }
 
 fn greeting(address: SocketAddr, access: &Access, history: &str) -> String {

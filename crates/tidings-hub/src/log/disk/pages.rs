@@ -11,7 +11,7 @@ use tidings_codec::{Event, EventId, EventType};
 use super::schema;
 use crate::{
     Interest, Topic, Update,
-    log::{Epoch, Page, PageLimit, Place, Record, merge::Merge},
+    log::{Epoch, Page, PageLimit, Place, Record, Retention, merge::Merge, record::cost},
 };
 
 /// How many records one page of a pattern looks at.
@@ -175,6 +175,64 @@ fn may_miss(connection: &Connection, interest: &Interest, after: u64) -> rusqlit
         }
     }
     Ok(false)
+}
+
+/// What has to be known of a record to count and evict it, without reading its data.
+#[derive(Debug)]
+pub(super) struct Outline {
+    pub(super) sequence: u64,
+    /// In milliseconds since 1970.
+    pub(super) time: u64,
+    close: bool,
+    /// Joined by line feeds.
+    topics: String,
+    cost: u64,
+}
+
+impl Outline {
+    /// Calls `take` with each record behind `after`, in order, until it answers false.
+    pub(super) fn each_after(
+        connection: &Connection,
+        after: u64,
+        mut take: impl FnMut(Outline) -> bool,
+    ) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare_cached(
+            "SELECT sequence, time, flags, topics, octet_length(type) + octet_length(data), \
+             ifnull(octet_length(publisher_id), 0) FROM records WHERE sequence > ? ORDER BY sequence",
+        )?;
+        let mut rows = statement.query([after])?;
+        while let Some(row) = rows.next()? {
+            let topics: String = row.get(3)?;
+            let cost = cost(topics.split('\n').map(str::len), row.get(4)?, row.get(5)?);
+            let close = row.get::<_, i64>(2)? & CLOSE != 0;
+            if !take(Outline { sequence: row.get(0)?, time: row.get(1)?, close, topics, cost }) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn topics(&self) -> impl Iterator<Item = &str> {
+        self.topics.split('\n')
+    }
+
+    pub(super) fn is_close(&self) -> bool {
+        self.close
+    }
+
+    /// The same as [`Record::cost`].
+    pub(super) fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    /// The number of the rule that it counts under.
+    pub(super) fn rule(&self, retention: &Retention) -> Option<usize> {
+        if self.close || retention.rules.is_empty() {
+            return None;
+        }
+        let first = Topic::parse(self.topics().next()?).ok()?;
+        retention.rule_of(&first)
+    }
 }
 
 fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {

@@ -17,7 +17,6 @@ const TABLES: &str = "
     CREATE TABLE log (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         epoch INTEGER NOT NULL,
-        bytes INTEGER NOT NULL,
         evicted INTEGER NOT NULL,
         evicted_floor INTEGER NOT NULL
     ) STRICT;
@@ -52,6 +51,13 @@ const TABLES: &str = "
         sequence INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX evicted_by_sequence ON evicted (sequence);
+    CREATE TABLE kept (
+        filter TEXT PRIMARY KEY,
+        up_to INTEGER NOT NULL,
+        swept INTEGER NOT NULL,
+        records INTEGER NOT NULL,
+        bytes INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// Opens the database for its one writer, creates the tables of a new one, and checks what is cheap to check.
@@ -109,7 +115,7 @@ fn create(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let mut create = || {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(TABLES)?;
-        transaction.execute("INSERT INTO log VALUES (1, ?, 0, 0, 0)", [epoch.bits()])?;
+        transaction.execute("INSERT INTO log VALUES (1, ?, 0, 0)", [epoch.bits()])?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()
@@ -136,15 +142,20 @@ pub(super) fn oldest(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(oldest.unwrap_or(1))
 }
 
-/// The newest records are the ones that a crash could have hurt: their sequences have no hole, and their sums are right.
+/// The newest records are the ones that a crash could have hurt: their sums are right, and where one is missing it was
+/// evicted.
 fn check_newest(connection: &Connection, path: &Path, bounds: &Bounds) -> Result<(), OpenError> {
     const RECORDS: u64 = 100;
     let damaged = |reason: String| Err(OpenError::Damaged { path: path.into(), reason });
     let pages = Pages { connection, epoch: bounds.epoch, newest: bounds.newest };
     let first = bounds.oldest.max(bounds.newest.sequence.saturating_sub(RECORDS - 1));
+    let evicted: u64 = connection
+        .query_row("SELECT evicted FROM log", (), |row| row.get(0))
+        .map_err(|source| OpenError::Database { path: path.into(), source })?;
     for sequence in first..=bounds.newest.sequence {
         match pages.record(sequence) {
             Ok(Some(_)) => {}
+            Ok(None) if sequence <= evicted => {}
             Ok(None) => return damaged(format!("record {sequence} is missing")),
             Err(error) => return damaged(format!("record {sequence} can't be read: {error}")),
         }

@@ -4,19 +4,24 @@ use std::{
     io,
     sync::{Arc, PoisonError, RwLock},
     thread::{self, JoinHandle},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime},
 };
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot, watch};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
 
 use super::{
-    DiskLimits, failed,
+    DiskSettings, Durability, evict, failed,
     pages::{CLOSE, PRIVATE, Pages},
+    state::State,
 };
 use crate::{
     Topic,
-    log::{Append, Appended, Bounds, Epoch, IdempotencyKey, LogError, Place, Receipt, Record, Refused},
+    log::{Append, Appended, Bounds, IdempotencyKey, LogError, Place, Receipt, Record, Refused, Retention},
 };
 
 /// How many publishes may wait for the writer; more wait outside, and with them their publishers' sockets.
@@ -25,11 +30,8 @@ const MAX_WAITING: usize = 1024;
 /// One commit takes no more requests once it has this many updates, so that the first of them is not answered late.
 const MAX_COMMIT: usize = 4096;
 
-/// How many records one commit evicts at the most, so that no publish waits for a large eviction.
-const EVICTION_STEP: u64 = 512;
-
-/// How many free pages are given back to the file system with one commit.
-const VACUUM_STEP: u32 = 256;
+/// How often it is looked for records that have outlived their limit while nobody publishes.
+const LOOK_AT_AGE_EVERY: Duration = Duration::from_secs(1);
 
 /// A batch to be appended, and where to answer.
 #[derive(Debug)]
@@ -48,13 +50,17 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         connection: Connection,
-        epoch: Epoch,
-        limits: DiskLimits,
+        settings: DiskSettings,
+        state: State,
         bounds: Arc<RwLock<Bounds>>,
         newest: watch::Sender<u64>,
     ) -> io::Result<Writer> {
         let (requests, waiting) = mpsc::channel(MAX_WAITING);
-        let writing = Writing { connection, epoch, limits, bounds, newest };
+        if matches!(settings.durability, Durability::Write { .. }) {
+            connection.pragma_update(None, "synchronous", "NORMAL").map_err(io::Error::other)?;
+        }
+        let (more_to_evict, unsynced) = (true, None);
+        let writing = Writing { connection, settings, state, bounds, newest, more_to_evict, unsynced };
         let thread = thread::Builder::new().name("tidings-log".into()).spawn(move || writing.run(waiting))?;
         Ok(Writer { requests: Some(requests), thread: Some(thread) })
     }
@@ -85,78 +91,122 @@ pub(super) fn gone() -> LogError {
 
 struct Writing {
     connection: Connection,
-    epoch: Epoch,
-    limits: DiskLimits,
+    settings: DiskSettings,
+    state: State,
     bounds: Arc<RwLock<Bounds>>,
     newest: watch::Sender<u64>,
+    /// Whether a limit is still passed, and evicting goes on as soon as nobody waits.
+    more_to_evict: bool,
+    /// Since when something waits in the write-ahead log to be on the disk, under [`Durability::Write`].
+    unsynced: Option<Instant>,
 }
 
 impl Writing {
     fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
-        while let Some(first) = waiting.blocking_recv() {
-            let mut updates = first.batch.len();
-            let mut requests = vec![first];
-            while updates < MAX_COMMIT {
-                let Ok(next) = waiting.try_recv() else { break };
-                updates += next.batch.len();
-                requests.push(next);
+        let clock = match Builder::new_current_thread().enable_time().build() {
+            Ok(clock) => clock,
+            Err(error) => {
+                tracing::error!(%error, "the log's thread can't be started");
+                return;
             }
-            let (batches, replies): (Vec<_>, Vec<_>) =
-                requests.into_iter().map(|request| (request.batch, request.reply)).unzip();
-            let mut committed = match self.commit(batches) {
-                Ok((outcomes, committed)) => {
-                    self.publish(committed.bounds);
-                    for (reply, outcome) in replies.into_iter().zip(outcomes) {
-                        // Whoever has stopped waiting has its updates in the log all the same.
-                        let _ = reply.send(Ok(outcome));
-                    }
-                    committed
+        };
+        loop {
+            match self.next(&clock, &mut waiting) {
+                Next::Request(first) => {
+                    let requests = gather(first, &mut waiting);
+                    self.answer(requests);
                 }
-                Err(error) => {
-                    let error = failed(error);
-                    for reply in replies {
-                        let _ = reply.send(Err(error.clone()));
-                    }
-                    continue;
+                Next::Nobody => self.evict(),
+                Next::End => break,
+            }
+            if let Err(error) = self.sync_if_due() {
+                tracing::error!(%error, "the log can't be brought to the disk");
+            }
+        }
+        self.finish();
+    }
+
+    /// Waits for a request, but not for longer than what there is to do without one can wait.
+    fn next(&self, clock: &Runtime, waiting: &mut mpsc::Receiver<Request>) -> Next {
+        let sync_in = match (self.unsynced, self.settings.durability) {
+            (Some(since), Durability::Write { sync_every }) => {
+                Some(sync_every.saturating_sub(since.elapsed()))
+            }
+            _ => None,
+        };
+        let evict_in = match self.settings.retention.has_age() {
+            _ if self.more_to_evict => Some(Duration::ZERO),
+            true => Some(LOOK_AT_AGE_EVERY),
+            false => None,
+        };
+        let request = match sync_in.into_iter().chain(evict_in).min() {
+            None => waiting.blocking_recv(),
+            Some(limit) => match clock.block_on(async { timeout(limit, waiting.recv()).await }) {
+                Ok(request) => request,
+                Err(_) => return Next::Nobody,
+            },
+        };
+        request.map_or(Next::End, Next::Request)
+    }
+
+    fn answer(&mut self, requests: Vec<Request>) {
+        let (batches, replies): (Vec<_>, Vec<_>) =
+            requests.into_iter().map(|request| (request.batch, request.reply)).unzip();
+        match self.commit(batches) {
+            Ok(outcomes) => {
+                for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                    // Whoever has stopped waiting has its updates in the log all the same.
+                    let _ = reply.send(Ok(outcome));
                 }
-            };
-            // For as long as there is too much and nobody waits.
-            while committed.more_to_evict && waiting.is_empty() {
-                committed = match self.commit(Vec::new()) {
-                    Ok((_, committed)) => committed,
-                    Err(error) => {
-                        tracing::error!(%error, "old records can't be evicted");
-                        break;
-                    }
-                };
-                self.publish(committed.bounds);
+            }
+            Err(error) => {
+                let error = failed(error);
+                for reply in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
             }
         }
     }
 
-    /// Appends all batches in one transaction; they are on the disk when it returns.
-    fn commit(&mut self, batches: Vec<Vec<Append>>) -> rusqlite::Result<(Vec<Appended>, Committed)> {
-        let (epoch, limits) = (self.epoch, self.limits);
-        let before = *self.bounds.read().unwrap_or_else(PoisonError::into_inner);
+    /// A step of evicting, while nobody waits.
+    fn evict(&mut self) {
+        if let Err(error) = self.commit(Vec::new()) {
+            tracing::error!(%error, "old records can't be evicted");
+            self.more_to_evict = false;
+        }
+    }
+
+    /// Appends all batches in one transaction, evicts a step, and lets readers see it. When it returns, it is as
+    /// durable as was chosen.
+    fn commit(&mut self, batches: Vec<Vec<Append>>) -> rusqlite::Result<Vec<Appended>> {
+        let retention = &self.settings.retention;
+        let epoch = self.state.bounds.epoch;
+        let writes = !batches.is_empty();
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // The writer sees what it has written, announced or not.
         let pages = Pages { connection: &transaction, epoch, newest: Place::unchecked(u64::MAX) };
-        let mut appending = Appending { transaction: &transaction, pages, newest: before.newest, bytes: 0 };
+        let state = self.state.clone();
+        let mut appending = Appending { transaction: &transaction, pages, retention, state };
         let outcomes = batches
             .into_iter()
             .map(|batch| appending.append_batch(batch))
             .collect::<rusqlite::Result<_>>()?;
-        let (newest, bytes) = (appending.newest, appending.bytes);
-        if bytes > 0 {
-            transaction.prepare_cached("UPDATE log SET bytes = bytes + ?")?.execute([bytes])?;
-        }
-        let (oldest, more_to_evict) = evict(&transaction, pages, limits, before.oldest, newest.sequence)?;
+        let mut state = appending.state;
+        let more_to_evict = evict::step(&transaction, retention, &mut state)?;
+        state.note(&transaction, retention, false)?;
         transaction.commit()?;
-        Ok((outcomes, Committed { bounds: Bounds { epoch, oldest, newest }, more_to_evict }))
+        self.state = state;
+        self.more_to_evict = more_to_evict;
+        if writes && matches!(self.settings.durability, Durability::Write { .. }) {
+            self.unsynced.get_or_insert_with(Instant::now);
+        }
+        self.publish();
+        Ok(outcomes)
     }
 
     /// Lets readers see what is committed.
-    fn publish(&self, bounds: Bounds) {
+    fn publish(&self) {
+        let bounds = self.state.bounds;
         *self.bounds.write().unwrap_or_else(PoisonError::into_inner) = bounds;
         self.newest.send_if_modified(|newest| {
             let changed = *newest != bounds.newest.sequence;
@@ -164,20 +214,58 @@ impl Writing {
             changed
         });
     }
+
+    fn sync_if_due(&mut self) -> rusqlite::Result<()> {
+        match (self.unsynced, self.settings.durability) {
+            (Some(since), Durability::Write { sync_every }) if since.elapsed() >= sync_every => self.sync(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Brings the write-ahead log to the disk: a commit under `FULL` does, with all that was written before it.
+    fn sync(&mut self) -> rusqlite::Result<()> {
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        let synced = self.connection.execute("UPDATE log SET evicted = evicted", ());
+        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        self.unsynced = None;
+        synced.map(drop)
+    }
+
+    /// The log is closed: nothing is left to be counted, and nothing only in the operating system's memory.
+    fn finish(mut self) {
+        let noted = self.state.note(&self.connection, &self.settings.retention, true);
+        let synced = if self.unsynced.is_some() { self.sync() } else { Ok(()) };
+        if let Err(error) = noted.and(synced) {
+            tracing::error!(%error, "the log could not be closed cleanly; nothing that was acknowledged is lost");
+        }
+    }
 }
 
-/// What a transaction has led to.
-struct Committed {
-    bounds: Bounds,
-    more_to_evict: bool,
+enum Next {
+    Request(Request),
+    /// Nobody asked for anything in time.
+    Nobody,
+    End,
+}
+
+/// The first request, and those that wait behind it.
+fn gather(first: Request, waiting: &mut mpsc::Receiver<Request>) -> Vec<Request> {
+    let mut updates = first.batch.len();
+    let mut requests = vec![first];
+    while updates < MAX_COMMIT {
+        let Ok(next) = waiting.try_recv() else { break };
+        updates += next.batch.len();
+        requests.push(next);
+    }
+    requests
 }
 
 /// The appends of one transaction.
 struct Appending<'a> {
     transaction: &'a Transaction<'a>,
     pages: Pages<'a>,
-    newest: Place,
-    bytes: u64,
+    retention: &'a Retention,
+    state: State,
 }
 
 impl Appending<'_> {
@@ -208,11 +296,10 @@ impl Appending<'_> {
                 return Ok(Err(Refused::Closed { topic: topic.as_str().to_owned(), reason }));
             }
         }
-        let record =
-            Record::new(self.pages.epoch, self.newest.sequence + 1, SystemTime::now(), append.update);
+        let sequence = self.state.bounds.newest.sequence + 1;
+        let record = Record::new(self.pages.epoch, sequence, SystemTime::now(), append.update);
         self.insert(&record, append.key.as_ref().map(IdempotencyKey::as_str))?;
-        self.newest = record.place();
-        self.bytes += record.cost();
+        self.state.append(self.retention, &record);
         Ok(Ok(receipt(&record, false)))
     }
 
@@ -243,7 +330,7 @@ impl Appending<'_> {
         let topics = record.topics().iter().map(Topic::as_str).collect::<Vec<_>>().join("\n");
         let flags = (i64::from(record.is_private()) * PRIVATE) | (i64::from(record.is_close()) * CLOSE);
         let retry = event.retry().map(|retry| i64::try_from(retry.as_millis()).unwrap_or(i64::MAX));
-        let time = milliseconds(record);
+        let time = i64::try_from(record.time_ms()).unwrap_or(i64::MAX);
         self.transaction
             .prepare_cached("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
             .execute((
@@ -276,73 +363,4 @@ impl Appending<'_> {
 
 fn receipt(record: &Record, repeated: bool) -> Receipt {
     Receipt { id: record.id().to_owned(), sequence: record.sequence(), repeated }
-}
-
-fn milliseconds(record: &Record) -> i64 {
-    let since_1970 = record.time().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Evicts at most a step of what is over the limits; gives back the oldest sequence that is kept, and whether there is
-/// more to evict.
-fn evict(
-    transaction: &Transaction<'_>,
-    pages: Pages<'_>,
-    limits: DiskLimits,
-    oldest: u64,
-    newest: u64,
-) -> rusqlite::Result<(u64, bool)> {
-    let bytes: u64 = transaction.prepare_cached("SELECT bytes FROM log")?.query_row((), |row| row.get(0))?;
-    let count = newest + 1 - oldest;
-    let (mut over_count, mut over_bytes) =
-        (count.saturating_sub(limits.records), bytes.saturating_sub(limits.bytes));
-    let (mut kept_from, mut freed) = (oldest, 0);
-    // The newest record stays, whatever the limits say: the log goes on from its sequence.
-    while (over_count > 0 || over_bytes > 0) && kept_from < newest && kept_from - oldest < EVICTION_STEP {
-        if let Some(record) = pages.record(kept_from)? {
-            for topic in record.topics() {
-                transaction
-                    .prepare_cached("DELETE FROM topics WHERE topic = ? AND sequence = ?")?
-                    .execute((topic.as_str(), kept_from))?;
-                if !record.is_close() {
-                    transaction
-                        .prepare_cached("INSERT OR REPLACE INTO evicted VALUES (?, ?)")?
-                        .execute((topic.as_str(), kept_from))?;
-                }
-            }
-            transaction.prepare_cached("DELETE FROM records WHERE sequence = ?")?.execute([kept_from])?;
-            freed += record.cost();
-            over_bytes = over_bytes.saturating_sub(record.cost());
-        }
-        over_count = over_count.saturating_sub(1);
-        kept_from += 1;
-    }
-    if kept_from > oldest {
-        transaction
-            .prepare_cached("UPDATE log SET bytes = bytes - ?, evicted = ?")?
-            .execute((freed, kept_from - 1))?;
-        forget_oldest_marks(transaction, limits.topics)?;
-        transaction.pragma_update(None, "incremental_vacuum", VACUUM_STEP)?;
-    }
-    Ok((kept_from, (over_count > 0 || over_bytes > 0) && kept_from < newest))
-}
-
-/// Keeps the table of marks within its bound; what leaves it counts as evicted up to the last mark that left.
-fn forget_oldest_marks(transaction: &Transaction<'_>, most: u64) -> rusqlite::Result<()> {
-    let count: u64 =
-        transaction.prepare_cached("SELECT count(*) FROM evicted")?.query_row((), |row| row.get(0))?;
-    if count <= most {
-        return Ok(());
-    }
-    let floor: Option<u64> = transaction
-        .prepare_cached("SELECT sequence FROM evicted ORDER BY sequence LIMIT 1 OFFSET ?")?
-        .query_row([count - most - 1], |row| row.get(0))
-        .optional()?;
-    if let Some(floor) = floor {
-        transaction.prepare_cached("DELETE FROM evicted WHERE sequence <= ?")?.execute([floor])?;
-        transaction
-            .prepare_cached("UPDATE log SET evicted_floor = max(evicted_floor, ?)")?
-            .execute([floor])?;
-    }
-    Ok(())
 }

@@ -1,0 +1,162 @@
+//! Evicting what is over the limits, in steps that no publish has to wait for.
+
+use std::collections::HashMap;
+
+use rusqlite::{OptionalExtension, Transaction};
+
+use super::{pages::Outline, schema, state::State};
+use crate::log::Retention;
+
+/// How many records one step evicts at the most.
+const STEP: usize = 512;
+
+/// How many records one step looks at, for a rule that few of them fall under.
+const LOOK: usize = 4_096;
+
+/// How many free pages are given back to the file system with one step.
+const VACUUM_STEP: u32 = 256;
+
+/// One step: it evicts what is over the limits, oldest first. True if there may be more.
+pub(super) fn step(
+    transaction: &Transaction<'_>,
+    retention: &Retention,
+    state: &mut State,
+) -> rusqlite::Result<bool> {
+    let mut gone = Vec::new();
+    let mut more = choose_of_whole(transaction, retention, state, &mut gone)?;
+    for number in 0..retention.rules.len() {
+        more |= choose_of_rule(transaction, retention, number, state, &mut gone)?;
+    }
+    if !gone.is_empty() {
+        remove(transaction, &gone)?;
+        forget_oldest(transaction, retention.topics)?;
+        state.bounds.oldest = schema::oldest(transaction)?;
+        state.note(transaction, retention, true)?;
+        transaction.pragma_update(None, "incremental_vacuum", VACUUM_STEP)?;
+    }
+    Ok(more)
+}
+
+/// Adds to `gone` what the whole log has too much of; true if the step is full.
+fn choose_of_whole(
+    transaction: &Transaction<'_>,
+    retention: &Retention,
+    state: &mut State,
+    gone: &mut Vec<Outline>,
+) -> rusqlite::Result<bool> {
+    let limits = retention.limits;
+    if !state.whole.kept.is_too_much(&limits) && limits.age.is_none() {
+        return Ok(false);
+    }
+    let (expired, newest, mut full) = (limits.expired_before(), state.bounds.newest.sequence, false);
+    Outline::each_after(transaction, 0, |outline| {
+        let too_much = state.whole.kept.is_too_much(&limits) || outline.time < expired;
+        // The newest record stays, whatever the limits say: the log goes on from its sequence.
+        let goes = too_much && outline.sequence != newest;
+        full = goes && gone.len() == STEP;
+        if goes && !full {
+            state.remove(retention, &outline);
+            gone.push(outline);
+        }
+        goes && !full
+    })?;
+    Ok(full)
+}
+
+/// Adds to `gone` what the topics of a rule have too much of; true if the step is full.
+///
+/// It goes through the log from where the rule has come to, past what is not the rule's, and so looks at each record
+/// once.
+fn choose_of_rule(
+    transaction: &Transaction<'_>,
+    retention: &Retention,
+    number: usize,
+    state: &mut State,
+    gone: &mut Vec<Outline>,
+) -> rusqlite::Result<bool> {
+    let limits = retention.rules[number].limits;
+    if !state.groups[number].kept.is_too_much(&limits) && limits.age.is_none() {
+        return Ok(false);
+    }
+    let (expired, newest, mut full) = (limits.expired_before(), state.bounds.newest.sequence, false);
+    let (mut looked, already) = (0, gone.last().map_or(0, |last| last.sequence));
+    Outline::each_after(transaction, state.groups[number].swept.max(already), |outline| {
+        let too_much = state.groups[number].kept.is_too_much(&limits) || outline.time < expired;
+        let goes = too_much && outline.sequence != newest;
+        full = goes && (gone.len() >= STEP || looked == LOOK);
+        if goes && !full {
+            looked += 1;
+            state.groups[number].swept = outline.sequence;
+            if outline.rule(retention) == Some(number) {
+                state.remove(retention, &outline);
+                gone.push(outline);
+            }
+        }
+        goes && !full
+    })?;
+    Ok(full)
+}
+
+/// Deletes records, and marks their topics, so that who asks for them is told.
+fn remove(transaction: &Transaction<'_>, gone: &[Outline]) -> rusqlite::Result<()> {
+    let mut record = transaction.prepare_cached("DELETE FROM records WHERE sequence = ?")?;
+    let mut topic = transaction.prepare_cached("DELETE FROM topics WHERE topic = ? AND sequence = ?")?;
+    let (mut marks, mut last) = (HashMap::new(), 0);
+    for outline in gone {
+        record.execute([outline.sequence])?;
+        last = last.max(outline.sequence);
+        for name in outline.topics() {
+            topic.execute((name, outline.sequence))?;
+            // A close outlives its record in a table of its own.
+            if !outline.is_close() {
+                let mark = marks.entry(name).or_default();
+                *mark = outline.sequence.max(*mark);
+            }
+        }
+    }
+    let mut mark = transaction.prepare_cached(
+        "INSERT INTO evicted VALUES (?1, ?2) \
+         ON CONFLICT (topic) DO UPDATE SET sequence = max(sequence, excluded.sequence)",
+    )?;
+    for (name, sequence) in marks {
+        mark.execute((name, sequence))?;
+    }
+    transaction.prepare_cached("UPDATE log SET evicted = max(evicted, ?)")?.execute([last])?;
+    Ok(())
+}
+
+/// Keeps the table of marks, and that of closes without a record, within their bound: the longest gone leave it.
+///
+/// What leaves the marks counts as evicted up to the last of those that left.
+fn forget_oldest(transaction: &Transaction<'_>, most: u64) -> rusqlite::Result<()> {
+    let closes: u64 = transaction
+        .prepare_cached("SELECT count(*) FROM closed WHERE sequence < (SELECT min(sequence) FROM records)")?
+        .query_row((), |row| row.get(0))?;
+    if closes > most {
+        transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO evicted SELECT topic, sequence FROM closed ORDER BY sequence LIMIT ?",
+            )?
+            .execute([closes - most])?;
+        transaction
+            .prepare_cached(
+                "DELETE FROM closed WHERE topic IN (SELECT topic FROM closed ORDER BY sequence LIMIT ?)",
+            )?
+            .execute([closes - most])?;
+    }
+    let marks: u64 =
+        transaction.prepare_cached("SELECT count(*) FROM evicted")?.query_row((), |row| row.get(0))?;
+    if marks > most {
+        let floor: Option<u64> = transaction
+            .prepare_cached("SELECT sequence FROM evicted ORDER BY sequence LIMIT 1 OFFSET ?")?
+            .query_row([marks - most - 1], |row| row.get(0))
+            .optional()?;
+        if let Some(floor) = floor {
+            transaction.prepare_cached("DELETE FROM evicted WHERE sequence <= ?")?.execute([floor])?;
+            transaction
+                .prepare_cached("UPDATE log SET evicted_floor = max(evicted_floor, ?)")?
+                .execute([floor])?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! What the writer knows of the log without asking the database: its bounds, and how much is kept.
+
+use rusqlite::Connection;
+
+use super::pages::Outline;
+use crate::log::{Bounds, Record, Retention, retention::Kept};
+
+/// After so many records the totals are written down, so that not all are counted when the log is opened.
+const NOTE_EVERY: u64 = 10_000;
+
+/// The state of the log as of one commit.
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub(super) bounds: Bounds,
+    pub(super) whole: Group,
+    /// One for each rule of the retention, in its order.
+    pub(super) groups: Vec<Group>,
+    /// Up to here the database knows the totals.
+    noted: u64,
+}
+
+/// What is kept under one set of limits.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Group {
+    pub(super) kept: Kept,
+    /// All of the group up to here has been evicted.
+    pub(super) swept: u64,
+}
+
+impl State {
+    /// Reads the totals, or counts them when the rules are others than before. What came since they were last written
+    /// down is added.
+    pub(super) fn load(
+        connection: &Connection,
+        retention: &Retention,
+        bounds: Bounds,
+    ) -> rusqlite::Result<State> {
+        let mut state = State {
+            bounds,
+            whole: Group::default(),
+            groups: vec![Group::default(); retention.rules.len()],
+            noted: 0,
+        };
+        let mut known = 0;
+        let mut statement = connection.prepare("SELECT filter, up_to, swept, records, bytes FROM kept")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let filter: String = row.get(0)?;
+            let kept = Kept::of(row.get(3)?, row.get(4)?);
+            let group = Group { kept, swept: row.get(2)? };
+            let number = retention.rules.iter().position(|rule| rule.filter.to_string() == filter);
+            match (&*filter, number) {
+                (WHOLE, _) => state.whole = group,
+                (_, Some(number)) => state.groups[number] = group,
+                (_, None) => continue,
+            }
+            (state.noted, known) = (row.get(1)?, known + 1);
+        }
+        drop(rows);
+        let stored: usize = connection.query_row("SELECT count(*) FROM kept", (), |row| row.get(0))?;
+        if (known, stored) != (retention.rules.len() + 1, retention.rules.len() + 1) {
+            state.noted = 0;
+            state.whole = Group::default();
+            state.groups.fill(Group::default());
+        }
+        Outline::each_after(connection, state.noted, |outline| {
+            state.whole.kept.add(outline.cost());
+            if let Some(number) = outline.rule(retention) {
+                state.groups[number].kept.add(outline.cost());
+            }
+            true
+        })?;
+        state.note(connection, retention, false)?;
+        Ok(state)
+    }
+
+    /// Counts a record that is appended.
+    pub(super) fn append(&mut self, retention: &Retention, record: &Record) {
+        self.bounds.newest = record.place();
+        self.whole.kept.add(record.cost());
+        if let (false, Some(number)) = (record.is_close(), retention.rule_of(&record.topics()[0])) {
+            self.groups[number].kept.add(record.cost());
+        }
+    }
+
+    /// Counts a record that is evicted.
+    pub(super) fn remove(&mut self, retention: &Retention, outline: &Outline) {
+        self.whole.kept.remove(outline.cost());
+        if let Some(number) = outline.rule(retention) {
+            self.groups[number].kept.remove(outline.cost());
+        }
+    }
+
+    /// Writes the totals down, if it is time or `at_once`.
+    ///
+    /// Not with every commit: it would be another page to write for each.
+    pub(super) fn note(
+        &mut self,
+        connection: &Connection,
+        retention: &Retention,
+        at_once: bool,
+    ) -> rusqlite::Result<()> {
+        let newest = self.bounds.newest.sequence;
+        if !at_once && newest < self.noted + NOTE_EVERY {
+            return Ok(());
+        }
+        if self.noted == 0 {
+            // The rules may have changed.
+            connection.prepare_cached("DELETE FROM kept")?.execute(())?;
+        }
+        let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)")?;
+        let filters = retention.rules.iter().map(|rule| rule.filter.to_string());
+        let groups = filters.zip(&self.groups).chain([(WHOLE.to_owned(), &self.whole)]);
+        for (filter, Group { kept, swept }) in groups {
+            insert.execute((filter, newest, swept, kept.records, kept.bytes))?;
+        }
+        self.noted = newest;
+        Ok(())
+    }
+}
+
+/// The name of the whole log among the filters; no topic and no pattern is empty.
+const WHOLE: &str = "";

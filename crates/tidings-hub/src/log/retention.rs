@@ -1,0 +1,244 @@
+//! How much a log keeps: of everything, and of some topics.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::{InvalidTopic, Topic, TopicFilter};
+
+/// How much a log keeps; the oldest records are evicted when there is more.
+///
+/// ```
+/// use tidings_hub::log::{Retention, Rule};
+///
+/// let mut retention = Retention::on_disk();
+/// retention.rules.push("news/*=7d,1GiB".parse::<Rule>()?);
+/// # Ok::<(), tidings_hub::log::InvalidRule>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// For the whole log. The newest record is always kept: a log goes on from its sequence.
+    pub limits: Limits,
+    /// For some topics, within the limits of the whole log. A record counts under the most specific rule that its first
+    /// topic matches. A close is kept as long as the limits of the whole log allow, since it still has to be told.
+    pub rules: Vec<Rule>,
+    /// How many closed topics are remembered after their records are gone, and for how many topics it is known when
+    /// their last record went (the longest gone are forgotten, and count as gone with the last of those). Default:
+    /// 65,536.
+    pub topics: u64,
+}
+
+impl Retention {
+    /// What suits a log in memory: up to 1,000,000 records and 256 MiB.
+    pub fn in_memory() -> Retention {
+        let limits = Limits { records: 1_000_000, bytes: 256 << 20, age: None };
+        Retention { limits, rules: Vec::new(), topics: 65_536 }
+    }
+
+    /// What suits a log on disk: up to 8 GiB.
+    pub fn on_disk() -> Retention {
+        let limits = Limits { bytes: 8 << 30, ..Limits::default() };
+        Retention { limits, rules: Vec::new(), topics: 65_536 }
+    }
+
+    /// Whether time alone can make a record go.
+    pub(crate) fn has_age(&self) -> bool {
+        self.limits.age.is_some() || self.rules.iter().any(|rule| rule.limits.age.is_some())
+    }
+
+    /// The number of the rule for a record whose first topic is `topic`.
+    pub(crate) fn rule_of(&self, topic: &Topic) -> Option<usize> {
+        let matching = self.rules.iter().enumerate().filter(|(_, rule)| rule.filter.matches(topic));
+        matching.max_by_key(|(_, rule)| rule.filter.specificity()).map(|(number, _)| number)
+    }
+}
+
+/// How much is kept of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// For how long. `None`, the default, is for as long as the other limits allow.
+    pub age: Option<Duration>,
+    /// The most records. Default: no limit.
+    pub records: u64,
+    /// The most bytes, structures included (an estimate: see [`Record::cost`](super::Record::cost)). Default: no limit.
+    pub bytes: u64,
+}
+
+impl Limits {
+    /// The time, in milliseconds since 1970, before which records have outlived their age.
+    pub(crate) fn expired_before(&self) -> u64 {
+        let cutoff = self.age.and_then(|age| SystemTime::now().checked_sub(age));
+        let since_1970 = cutoff.and_then(|cutoff| cutoff.duration_since(UNIX_EPOCH).ok());
+        since_1970.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { age: None, records: u64::MAX, bytes: u64::MAX }
+    }
+}
+
+/// How much is kept of the topics that a filter matches.
+///
+/// As text: the filter, `=`, and limits joined by commas: `news/*=7d`, `logs=1000,64MiB`. A number is one of records,
+/// with `KiB`, `MiB` or `GiB` it is one of bytes, and anything else is a time such as `90s`, `12h`, `7d` or `1h 30m`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The topics.
+    pub filter: TopicFilter,
+    /// How much is kept of all of them together.
+    pub limits: Limits,
+}
+
+/// A text that is no [`Rule`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidRule {
+    /// There is no `=`.
+    #[error("{text:?} has no '='; a rule is a topic or a pattern, '=' and limits, as 'news/*=7d'")]
+    NoLimits {
+        /// The whole rule.
+        text: String,
+    },
+    /// What stands before the `=` is no topic and no pattern.
+    #[error(transparent)]
+    Filter(#[from] InvalidTopic),
+    /// A limit that is no number, no size and no time.
+    #[error("limit {text:?} is no number of updates (1000), no size (64MiB) and no time (7d)")]
+    Limit {
+        /// The limit.
+        text: String,
+    },
+    /// A limit that is given twice in the same rule.
+    #[error("limit {text:?} is the second of its kind in its rule; give one number, one size, one time")]
+    Twice {
+        /// The second limit.
+        text: String,
+    },
+}
+
+impl std::str::FromStr for Rule {
+    type Err = InvalidRule;
+
+    fn from_str(text: &str) -> Result<Rule, InvalidRule> {
+        // A topic may contain '=', a limit can't.
+        let (filter, list) =
+            text.rsplit_once('=').ok_or_else(|| InvalidRule::NoLimits { text: text.into() })?;
+        let filter = TopicFilter::parse(filter)?;
+        let mut limits = Limits::default();
+        for limit in list.split(',').map(str::trim) {
+            let text = || limit.to_owned();
+            let twice = if let Ok(records) = limit.parse() {
+                std::mem::replace(&mut limits.records, records) != u64::MAX
+            } else if let Some(bytes) = bytes(limit) {
+                std::mem::replace(&mut limits.bytes, bytes) != u64::MAX
+            } else if let Ok(age) = humantime::parse_duration(limit) {
+                limits.age.replace(age).is_some()
+            } else {
+                return Err(InvalidRule::Limit { text: text() });
+            };
+            if twice {
+                return Err(InvalidRule::Twice { text: text() });
+            }
+        }
+        Ok(Rule { filter, limits })
+    }
+}
+
+fn bytes(text: &str) -> Option<u64> {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let (number, unit) = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
+    number.parse::<u64>().ok()?.checked_mul(*unit)
+}
+
+/// What is kept under one set of limits, and whether it is too much.
+///
+/// Once a limit is passed, everything is evicted down to a little under it, so that a full log does not evict a record
+/// for each that it takes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Kept {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+    shrinking: bool,
+}
+
+impl Kept {
+    pub(crate) fn of(records: u64, bytes: u64) -> Kept {
+        Kept { records, bytes, shrinking: false }
+    }
+
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.records += 1;
+        self.bytes += bytes;
+    }
+
+    pub(crate) fn remove(&mut self, bytes: u64) {
+        self.records = self.records.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// Whether another record has to go for its number or its size.
+    pub(crate) fn is_too_much(&mut self, limits: &Limits) -> bool {
+        let slack = |limit: u64| if self.shrinking { limit - limit / 128 } else { limit };
+        self.shrinking = self.records > slack(limits.records) || self.bytes > slack(limits.bytes);
+        self.shrinking
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(text: &str) -> Rule {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_rule_is_a_filter_and_limits() {
+        let week = Duration::from_secs(7 * 24 * 3600);
+        let limits = Limits { age: Some(week), ..Limits::default() };
+        assert_eq!(rule("news/*=7d"), Rule { filter: TopicFilter::parse("news/*").unwrap(), limits });
+        assert_eq!(rule("a=b=1000").filter, TopicFilter::parse("a=b").unwrap());
+        assert_eq!(rule("a=1000").limits, Limits { records: 1000, ..Limits::default() });
+        let all = Limits { age: Some(Duration::from_secs(5400)), records: 5, bytes: 64 << 20 };
+        assert_eq!(rule("a=64MiB, 1h 30m,5").limits, all);
+    }
+
+    #[test]
+    fn what_is_no_rule_is_refused() {
+        assert_eq!("a".parse::<Rule>(), Err(InvalidRule::NoLimits { text: "a".into() }));
+        assert!(matches!("a*=1d".parse::<Rule>(), Err(InvalidRule::Filter(_))));
+        for limit in
+            ["", "x", "-1", "1.5GiB", "7", "99999999999999GiB"].map(|limit| (limit, format!("a={limit}")))
+        {
+            let parsed = limit.1.parse::<Rule>();
+            match limit.0 {
+                "7" => assert!(parsed.is_ok()),
+                text => assert_eq!(parsed, Err(InvalidRule::Limit { text: text.into() })),
+            }
+        }
+        assert_eq!("a=1d,2d".parse::<Rule>(), Err(InvalidRule::Twice { text: "2d".into() }));
+    }
+
+    #[test]
+    fn the_most_specific_rule_counts() {
+        let mut retention = Retention::on_disk();
+        retention.rules = ["*=1", "a/*=2", "a/b/*=3", "a/b/c=4"].map(rule).into();
+        let records = |topic: &str| {
+            let number = retention.rule_of(&Topic::parse(topic).unwrap()).unwrap();
+            retention.rules[number].limits.records
+        };
+        assert_eq!(["x", "a/x", "a/b/x", "a/b/c", "a/b/c/d"].map(records), [1, 2, 3, 4, 3]);
+    }
+
+    #[test]
+    fn a_full_log_shrinks_a_little_below_its_limit() {
+        let limits = Limits { records: 1280, ..Limits::default() };
+        let mut kept = Kept { records: 1280, ..Kept::default() };
+        assert!(!kept.is_too_much(&limits));
+        kept.add(1);
+        while kept.is_too_much(&limits) {
+            kept.remove(1);
+        }
+        assert_eq!(kept.records, 1270);
+    }
+}
