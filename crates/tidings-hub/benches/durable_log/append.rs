@@ -9,45 +9,47 @@ use std::{
 };
 
 use tidings_hub::log::{DiskLog, DiskSettings, Log};
+use tokio::runtime::Runtime;
 
-use crate::{bare, median, per_second, runtime, update};
+use crate::{bare::Bare, median, per_second, runtime, update};
 
-const ROUNDS: usize = 5;
+/// Many and short: other work on the machine then falls on both sides alike.
+const ROUNDS: usize = 25;
+const COMMITS: u64 = 300;
 const CALLERS: u64 = 64;
 
 pub(crate) fn run() {
     println!(
         "append: updates of 300 bytes, answered after the fsync; medians of {ROUNDS} interleaved rounds"
     );
-    let (mut one, mut bare_one, mut many, mut bare_many) = (vec![], vec![], vec![], vec![]);
-    let mut p99 = vec![];
-    let mut by_commit = vec![];
-    for _ in 0..ROUNDS {
-        let directory = tempfile::tempdir_in(".").unwrap();
-        drop(DiskLog::open(directory.path(), DiskSettings::default()).unwrap());
-        bare_one.push(bare::insert(directory.path(), 2_000, 1));
-        bare_many.push(bare::insert(directory.path(), 1_500, CALLERS));
-
-        let directory = tempfile::tempdir_in(".").unwrap();
-        let log = Arc::new(DiskLog::open(directory.path(), DiskSettings::default()).unwrap());
-        one.push(append(&log, 1, 2_000).0);
-        let (rate, latency) = append(&log, CALLERS, 1_500 * CALLERS);
-        many.push(rate);
-        p99.push(latency);
-        by_commit.push(rate);
+    let (theirs, ours) = (tempfile::tempdir_in(".").unwrap(), tempfile::tempdir_in(".").unwrap());
+    drop(DiskLog::open(theirs.path(), DiskSettings::default()).unwrap());
+    let mut bare = Bare::open(theirs.path());
+    let log = Arc::new(DiskLog::open(ours.path(), DiskSettings::default()).unwrap());
+    let runtime = runtime();
+    for (name, callers) in [("one caller", 1), ("64 callers", CALLERS)] {
+        let (mut rates, mut bounds, mut ratios, mut p99s) = (vec![], vec![], vec![], vec![]);
+        for _ in 0..ROUNDS {
+            let bound = bare.insert(COMMITS, callers);
+            let (rate, p99) = append(&runtime, &log, callers, COMMITS * callers);
+            rates.push(rate);
+            bounds.push(bound);
+            ratios.push(rate / bound);
+            p99s.push(p99.as_secs_f64() * 1e3);
+        }
+        println!(
+            "  {name:<12} {:>9.0}/s   bare loop {:>9.0}/s   {:.2} of it   p99 {:.2} ms",
+            median(&mut rates),
+            median(&mut bounds),
+            median(&mut ratios),
+            median(&mut p99s),
+        );
     }
-    let row = |what: &str, ours: f64, bound: f64| {
-        println!("  {what:<12} {ours:>9.0}/s   bare loop {bound:>9.0}/s   {:.2} of it", ours / bound);
-    };
-    row("one caller", median(&mut one), median(&mut bare_one));
-    row("64 callers", median(&mut many), median(&mut bare_many));
-    println!("  64 callers: p99 {:.2} ms", median(&mut p99).as_secs_f64() * 1e3);
 }
 
 /// Appends `count` updates from `callers` at once, each waiting for its answer; the rate, and the latency's p99.
-fn append(log: &Arc<DiskLog>, callers: u64, count: u64) -> (f64, Duration) {
+fn append(runtime: &Runtime, log: &Arc<DiskLog>, callers: u64, count: u64) -> (f64, Duration) {
     let next = Arc::new(AtomicU64::new(0));
-    let runtime = runtime();
     let began = Instant::now();
     let callers: Vec<_> = (0..callers)
         .map(|_| {

@@ -6,33 +6,41 @@ use rusqlite::Connection;
 
 use crate::{DATA_BYTES, per_second};
 
-/// Inserts `commits` batches of `batch` updates; answers how many updates it did in a second.
-///
-/// The tables and indices are those of the log, which made the database; so are the durability and the cache.
-pub(crate) fn insert(directory: &Path, commits: u64, batch: u64) -> f64 {
-    let connection = Connection::open(directory.join("log.sqlite")).unwrap();
-    connection.pragma_update(None, "synchronous", "FULL").unwrap();
-    connection.pragma_update(None, "cache_size", -16_384).unwrap();
-    let first: u64 = connection
-        .query_row("SELECT ifnull(max(sequence), 0) + 1 FROM records", (), |row| row.get(0))
-        .unwrap();
-    let mut record = connection
-        .prepare(
-            "INSERT INTO records (sequence, time, flags, topics, type, data, sum) \
-             VALUES (?, 1, 0, 'bench/topic', 'message', ?, 1)",
-        )
-        .unwrap();
-    let mut topic = connection.prepare("INSERT INTO topics VALUES ('bench/topic', ?)").unwrap();
-    let data = "x".repeat(DATA_BYTES);
-    let began = Instant::now();
-    for commit in 0..commits {
-        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-        for number in 0..batch {
-            let sequence = first + commit * batch + number;
-            record.execute((sequence, &data)).unwrap();
-            topic.execute([sequence]).unwrap();
-        }
-        connection.execute_batch("COMMIT").unwrap();
+pub(crate) struct Bare {
+    connection: Connection,
+    next: u64,
+}
+
+impl Bare {
+    /// Opens the database of an empty log: the tables, the durability and the cache are the log's own.
+    pub(crate) fn open(directory: &Path) -> Bare {
+        let connection = Connection::open(directory.join("log.sqlite")).unwrap();
+        connection.pragma_update(None, "synchronous", "FULL").unwrap();
+        connection.pragma_update(None, "cache_size", -16_384).unwrap();
+        Bare { connection, next: 1 }
     }
-    per_second(commits * batch, began.elapsed())
+
+    /// Inserts `commits` batches of `batch` updates; answers how many updates it did in a second.
+    pub(crate) fn insert(&mut self, commits: u64, batch: u64) -> f64 {
+        let mut record = self
+            .connection
+            .prepare(
+                "INSERT INTO records (sequence, time, flags, topics, type, data, sum) \
+                 VALUES (?, 1, 0, 'bench/topic', 'message', ?, 1)",
+            )
+            .unwrap();
+        let mut topic = self.connection.prepare("INSERT INTO topics VALUES ('bench/topic', ?)").unwrap();
+        let data = "x".repeat(DATA_BYTES);
+        let began = Instant::now();
+        for _ in 0..commits {
+            self.connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+            for _ in 0..batch {
+                record.execute((self.next, &data)).unwrap();
+                topic.execute([self.next]).unwrap();
+                self.next += 1;
+            }
+            self.connection.execute_batch("COMMIT").unwrap();
+        }
+        per_second(commits * batch, began.elapsed())
+    }
 }
