@@ -44,6 +44,8 @@
 //! It does not identify people: put it behind something that does, or into an application that does. It is not a queue
 //! with competing consumers: every subscriber gets everything. And it carries text only, as the format does: publish a
 //! link to what is binary or large.
+#[expect(dead_code, reason = "nothing receives or serves attachments yet")]
+mod attachment;
 mod authorize;
 mod cursor;
 mod delivery;
@@ -61,6 +63,7 @@ mod topic;
 mod update;
 
 pub use self::http::{HubBody, HubService, InvalidOrigin, Origin};
+pub use attachment::{AttachmentId, AttachmentLimits, Attachments};
 pub use authorize::{Access, Grant};
 pub use cursor::{Cursor, Subscribe};
 pub use delivery::Form;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidings_codec::{Event, EventId, EventType};
 
-use crate::{Topic, log::HubId};
+use crate::{AttachmentId, Topic, log::HubId};
 
 /// The types of the hub's own events; a publisher can't use them.
 pub const RESERVED_TYPES: [&str; 3] = ["start", "gap", "close"];
@@ -29,12 +29,13 @@ pub struct Update {
     event: Event,
     private: bool,
     close: bool,
+    attachment: Option<AttachmentId>,
 }
 
 impl Update {
     /// An update of one topic. In `data`, CRLF and CR become LF: an event stream has no other line break.
     pub fn new(topic: Topic, data: impl Into<String>) -> Update {
-        Update { topics: Box::new([topic]), event: Event::new(data), private: false, close: false }
+        Update::from_parts(Box::new([topic]), Event::new(data), false, false)
     }
 
     /// The update that closes `topic`: an event of type `close` whose data is `reason`.
@@ -42,12 +43,7 @@ impl Update {
     /// It is the last of its topic. Subscribers get it, then their streams end; who comes back is answered 204.
     pub fn close(topic: Topic, reason: impl Into<String>) -> Update {
         let close = EventType::parse("close").expect("a word is a valid event type");
-        Update {
-            topics: Box::new([topic]),
-            event: Event::new(reason).with_type(close),
-            private: false,
-            close: true,
-        }
+        Update::from_parts(Box::new([topic]), Event::new(reason).with_type(close), false, true)
     }
 
     /// Sets the event type, which says which listeners of an `EventSource` are called.
@@ -93,9 +89,20 @@ impl Update {
         self.close
     }
 
+    /// The attachment that it announces, if it does; its data says what that is.
+    pub fn attachment(&self) -> Option<&AttachmentId> {
+        self.attachment.as_ref()
+    }
+
     /// An update that was checked before it was stored.
     pub(crate) fn from_parts(topics: Box<[Topic]>, event: Event, private: bool, close: bool) -> Update {
-        Update { topics, event, private, close }
+        Update { topics, event, private, close, attachment: None }
+    }
+
+    /// Announces an attachment, which is from then on removed with the update's record, or at once if there will be none.
+    pub(crate) fn with_attachment(mut self, id: AttachmentId) -> Update {
+        self.attachment = Some(id);
+        self
     }
 
     pub(crate) fn with_event_id(mut self, id: EventId) -> Update {

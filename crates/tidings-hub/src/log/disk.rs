@@ -28,7 +28,7 @@ use self::{
     writer::{Request, Writer},
 };
 use super::{Append, Appended, Bounds, Log, LogError, LogFuture, Page, PageLimit, Record, Retention};
-use crate::{Interest, Topic};
+use crate::{AttachmentId, AttachmentLimits, Attachments, Interest, Topic, attachment::Unannounced};
 
 /// What an operator can choose of a [`DiskLog`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +38,14 @@ pub struct DiskSettings {
     pub retention: Retention,
     /// What an acknowledged append has survived. Default: [`Durability::Fsync`].
     pub durability: Durability,
+    /// How large attachments may be; they don't count as bytes of records.
+    pub attachments: AttachmentLimits,
 }
 
 impl Default for DiskSettings {
     fn default() -> DiskSettings {
-        DiskSettings { retention: Retention::on_disk(), durability: Durability::Fsync }
+        let attachments = AttachmentLimits::default();
+        DiskSettings { retention: Retention::on_disk(), durability: Durability::Fsync, attachments }
     }
 }
 
@@ -74,6 +77,7 @@ pub struct DiskLog {
     /// What readers may see; the writer moves it after each commit.
     bounds: Arc<RwLock<Bounds>>,
     newest: watch::Sender<u64>,
+    attachments: Arc<Attachments>,
     readers: Arc<Readers>,
     writer: Writer,
     /// Held for as long as the log is open, so that no other process opens it.
@@ -144,10 +148,12 @@ impl DiskLog {
             .map_err(|source| OpenError::Database { path: path.clone(), source })?;
         let newest = watch::Sender::new(bounds.newest.sequence);
         let bounds = Arc::new(RwLock::new(bounds));
-        let writer = Writer::start(connection, settings, state, bounds.clone(), newest.clone())
+        let attachments = Arc::new(open_attachments(directory, settings.attachments, &connection)?);
+        let store = attachments.clone();
+        let writer = Writer::start(connection, settings, state, store, bounds.clone(), newest.clone())
             .map_err(OpenError::Thread)?;
         let readers = Arc::new(Readers { path, idle: Mutex::default() });
-        Ok(DiskLog { bounds, newest, readers, writer, _lock: lock })
+        Ok(DiskLog { bounds, newest, attachments, readers, writer, _lock: lock })
     }
 
     /// Runs `read` on a connection, in one transaction, off the async threads.
@@ -186,6 +192,23 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Opens the attachments beside the database, without those that it does not announce.
+fn open_attachments(
+    directory: &Path,
+    limits: AttachmentLimits,
+    connection: &Connection,
+) -> Result<Attachments, OpenError> {
+    let directory = directory.join("attachments");
+    let is_announced = |id: &AttachmentId| {
+        connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM records WHERE attachment = ?)")
+            .and_then(|mut query| query.query_row([id.as_str()], |row| row.get(0)))
+            .map_err(io::Error::other)
+    };
+    Attachments::open(&directory, limits, is_announced)
+        .map_err(|source| OpenError::Directory { path: directory, source })
+}
+
 /// Connections for reading: as many as were ever needed at once.
 #[derive(Debug)]
 struct Readers {
@@ -211,9 +234,10 @@ impl Readers {
 
 impl Log for DiskLog {
     fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended> {
+        let files = Unannounced::of(&self.attachments, batch.iter().map(|append| &append.update));
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            self.writer.send(Request { batch, reply }).await?;
+            self.writer.send(Request { batch, files, reply }).await?;
             answer.await.unwrap_or_else(|_| Err(writer::gone()))
         })
     }
@@ -237,11 +261,111 @@ impl Log for DiskLog {
         Box::pin(self.read_with(move |pages| pages.closed(&topic)))
     }
 
+    fn announcing<'a>(&'a self, attachment: &'a AttachmentId) -> LogFuture<'a, Option<Arc<Record>>> {
+        let attachment = attachment.clone();
+        Box::pin(self.read_with(move |pages| pages.announcing(&attachment)))
+    }
+
+    fn attachments(&self) -> Option<&Arc<Attachments>> {
+        Some(&self.attachments)
+    }
+
     fn bounds(&self) -> Bounds {
         *self.bounds.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn follow(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        Update,
+        log::{IdempotencyKey, Limits},
+    };
+
+    const IDS: [&str; 3] = ["AAAAAAAAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBBBBBBBA", "CCCCCCCCCCCCCCCCCCCCCA"];
+
+    fn open(directory: &TempDir) -> DiskLog {
+        let limits = Limits { records: 2, ..Limits::default() };
+        let retention = Retention { limits, ..Retention::on_disk() };
+        DiskLog::open(directory.path(), retention).unwrap()
+    }
+
+    /// Puts a file of ten bytes there, and makes the update that announces it.
+    fn announcing(directory: &TempDir, id: &str) -> Update {
+        fs::write(directory.path().join("attachments").join(id), "ten bytes.").unwrap();
+        let data = format!("{{\"url\":\"/attachments/{id}\"}}");
+        Update::new(Topic::parse("t").unwrap(), data).with_attachment(AttachmentId::parse(id).unwrap())
+    }
+
+    fn files(directory: &TempDir) -> BTreeSet<String> {
+        let entries = fs::read_dir(directory.path().join("attachments")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_file_stays_as_long_as_the_record_that_announces_it() {
+        let directory = TempDir::new().unwrap();
+        let log = open(&directory);
+        let [first, second, third] = IDS.map(|id| announcing(&directory, id));
+        log.append(vec![first.into(), second.into()]).await.unwrap();
+        assert_eq!(files(&directory), BTreeSet::from(IDS.map(String::from)));
+        let id = AttachmentId::parse(IDS[1]).unwrap();
+        assert_eq!(log.announcing(&id).await.unwrap().unwrap().sequence(), 2);
+
+        // A record more than is kept: the oldest goes, and its file with it.
+        log.append(vec![third.into()]).await.unwrap();
+        assert_eq!(log.announcing(&AttachmentId::parse(IDS[0]).unwrap()).await.unwrap(), None);
+        drop(log);
+        assert_eq!(files(&directory), BTreeSet::from([IDS[1].into(), IDS[2].into()]));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_announced_is_removed() {
+        let directory = TempDir::new().unwrap();
+        let log = open(&directory);
+        let key = IdempotencyKey::parse("k").unwrap();
+        let [first, second, third] = IDS.map(|id| announcing(&directory, id));
+        log.append(vec![Append { update: first, key: Some(key.clone()) }]).await.unwrap();
+        // Repeated: the first file is the one that was announced.
+        let again = log.append(vec![Append { update: second, key: Some(key) }]).await.unwrap();
+        assert_eq!(again.receipts[0].attachment, AttachmentId::parse(IDS[0]));
+        assert!(again.receipts[0].repeated);
+        assert_eq!(files(&directory), BTreeSet::from([IDS[0].into(), IDS[2].into()]));
+        // Refused.
+        log.append(vec![Update::close(Topic::parse("t").unwrap(), "over").into()]).await.unwrap();
+        log.append(vec![third.into()]).await.unwrap().refused.unwrap();
+        assert_eq!(files(&directory), BTreeSet::from([IDS[0].into()]));
+        // Nobody waits for the answer, or even asks the log to begin.
+        drop(log.append(vec![announcing(&directory, IDS[1]).into()]));
+        assert_eq!(files(&directory), BTreeSet::from([IDS[0].into()]));
+    }
+
+    #[tokio::test]
+    async fn what_a_crash_has_left_is_removed_when_the_log_is_opened() {
+        let directory = TempDir::new().unwrap();
+        let log = open(&directory);
+        log.append(vec![announcing(&directory, IDS[0]).into()]).await.unwrap();
+        drop(log);
+        announcing(&directory, IDS[1]);
+        let foreign = ["notes.txt".to_owned(), "x.part".to_owned()];
+        for name in foreign.iter().cloned().chain([format!("{}.part", IDS[2])]) {
+            fs::write(directory.path().join("attachments").join(name), "left").unwrap();
+        }
+        let log = open(&directory);
+        assert_eq!(
+            files(&directory),
+            BTreeSet::from([IDS[0].to_owned()].map(String::from)).into_iter().chain(foreign).collect()
+        );
+        let usage = log.attachments().unwrap().usage();
+        assert_eq!((usage.files, usage.bytes), (1, 10));
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::{
     Append, Appended, Bounds, Epoch, IdempotencyKey, Log, LogFuture, Page, PageLimit, Place, Receipt, Record,
-    Refused, Retention, evicted::Evicted, merge::Merge, retention::Kept,
+    Refused, Retention, evicted::Evicted, merge::Merge, record::receipt, retention::Kept,
 };
 use crate::{Interest, Topic, Update};
 
@@ -196,7 +196,7 @@ impl State {
             self.groups[rule].sequences.push_back(sequence);
         }
         self.newest = record.place();
-        let receipt = Receipt { id: record.id().to_owned(), sequence, repeated: false };
+        let receipt = receipt(&record, false);
         self.records.push_back(Some(Entry { record, key, rule }));
         Ok(receipt)
     }
@@ -205,8 +205,7 @@ impl State {
     fn repeated(&self, update: &Update, key: Option<&IdempotencyKey>) -> Result<Option<Receipt>, Refused> {
         let again = |sequence: u64| {
             let record = self.record(sequence)?;
-            let receipt = Receipt { id: record.id().to_owned(), sequence, repeated: true };
-            Some((record.says_the_same_as(update), receipt))
+            Some((record.says_the_same_as(update), receipt(record, true)))
         };
         if let Some(key) = key {
             if let Some((same, receipt)) = self.by_key.get(key).copied().and_then(again) {
@@ -224,9 +223,7 @@ impl State {
         if update.is_close() {
             let close = update.topics().iter().find_map(|topic| self.closed.get(topic));
             if let Some(close) = close.filter(|close| close.says_the_same_as(update)) {
-                let receipt =
-                    Receipt { id: close.id().to_owned(), sequence: close.sequence(), repeated: true };
-                return Ok(Some(receipt));
+                return Ok(Some(receipt(close, true)));
             }
         }
         Ok(None)

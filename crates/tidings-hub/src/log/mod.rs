@@ -22,7 +22,7 @@ pub use record::Record;
 pub use retention::{InvalidRule, Limits, Retention, Rule};
 use tokio::sync::watch;
 
-use crate::{Interest, Topic, Update};
+use crate::{AttachmentId, Attachments, Interest, Topic, Update};
 
 /// What an operation of a [`Log`] returns: a future that can be sent between threads.
 pub type LogFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LogError>> + Send + 'a>>;
@@ -54,6 +54,20 @@ pub trait Log: Send + Sync + 'static {
 
     /// The record that closed `topic`, if it is closed.
     fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>>;
+
+    /// The record that announces an attachment, if it is kept. Default: none, as in a log without attachments.
+    fn announcing<'a>(&'a self, attachment: &'a AttachmentId) -> LogFuture<'a, Option<Arc<Record>>> {
+        let _ = attachment;
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Where files go that are published, if the log keeps any. Default: it doesn't.
+    ///
+    /// A log that does takes over, when [`append`](Log::append) is called, the files that the batch announces. Whatever
+    /// happens then, also if the future is dropped: a file stays exactly as long as there is a record that announces it.
+    fn attachments(&self) -> Option<&Arc<Attachments>> {
+        None
+    }
 
     /// What the log holds now.
     fn bounds(&self) -> Bounds;
@@ -135,6 +149,8 @@ pub struct Receipt {
     pub sequence: u64,
     /// Whether it was already there, and nothing was appended.
     pub repeated: bool,
+    /// The attachment that its record announces: that of the first time if it was already there.
+    pub attachment: Option<AttachmentId>,
 }
 
 /// Why an update was not appended.

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidings_codec::{Event, EventId};
 
-use super::{Epoch, HubId, Place};
-use crate::{Topic, Update};
+use super::{Epoch, HubId, Place, Receipt};
+use crate::{AttachmentId, Topic, Update};
 
 /// An update in the log: its content, its place, and when it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,11 +93,18 @@ impl Record {
         self.update.is_close()
     }
 
+    /// The attachment that it announces, if it does.
+    pub fn attachment(&self) -> Option<&AttachmentId> {
+        self.update.attachment()
+    }
+
     /// Whether publishing `update` again would say the same: all that a publisher says is equal, the ID that it chose
     /// included.
+    ///
+    /// The ID of an attachment is the hub's, and another each time that the same bytes are sent.
     pub fn says_the_same_as(&self, update: &Update) -> bool {
         let (ours, theirs) = (self.event(), update.event());
-        ours.data() == theirs.data()
+        announce_the_same((ours.data(), self.attachment()), (theirs.data(), update.attachment()))
             && ours.event_type() == theirs.event_type()
             && ours.retry() == theirs.retry()
             && self.topics() == update.topics()
@@ -121,8 +128,29 @@ pub(crate) fn cost(topics: impl Iterator<Item = usize>, event: usize, publisher_
     (AROUND + topics.map(|topic| topic + AROUND_TOPIC).sum::<usize>() + event + 2 * publisher_id) as u64
 }
 
+/// What the publisher of `record` is answered.
+pub(super) fn receipt(record: &Record, repeated: bool) -> Receipt {
+    Receipt {
+        id: record.id().to_owned(),
+        sequence: record.sequence(),
+        repeated,
+        attachment: record.attachment().cloned(),
+    }
+}
+
+/// Whether two data are equal but for the IDs of the attachments that they announce; their sizes and sums are in them.
+fn announce_the_same(ours: (&str, Option<&AttachmentId>), theirs: (&str, Option<&AttachmentId>)) -> bool {
+    match (ours, theirs) {
+        ((ours, None), (theirs, None)) => ours == theirs,
+        ((ours, Some(our_id)), (theirs, Some(their_id))) => {
+            ours.split_once(our_id.as_str()) == theirs.split_once(their_id.as_str())
+        }
+        _ => false,
+    }
+}
+
 /// The CRC-32 of: sequence, time, flags, retry (all ones for none), then topics, type, data and the publisher's ID,
-/// each behind its length. Numbers are big-endian and 8 bytes wide.
+/// each behind its length, and the attachment's ID in the same way if there is one. Numbers are big-endian and 8 bytes wide.
 fn check(sequence: u64, time_ms: u64, update: &Update) -> u32 {
     let event = update.event();
     let flags = u64::from(update.is_private()) | u64::from(update.is_close()) << 1;
@@ -133,7 +161,8 @@ fn check(sequence: u64, time_ms: u64, update: &Update) -> u32 {
     }
     let id = event.id().map_or("", EventId::as_str);
     let topics = update.topics().iter().map(Topic::as_str);
-    for text in topics.chain([event.event_type(), event.data(), id]) {
+    let attachment = update.attachment().map(AttachmentId::as_str);
+    for text in topics.chain([event.event_type(), event.data(), id]).chain(attachment) {
         hasher.update(&(text.len() as u64).to_be_bytes());
         hasher.update(text.as_bytes());
     }
@@ -157,6 +186,21 @@ mod tests {
         assert_eq!(first.publisher_id(), None);
         assert_ne!(record(1, "b").check(), first.check());
         assert_ne!(record(2, "a").check(), first.check());
+    }
+
+    #[test]
+    fn the_same_file_again_says_the_same_under_another_name() {
+        let announcing = |id: &str, sum: &str| {
+            let data = format!("{{\"url\":\"/attachments/{id}\",\"sha256\":\"{sum}\"}}");
+            Update::new(Topic::parse("t").unwrap(), data).with_attachment(AttachmentId::parse(id).unwrap())
+        };
+        let (one, two) = ("AAAAAAAAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBBBBBBBA");
+        let record = Record::new(Epoch::from_bits(7), 1, UNIX_EPOCH, announcing(one, "x"));
+        assert!(record.says_the_same_as(&announcing(two, "x")));
+        assert!(!record.says_the_same_as(&announcing(two, "y")));
+        let text = Update::new(Topic::parse("t").unwrap(), announcing(one, "x").event().data());
+        assert!(!record.says_the_same_as(&text), "text that looks like it announces nothing");
+        assert_ne!(Record::new(Epoch::from_bits(7), 1, UNIX_EPOCH, text).check(), record.check());
     }
 
     #[test]

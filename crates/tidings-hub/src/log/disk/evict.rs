@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::{pages::Outline, schema, state::State};
-use crate::log::Retention;
+use crate::{AttachmentId, log::Retention};
 
 /// How many records one step evicts at the most.
 const STEP: usize = 512;
@@ -17,10 +17,13 @@ const LOOK: usize = 4_096;
 const VACUUM_STEP: u32 = 256;
 
 /// One step: it evicts what is over the limits, oldest first. True if there may be more.
+///
+/// The attachments whose records go are added to `orphans`; their files go after the commit.
 pub(super) fn step(
     transaction: &Transaction<'_>,
     retention: &Retention,
     state: &mut State,
+    orphans: &mut Vec<AttachmentId>,
 ) -> rusqlite::Result<bool> {
     let mut gone = Vec::new();
     let mut more = choose_of_whole(transaction, retention, state, &mut gone)?;
@@ -33,6 +36,7 @@ pub(super) fn step(
         state.bounds.oldest = schema::oldest(transaction)?;
         state.note(transaction, retention, true)?;
         transaction.pragma_update(None, "incremental_vacuum", VACUUM_STEP)?;
+        orphans.extend(gone.into_iter().filter_map(|outline| outline.attachment));
     }
     Ok(more)
 }

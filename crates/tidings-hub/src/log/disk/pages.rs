@@ -10,7 +10,7 @@ use tidings_codec::{Event, EventId, EventType};
 
 use super::schema;
 use crate::{
-    Interest, Topic, Update,
+    AttachmentId, Interest, Topic, Update,
     log::{Epoch, Page, PageLimit, Place, Record, Retention, merge::Merge, record::cost},
 };
 
@@ -25,7 +25,7 @@ pub(super) const CLOSE: i64 = 2;
 macro_rules! records {
     ($rest:literal) => {
         concat!(
-            "SELECT sequence, time, flags, retry, topics, type, data, publisher_id, sum FROM records ",
+            "SELECT sequence, time, flags, retry, topics, type, data, publisher_id, sum, attachment FROM records ",
             $rest
         )
     };
@@ -58,6 +58,15 @@ impl Pages<'_> {
 
     pub(super) fn by_key(self, key: &str) -> rusqlite::Result<Option<u64>> {
         self.sequence("SELECT sequence FROM records WHERE key = ?", key)
+    }
+
+    pub(super) fn announcing(self, attachment: &AttachmentId) -> rusqlite::Result<Option<Arc<Record>>> {
+        let record = self
+            .connection
+            .prepare_cached(records!("WHERE attachment = ?"))?
+            .query_row([attachment.as_str()], |row| from_row(self.epoch, row))
+            .optional()?;
+        Ok(record.filter(|record| record.sequence() <= self.newest.sequence))
     }
 
     fn sequence(self, query: &str, text: &str) -> rusqlite::Result<Option<u64>> {
@@ -184,6 +193,7 @@ pub(super) struct Outline {
     /// In milliseconds since 1970.
     pub(super) time: u64,
     close: bool,
+    pub(super) attachment: Option<AttachmentId>,
     /// Joined by line feeds.
     topics: String,
     cost: u64,
@@ -198,14 +208,16 @@ impl Outline {
     ) -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(
             "SELECT sequence, time, flags, topics, octet_length(type) + octet_length(data), \
-             ifnull(octet_length(publisher_id), 0) FROM records WHERE sequence > ? ORDER BY sequence",
+             ifnull(octet_length(publisher_id), 0), attachment FROM records WHERE sequence > ? ORDER BY sequence",
         )?;
         let mut rows = statement.query([after])?;
         while let Some(row) = rows.next()? {
             let topics: String = row.get(3)?;
             let cost = cost(topics.split('\n').map(str::len), row.get(4)?, row.get(5)?);
             let close = row.get::<_, i64>(2)? & CLOSE != 0;
-            if !take(Outline { sequence: row.get(0)?, time: row.get(1)?, close, topics, cost }) {
+            let attachment = row.get_ref(7)?.as_str_or_null()?.and_then(AttachmentId::parse);
+            let (sequence, time) = (row.get(0)?, row.get(1)?);
+            if !take(Outline { sequence, time, close, attachment, topics, cost }) {
                 break;
             }
         }
@@ -253,7 +265,11 @@ fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
         event = event.with_retry(Duration::from_millis(retry));
     }
     let flags: i64 = row.get(2)?;
-    let update = Update::from_parts(topics, event, flags & PRIVATE != 0, flags & CLOSE != 0);
+    let mut update = Update::from_parts(topics, event, flags & PRIVATE != 0, flags & CLOSE != 0);
+    if let Some(id) = row.get::<_, Option<String>>(9)? {
+        let id = AttachmentId::parse(&id).ok_or_else(|| damaged(9, &format!("{id:?} is no attachment")))?;
+        update = update.with_attachment(id);
+    }
     let time = UNIX_EPOCH + Duration::from_millis(row.get(1)?);
     let record = Record::new(epoch, row.get(0)?, time, update);
     // The sum is computed anew from what was read: a record that was damaged on the disk is noticed here.

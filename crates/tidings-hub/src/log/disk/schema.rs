@@ -30,10 +30,12 @@ const TABLES: &str = "
         data TEXT NOT NULL,
         publisher_id TEXT,
         key TEXT,
-        sum INTEGER NOT NULL
+        sum INTEGER NOT NULL,
+        attachment TEXT
     ) STRICT;
     CREATE UNIQUE INDEX records_by_publisher_id ON records (publisher_id) WHERE publisher_id IS NOT NULL;
     CREATE UNIQUE INDEX records_by_key ON records (key) WHERE key IS NOT NULL;
+    CREATE UNIQUE INDEX records_by_attachment ON records (attachment) WHERE attachment IS NOT NULL;
     CREATE TABLE topics (
         topic TEXT NOT NULL,
         sequence INTEGER NOT NULL,

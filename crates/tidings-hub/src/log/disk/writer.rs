@@ -20,8 +20,12 @@ use super::{
     state::State,
 };
 use crate::{
-    Topic,
-    log::{Append, Appended, Bounds, IdempotencyKey, LogError, Place, Receipt, Record, Refused, Retention},
+    AttachmentId, Attachments, Topic,
+    attachment::Unannounced,
+    log::{
+        Append, Appended, Bounds, IdempotencyKey, LogError, Place, Receipt, Record, Refused, Retention,
+        record::receipt,
+    },
 };
 
 /// How many publishes may wait for the writer; more wait outside, and with them their publishers' sockets.
@@ -37,6 +41,8 @@ const LOOK_AT_AGE_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) batch: Vec<Append>,
+    /// The files that the batch announces.
+    pub(super) files: Unannounced,
     pub(super) reply: oneshot::Sender<Result<Appended, LogError>>,
 }
 
@@ -52,6 +58,7 @@ impl Writer {
         connection: Connection,
         settings: DiskSettings,
         state: State,
+        attachments: Arc<Attachments>,
         bounds: Arc<RwLock<Bounds>>,
         newest: watch::Sender<u64>,
     ) -> io::Result<Writer> {
@@ -60,7 +67,8 @@ impl Writer {
             connection.pragma_update(None, "synchronous", "NORMAL").map_err(io::Error::other)?;
         }
         let (more_to_evict, unsynced) = (true, None);
-        let writing = Writing { connection, settings, state, bounds, newest, more_to_evict, unsynced };
+        let writing =
+            Writing { connection, settings, state, attachments, bounds, newest, more_to_evict, unsynced };
         let thread = thread::Builder::new().name("tidings-log".into()).spawn(move || writing.run(waiting))?;
         Ok(Writer { requests: Some(requests), thread: Some(thread) })
     }
@@ -93,6 +101,7 @@ struct Writing {
     connection: Connection,
     settings: DiskSettings,
     state: State,
+    attachments: Arc<Attachments>,
     bounds: Arc<RwLock<Bounds>>,
     newest: watch::Sender<u64>,
     /// Whether a limit is still passed, and evicting goes on as soon as nobody waits.
@@ -150,18 +159,20 @@ impl Writing {
     }
 
     fn answer(&mut self, requests: Vec<Request>) {
-        let (batches, replies): (Vec<_>, Vec<_>) =
-            requests.into_iter().map(|request| (request.batch, request.reply)).unzip();
+        let (batches, waiters): (Vec<_>, Vec<_>) =
+            requests.into_iter().map(|request| (request.batch, (request.reply, request.files))).unzip();
         match self.commit(batches) {
             Ok(outcomes) => {
-                for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                for ((reply, mut files), outcome) in waiters.into_iter().zip(outcomes) {
+                    files.keep(&outcome.receipts);
+                    drop(files);
                     // Whoever has stopped waiting has its updates in the log all the same.
                     let _ = reply.send(Ok(outcome));
                 }
             }
             Err(error) => {
                 let error = failed(error);
-                for reply in replies {
+                for (reply, _) in waiters {
                     let _ = reply.send(Err(error.clone()));
                 }
             }
@@ -192,7 +203,8 @@ impl Writing {
             .map(|batch| appending.append_batch(batch))
             .collect::<rusqlite::Result<_>>()?;
         let mut state = appending.state;
-        let more_to_evict = evict::step(&transaction, retention, &mut state)?;
+        let mut orphans = Vec::new();
+        let more_to_evict = evict::step(&transaction, retention, &mut state, &mut orphans)?;
         state.note(&transaction, retention, false)?;
         transaction.commit()?;
         self.state = state;
@@ -201,6 +213,9 @@ impl Writing {
             self.unsynced.get_or_insert_with(Instant::now);
         }
         self.publish();
+        for id in &orphans {
+            self.attachments.remove(id);
+        }
         Ok(outcomes)
     }
 
@@ -332,7 +347,7 @@ impl Appending<'_> {
         let retry = event.retry().map(|retry| i64::try_from(retry.as_millis()).unwrap_or(i64::MAX));
         let time = i64::try_from(record.time_ms()).unwrap_or(i64::MAX);
         self.transaction
-            .prepare_cached("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+            .prepare_cached("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
             .execute((
                 record.sequence(),
                 time,
@@ -344,6 +359,7 @@ impl Appending<'_> {
                 record.publisher_id(),
                 key,
                 record.check(),
+                record.attachment().map(AttachmentId::as_str),
             ))?;
         let mut of_topic = self.transaction.prepare_cached("INSERT INTO topics VALUES (?, ?)")?;
         for topic in record.topics() {
@@ -359,8 +375,4 @@ impl Appending<'_> {
         }
         Ok(())
     }
-}
-
-fn receipt(record: &Record, repeated: bool) -> Receipt {
-    Receipt { id: record.id().to_owned(), sequence: record.sequence(), repeated }
 }
