@@ -215,7 +215,7 @@ impl Outline {
             let topics: String = row.get(3)?;
             let cost = cost(topics.split('\n').map(str::len), row.get(4)?, row.get(5)?);
             let close = row.get::<_, i64>(2)? & CLOSE != 0;
-            let attachment = row.get_ref(7)?.as_str_or_null()?.and_then(AttachmentId::parse);
+            let attachment = row.get_ref(6)?.as_str_or_null()?.and_then(AttachmentId::parse);
             let (sequence, time) = (row.get(0)?, row.get(1)?);
             if !take(Outline { sequence, time, close, attachment, topics, cost }) {
                 break;

@@ -1,13 +1,15 @@
 //! Writing: one thread that commits whatever waits, and evicts in small steps.
 
 use std::{
+    borrow::Cow,
+    collections::HashSet,
     io,
     sync::{Arc, PoisonError, RwLock},
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime},
 };
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::{mpsc, oneshot, watch},
@@ -33,6 +35,9 @@ const MAX_WAITING: usize = 1024;
 
 /// One commit takes no more requests once it has this many updates, so that the first of them is not answered late.
 const MAX_COMMIT: usize = 4096;
+
+/// The most that a commit waits for those who are expected to publish again.
+const MAX_DELAY: Duration = Duration::from_millis(1);
 
 /// How often it is looked for records that have outlived their limit while nobody publishes.
 const LOOK_AT_AGE_EVERY: Duration = Duration::from_secs(1);
@@ -66,9 +71,18 @@ impl Writer {
         if matches!(settings.durability, Durability::Write { .. }) {
             connection.pragma_update(None, "synchronous", "NORMAL").map_err(io::Error::other)?;
         }
-        let (more_to_evict, unsynced) = (true, None);
-        let writing =
-            Writing { connection, settings, state, attachments, bounds, newest, more_to_evict, unsynced };
+        let writing = Writing {
+            connection,
+            settings,
+            state,
+            attachments,
+            bounds,
+            newest,
+            more_to_evict: true,
+            unsynced: None,
+            last_requests: 0,
+            last_took: Duration::ZERO,
+        };
         let thread = thread::Builder::new().name("tidings-log".into()).spawn(move || writing.run(waiting))?;
         Ok(Writer { requests: Some(requests), thread: Some(thread) })
     }
@@ -108,6 +122,9 @@ struct Writing {
     more_to_evict: bool,
     /// Since when something waits in the write-ahead log to be on the disk, under [`Durability::Write`].
     unsynced: Option<Instant>,
+    /// How many requests the last commit was for, and how long it took.
+    last_requests: usize,
+    last_took: Duration,
 }
 
 impl Writing {
@@ -122,8 +139,11 @@ impl Writing {
         loop {
             match self.next(&clock, &mut waiting) {
                 Next::Request(first) => {
-                    let requests = gather(first, &mut waiting);
+                    let requests = self.gather(first, &mut waiting);
+                    let began = Instant::now();
+                    self.last_requests = requests.len();
                     self.answer(requests);
+                    self.last_took = began.elapsed();
                 }
                 Next::Nobody => self.evict(),
                 Next::End => break,
@@ -156,6 +176,28 @@ impl Writing {
             },
         };
         request.map_or(Next::End, Next::Request)
+    }
+
+    /// The first request, and those that wait behind it, so that one commit does for all of them.
+    ///
+    /// Publishers that were answered with the last commit are about to send again. Committing what the fastest of them
+    /// has sent would leave the others waiting for another commit, so this gives them a moment, shorter than what they
+    /// gain. A publisher who is alone never waits here.
+    fn gather(&self, first: Request, waiting: &mut mpsc::Receiver<Request>) -> Vec<Request> {
+        let (began, most) = (Instant::now(), (self.last_took / 4).min(MAX_DELAY));
+        let mut updates = first.batch.len();
+        let mut requests = vec![first];
+        while updates < MAX_COMMIT {
+            match waiting.try_recv() {
+                Ok(next) => {
+                    updates += next.batch.len();
+                    requests.push(next);
+                }
+                Err(_) if requests.len() >= self.last_requests || began.elapsed() >= most => break,
+                Err(_) => thread::yield_now(),
+            }
+        }
+        requests
     }
 
     fn answer(&mut self, requests: Vec<Request>) {
@@ -197,12 +239,12 @@ impl Writing {
         // The writer sees what it has written, announced or not.
         let pages = Pages { connection: &transaction, epoch, newest: Place::unchecked(u64::MAX) };
         let state = self.state.clone();
-        let mut appending = Appending { transaction: &transaction, pages, retention, state };
+        let mut appending = Appending::new(&transaction, pages, retention, state)?;
         let outcomes = batches
             .into_iter()
             .map(|batch| appending.append_batch(batch))
             .collect::<rusqlite::Result<_>>()?;
-        let mut state = appending.state;
+        let mut state = appending.into_state();
         let mut orphans = Vec::new();
         let more_to_evict = evict::step(&transaction, retention, &mut state, &mut orphans)?;
         state.note(&transaction, retention, false)?;
@@ -263,27 +305,36 @@ enum Next {
     End,
 }
 
-/// The first request, and those that wait behind it.
-fn gather(first: Request, waiting: &mut mpsc::Receiver<Request>) -> Vec<Request> {
-    let mut updates = first.batch.len();
-    let mut requests = vec![first];
-    while updates < MAX_COMMIT {
-        let Ok(next) = waiting.try_recv() else { break };
-        updates += next.batch.len();
-        requests.push(next);
-    }
-    requests
-}
-
 /// The appends of one transaction.
 struct Appending<'a> {
     transaction: &'a Transaction<'a>,
     pages: Pages<'a>,
     retention: &'a Retention,
     state: State,
+    insert_record: CachedStatement<'a>,
+    insert_topic: CachedStatement<'a>,
+    /// Topics that this transaction has found open; closing one takes it out.
+    open: HashSet<Topic>,
 }
 
-impl Appending<'_> {
+impl<'a> Appending<'a> {
+    fn new(
+        transaction: &'a Transaction<'a>,
+        pages: Pages<'a>,
+        retention: &'a Retention,
+        state: State,
+    ) -> rusqlite::Result<Appending<'a>> {
+        let insert_record =
+            transaction.prepare_cached("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+        let insert_topic = transaction.prepare_cached("INSERT INTO topics VALUES (?, ?)")?;
+        let open = HashSet::new();
+        Ok(Appending { transaction, pages, retention, state, insert_record, insert_topic, open })
+    }
+
+    fn into_state(self) -> State {
+        self.state
+    }
+
     fn append_batch(&mut self, batch: Vec<Append>) -> rusqlite::Result<Appended> {
         let mut appended = Appended { receipts: Vec::with_capacity(batch.len()), refused: None };
         for append in batch {
@@ -303,6 +354,9 @@ impl Appending<'_> {
             return Ok(earlier);
         }
         for topic in append.update.topics() {
+            if self.open.contains(topic) {
+                continue;
+            }
             if let Some(close) = self.pages.closed(topic)? {
                 let reason = close.event().data().to_owned();
                 if append.update.is_close() && close.says_the_same_as(&append.update) {
@@ -310,6 +364,7 @@ impl Appending<'_> {
                 }
                 return Ok(Err(Refused::Closed { topic: topic.as_str().to_owned(), reason }));
             }
+            self.open.insert(topic.clone());
         }
         let sequence = self.state.bounds.newest.sequence + 1;
         let record = Record::new(self.pages.epoch, sequence, SystemTime::now(), append.update);
@@ -340,31 +395,32 @@ impl Appending<'_> {
         Ok(None)
     }
 
-    fn insert(&self, record: &Record, key: Option<&str>) -> rusqlite::Result<()> {
+    fn insert(&mut self, record: &Record, key: Option<&str>) -> rusqlite::Result<()> {
         let event = record.event();
-        let topics = record.topics().iter().map(Topic::as_str).collect::<Vec<_>>().join("\n");
+        let topics = match record.topics() {
+            [only] => Cow::Borrowed(only.as_str()),
+            several => Cow::Owned(several.iter().map(Topic::as_str).collect::<Vec<_>>().join("\n")),
+        };
         let flags = (i64::from(record.is_private()) * PRIVATE) | (i64::from(record.is_close()) * CLOSE);
         let retry = event.retry().map(|retry| i64::try_from(retry.as_millis()).unwrap_or(i64::MAX));
         let time = i64::try_from(record.time_ms()).unwrap_or(i64::MAX);
-        self.transaction
-            .prepare_cached("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
-            .execute((
-                record.sequence(),
-                time,
-                flags,
-                retry,
-                topics,
-                event.event_type(),
-                event.data(),
-                record.publisher_id(),
-                key,
-                record.check(),
-                record.attachment().map(AttachmentId::as_str),
-            ))?;
-        let mut of_topic = self.transaction.prepare_cached("INSERT INTO topics VALUES (?, ?)")?;
+        self.insert_record.execute((
+            record.sequence(),
+            time,
+            flags,
+            retry,
+            topics,
+            event.event_type(),
+            event.data(),
+            record.publisher_id(),
+            key,
+            record.check(),
+            record.attachment().map(AttachmentId::as_str),
+        ))?;
         for topic in record.topics() {
-            of_topic.execute((topic.as_str(), record.sequence()))?;
+            self.insert_topic.execute((topic.as_str(), record.sequence()))?;
             if record.is_close() {
+                self.open.remove(topic);
                 self.transaction.prepare_cached("INSERT INTO closed VALUES (?, ?, ?, ?)")?.execute((
                     topic.as_str(),
                     record.sequence(),
