@@ -47,7 +47,7 @@
 //!
 //! It does not publish, but its [`Transport`] can carry the request of one who does. It runs no task of its own: nothing
 //! is read while nobody polls, so a slow reader slows the server down, and dropping a source closes its connection at
-//! once. It speaks HTTP/1.1, one connection for each stream, and uses no proxy.
+//! once. It uses one connection for each stream: by HTTP/2 where a server offers it in TLS, else by HTTP/1.1.
 #![forbid(unsafe_code)]
 
 mod body;

@@ -1,6 +1,12 @@
 //! How a request reaches its server.
 
+mod connect;
+mod driven;
+mod http1;
+#[cfg(feature = "http2")]
+mod http2;
 mod hyper;
+mod protocol;
 #[cfg(feature = "tls")]
 mod tls;
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
@@ -16,7 +16,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::error::BoxError;
+use crate::{error::BoxError, transport::protocol::Protocol};
 
 /// What a transport trusts. The certificates of the operating system are read when the first `https` URL is requested,
 /// and once.
@@ -33,12 +33,16 @@ impl Tls {
         self.config = Arc::default();
     }
 
-    /// Opens a TLS session with `host`, which proves its name.
-    pub(super) async fn connect(
+    /// Opens a TLS session with `host`, which proves its name and takes one of the `offered` protocols.
+    pub(super) async fn connect<S>(
         &self,
         host: &str,
-        stream: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, BoxError> {
+        stream: S,
+        offered: &[Protocol],
+    ) -> Result<(TlsStream<S>, Protocol), BoxError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let name = ServerName::try_from(host.to_owned())?;
         let config = match self.config.get() {
             Some(config) => config.clone(),
@@ -49,7 +53,15 @@ impl Tls {
                 self.config.get_or_init(|| Arc::new(config)).clone()
             }
         };
-        Ok(TlsConnector::from(config).connect(name, stream).await?)
+        let offer = offered.iter().map(|protocol| protocol.alpn().to_vec()).collect();
+        let stream = TlsConnector::from(config).with_alpn(offer).connect(name, stream).await?;
+        // A server that has never heard of the extension speaks HTTP/1.1.
+        let protocol = match stream.get_ref().1.alpn_protocol() {
+            Some(name) => offered.iter().find(|protocol| protocol.alpn() == name),
+            None => offered.iter().find(|protocol| **protocol == Protocol::Http1),
+        };
+        let protocol = *protocol.ok_or("the server does not speak HTTP/2, and nothing else is allowed")?;
+        Ok((stream, protocol))
     }
 
     fn configure(&self) -> Result<ClientConfig, BoxError> {

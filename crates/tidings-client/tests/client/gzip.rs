@@ -15,7 +15,7 @@ fn compressed() -> Reply {
 }
 
 /// Compresses a stream and flushes after each event, as a server does that means well. The end is missing.
-fn gzip<'a>(events: impl IntoIterator<Item = &'a str>) -> Vec<Vec<u8>> {
+pub(crate) fn gzip<'a>(events: impl IntoIterator<Item = &'a str>) -> Vec<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     let pieces = events.into_iter().map(|event| {
         encoder.write_all(event.as_bytes()).unwrap();

@@ -7,6 +7,10 @@ mod endurance;
 mod event_stream;
 #[cfg(feature = "gzip")]
 mod gzip;
+#[cfg(all(feature = "http2", feature = "tls"))]
+mod http2;
+#[cfg(all(feature = "http2", feature = "tls"))]
+mod hyper_server;
 mod limits;
 mod processing_model;
 mod reconnecting;

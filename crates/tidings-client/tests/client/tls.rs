@@ -18,8 +18,8 @@ use tokio_rustls::{
 
 use crate::trace::take;
 
-/// A server that answers each connection with one event, in TLS, as `name`. Gives back its port and certificate.
-async fn serve(name: &str) -> (u16, CertificateDer<'static>) {
+/// What a server needs to be `name` in TLS: its side of the configuration, and the certificate to trust.
+pub(crate) fn identity(name: &str) -> (ServerConfig, CertificateDer<'static>) {
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
@@ -29,6 +29,12 @@ async fn serve(name: &str) -> (u16, CertificateDer<'static>) {
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
+    (config, cert.der().clone())
+}
+
+/// A server that answers each connection with one event, in TLS, as `name`. Gives back its port and certificate.
+async fn serve(name: &str) -> (u16, CertificateDer<'static>) {
+    let (config, certificate) = identity(name);
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -48,7 +54,7 @@ async fn serve(name: &str) -> (u16, CertificateDer<'static>) {
             });
         }
     });
-    (port, cert.der().clone())
+    (port, certificate)
 }
 
 fn source(port: u16, trusted: &CertificateDer<'_>) -> EventSource {

@@ -1,0 +1,84 @@
+//! A connection that is moved by whoever waits for its response, or reads it: there is no task for it.
+
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::{body::ResponseBody, error::TransportError};
+
+/// A connection that is polled together with what is read from it. Dropping it closes the connection.
+pub(super) struct Driver(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Driver {
+    /// Drives a connection. What goes wrong on it is reported by the response or its body.
+    pub(super) fn new<C>(connection: C) -> Self
+    where
+        C: Future + Send + 'static,
+    {
+        Self(Some(Box::pin(async {
+            connection.await;
+        })))
+    }
+
+    /// Waits for the head of a response. Its body takes the connection with it.
+    pub(super) async fn response(
+        mut self,
+        response: impl Future<Output = hyper::Result<Response<Incoming>>>,
+    ) -> Result<Response<ResponseBody>, TransportError> {
+        let mut response = pin!(response);
+        let response = std::future::poll_fn(|cx| {
+            self.poll(cx);
+            response.as_mut().poll(cx)
+        });
+        let response = response.await.map_err(TransportError::broken)?;
+        Ok(response.map(|incoming| ResponseBody::new(Driven { incoming, connection: self })))
+    }
+
+    /// Reads and writes what is possible now.
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.0 {
+            if connection.as_mut().poll(cx).is_ready() {
+                self.0 = None;
+            }
+        }
+    }
+}
+
+/// A body that moves its own connection.
+struct Driven {
+    incoming: Incoming,
+    connection: Driver,
+}
+
+impl Body for Driven {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        let this = &mut *self;
+        let mut frame = Pin::new(&mut this.incoming).poll_frame(cx);
+        if frame.is_pending() {
+            this.connection.poll(cx);
+            frame = Pin::new(&mut this.incoming).poll_frame(cx);
+        }
+        frame.map_err(TransportError::broken)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
