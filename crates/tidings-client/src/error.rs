@@ -137,6 +137,15 @@ pub enum TransportError {
         reason: &'static str,
     },
 
+    /// The proxy cannot be used as it is configured, or does not let this client in: trying again is futile.
+    #[error("proxy {proxy}: {reason}")]
+    Proxy {
+        /// Its URL without credentials, or the variable that names it.
+        proxy: String,
+        /// What is wrong, and what to do about it.
+        reason: String,
+    },
+
     /// No connection came about. The server has seen nothing of the request, so any request may be sent again.
     #[error("cannot connect to {authority}")]
     Connect {

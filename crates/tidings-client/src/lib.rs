@@ -47,10 +47,31 @@
 //!
 //! It does not publish, but its [`Transport`] can carry the request of one who does. It runs no task of its own: nothing
 //! is read while nobody polls, so a slow reader slows the server down, and dropping a source closes its connection at
-//! once. It uses one connection for each stream: by HTTP/2 where a server offers it in TLS, else by HTTP/1.1.
+//! once.
+//!
+//! # How it connects
+//!
+//! [`HyperTransport`] uses one connection for each stream: by HTTP/2 where a server offers it in TLS, else by HTTP/1.1. It
+//! takes its proxies from the environment (`HTTP_PROXY` and so on) unless told otherwise, and gives a connection 30 s to
+//! come about. A transport with other settings is given to a source by
+//! [`with_transport`](EventSource::with_transport):
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use tidings_client::{EventSource, HyperTransport};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let transport = HyperTransport::new()
+//!     .with_proxy("http://user:password@proxy.example:3128")?
+//!     .with_connect_timeout(Duration::from_secs(5));
+//! let source = EventSource::get("https://hub.example/topics/news")?.with_transport(Arc::new(transport));
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 mod body;
+mod credentials;
 mod encoding;
 mod error;
 mod event_source;

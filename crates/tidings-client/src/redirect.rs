@@ -6,6 +6,7 @@ use http::{
 };
 
 use crate::{
+    credentials,
     error::Error,
     request::{Request, is_credential},
 };
@@ -29,7 +30,7 @@ pub(crate) fn follow(
     location: &HeaderValue,
 ) -> Result<Request, Error> {
     let Some(url) = resolve(request.url(), location.as_bytes()) else {
-        let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
+        let location = credentials::hidden(&String::from_utf8_lossy(location.as_bytes()));
         return Err(Error::Redirect { url: request.url().clone(), location });
     };
 
@@ -231,5 +232,8 @@ mod tests {
         for other in ["http://b.example/x", "https://a.example/x", "http://a.example:81/x"] {
             assert!(!followed(307, other).headers().contains_key(AUTHORIZATION), "{other}");
         }
+        let another = followed(307, "http://user:password@b.example/x");
+        assert_eq!(another.headers()[AUTHORIZATION], "Basic dXNlcjpwYXNzd29yZA==");
+        assert_eq!(another.url(), "http://b.example/x");
     }
 }

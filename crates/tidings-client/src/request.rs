@@ -8,7 +8,11 @@ use http::{
     header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION},
 };
 
-use crate::error::{BoxError, InvalidUrl};
+use crate::{
+    credentials,
+    error::{BoxError, InvalidUrl},
+    transport::has_valid_port,
+};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -44,19 +48,29 @@ impl Request {
     ///
     /// [`InvalidUrl`] when the text is not an absolute URL such as `https://example.org/stream`. Characters outside
     /// ASCII must be percent-encoded. A fragment is ignored.
+    ///
+    /// User and password of the URL, as in `https://user:password@example.org/`, become an `Authorization` header, which
+    /// another one replaces. Nothing that shows the URL shows them.
     pub fn get(url: &str) -> Result<Self, InvalidUrl> {
-        let invalid = |reason: String| InvalidUrl { url: url.to_owned(), reason };
+        let invalid = |reason: String| InvalidUrl { url: credentials::hidden(url), reason };
         let parsed: Uri = url.parse().map_err(|error: http::uri::InvalidUri| invalid(error.to_string()))?;
         if parsed.scheme().is_none() || parsed.host().is_none_or(str::is_empty) {
             return Err(invalid("it lacks a scheme or a host, as in `https://example.org/`".to_owned()));
         }
-        Ok(Self {
+        if !has_valid_port(&parsed) {
+            return Err(invalid(
+                "its port is not a number, or its password holds a `/` that is not escaped".to_owned(),
+            ));
+        }
+        let mut request = Self {
             method: Method::GET,
-            url: parsed,
+            url: Uri::default(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
             repeatable: false,
-        })
+        };
+        request.set_url(parsed);
+        Ok(request)
     }
 
     /// Posts to a URL, as LLM interfaces want it.
@@ -139,7 +153,11 @@ impl Request {
         &mut self.headers
     }
 
-    pub(crate) fn set_url(&mut self, url: Uri) {
+    /// Changes the URL. Its user and password go into the headers, unless other credentials are there.
+    pub(crate) fn set_url(&mut self, mut url: Uri) {
+        if let Some(basic) = credentials::take(&mut url) {
+            self.headers.entry(AUTHORIZATION).or_insert(basic);
+        }
         self.url = url;
     }
 }
@@ -201,8 +219,14 @@ mod tests {
             "http:///stream",
             "mailto:a@b",
             "ht tp://x/",
+            "http://h:port/",
+            "http://[::1]:99999/",
         ] {
             assert!(Request::get(url).is_err(), "{url:?}");
+        }
+        for url in ["http://h:/", "http://[::1]/", "http://[::1]:80/", "http://a:b@h", "http://a:b@[::1]:80"]
+        {
+            assert!(Request::get(url).is_ok(), "{url:?}");
         }
         assert_eq!(
             Request::get("/stream").unwrap_err().to_string(),
@@ -216,5 +240,25 @@ mod tests {
             .unwrap()
             .with_header(AUTHORIZATION, HeaderValue::from_static("Bearer secret"));
         assert!(!format!("{request:?}").contains("secret"));
+    }
+
+    #[test]
+    fn user_and_password_of_a_url_become_a_header_and_are_not_shown() {
+        let request = Request::get("http://Aladdin:open%20sesame@example.org/").unwrap();
+        assert_eq!(request.url(), "http://example.org/");
+        assert_eq!(request.headers()[AUTHORIZATION], "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert!(!format!("{request:?}").contains("QWxh"));
+        for invalid in ["http://Aladdin:open sesame@example.org/", "http://a:open/sesame@h/", "a:sesame@h/x"]
+        {
+            let error = Request::get(invalid).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("sesame"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_authorization_of_its_own_beats_the_url() {
+        let own = HeaderValue::from_static("Bearer x");
+        let request = Request::get("http://a:b@example.org/").unwrap().with_header(AUTHORIZATION, own);
+        assert_eq!(request.headers()[AUTHORIZATION], "Bearer x");
     }
 }

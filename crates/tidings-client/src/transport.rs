@@ -1,19 +1,25 @@
 //! How a request reaches its server.
 
+mod address;
 mod connect;
 mod driven;
 mod http1;
 #[cfg(feature = "http2")]
 mod http2;
 mod hyper;
+mod no_proxy;
 mod protocol;
+mod proxy;
+mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
+mod tunnel;
 
 use std::{fmt, future::Future, pin::Pin};
 
 use http::{Request, Response};
 
+pub(crate) use self::address::has_valid_port;
 pub use self::hyper::HyperTransport;
 use crate::{
     body::{RequestBody, ResponseBody},
@@ -35,7 +41,8 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     ///
     /// [`TransportError::Connect`] only if the server cannot have seen any of the request, since the request is then
-    /// sent again whatever its method; [`TransportError::Unsupported`] when no further attempt can succeed;
+    /// sent again whatever its method; [`TransportError::Unsupported`] and [`TransportError::Proxy`] when no further
+    /// attempt can succeed;
     /// [`TransportError::Broken`] for all else.
     fn send(&self, request: Request<RequestBody>) -> Sending;
 }

@@ -1,14 +1,10 @@
-//! How a connection comes about: name, TCP, TLS.
+//! How a connection comes about: proxy, TCP, tunnel, TLS.
 
-use http::Uri;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     error::{BoxError, TransportError},
-    transport::{hyper::HyperTransport, protocol::Protocol},
+    transport::{address::Address, hyper::HyperTransport, protocol::Protocol, proxy::Proxy, tcp, tunnel},
 };
 
 /// The bytes of a connection, whatever is below them.
@@ -19,61 +15,60 @@ pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
 
+/// A connection, ready for a request.
+pub(super) struct Connected {
+    pub(super) io: Io,
+    pub(super) protocol: Protocol,
+    /// The proxy at its other end, which is to pass the request on. A tunnel through a proxy ends at the server.
+    pub(super) passed_on_by: Option<Proxy>,
+}
+
 impl HyperTransport {
-    /// Connects to the server of a URL, and agrees with it on a protocol.
-    pub(super) async fn connect(&self, url: &Uri) -> Result<(Io, Protocol), TransportError> {
-        let address = Address::of(url)?;
-        let connected = self.connect_to(&address).await;
-        connected.map_err(|source| TransportError::Connect { authority: address.authority(), source })
-    }
-
-    async fn connect_to(&self, address: &Address<'_>) -> Result<(Io, Protocol), BoxError> {
-        let stream = TcpStream::connect((address.host, address.port)).await?;
-        // Without it, the second small piece of a published stream waits for the first one's acknowledgement. An error
-        // costs only that delay.
-        let _ = stream.set_nodelay(true);
-        #[cfg(feature = "tls")]
-        if address.is_secure {
-            let (stream, protocol) = self.tls.connect(address.host, stream, self.allowed.offered()).await?;
-            return Ok((Box::new(stream), protocol));
-        }
-        Ok((Box::new(stream), self.allowed.in_the_clear()))
-    }
-}
-
-/// Where to connect to.
-struct Address<'a> {
-    host: &'a str,
-    port: u16,
-    #[cfg(feature = "tls")]
-    is_secure: bool,
-}
-
-impl<'a> Address<'a> {
-    fn of(url: &'a Uri) -> Result<Self, TransportError> {
-        let unsupported = |reason| TransportError::Unsupported { url: url.clone(), reason };
-        let default_port = match url.scheme_str() {
-            Some("http") => 80,
-            Some("https") if cfg!(feature = "tls") => 443,
-            Some("https") => return Err(unsupported("this build has no TLS")),
-            _ => return Err(unsupported("its scheme is neither `http` nor `https`")),
-        };
-        let host = url.host().ok_or_else(|| unsupported("it names no host"))?;
-        // An IPv6 address is in brackets in a URL, and without them everywhere else.
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        Ok(Self {
-            host,
-            port: url.port_u16().unwrap_or(default_port),
-            #[cfg(feature = "tls")]
-            is_secure: default_port == 443,
+    /// Connects to a server in the time that there is, and agrees with it on a protocol.
+    pub(super) async fn connect(&self, server: &Address<'_>) -> Result<Connected, TransportError> {
+        let connecting = tokio::time::timeout(self.connect_timeout, self.connect_by_any_way(server));
+        connecting.await.unwrap_or_else(|_| {
+            let reason = format!("no connection came about within {:?}", self.connect_timeout);
+            Err(server.unreachable(reason))
         })
     }
 
-    fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
+    async fn connect_by_any_way(&self, server: &Address<'_>) -> Result<Connected, TransportError> {
+        let Some(proxy) = self.proxies.proxy_to(server)? else {
+            let stream = tcp::connect(server).await.map_err(|error| server.unreachable(error))?;
+            return self.agree(Box::new(stream), server).await;
+        };
+        let io = self.connect_to_proxy(&proxy, server).await?;
+        if !server.is_secure && self.allowed.in_the_clear() == Protocol::Http1 {
+            return Ok(Connected { io, protocol: Protocol::Http1, passed_on_by: Some(proxy) });
         }
+        let io = tunnel::open(io, &proxy, server).await?;
+        self.agree(io, server).await
+    }
+
+    async fn connect_to_proxy(&self, proxy: &Proxy, server: &Address<'_>) -> Result<Io, TransportError> {
+        let address = proxy.address()?;
+        let failed =
+            |error: BoxError| server.unreachable(format!("proxy {proxy} cannot be reached: {error}"));
+        let stream = tcp::connect(&address).await.map_err(|error| failed(error.into()))?;
+        #[cfg(feature = "tls")]
+        if address.is_secure {
+            let offered = &[Protocol::Http1];
+            let (stream, _) = self.tls.connect(address.host, stream, offered).await.map_err(failed)?;
+            return Ok(Box::new(stream));
+        }
+        Ok(Box::new(stream))
+    }
+
+    /// Begins TLS where the URL asks for it, and finds the protocol to speak.
+    async fn agree(&self, io: Io, server: &Address<'_>) -> Result<Connected, TransportError> {
+        #[cfg(feature = "tls")]
+        if server.is_secure {
+            let agreed = self.tls.connect(server.host, io, self.allowed.offered()).await;
+            let (stream, protocol) = agreed.map_err(|error| server.unreachable(error))?;
+            return Ok(Connected { io: Box::new(stream), protocol, passed_on_by: None });
+        }
+        let _ = server;
+        Ok(Connected { io, protocol: self.allowed.in_the_clear(), passed_on_by: None })
     }
 }

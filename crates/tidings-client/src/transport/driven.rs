@@ -27,17 +27,22 @@ impl Driver {
         })))
     }
 
+    /// Waits for something that the connection brings.
+    pub(super) async fn wait_for<F: Future>(&mut self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        std::future::poll_fn(|cx| {
+            self.poll(cx);
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+
     /// Waits for the head of a response. Its body takes the connection with it.
     pub(super) async fn response(
         mut self,
         response: impl Future<Output = hyper::Result<Response<Incoming>>>,
     ) -> Result<Response<ResponseBody>, TransportError> {
-        let mut response = pin!(response);
-        let response = std::future::poll_fn(|cx| {
-            self.poll(cx);
-            response.as_mut().poll(cx)
-        });
-        let response = response.await.map_err(TransportError::broken)?;
+        let response = self.wait_for(response).await.map_err(TransportError::broken)?;
         Ok(response.map(|incoming| ResponseBody::new(Driven { incoming, connection: self })))
     }
 

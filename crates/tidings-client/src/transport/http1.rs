@@ -1,23 +1,33 @@
 //! HTTP/1.1: one request on a connection of its own.
 
-use http::{HeaderValue, Request, Response, header::HOST, uri::PathAndQuery};
+use http::{
+    HeaderValue, Request, Response,
+    header::{HOST, PROXY_AUTHORIZATION},
+    uri::PathAndQuery,
+};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use crate::{
     body::{RequestBody, ResponseBody},
     error::TransportError,
-    transport::{connect::Io, driven::Driver},
+    transport::{connect::Io, driven::Driver, proxy::Proxy},
 };
 
-/// Sends a request, whose URL is absolute, and returns what answers it.
+/// Sends a request, whose URL is absolute, and returns what answers it. With `passed_on_by`, a proxy answers for the
+/// server.
 pub(super) async fn exchange(
     io: Io,
     request: Request<RequestBody>,
+    passed_on_by: Option<&Proxy>,
 ) -> Result<Response<ResponseBody>, TransportError> {
+    let request = match passed_on_by {
+        Some(proxy) => absolute_form(request, proxy)?,
+        None => origin_form(request)?,
+    };
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(io)).await.map_err(TransportError::broken)?;
-    Driver::new(connection).response(sender.send_request(origin_form(request)?)).await
+    Driver::new(connection).response(sender.send_request(request)).await
 }
 
 /// Turns the absolute URL into a path and a `Host` header. Source: RFC 9112, "origin-form".
@@ -28,12 +38,22 @@ fn origin_form(mut request: Request<RequestBody>) -> Result<Request<RequestBody>
     Ok(request)
 }
 
+/// Keeps the absolute URL, for a proxy to read. Source: RFC 9112, "absolute-form".
+fn absolute_form(
+    mut request: Request<RequestBody>,
+    proxy: &Proxy,
+) -> Result<Request<RequestBody>, TransportError> {
+    name_host(&mut request)?;
+    if let Some(authorization) = &proxy.authorization {
+        request.headers_mut().entry(PROXY_AUTHORIZATION).or_insert(authorization.clone());
+    }
+    Ok(request)
+}
+
 /// Names the host that the URL has, unless the caller names one.
 fn name_host(request: &mut Request<RequestBody>) -> Result<(), TransportError> {
     if !request.headers().contains_key(HOST) {
-        let authority = request.uri().authority().map_or("", http::uri::Authority::as_str);
-        // User information is not the server's business.
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let host = request.uri().authority().map_or("", http::uri::Authority::as_str);
         let host = HeaderValue::try_from(host).map_err(TransportError::broken)?;
         request.headers_mut().insert(HOST, host);
     }

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test ends the test")]
 
 mod cancelling;
+mod connecting;
+mod credentials;
 mod encoding;
 mod endurance;
 mod event_stream;
@@ -13,6 +15,7 @@ mod http2;
 mod hyper_server;
 mod limits;
 mod processing_model;
+mod proxies;
 mod reconnecting;
 mod redirects;
 mod requests;

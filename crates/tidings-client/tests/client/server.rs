@@ -26,6 +26,7 @@ enum Act {
     Drip(Vec<u8>, usize),
     Wait(Duration),
     Hold,
+    Relay(String),
     Reset,
 }
 
@@ -63,9 +64,21 @@ impl Reply {
         self
     }
 
+    /// Goes on with another reply.
+    pub(crate) fn then(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// Keeps the connection open until the client closes it.
     pub(crate) fn hold(mut self) -> Self {
         self.0.push(Act::Hold);
+        self
+    }
+
+    /// Passes everything on between the client and another server, as a proxy does with a tunnel.
+    pub(crate) fn relay(mut self, authority: &str) -> Self {
+        self.0.push(Act::Relay(authority.to_owned()));
         self
     }
 
@@ -90,6 +103,10 @@ impl Reply {
                 }
                 Act::Wait(time) => tokio::time::sleep(time).await,
                 Act::Hold => while stream.read(&mut [0; 1024]).await? > 0 {},
+                Act::Relay(authority) => {
+                    let mut server = TcpStream::connect(authority).await?;
+                    tokio::io::copy_bidirectional(&mut stream, &mut server).await?;
+                }
                 Act::Reset => {
                     stream.set_zero_linger()?;
                     return Ok(());

@@ -16,7 +16,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::trace::take;
+use crate::trace::{chain, take};
 
 /// What a server needs to be `name` in TLS: its side of the configuration, and the certificate to trust.
 pub(crate) fn identity(name: &str) -> (ServerConfig, CertificateDer<'static>) {
@@ -64,15 +64,7 @@ fn source(port: u16, trusted: &CertificateDer<'_>) -> EventSource {
 
 async fn is_refused(mut source: EventSource) -> String {
     match source.next().await {
-        Some(Ok(Item::Retrying { cause: Cause::Network(error), .. })) => {
-            let mut text = error.to_string();
-            let mut cause = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                text = format!("{text}: {error}");
-                cause = error.source();
-            }
-            text
-        }
+        Some(Ok(Item::Retrying { cause: Cause::Network(error), .. })) => chain(&error),
         other => panic!("{other:?}"),
     }
 }

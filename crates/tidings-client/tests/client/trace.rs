@@ -54,3 +54,9 @@ pub(crate) fn line(item: &Result<Item, Error>) -> String {
         }
     }
 }
+
+/// An error and its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let cause = error.source().map(|cause| format!(": {}", chain(cause))).unwrap_or_default();
+    format!("{error}{cause}")
+}

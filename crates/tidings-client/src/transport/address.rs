@@ -1,0 +1,55 @@
+//! The part of a URL that says where to connect to.
+
+use http::Uri;
+
+use crate::error::{BoxError, TransportError};
+
+/// Where to connect to.
+pub(super) struct Address<'a> {
+    /// A name or an IP address, IPv6 without brackets.
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    pub(super) is_secure: bool,
+}
+
+impl<'a> Address<'a> {
+    pub(super) fn of(url: &'a Uri) -> Result<Self, TransportError> {
+        let unsupported = |reason| TransportError::Unsupported { url: url.clone(), reason };
+        let default_port = match url.scheme_str() {
+            Some("http") => 80,
+            Some("https") if cfg!(feature = "tls") => 443,
+            Some("https") => return Err(unsupported("this build has no TLS")),
+            _ => return Err(unsupported("its scheme is neither `http` nor `https`")),
+        };
+        if !has_valid_port(url) {
+            return Err(unsupported("its port is not a number"));
+        }
+        let host = url.host().ok_or_else(|| unsupported("it names no host"))?;
+        // An IPv6 address is in brackets in a URL, and without them everywhere else.
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Ok(Self { host, port: url.port_u16().unwrap_or(default_port), is_secure: default_port == 443 })
+    }
+
+    /// Host and port, as in a URL.
+    pub(super) fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// The error for a server that no connection came about to.
+    pub(super) fn unreachable(&self, source: impl Into<BoxError>) -> TransportError {
+        TransportError::Connect { authority: self.authority(), source: source.into() }
+    }
+}
+
+/// Whether the port of a URL is one, or left out. The parser takes anything for a port: in `http://user:pass/word@host/`,
+/// where the slash should be escaped, a part of the password.
+pub(crate) fn has_valid_port(url: &Uri) -> bool {
+    let Some(authority) = url.authority() else { return true };
+    let host_and_port = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let port = host_and_port.strip_prefix(authority.host()).unwrap_or_default();
+    authority.port_u16().is_some() || matches!(port, "" | ":")
+}
