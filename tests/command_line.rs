@@ -39,8 +39,14 @@ impl Outcome {
 }
 
 async fn tidings(arguments: &[&str], input: &str) -> Outcome {
+    tidings_in(&[], arguments, input).await
+}
+
+/// Runs the program with these variables in its environment.
+async fn tidings_in(environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Outcome {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
         .args(arguments)
+        .envs(environment.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -147,6 +153,81 @@ async fn a_post_with_an_idempotency_key_is_repeated() {
 }
 
 #[tokio::test]
+async fn user_and_password_are_sent_and_never_shown() {
+    let basic = Some("Basic dXNlcjpzZWNyZXQ=");
+    let server = Server::start([]).await;
+    subscribe(&server, &["-u", "user:secret"]).await;
+    let refusal = || response("HTTP/1.1 403 Forbidden\nContent-Length: 0");
+    let refusing = Server::start([refusal(), refusal()]).await;
+    let url = refusing.url("/stream").replace("//", "//user:secret@");
+    let subscribed = tidings(&["subscribe", &url, "--json"], "").await;
+    let published = tidings(&["publish", "t", "x", "--hub", &url], "").await;
+    for request in [&server.requests()[0], &refusing.requests()[0], &refusing.requests()[1]] {
+        assert_eq!(request.header("authorization"), basic);
+    }
+    let unreachable = tidings(&["publish", "t", "x", "--hub", "http://user:secret@127.0.0.1:1"], "").await;
+    for outcome in [subscribed, published, unreachable] {
+        let shown = outcome.out + &outcome.err;
+        assert_eq!(outcome.code, Some(1));
+        assert!(!shown.contains("secret") && !shown.contains("c2Vjcm"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_taken_from_the_flag_or_the_environment() {
+    let url = "http://hub.example/stream";
+    let proxy = || Server::start([stream().send("data: a\n\n")]);
+    let (flag, variable) = (proxy().await, proxy().await);
+    let (flag_url, variable_url) = (flag.url(""), variable.url(""));
+    for name in ["--proxy", "-x"] {
+        // A flag beats the environment.
+        let arguments = ["subscribe", url, "--once", name, &flag_url];
+        tidings_in(&[("http_proxy", "http://127.0.0.1:1")], &arguments, "").await;
+    }
+    let environment = [("http_proxy", &*variable_url)];
+    let outcome = tidings_in(&environment, &["subscribe", url, "--once"], "").await;
+    assert_eq!((outcome.code, &*outcome.out), (Some(0), "a\n"), "{}", outcome.err);
+    for (proxy, count) in [(&flag, 2), (&variable, 1)] {
+        let lines: Vec<String> = proxy.requests().into_iter().map(|request| request.line).collect();
+        assert_eq!(lines, vec!["GET http://hub.example/stream HTTP/1.1"; count]);
+    }
+    // The test server is on this machine, which no variable puts a proxy before.
+    let server = Server::start([stream().send("data: direct\n\n")]).await;
+    let outcome = tidings_in(&environment, &["subscribe", &server.url("/"), "--once"], "").await;
+    assert_eq!(outcome.out, "direct\n", "{}", outcome.err);
+}
+
+#[tokio::test]
+async fn a_proxy_that_cannot_be_used_or_refuses_is_named_without_its_password() {
+    let socks = [("all_proxy", "socks5://user:secret@p:1080")];
+    let outcome = tidings_in(&socks, &["subscribe", "http://hub.example/"], "").await;
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.err.contains("all_proxy") && outcome.err.contains("NO_PROXY"), "{}", outcome.err);
+    assert!(!outcome.err.contains("secret"), "{}", outcome.err);
+
+    let proxy = Server::start([response("HTTP/1.1 407 Proxy Authentication Required\nContent-Length: 0")]);
+    let proxy = proxy.await;
+    let url = proxy.url("").replace("//", "//user:secret@");
+    let outcome = tidings(&["subscribe", "https://hub.example/", "-x", &url], "").await;
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.err.contains(&proxy.url("")) && outcome.err.contains("407"), "{}", outcome.err);
+    assert!(!outcome.err.contains("secret"), "{}", outcome.err);
+}
+
+#[tokio::test]
+async fn the_version_of_http_can_be_chosen() {
+    let server = Server::start([stream().send("data: a\n\n")]).await;
+    let outcome = subscribe(&server, &["--http1.1"]).await;
+    assert_eq!((outcome.code, &*outcome.out), (Some(0), "a\n"));
+
+    // A server that knows HTTP/1.1 alone sees how HTTP/2 begins.
+    let server = Server::start([stream().send("data: a\n\n")]).await;
+    let outcome = subscribe(&server, &["--http2", "--once"]).await;
+    assert_eq!((outcome.code, &*outcome.out), (Some(1), ""), "{}", outcome.err);
+    assert_eq!(server.requests()[0].line, "PRI * HTTP/2.0");
+}
+
+#[tokio::test]
 async fn a_stream_is_resumed_from_a_given_id() {
     let server = Server::start([]).await;
     let outcome = subscribe(&server, &["--last-event-id", "äöü 7"]).await;
@@ -195,6 +276,9 @@ async fn what_is_not_understood_is_a_usage_error() {
         &["subscribe", "a", "--from", "x", "--last-event-id", "y"],
         &["subscribe", "http://h/", "-H", "nonsense"],
         &["subscribe", "http:// h/"],
+        &["subscribe", "http://h/", "--http1.1", "--http2"],
+        &["subscribe", "http://h/", "--proxy", "socks5://h"],
+        &["subscribe", "http://h/", "-u", "nonsense"],
         &["publish", "a", "data", "--lines"],
         &["serve", "--listen", "0.0.0.0:0"],
         &["serve", "--allow-origin", "*"],

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 /// Source: RFC 7617, "The 'Basic' Authentication Scheme".
 pub(crate) fn take(url: &mut Uri) -> Option<HeaderValue> {
     let (user_info, host) = url.authority()?.as_str().rsplit_once('@')?;
-    let (value, host) = (basic(user_info), Authority::try_from(host));
+    let (value, host) = (user_info_header(user_info), Authority::try_from(host));
     let mut parts = url.clone().into_parts();
     parts.authority = Some(host.expect("an authority without its user information is one"));
     *url = Uri::from_parts(parts).expect("all parts that were there are there");
@@ -17,18 +17,20 @@ pub(crate) fn take(url: &mut Uri) -> Option<HeaderValue> {
 }
 
 /// `None` where there is nobody to introduce, as in `http://@host/`.
-fn basic(user_info: &str) -> Option<HeaderValue> {
+fn user_info_header(user_info: &str) -> Option<HeaderValue> {
     let mut credentials: Vec<u8> = percent_decode_str(user_info).collect();
-    if credentials.is_empty() {
-        return None;
-    }
     if !user_info.contains(':') {
         credentials.push(b':');
     }
+    (credentials != b":").then(|| basic(&credentials))
+}
+
+/// The value of an `Authorization` header for `user:password`.
+pub(crate) fn basic(credentials: &[u8]) -> HeaderValue {
     let value = format!("Basic {}", BASE64_STANDARD.encode(credentials));
     let mut value = HeaderValue::try_from(value).expect("Base64 is ASCII without control characters");
     value.set_sensitive(true);
-    Some(value)
+    value
 }
 
 /// Text that may be a URL, without anything that may be a user or password.

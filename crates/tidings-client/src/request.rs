@@ -101,6 +101,14 @@ impl Request {
         self
     }
 
+    /// Introduces the user by name and password: sets `Authorization: Basic …`. A name with a colon in it is read as a
+    /// shorter name and a longer password.
+    #[must_use]
+    pub fn with_basic_auth(self, user: &str, password: &str) -> Self {
+        let value = credentials::basic(format!("{user}:{password}").as_bytes());
+        self.with_header(AUTHORIZATION, value)
+    }
+
     /// Sends this body with every attempt. It is shared, not copied.
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {

@@ -2,7 +2,7 @@
 
 #![allow(rustdoc::bare_urls, reason = "the comments are the help text of a terminal")]
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use http::Method;
@@ -222,6 +222,23 @@ pub(crate) struct Subscribe {
     #[arg(short, long, value_name = "DATA")]
     pub(crate) data: Vec<String>,
 
+    /// User and password, as in curl; an Authorization header given with -H beats it
+    #[arg(short, long, value_name = "USER:PASSWORD", value_parser = parse_user)]
+    pub(crate) user: Option<User>,
+
+    /// Reach the server through this proxy, as http://user:password@host:port; '' for none. Without it HTTP_PROXY,
+    /// HTTPS_PROXY, ALL_PROXY and NO_PROXY decide
+    #[arg(short = 'x', long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+
+    /// Speak HTTP/1.1 and offer nothing else
+    #[arg(long = "http1.1", conflicts_with = "http2")]
+    pub(crate) http1: bool,
+
+    /// Speak HTTP/2 and offer nothing else, to an http:// URL too
+    #[arg(long)]
+    pub(crate) http2: bool,
+
     /// Read one response and don't reconnect
     #[arg(long)]
     pub(crate) once: bool,
@@ -244,6 +261,24 @@ pub(crate) struct Subscribe {
 
     #[command(flatten)]
     pub(crate) hub: Hub,
+}
+
+/// Who asks. It is not shown.
+#[derive(Clone)]
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) password: String,
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("User")
+    }
+}
+
+fn parse_user(text: &str) -> Result<User, String> {
+    let (name, password) = text.split_once(':').ok_or("it is a name, a colon and a password")?;
+    Ok(User { name: name.to_owned(), password: password.to_owned() })
 }
 
 /// Reads a number of bytes: `1024`, `64KiB`, `256MiB`, `1GiB`.

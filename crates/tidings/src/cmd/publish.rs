@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use http::{Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, Uri, header};
 use serde_json::{Map, Value, json};
 use tidings_client::{HyperTransport, RequestBody, RequestBodySender, ResponseBody, Transport};
 use tokio::{
@@ -53,18 +53,19 @@ pub(crate) async fn run(publish: Publish) -> anyhow::Result<()> {
 async fn send(
     publish: &Publish,
     parameters: &[(&str, String)],
-    content_type: &str,
+    content_type: &'static str,
     body: RequestBody,
 ) -> anyhow::Result<()> {
     let parameters = parameters.iter().map(|(name, value)| (*name, value.as_str()));
     let url = hub_url::of_topic(&publish.hub.url, &publish.topic) + &hub_url::query(parameters);
-    let request = Request::post(&url)
-        .header(header::CONTENT_TYPE, content_type)
-        .body(body)
-        .with_context(|| format!("{url} is not a URL"))
-        .context(Hint("name the hub with --hub http://HOST:PORT or TIDINGS_HUB".into()))?;
+    // The client takes a password out of the URL, so that nothing shows it.
+    let target = tidings_client::Request::post(&url)
+        .context(Hint("name the hub with --hub http://HOST:PORT or TIDINGS_HUB".into()))?
+        .with_header(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let mut request = Request::post(target.url()).body(body)?;
+    request.headers_mut().clone_from(target.headers());
     let answered = HyperTransport::new().send(request).await;
-    let response = answered.map_err(|error| unreachable(error, &publish.hub.url))?;
+    let response = answered.map_err(|error| unreachable(error, target.url()))?;
     let status = response.status();
     let answer = read(response.into_body()).await.context("the hub's answer broke off")?;
     if status == StatusCode::OK {
@@ -175,7 +176,11 @@ fn refusal(status: StatusCode, answer: &str) -> anyhow::Error {
     }
 }
 
-fn unreachable(error: tidings_client::TransportError, hub: &str) -> anyhow::Error {
+fn unreachable(error: tidings_client::TransportError, url: &Uri) -> anyhow::Error {
+    let hub = match (url.scheme_str(), url.authority()) {
+        (Some(scheme), Some(authority)) => format!("{scheme}://{authority}"),
+        _ => url.to_string(),
+    };
     anyhow::Error::new(error)
         .context(format!("the hub at {hub} can't be reached"))
         .context(Hint("start one with `tidings serve`, or name another with --hub URL or TIDINGS_HUB".into()))

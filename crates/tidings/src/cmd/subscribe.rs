@@ -3,8 +3,9 @@
 mod exec;
 mod print;
 mod request;
+mod transport;
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tidings_client::{Error, EventId, EventSource, EventStream, Item, Request};
@@ -19,9 +20,11 @@ const HUB_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
     let target = Target::of(&subscribe)?;
     let request = request::request(&subscribe, &target.url)?;
+    // As the client has it: without a password that the URL may hold.
+    let name = if target.is_hub { subscribe.topics.join(", ") } else { request.url().to_string() };
     let mut source = Source::new(&subscribe, &target, request)?;
     let printer = Printer { json: subscribe.json, comments: subscribe.comments, is_hub: target.is_hub };
-    match follow(&mut source, &printer, &subscribe, target).await {
+    match follow(&mut source, &printer, &subscribe, target, &name).await {
         // Whoever read our output, as `head` does, has seen enough.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         followed => followed,
@@ -33,6 +36,7 @@ async fn follow(
     printer: &Printer,
     subscribe: &Subscribe,
     target: Target,
+    name: &str,
 ) -> anyhow::Result<()> {
     let mut open_topics = target.open_topics;
     while let Some(item) = source.next().await {
@@ -40,7 +44,7 @@ async fn follow(
             Ok(item) => item,
             Err(error) => {
                 printer.fatal(&error)?;
-                return Err(error).context(format!("{} can't be followed", subscribe.topics.join(", ")));
+                return Err(error).context(format!("{name} can't be followed"));
             }
         };
         let event = printer.print(&item)?;
@@ -116,9 +120,11 @@ impl Source {
         let idle_timeout = subscribe.idle_timeout.or(target.is_hub.then_some(HUB_IDLE_TIMEOUT));
         let max_event_bytes =
             usize::try_from(subscribe.max_event_bytes).context("--max-event-bytes is too large")?;
+        let transport = Arc::new(transport::transport(subscribe)?);
         macro_rules! configured {
             ($source:expr) => {{
                 let mut source = $source
+                    .with_transport(transport)
                     .with_comments(subscribe.comments)
                     .with_max_event_bytes(max_event_bytes)
                     .with_max_line_bytes(max_event_bytes);

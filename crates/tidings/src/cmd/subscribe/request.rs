@@ -22,6 +22,9 @@ pub(super) fn request(subscribe: &Subscribe, url: &str) -> anyhow::Result<Reques
     if let Some(method) = &subscribe.request {
         request = request.with_method(method.clone());
     }
+    if let Some(user) = &subscribe.user {
+        request = request.with_basic_auth(&user.name, &user.password);
+    }
     for line in &subscribe.header {
         let (name, value) = header(line)?;
         request = request.with_header(name, value);
