@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::log::Record;
+use crate::{
+    Topic,
+    log::{IdempotencyKey, Kept, Record},
+};
 
 /// A record as JSON: `{"topic":"a","type":"message","data":"…","id":"…","time":"2026-01-02T03:04:05.678Z"}`.
 ///
@@ -35,10 +38,51 @@ impl<'a> From<&'a Record> for RecordJson<'a> {
     }
 }
 
-/// A line of a publisher's NDJSON: the same shape, of which only `data` has to be there.
+/// `{"topic", "type", "data", "id", "retry", "time"}`; `retry` only if its publisher set it.
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RecordJson::from(self).serialize(serializer)
+    }
+}
+
+/// A line of an export: the same, with what an import needs beside it where there is any.
+#[derive(Debug, Serialize)]
+struct KeptJson<'a> {
+    #[serde(flatten)]
+    record: RecordJson<'a>,
+    /// All topics of an update that has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topics: Option<Vec<&'a str>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    private: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    close: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    sequence: u64,
+}
+
+/// A line of an export: the shape of every update, and `topics` if there are several, `private`, `close`, `key` where they
+/// are set, and `sequence`.
+impl Serialize for Kept {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let topics = self.record.topics();
+        KeptJson {
+            record: RecordJson::from(&*self.record),
+            topics: (topics.len() > 1).then(|| topics.iter().map(Topic::as_str).collect()),
+            private: self.record.is_private(),
+            close: self.record.is_close(),
+            key: self.key.as_ref().map(IdempotencyKey::as_str),
+            sequence: self.record.sequence(),
+        }
+        .serialize(serializer)
+    }
+}
+
+/// A line of NDJSON: the same shape, of which only `data` has to be there.
 ///
-/// `topic` may repeat the topic that is published to. `time` is ignored, so that what history returned can be published
-/// again: the hub says when an update came.
+/// A publisher's `topic` may repeat the topic that is published to, and its `time` is ignored, so that what history
+/// returned can be published again: the hub says when an update came. What stands behind `time` is for imports alone.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateJson<'a> {
@@ -51,6 +95,26 @@ pub(crate) struct UpdateJson<'a> {
     #[serde(borrow)]
     pub(crate) id: Option<Cow<'a, str>>,
     pub(crate) retry: Option<u64>,
-    #[serde(rename = "time")]
-    _time: Option<serde::de::IgnoredAny>,
+    pub(crate) time: Option<serde_json::Value>,
+    #[serde(borrow)]
+    pub(crate) topics: Option<Vec<Cow<'a, str>>>,
+    pub(crate) private: Option<bool>,
+    pub(crate) close: Option<bool>,
+    #[serde(borrow)]
+    pub(crate) key: Option<Cow<'a, str>>,
+    pub(crate) sequence: Option<u64>,
+}
+
+impl UpdateJson<'_> {
+    /// The first member that a publisher's line can't have.
+    pub(crate) fn of_imports(&self) -> Option<&'static str> {
+        let members = [
+            ("topics", self.topics.is_some()),
+            ("private", self.private.is_some()),
+            ("close", self.close.is_some()),
+            ("key", self.key.is_some()),
+            ("sequence", self.sequence.is_some()),
+        ];
+        members.into_iter().find_map(|(name, is_there)| is_there.then_some(name))
+    }
 }

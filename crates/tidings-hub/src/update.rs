@@ -105,6 +105,12 @@ impl Update {
         self
     }
 
+    /// Replaces its topics; there is at least one.
+    pub(crate) fn with_topics(mut self, topics: Vec<Topic>) -> Update {
+        self.topics = topics.into();
+        self
+    }
+
     pub(crate) fn with_event_id(mut self, id: EventId) -> Update {
         self.event = self.event.with_id(id);
         self

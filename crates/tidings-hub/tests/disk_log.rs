@@ -41,6 +41,7 @@ async fn all_of_it_is_there_after_a_restart() {
     let named = Append {
         update: update("named").with_id(UpdateId::parse("one").unwrap()),
         key: Some(IdempotencyKey::parse("k").unwrap()),
+        time: None,
     };
     let close = Update::close(Topic::parse("closed").unwrap(), "done");
     log.append(vec![update("first").into(), named.clone(), close.into()]).await.unwrap();
@@ -71,6 +72,6 @@ async fn what_is_no_log_is_left_alone() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("log.sqlite");
     std::fs::write(&path, "precious".repeat(1000)).unwrap();
-    assert!(matches!(DiskLog::open(directory.path(), limits(1)), Err(OpenError::Foreign { .. })));
+    assert!(matches!(DiskLog::open(directory.path(), limits(1)), Err(OpenError::NotADatabase { .. })));
     assert_eq!(std::fs::read(&path).unwrap(), "precious".repeat(1000).into_bytes());
 }

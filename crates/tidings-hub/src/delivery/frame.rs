@@ -27,7 +27,7 @@ impl Form {
     const COUNT: usize = 4;
 
     /// Appends the event of `record` to `out`.
-    pub(crate) fn encode(self, record: &Record, out: &mut Vec<u8>) {
+    pub fn encode(self, record: &Record, out: &mut Vec<u8>) {
         match self {
             Form::Plain => record.event().encode(out),
             Form::TopicLine => {

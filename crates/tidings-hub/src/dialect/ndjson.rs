@@ -41,6 +41,11 @@ impl NdjsonReader {
                 "the line is no update: {what} (column {column}); it is an object as {{\"data\": \"text\", \"type\": …, \"id\": …, \"retry\": …}}"
             ))
         })?;
+        if let Some(member) = update.of_imports() {
+            return Err(Problem::invalid(format!(
+                "the line is no update: {member:?} is for `tidings log import` only"
+            )));
+        }
         if let Some(topic) = update.topic.filter(|topic| topic != self.topic.as_str()) {
             let to = self.topic.as_str();
             return Err(Problem::invalid(format!(
@@ -146,6 +151,8 @@ mod tests {
             "{\"data\":\"\",\"type\":\"gap\"}",
             "{\"data\":\"\",\"id\":\"\"}",
             "{\"data\":\"\",\"topic\":\"u\"}",
+            "{\"data\":\"\",\"topics\":[\"t\"]}",
+            "{\"data\":\"\",\"sequence\":1}",
             &long,
         ] {
             assert!(read_all(line.as_bytes(), 5)[0].is_err(), "{line}");

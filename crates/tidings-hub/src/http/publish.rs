@@ -85,7 +85,7 @@ async fn one(hub: &Hub, params: PublishParams, data: String) -> Result<Response<
         if let Some(retry) = retry {
             update = update.with_retry(retry);
         }
-        batch.push(Append { update, key });
+        batch.push(Append { update, key, time: None });
     }
     if let Some(reason) = close {
         // It needs no key: closing again for the same reason is the same close.
@@ -157,7 +157,7 @@ impl Publishing<'_> {
         let number = |index: usize| self.receipts.count + index as u64 + 1;
         let batch = updates.into_iter().enumerate().map(|(index, update)| {
             let key = self.key.as_ref().map(|key| key.numbered(number(index)));
-            Append { update, key }
+            Append { update, key, time: None }
         });
         let appended = self.hub.publish_all(batch.collect()).await;
         let Appended { receipts, refused } =

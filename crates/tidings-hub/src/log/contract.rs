@@ -10,7 +10,10 @@
 //! tidings_hub::log_contract!(|retention: Retention| -> Arc<dyn Log> { Arc::new(MemoryLog::new(retention)) });
 //! ```
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use super::{Append, HubId, IdempotencyKey, Limits, Log, Page, PageLimit, Receipt, Refused, Retention, Rule};
 use crate::{Interest, Topic, TopicFilter, Update, UpdateId, UpdateType};
@@ -27,6 +30,7 @@ macro_rules! log_contract {
             pages_are_bounded_and_lead_to_the_end
             an_id_is_found_and_the_same_update_again_is_not_appended
             a_key_makes_repeating_harmless
+            a_record_keeps_the_time_that_it_is_given
             a_batch_stops_at_the_first_refusal
             a_closed_topic_takes_no_more
             only_who_may_miss_an_evicted_record_is_told
@@ -80,7 +84,8 @@ fn with_id(update: Update, id: &str) -> Update {
 }
 
 fn keyed(update: Update, key: &str) -> Append {
-    Append { update, key: Some(IdempotencyKey::parse(key).expect("a key of the contract is valid")) }
+    let key = IdempotencyKey::parse(key).expect("a key of the contract is valid");
+    Append { key: Some(key), ..Append::from(update) }
 }
 
 async fn append(log: &dyn Log, update: impl Into<Append>) -> Result<Receipt, Refused> {
@@ -221,6 +226,16 @@ mod promises {
         // The same content under another key, or under none, is another update.
         assert_eq!(append(log, keyed(update("a", "x"), "l")).await.unwrap().sequence, 2);
         assert_eq!(append(log, update("a", "x")).await.unwrap().sequence, 3);
+    }
+
+    pub async fn a_record_keeps_the_time_that_it_is_given(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep(MANY));
+        let (before, given) = (SystemTime::now(), UNIX_EPOCH + Duration::from_millis(1_234_567));
+        append(log, Append { time: Some(given), ..Append::from(update("a", "x")) }).await.unwrap();
+        append(log, update("a", "y")).await.unwrap();
+        assert_eq!(log.record(1).await.unwrap().unwrap().time(), given);
+        let now = log.record(2).await.unwrap().unwrap().time();
+        assert!(now + Duration::from_millis(1) > before && now <= SystemTime::now());
     }
 
     pub async fn a_batch_stops_at_the_first_refusal(make: impl Fn(Retention) -> Arc<dyn Log>) {

@@ -4,10 +4,17 @@
 //! transactions, since a long one would keep the write-ahead log from being reset. `docs/design/log-format.md` describes
 //! the tables.
 
+mod check;
+mod epoch;
 mod evict;
+mod marks;
+mod migrate;
 mod pages;
+mod scan;
 mod schema;
+mod stat;
 mod state;
+mod view;
 mod writer;
 
 use std::{
@@ -19,9 +26,16 @@ use std::{
 };
 
 use fs4::{FileExt, TryLockError};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{oneshot, watch};
 
+pub use self::{
+    check::{Check, Finding, Part},
+    epoch::NewEpoch,
+    scan::{Found, Kept, Records, Unreadable},
+    stat::{DiskStat, FileStat, TopicStat},
+    view::{DiskView, ViewError},
+};
 use self::{
     pages::Pages,
     state::State,
@@ -29,6 +43,9 @@ use self::{
 };
 use super::{Append, Appended, Bounds, Log, LogError, LogFuture, Page, PageLimit, Record, Retention};
 use crate::{AttachmentId, AttachmentLimits, Attachments, Interest, Topic, attachment::Unannounced};
+
+/// The name of the database in a log's directory.
+const DATABASE: &str = "log.sqlite";
 
 /// What an operator can choose of a [`DiskLog`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +127,12 @@ pub enum OpenError {
         /// What it is instead.
         reason: String,
     },
+    /// Not a SQLite database: another file, or one whose beginning is damaged. Nothing was changed.
+    #[error("{path:?} is not a SQLite database: it is another file, or its beginning is damaged")]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
     /// What is kept contradicts itself. Nothing was changed.
     #[error("{path:?} is damaged: {reason}")]
     Damaged {
@@ -134,18 +157,53 @@ pub enum OpenError {
     Random(getrandom::Error),
 }
 
+impl OpenError {
+    /// What it means that SQLite fails on the database at `path`.
+    fn of(path: &Path, source: rusqlite::Error) -> OpenError {
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path },
+            // What we ask for is there in a log of ours, and has the type that we ask for.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown) | None => {
+                OpenError::Damaged { path, reason: reason(&source) }
+            }
+            Some(_) => OpenError::Database { path, source },
+        }
+    }
+}
+
 impl DiskLog {
     /// Opens the log in `directory`, or begins one there. The directory is created if it is not there.
     ///
     /// # Errors
     /// [`OpenError`] says what is in the way. Nothing is ever repaired in silence.
     pub fn open(directory: &Path, settings: impl Into<DiskSettings>) -> Result<DiskLog, OpenError> {
-        let settings = settings.into();
         let lock = lock(directory)?;
-        let path = directory.join("log.sqlite");
+        DiskLog::open_locked(directory, settings.into(), lock)
+    }
+
+    /// Opens the log in `directory` under a new epoch: all IDs that the hub has given become unknown, and whoever comes
+    /// back with one is told of a gap.
+    ///
+    /// A log that is whole keeps its records. Of one that is damaged the files are moved aside, and an empty one is
+    /// begun; nothing is deleted. Where there is no log, one begins.
+    ///
+    /// # Errors
+    /// As [`open`](DiskLog::open), but for damage. A database of another program or a newer version stays in its place.
+    pub fn open_in_new_epoch(
+        directory: &Path,
+        settings: impl Into<DiskSettings>,
+    ) -> Result<(DiskLog, NewEpoch), OpenError> {
+        let lock = lock(directory)?;
+        let begun = epoch::begin(&directory.join(DATABASE))?;
+        Ok((DiskLog::open_locked(directory, settings.into(), lock)?, begun))
+    }
+
+    fn open_locked(directory: &Path, settings: DiskSettings, lock: File) -> Result<DiskLog, OpenError> {
+        let path = directory.join(DATABASE);
         let (connection, bounds) = schema::open(&path)?;
         let state = State::load(&connection, &settings.retention, bounds)
-            .map_err(|source| OpenError::Database { path: path.clone(), source })?;
+            .map_err(|source| OpenError::of(&path, source))?;
         let newest = watch::Sender::new(bounds.newest.sequence);
         let bounds = Arc::new(RwLock::new(bounds));
         let attachments = Arc::new(open_attachments(directory, settings.attachments, &connection)?);
@@ -174,6 +232,30 @@ impl DiskLog {
 
 fn failed(error: rusqlite::Error) -> LogError {
     LogError::Unavailable { reason: format!("the database failed: {error}") }
+}
+
+/// What is wrong, without the column that it was noticed in.
+fn reason(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(_, _, source) => source.to_string(),
+        error => error.to_string(),
+    }
+}
+
+/// The file beside `path` whose name has `suffix` at its end.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Makes a new name in the directory of `path` survive a loss of power.
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        // Only Unix opens a directory as a file; elsewhere the name is on the disk when the system says so.
+        Some(directory) if cfg!(unix) => File::open(directory)?.sync_all(),
+        _ => Ok(()),
+    }
 }
 
 fn lock(directory: &Path) -> Result<File, OpenError> {
@@ -334,9 +416,9 @@ mod tests {
         let log = open(&directory);
         let key = IdempotencyKey::parse("k").unwrap();
         let [first, second, third] = IDS.map(|id| announcing(&directory, id));
-        log.append(vec![Append { update: first, key: Some(key.clone()) }]).await.unwrap();
+        log.append(vec![Append { update: first, key: Some(key.clone()), time: None }]).await.unwrap();
         // Repeated: the first file is the one that was announced.
-        let again = log.append(vec![Append { update: second, key: Some(key) }]).await.unwrap();
+        let again = log.append(vec![Append { update: second, key: Some(key), time: None }]).await.unwrap();
         assert_eq!(again.receipts[0].attachment, AttachmentId::parse(IDS[0]));
         assert!(again.receipts[0].repeated);
         assert_eq!(files(&directory), BTreeSet::from([IDS[0].into(), IDS[2].into()]));

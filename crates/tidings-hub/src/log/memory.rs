@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::{
     Append, Appended, Bounds, Epoch, IdempotencyKey, Log, LogFuture, Page, PageLimit, Place, Receipt, Record,
-    Refused, Retention, evicted::Evicted, merge::Merge, record::receipt, retention::Kept,
+    Refused, Retention, evicted::Evicted, merge::Merge, record::receipt, retention::Totals,
 };
 use crate::{Interest, Topic, Update};
 
@@ -32,7 +32,7 @@ struct State {
     records: VecDeque<Option<Entry>>,
     oldest: u64,
     newest: Place,
-    whole: Kept,
+    whole: Totals,
     /// One for each rule of the retention, in its order.
     groups: Vec<Group>,
     by_topic: HashMap<Topic, VecDeque<u64>>,
@@ -56,7 +56,7 @@ struct Entry {
 /// What a rule keeps.
 #[derive(Debug, Clone, Default)]
 struct Group {
-    kept: Kept,
+    kept: Totals,
     /// Its records in order. Those that were evicted with the whole log are still here until they come first.
     sequences: VecDeque<u64>,
 }
@@ -74,7 +74,7 @@ impl MemoryLog {
                 records: VecDeque::new(),
                 oldest: 1,
                 newest: Place::START,
-                whole: Kept::default(),
+                whole: Totals::default(),
                 groups: vec![Group::default(); retention.rules.len()],
                 by_topic: HashMap::new(),
                 by_id: HashMap::new(),
@@ -163,7 +163,7 @@ impl State {
         &mut self,
         epoch: Epoch,
         retention: &Retention,
-        Append { update, key }: Append,
+        Append { update, key, time }: Append,
     ) -> Result<Receipt, Refused> {
         if let Some(receipt) = self.repeated(&update, key.as_ref())? {
             return Ok(receipt);
@@ -176,7 +176,7 @@ impl State {
         }
 
         let sequence = self.newest.sequence + 1;
-        let record = Arc::new(Record::new(epoch, sequence, SystemTime::now(), update));
+        let record = Arc::new(Record::new(epoch, sequence, time.unwrap_or_else(SystemTime::now), update));
         for topic in record.topics() {
             self.by_topic.entry(topic.clone()).or_default().push_back(sequence);
             if record.is_close() {

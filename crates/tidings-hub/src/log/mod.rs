@@ -7,15 +7,20 @@
 pub mod contract;
 mod disk;
 mod evicted;
+mod import;
 mod memory;
 pub(crate) mod merge;
 mod position;
 mod record;
 mod retention;
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
-pub use disk::{DiskLog, DiskSettings, Durability, OpenError};
+pub use disk::{
+    Check, DiskLog, DiskSettings, DiskStat, DiskView, Durability, FileStat, Finding, Found, Kept, NewEpoch,
+    OpenError, Part, Records, TopicStat, Unreadable, ViewError,
+};
+pub use import::{Import, ImportError};
 pub use memory::MemoryLog;
 pub use position::{Epoch, HubId, Place};
 pub use record::Record;
@@ -83,11 +88,13 @@ pub struct Append {
     pub update: Update,
     /// What makes repeating it harmless.
     pub key: Option<IdempotencyKey>,
+    /// When it came, if that was not now: what is imported keeps its time.
+    pub time: Option<SystemTime>,
 }
 
 impl From<Update> for Append {
     fn from(update: Update) -> Append {
-        Append { update, key: None }
+        Append { update, key: None, time: None }
     }
 }
 

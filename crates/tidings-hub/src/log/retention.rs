@@ -155,15 +155,15 @@ fn bytes(text: &str) -> Option<u64> {
 /// Once a limit is passed, everything is evicted down to a little under it, so that a full log does not evict a record
 /// for each that it takes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Kept {
+pub(crate) struct Totals {
     pub(crate) records: u64,
     pub(crate) bytes: u64,
     shrinking: bool,
 }
 
-impl Kept {
-    pub(crate) fn of(records: u64, bytes: u64) -> Kept {
-        Kept { records, bytes, shrinking: false }
+impl Totals {
+    pub(crate) fn of(records: u64, bytes: u64) -> Totals {
+        Totals { records, bytes, shrinking: false }
     }
 
     pub(crate) fn add(&mut self, bytes: u64) {
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_full_log_shrinks_a_little_below_its_limit() {
         let limits = Limits { records: 1280, ..Limits::default() };
-        let mut kept = Kept { records: 1280, ..Kept::default() };
+        let mut kept = Totals { records: 1280, ..Totals::default() };
         assert!(!kept.is_too_much(&limits));
         kept.add(1);
         while kept.is_too_much(&limits) {

@@ -24,12 +24,18 @@ pub(super) const CLOSE: i64 = 2;
 /// A query of whole records, in the order of columns that `from_row` reads.
 macro_rules! records {
     ($rest:literal) => {
+        records!("", $rest)
+    };
+    ($more_columns:literal, $rest:literal) => {
         concat!(
-            "SELECT sequence, time, flags, retry, topics, type, data, publisher_id, sum, attachment FROM records ",
+            "SELECT sequence, time, flags, retry, topics, type, data, publisher_id, sum, attachment",
+            $more_columns,
+            " FROM records ",
             $rest
         )
     };
 }
+pub(super) use records;
 
 /// The database as somebody may see it.
 #[derive(Clone, Copy)]
@@ -247,7 +253,7 @@ impl Outline {
     }
 }
 
-fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
+pub(super) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
     let damaged = |column: usize, reason: &str| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, reason.to_owned().into())
     };
@@ -281,7 +287,7 @@ fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
     }
 }
 
-fn close_from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
+pub(super) fn close_from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
     let topic = Topic::parse(&row.get::<_, String>(0)?)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into()))?;
     let time = UNIX_EPOCH + Duration::from_millis(row.get(2)?);

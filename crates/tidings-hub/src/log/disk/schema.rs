@@ -1,17 +1,17 @@
-//! The tables, and what is checked before a database is trusted.
+//! The tables, how a database is begun, and what is checked before one is trusted.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, ffi};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
 
-use super::{OpenError, pages::Pages};
+use super::{OpenError, marks::Marks, migrate, pages::Pages, reason};
 use crate::log::{Bounds, Epoch, Place};
 
 /// "Tidg": tells `file` and us that this is a log of Tidings.
 const APPLICATION_ID: i32 = 0x5469_6467;
 
-/// The version of the tables below.
-const VERSION: i32 = 1;
+/// The version of the tables below: one more for each step that leads from the first.
+pub(super) const VERSION: i32 = 1 + migrate::STEPS.len() as i32;
 
 const TABLES: &str = "
     CREATE TABLE log (
@@ -62,34 +62,24 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// Opens the database for its one writer, creates the tables of a new one, and checks what is cheap to check.
+/// Opens the database for its one writer. A new one is begun if there is none.
+///
+/// Nothing is changed before it is trusted: not the tables, and not the write-ahead log, which closing would empty.
 pub(super) fn open(path: &Path) -> Result<(Connection, Bounds), OpenError> {
-    let failed = |source: rusqlite::Error| match source.sqlite_error_code() {
-        Some(ffi::ErrorCode::NotADatabase) => {
-            OpenError::Foreign { path: path.into(), reason: "is not a SQLite database".into() }
-        }
-        Some(ffi::ErrorCode::DatabaseCorrupt) => {
-            OpenError::Damaged { path: path.into(), reason: source.to_string() }
-        }
-        _ => OpenError::Database { path: path.into(), source },
-    };
-    let mut connection = Connection::open(path).map_err(failed)?;
-    configure(&connection).map_err(failed)?;
-
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);
-    let foreign = |reason: String| Err(OpenError::Foreign { path: path.into(), reason });
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).map_err(failed)?;
-    match (pragma("application_id")?, pragma("user_version")?) {
-        (0, 0) if tables == 0 => create(&mut connection, path)?,
-        (APPLICATION_ID, VERSION) => {}
-        (APPLICATION_ID, newer) if newer > VERSION => {
-            return foreign(format!("has version {newer}; this program knows versions up to {VERSION}"));
-        }
-        _ => return foreign("is a database of another program".into()),
+    if !is_there(path)? {
+        create(path)?;
     }
-    let bounds = bounds(&connection).map_err(failed)?;
-    check_newest(&connection, path, &bounds)?;
+    let failed = |source| OpenError::of(path, source);
+    let mut connection = Connection::open(path).map_err(failed)?;
+    let keep_wal = |connection: &Connection, keep| {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map_err(failed)
+    };
+    keep_wal(&connection, true)?;
+    let version = version(&connection, path)?;
+    migrate::migrate(&mut connection, version, migrate::STEPS).map_err(failed)?;
+    let bounds = check(&connection, path)?;
+    configure(&connection).map_err(failed)?;
+    keep_wal(&connection, false)?;
     Ok((connection, bounds))
 }
 
@@ -101,32 +91,22 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(32);
-    // Only a new database takes the first; it gives the space of evicted records back in small steps.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    // A commit returns after the write-ahead log is on the disk.
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "cache_size", -16_384)?;
-    Ok(())
-}
-
-fn create(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let epoch = Epoch::random().map_err(OpenError::Random)?;
-    let mut create = || {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(TABLES)?;
-        transaction.execute("INSERT INTO log VALUES (1, ?, 0, 0)", [epoch.bits()])?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
-        transaction.commit()
-    };
-    create().map_err(|source| OpenError::Database { path: path.into(), source })
+/// The version of a database's tables, if it is a log of ours that this program knows.
+pub(super) fn version(connection: &Connection, path: &Path) -> Result<i32, OpenError> {
+    let failed = |source| OpenError::of(path, source);
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);
+    let foreign = |reason: String| Err(OpenError::Foreign { path: path.into(), reason });
+    match (pragma("application_id")?, pragma("user_version")?) {
+        (APPLICATION_ID, version @ 1..=VERSION) => Ok(version),
+        (APPLICATION_ID, newer) if newer > VERSION => {
+            foreign(format!("has version {newer}; this program knows versions up to {VERSION}"))
+        }
+        _ => foreign("is a database of another program".into()),
+    }
 }
 
 /// What the database holds.
-fn bounds(connection: &Connection) -> rusqlite::Result<Bounds> {
+pub(super) fn bounds(connection: &Connection) -> rusqlite::Result<Bounds> {
     let epoch = connection.query_row("SELECT epoch FROM log", (), |row| row.get(0))?;
     let newest = connection
         .query_row("SELECT sequence, sum FROM records ORDER BY sequence DESC LIMIT 1", (), |row| {
@@ -144,22 +124,113 @@ pub(super) fn oldest(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(oldest.unwrap_or(1))
 }
 
+/// What a database lacks of the tables, columns and indexes above, in words.
+pub(super) fn missing(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    const PARTS: &str = "
+        SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'
+        UNION ALL
+        SELECT 'column ' || tables.name || '.' || columns.name
+        FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'";
+    let parts = |connection: &Connection| -> rusqlite::Result<Vec<String>> {
+        connection.prepare(PARTS)?.query_map((), |row| row.get(0))?.collect()
+    };
+    let model = Connection::open_in_memory()?;
+    model.execute_batch(TABLES)?;
+    let has = parts(connection)?;
+    Ok(parts(&model)?.into_iter().filter(|part| !has.contains(part)).collect())
+}
+
+/// Whether there is a database. One that lost its content, or its file, is not taken for a new one.
+fn is_there(path: &Path) -> Result<bool, OpenError> {
+    /// Anything shorter is an empty database to SQLite.
+    const SHORTEST: u64 = 512;
+    let damaged = |reason: String| Err(OpenError::Damaged { path: path.into(), reason });
+    let bytes = |path: &Path| fs::metadata(path).map(|file| file.len());
+    match bytes(path) {
+        Ok(bytes @ 0..SHORTEST) => damaged(format!("it has {bytes} bytes, too few for any database")),
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            match bytes(&super::beside(path, "-wal")) {
+                Ok(1..) => damaged("it is missing, and its write-ahead log is there".into()),
+                _ => Ok(false),
+            }
+        }
+        Err(source) => Err(OpenError::Directory { path: path.into(), source }),
+    }
+}
+
+/// Begins a database beside its place and moves it there when it is whole, so that a crash leaves all of it or none.
+fn create(path: &Path) -> Result<(), OpenError> {
+    let epoch = Epoch::random().map_err(OpenError::Random)?;
+    let unfinished = super::beside(path, ".new");
+    let write = || {
+        let connection = Connection::open(&unfinished)?;
+        // It gives the space of evicted records back in small steps; only a new database takes it.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        // Nothing may be left beside a file that a crash leaves unfinished.
+        connection.pragma_update(None, "journal_mode", "MEMORY")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.execute_batch("BEGIN")?;
+        connection.execute_batch(TABLES)?;
+        connection.execute("INSERT INTO log VALUES (1, ?, 0, 0)", [epoch.bits()])?;
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        connection.pragma_update(None, "user_version", VERSION)?;
+        connection.execute_batch("COMMIT")?;
+        connection.close().map_err(|(_, error)| error)
+    };
+    let in_directory = |source| OpenError::Directory { path: path.into(), source };
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(in_directory(error)),
+        _ => {}
+    }
+    write().map_err(|source| OpenError::Database { path: path.into(), source })?;
+    fs::rename(&unfinished, path).map_err(in_directory)?;
+    super::sync_directory_of(path).map_err(in_directory)
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(32);
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A commit returns after the write-ahead log is on the disk.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    Ok(())
+}
+
+/// What is cheap to check, whatever the size of the log: the tables, the marks, and the newest records.
+fn check(connection: &Connection, path: &Path) -> Result<Bounds, OpenError> {
+    let failed = |source| OpenError::of(path, source);
+    let damaged = |reason: String| Err(OpenError::Damaged { path: path.into(), reason });
+    if let [first, ..] = &*missing(connection).map_err(failed)? {
+        return damaged(format!("{first} is missing"));
+    }
+    let bounds = bounds(connection).map_err(failed)?;
+    let marks = Marks::read(connection).map_err(failed)?;
+    if let [first, ..] = &*marks.contradictions(&bounds) {
+        return damaged(first.clone());
+    }
+    check_newest(connection, path, &bounds, &marks)?;
+    Ok(bounds)
+}
+
 /// The newest records are the ones that a crash could have hurt: their sums are right, and where one is missing it was
 /// evicted.
-fn check_newest(connection: &Connection, path: &Path, bounds: &Bounds) -> Result<(), OpenError> {
+fn check_newest(
+    connection: &Connection,
+    path: &Path,
+    bounds: &Bounds,
+    marks: &Marks,
+) -> Result<(), OpenError> {
     const RECORDS: u64 = 100;
     let damaged = |reason: String| Err(OpenError::Damaged { path: path.into(), reason });
     let pages = Pages { connection, epoch: bounds.epoch, newest: bounds.newest };
     let first = bounds.oldest.max(bounds.newest.sequence.saturating_sub(RECORDS - 1));
-    let evicted: u64 = connection
-        .query_row("SELECT evicted FROM log", (), |row| row.get(0))
-        .map_err(|source| OpenError::Database { path: path.into(), source })?;
     for sequence in first..=bounds.newest.sequence {
         match pages.record(sequence) {
             Ok(Some(_)) => {}
-            Ok(None) if sequence <= evicted => {}
+            Ok(None) if marks.explain_that_it_is_gone(sequence) => {}
             Ok(None) => return damaged(format!("record {sequence} is missing")),
-            Err(error) => return damaged(format!("record {sequence} can't be read: {error}")),
+            Err(error) => return damaged(format!("record {sequence} can't be read: {}", reason(&error))),
         }
     }
     Ok(())

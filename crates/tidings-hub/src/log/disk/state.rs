@@ -1,9 +1,9 @@
 //! What the writer knows of the log without asking the database: its bounds, and how much is kept.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::pages::Outline;
-use crate::log::{Bounds, Record, Retention, retention::Kept};
+use crate::log::{Bounds, Record, Retention, retention::Totals};
 
 /// After so many records the totals are written down, so that not all are counted when the log is opened.
 const NOTE_EVERY: u64 = 10_000;
@@ -22,7 +22,7 @@ pub(super) struct State {
 /// What is kept under one set of limits.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Group {
-    pub(super) kept: Kept,
+    pub(super) kept: Totals,
     /// All of the group up to here has been evicted.
     pub(super) swept: u64,
 }
@@ -46,7 +46,7 @@ impl State {
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
             let filter: String = row.get(0)?;
-            let kept = Kept::of(row.get(3)?, row.get(4)?);
+            let kept = Totals::of(row.get(3)?, row.get(4)?);
             let group = Group { kept, swept: row.get(2)? };
             let number = retention.rules.iter().position(|rule| rule.filter.to_string() == filter);
             match (&*filter, number) {
@@ -117,6 +117,15 @@ impl State {
         self.noted = newest;
         Ok(())
     }
+}
+
+/// Up to where the whole log was counted, and how many bytes that were; `None` before the first time.
+pub(super) fn noted(connection: &Connection) -> rusqlite::Result<Option<(u64, u64)>> {
+    connection
+        .query_row("SELECT up_to, bytes FROM kept WHERE filter = ?", [WHOLE], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()
 }
 
 /// The name of the whole log among the filters; no topic and no pattern is empty.

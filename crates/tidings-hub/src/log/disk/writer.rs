@@ -367,7 +367,8 @@ impl<'a> Appending<'a> {
             self.open.insert(topic.clone());
         }
         let sequence = self.state.bounds.newest.sequence + 1;
-        let record = Record::new(self.pages.epoch, sequence, SystemTime::now(), append.update);
+        let time = append.time.unwrap_or_else(SystemTime::now);
+        let record = Record::new(self.pages.epoch, sequence, time, append.update);
         self.insert(&record, append.key.as_ref().map(IdempotencyKey::as_str))?;
         self.state.append(self.retention, &record);
         Ok(Ok(receipt(&record, false)))

@@ -1,0 +1,294 @@
+//! Everything that can be wrong with a log on disk, looked for.
+
+use rusqlite::Connection;
+
+use super::{DiskView, Found, Kept, Records, ViewError, marks::Marks, scan::is_damage, schema, state};
+use crate::{Interest, log::Bounds};
+
+/// How many findings are described; more are only counted.
+const DESCRIBED: usize = 100;
+
+/// After how many records progress is told.
+const PROGRESS: u64 = 1000;
+
+/// What a check of a log has found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Check {
+    /// How many records are as they were written.
+    pub records: u64,
+    /// What is wrong, at most a hundred of it.
+    pub findings: Vec<Finding>,
+    /// How much more is wrong.
+    pub more: u64,
+}
+
+/// One thing that is wrong with a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Where it is.
+    pub part: Part,
+    /// What it is, in words.
+    pub what: String,
+}
+
+/// A part of a log on disk. They differ by what to do about damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Part {
+    /// The database itself: its pages, tables and indexes.
+    Database,
+    /// The records: their content, and that none is missing.
+    Records,
+    /// What is said of topics beside the records: which have which, which are closed, which have lost some.
+    Topics,
+    /// How many bytes are kept, as a limit counts them.
+    Size,
+}
+
+impl Check {
+    /// Whether nothing is wrong.
+    pub fn is_whole(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    fn found(&mut self, part: Part, what: impl Into<String>) {
+        if self.findings.len() < DESCRIBED {
+            self.findings.push(Finding { part, what: what.into() });
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+impl DiskView {
+    /// Checks everything: each page, each record, and whether the tables agree with them.
+    ///
+    /// All is looked at in one state of the log, so while it runs, what a hub writes stays in the write-ahead log.
+    /// `progress` is told how many records of how many are done.
+    ///
+    /// # Errors
+    /// [`ViewError`] if the database fails in a way that is not damage.
+    pub fn check(&self, mut progress: impl FnMut(u64, u64)) -> Result<Check, ViewError> {
+        let database = self.connection.unchecked_transaction()?;
+        let mut check = Check::default();
+        sqlite(&database, &mut check)?;
+        for missing in schema::missing(&database).or_else(damaged(&mut check, "the list of tables"))? {
+            check.found(Part::Database, format!("{missing} is missing"));
+        }
+        let marks = Marks::read(&database).map(Some).or_else(damaged(&mut check, "the marks"))?;
+        let bounds = schema::bounds(&database).map(Some).or_else(damaged(&mut check, "the bounds"))?;
+        if let (Some(marks), Some(bounds)) = (&marks, &bounds) {
+            for contradiction in marks.contradictions(bounds) {
+                check.found(Part::Topics, contradiction);
+            }
+        }
+        let checking = Checking { view: self, marks, check };
+        let mut check = checking.records(bounds, &mut progress)?;
+        topics(&database, &mut check).or_else(damaged(&mut check, "the tables of topics"))?;
+        Ok(check)
+    }
+}
+
+/// Notes an error as damage and goes on with nothing, if it is damage.
+fn damaged<T: Default>(
+    check: &mut Check,
+    what: &str,
+) -> impl FnOnce(rusqlite::Error) -> Result<T, ViewError> {
+    move |error| {
+        if !is_damage(&error) {
+            return Err(error.into());
+        }
+        check.found(Part::Database, format!("{what} can't be read: {error}"));
+        Ok(T::default())
+    }
+}
+
+/// SQLite's own check: each page, the order of each tree, and that indexes have what their tables have.
+fn sqlite(database: &Connection, check: &mut Check) -> Result<(), ViewError> {
+    let found =
+        database.prepare(&format!("PRAGMA integrity_check({DESCRIBED})")).and_then(|mut statement| {
+            statement.query_map((), |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()
+        });
+    let found = found.or_else(damaged(check, "the database"))?;
+    for what in found.iter().flat_map(|text| text.lines()).filter(|line| *line != "ok") {
+        check.found(Part::Database, what);
+    }
+    Ok(())
+}
+
+/// The walk through all records.
+struct Checking<'v> {
+    view: &'v DiskView,
+    marks: Option<Marks>,
+    check: Check,
+}
+
+impl Checking<'_> {
+    fn records(
+        mut self,
+        bounds: Option<Bounds>,
+        progress: &mut impl FnMut(u64, u64),
+    ) -> Result<Check, ViewError> {
+        let newest = self.view.newest();
+        let oldest = bounds.map_or(1, |bounds| bounds.oldest);
+        let total = (newest + 1).saturating_sub(oldest);
+        let mut records = Records::new(
+            &self.view.connection,
+            self.view.epoch,
+            Interest::everything(),
+            oldest.saturating_sub(1),
+            newest,
+        );
+        let noted = state::noted(&self.view.connection).or_else(damaged(&mut self.check, "the totals"))?;
+        let (mut expected, mut bytes, mut rows, mut unreadable) = (oldest, 0, 0, 0_u64);
+        let mut told = 0;
+        for found in &mut records {
+            let found = found?;
+            let first = found.sequence();
+            if matches!(&found, Found::Kept(kept) if kept.is_tombstone) {
+                continue;
+            }
+            self.hole(expected, first);
+            match found {
+                Found::Kept(kept) => {
+                    self.check.records += 1;
+                    if noted.is_some_and(|(up_to, _)| first <= up_to) {
+                        bytes += kept.record.cost();
+                    }
+                    rows += kept.record.topics().len() as u64;
+                    self.record(&kept)?;
+                    expected = first + 1;
+                }
+                Found::Unreadable(damage) => {
+                    unreadable += 1;
+                    let (start, end) = (damage.sequences.start(), damage.sequences.end());
+                    let which = match start == end {
+                        true => format!("record {start} can't be read"),
+                        false => format!("what is kept of the records {start} to {end} can't be read"),
+                    };
+                    self.check.found(Part::Records, format!("{which}: {}", damage.reason));
+                    expected = end.saturating_add(1);
+                }
+            }
+            if expected - oldest >= told + PROGRESS {
+                told = expected - oldest;
+                progress(told.min(total), total);
+            }
+        }
+        progress(total, total);
+        // What can't be read can't be counted.
+        if unreadable == 0 {
+            self.totals(noted, bytes, rows)?;
+        }
+        Ok(self.check)
+    }
+
+    /// Notes the records from `expected` up to `next` that are gone without having been evicted.
+    fn hole(&mut self, expected: u64, next: u64) {
+        let Some(marks) = self.marks else { return };
+        // In a hole of any size only the bounds of what is unexplained are looked for, from either end.
+        let gone = |sequence: &u64| !marks.explain_that_it_is_gone(*sequence);
+        let Some(first) = (expected..next).find(gone) else { return };
+        let last = (first..next).rev().find(gone).unwrap_or(first);
+        self.check.found(
+            Part::Records,
+            match first == last {
+                true => format!("record {first} is missing, and was not evicted"),
+                false => format!("the records {first} to {last} are missing, and were not evicted"),
+            },
+        );
+    }
+
+    /// Whether the tables of topics and closes have this record.
+    fn record(&mut self, kept: &Kept) -> Result<(), ViewError> {
+        let (database, record) = (&self.view.connection, &kept.record);
+        let sequence = record.sequence();
+        for topic in record.topics() {
+            let topic = topic.as_str();
+            let has = "SELECT EXISTS (SELECT 1 FROM topics WHERE topic = ? AND sequence = ?)";
+            let has = database
+                .prepare_cached(has)
+                .and_then(|mut has| has.query_row((topic, sequence), |row| row.get::<_, bool>(0)));
+            // A table that can't be read is told of once, at its end.
+            if !has.or_else(unreadable)? {
+                self.check
+                    .found(Part::Topics, format!("topic {topic:?} does not list its record {sequence}"));
+            }
+            if !record.is_close() {
+                continue;
+            }
+            let says = "SELECT EXISTS (SELECT 1 FROM closed WHERE topic = ? AND sequence = ? AND reason = ?)";
+            let says = database.prepare_cached(says).and_then(|mut says| {
+                says.query_row((topic, sequence, record.event().data()), |row| row.get::<_, bool>(0))
+            });
+            if !says.or_else(unreadable)? {
+                let what =
+                    format!("topic {topic:?} was closed by record {sequence}, and is not listed as closed");
+                self.check.found(Part::Topics, what);
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares with the totals that the log has noted now and then: up to where, and how many bytes that were.
+    fn totals(&mut self, noted: Option<(u64, u64)>, bytes: u64, rows: u64) -> Result<(), ViewError> {
+        if let Some((up_to, says)) = noted.filter(|(_, says)| *says != bytes) {
+            let what = format!("the records up to {up_to} take {bytes} bytes, and the log says {says}");
+            self.check.found(Part::Size, what);
+        }
+        let listed = self.view.connection.query_row("SELECT count(*) FROM topics", (), |row| row.get(0));
+        let listed: u64 = listed.or_else(unreadable_as(rows))?;
+        if listed > rows {
+            self.check.found(Part::Topics, format!("topics list {listed} records, and there are {rows}"));
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(error: rusqlite::Error) -> Result<bool, ViewError> {
+    unreadable_as(true)(error)
+}
+
+fn unreadable_as<T>(instead: T) -> impl FnOnce(rusqlite::Error) -> Result<T, ViewError> {
+    move |error| if is_damage(&error) { Ok(instead) } else { Err(error.into()) }
+}
+
+/// What the tables of topics say of records that are not there, or not so.
+fn topics(database: &Connection, check: &mut Check) -> rusqlite::Result<()> {
+    let contradictions = [
+        (
+            "SELECT topic, sequence FROM closed WHERE EXISTS
+                 (SELECT 1 FROM records WHERE records.sequence = closed.sequence AND records.flags & 2 = 0)",
+            "is listed as closed by a record that closes nothing",
+        ),
+        (
+            "SELECT topic, sequence FROM closed WHERE EXISTS
+                 (SELECT 1 FROM topics WHERE topics.topic = closed.topic AND topics.sequence > closed.sequence)",
+            "has records after the one that closed it",
+        ),
+        (
+            "SELECT topic, sequence FROM closed
+             WHERE sequence > (SELECT evicted FROM log) AND sequence NOT IN (SELECT sequence FROM records)",
+            "was closed by a record that is missing, and was not evicted",
+        ),
+        (
+            "SELECT topic, sequence FROM evicted WHERE sequence IN (SELECT sequence FROM records)",
+            "has lost a record that is still there",
+        ),
+        (
+            "SELECT topic, sequence FROM topics WHERE sequence NOT IN (SELECT sequence FROM records)",
+            "lists a record that is not there",
+        ),
+    ];
+    for (query, what) in contradictions {
+        let mut statement = database.prepare(query)?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let (topic, sequence): (String, u64) = (row.get(0)?, row.get(1)?);
+            check.found(Part::Topics, format!("topic {topic:?} {what}: {sequence}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What a log on disk holds, in numbers.
+
+use std::{
+    fs,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use rusqlite::OptionalExtension;
+
+use super::{DiskView, ViewError, beside, marks::Marks, pages::Outline};
+use crate::log::Epoch;
+
+/// How many topics are named.
+const TOPICS: u64 = 10;
+
+/// What a log on disk holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DiskStat {
+    /// The log's life.
+    pub epoch: Epoch,
+    /// The version of its tables.
+    pub version: i32,
+    /// How many records are kept.
+    pub records: u64,
+    /// The first record that is kept, and when it came; `None` in an empty log.
+    pub first: Option<(u64, SystemTime)>,
+    /// The newest record, and when it came; `None` in an empty log.
+    pub newest: Option<(u64, SystemTime)>,
+    /// What is kept, in bytes, as the limit of a hub counts it.
+    pub bytes: u64,
+    /// The files, and what they take on the disk.
+    pub files: Vec<FileStat>,
+    /// How many topics have records.
+    pub topics: u64,
+    /// Those with the most records, at most ten.
+    pub largest_topics: Vec<TopicStat>,
+    /// How many topics are closed.
+    pub closed_topics: u64,
+    /// The last sequence that was evicted; 0 if none was.
+    pub evicted: u64,
+    /// For how many topics it is known which of their records was evicted last.
+    pub evicted_topics: u64,
+    /// Up to this sequence, any other topic may have lost records.
+    pub evicted_floor: u64,
+}
+
+/// A file of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileStat {
+    /// Its name in the directory.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A topic that has records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TopicStat {
+    /// The topic.
+    pub topic: String,
+    /// How many records are kept of it.
+    pub records: u64,
+}
+
+impl DiskView {
+    /// Counts what the log holds, all of it in one state. Reads the index of topics once.
+    ///
+    /// # Errors
+    /// [`ViewError`] if the database fails, and if it is too damaged to be counted.
+    pub fn stat(&self) -> Result<DiskStat, ViewError> {
+        let database = self.connection.unchecked_transaction()?;
+        let count = |query| database.query_row(query, (), |row| row.get::<_, u64>(0));
+        let place = |query| {
+            database
+                .query_row(query, (), |row| {
+                    Ok((row.get(0)?, UNIX_EPOCH + Duration::from_millis(row.get(1)?)))
+                })
+                .optional()
+        };
+        let marks = Marks::read(&database)?;
+        let largest =
+            "SELECT topic, count(*) FROM topics GROUP BY topic ORDER BY count(*) DESC, topic LIMIT ?";
+        let largest_topics = database
+            .prepare(largest)?
+            .query_map([TOPICS], |row| Ok(TopicStat { topic: row.get(0)?, records: row.get(1)? }))?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut bytes = 0;
+        Outline::each_after(&database, 0, |outline| {
+            bytes += outline.cost();
+            true
+        })?;
+        Ok(DiskStat {
+            epoch: self.epoch,
+            version: self.version,
+            records: count("SELECT count(*) FROM records")?,
+            first: place("SELECT sequence, time FROM records ORDER BY sequence LIMIT 1")?,
+            newest: place("SELECT sequence, time FROM records ORDER BY sequence DESC LIMIT 1")?,
+            bytes,
+            files: self.files(),
+            topics: count("SELECT count(*) FROM (SELECT DISTINCT topic FROM topics)")?,
+            largest_topics,
+            closed_topics: count("SELECT count(*) FROM closed")?,
+            evicted: marks.evicted,
+            evicted_topics: count("SELECT count(*) FROM evicted")?,
+            evicted_floor: marks.evicted_floor,
+        })
+    }
+
+    fn files(&self) -> Vec<FileStat> {
+        let files = ["", "-wal", "-shm"].map(|suffix| beside(&self.path, suffix));
+        let stat = |path: std::path::PathBuf| {
+            let bytes = fs::metadata(&path).ok()?.len();
+            let name = path.file_name()?.to_string_lossy().into_owned();
+            Some(FileStat { name, bytes })
+        };
+        files.into_iter().filter_map(stat).collect()
+    }
+}

@@ -1,0 +1,314 @@
+//! Updates of another log, or of a recorded stream, to be appended to this one.
+
+use std::{
+    io::{self, BufRead},
+    time::Duration,
+};
+
+use tidings_codec::{Decoder, EventRef, Item};
+
+use super::{Append, HubId, IdempotencyKey};
+use crate::{Topic, Update, UpdateId, UpdateType, json::UpdateJson};
+
+/// The longest line, in bytes: more than the largest update that a log on disk can hold, escaped.
+const MAX_LINE_BYTES: u64 = 6 << 30;
+
+/// Reads the lines of an export, or a recorded event stream, as updates to be appended.
+///
+/// Publishers' IDs, idempotency keys and times are kept. The IDs that a hub gave name places of its log, so the update
+/// gets a new one; the old one becomes its idempotency key (`import:~…`), so that importing again appends nothing twice.
+/// Memory holds one update at a time.
+///
+/// ```
+/// use tidings_hub::{Topic, log::Import};
+///
+/// let lines = r#"{"topic":"news","type":"message","data":"Hello","id":"7","time":"2026-01-02T03:04:05.678Z"}"#;
+/// let append = Import::ndjson(lines.as_bytes()).next().unwrap()?;
+/// assert_eq!(append.update.topics(), [Topic::parse("news")?]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Import<R> {
+    input: R,
+    format: Format,
+    line: u64,
+    bytes: u64,
+    /// Set once there is no more, or nothing more that could be trusted.
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum Format {
+    Ndjson { line: Vec<u8> },
+    EventStream { topic: Topic, decoder: Box<Decoder> },
+}
+
+/// Why an import ends before its input does.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The input can't be read.
+    #[error("the input can't be read")]
+    Input(#[source] io::Error),
+    /// The event stream breaks a rule of the format, or is cut short.
+    #[error("{reason}")]
+    Stream {
+        /// What is wrong, and in which line.
+        reason: String,
+    },
+    /// A line, or the event that ends there, is no update.
+    #[error("line {line}: {reason}")]
+    Line {
+        /// Its number, from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl<R: BufRead> Import<R> {
+    /// Reads the lines of an export; each needs `topic` and `data` at least, and empty lines are skipped.
+    pub fn ndjson(input: R) -> Import<R> {
+        Import { input, format: Format::Ndjson { line: Vec::new() }, line: 0, bytes: 0, ended: false }
+    }
+
+    /// Reads an event stream, strictly, as updates of `topic`.
+    ///
+    /// The hub's own `start` and `gap` are skipped, and `close` closes the topic. An event has no time, so each comes now.
+    pub fn event_stream(input: R, topic: Topic) -> Import<R> {
+        let no_limit = usize::MAX;
+        let decoder = Decoder::strict()
+            .with_max_line_bytes(no_limit)
+            .with_max_event_bytes(no_limit)
+            .with_unknown_fields(true);
+        let format = Format::EventStream { topic, decoder: Box::new(decoder) };
+        Import { input, format, line: 0, bytes: 0, ended: false }
+    }
+
+    /// The number of the line, from 1, that the last update ended on.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// How many bytes of the input are used.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn read(&mut self) -> Result<Option<Append>, ImportError> {
+        match &mut self.format {
+            Format::Ndjson { line } => loop {
+                line.clear();
+                let read = io::Read::take(&mut self.input, MAX_LINE_BYTES).read_until(b'\n', line);
+                let read = read.map_err(ImportError::Input)?;
+                if read == 0 {
+                    return Ok(None);
+                }
+                self.line += 1;
+                self.bytes += read as u64;
+                let text = line.trim_ascii();
+                if !text.is_empty() {
+                    let append = from_line(text);
+                    return append.map(Some).map_err(|reason| ImportError::Line { line: self.line, reason });
+                }
+            },
+            Format::EventStream { topic, decoder } => loop {
+                let buffer = self.input.fill_buf().map_err(ImportError::Input)?;
+                if buffer.is_empty() {
+                    let cut = decoder.finish().map_err(|error| error.to_string());
+                    return cut.map(|()| None).map_err(|reason| ImportError::Stream { reason });
+                }
+                let mut rest = buffer;
+                let append = match decoder.decode(&mut rest) {
+                    Some(Ok(Item::Event(event))) => from_event(topic, event).transpose(),
+                    // The hub names an event's topics so.
+                    Some(Ok(Item::Unknown { name, .. })) if name != "topic" => Some(Err(format!(
+                        "field {name:?} is not known; an event has data, event, id and retry"
+                    ))),
+                    Some(Ok(_)) | None => None,
+                    Some(Err(error)) => {
+                        return Err(ImportError::Stream { reason: error.to_string() });
+                    }
+                };
+                let used = buffer.len() - rest.len();
+                self.bytes += used as u64;
+                self.input.consume(used);
+                // The decoder is at the line behind the blank one that ended the event.
+                self.line = decoder.line().saturating_sub(1).max(1);
+                if let Some(append) = append {
+                    return append.map(Some).map_err(|reason| ImportError::Line { line: self.line, reason });
+                }
+            },
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for Import<R> {
+    type Item = Result<Append, ImportError>;
+
+    fn next(&mut self) -> Option<Result<Append, ImportError>> {
+        if self.ended {
+            return None;
+        }
+        let append = self.read().transpose();
+        self.ended = !matches!(append, Some(Ok(_)));
+        append
+    }
+}
+
+fn from_line(line: &[u8]) -> Result<Append, String> {
+    let text = std::str::from_utf8(line).map_err(|error| format!("it is not UTF-8: {error}"))?;
+    let line: UpdateJson<'_> = serde_json::from_str(text).map_err(|error| {
+        // Its own "line 1" would be taken for the first line of the input.
+        let (column, error) = (error.column(), error.to_string());
+        format!("it is no update: {} (column {column})", error.split(" at line ").next().unwrap_or_default())
+    })?;
+    let topics = match (&line.topics, &line.topic) {
+        (Some(topics), _) => topics.iter().map(|topic| Topic::parse(topic)).collect::<Result<Vec<_>, _>>(),
+        (None, Some(topic)) => Topic::parse(topic).map(|topic| vec![topic]),
+        (None, None) => return Err("it has no topic".into()),
+    };
+    let topics = topics.map_err(|error| error.to_string())?;
+    let content = Content {
+        event_type: line.event_type.as_deref().unwrap_or_default(),
+        data: &line.data,
+        id: line.id.as_deref(),
+        retry: line.retry.map(Duration::from_millis),
+        close: line.close.unwrap_or(false),
+        private: line.private.unwrap_or(false),
+        key: line.key.as_deref(),
+    };
+    let mut append = content.of_topics(topics)?;
+    if let Some(time) = &line.time {
+        let time = time.as_str().and_then(|time| humantime::parse_rfc3339(time).ok());
+        append.time = Some(time.ok_or("its time is not of the form \"2026-01-02T03:04:05.678Z\"")?);
+    }
+    Ok(append)
+}
+
+/// `None` for the hub's own events, which are no updates.
+fn from_event(topic: &Topic, event: EventRef<'_>) -> Result<Option<Append>, String> {
+    let event_type = event.event_type();
+    if matches!(event_type, "start" | "gap") {
+        return Ok(None);
+    }
+    let content = Content {
+        event_type,
+        data: event.data(),
+        id: event.id(),
+        retry: event.retry(),
+        close: event_type == "close",
+        private: false,
+        key: None,
+    };
+    content.of_topics(vec![topic.clone()]).map(Some)
+}
+
+/// What an update says, as text.
+struct Content<'a> {
+    event_type: &'a str,
+    data: &'a str,
+    id: Option<&'a str>,
+    retry: Option<Duration>,
+    close: bool,
+    private: bool,
+    key: Option<&'a str>,
+}
+
+impl Content<'_> {
+    fn of_topics(&self, topics: Vec<Topic>) -> Result<Append, String> {
+        let [first, ..] = &*topics else { return Err("it has no topic".into()) };
+        let mut update = match self.close {
+            true => Update::close(first.clone(), self.data),
+            false => {
+                let event_type = UpdateType::parse(self.event_type).map_err(|error| error.to_string())?;
+                Update::new(first.clone(), self.data).with_type(event_type)
+            }
+        };
+        let mut key = self.key.map(str::to_owned);
+        match self.id {
+            Some(id) if HubId::parse(id).is_some() => key = key.or_else(|| Some(format!("import:{id}"))),
+            Some(id) => {
+                update = update.with_id(UpdateId::parse(id).map_err(|error| error.to_string())?);
+            }
+            None => {}
+        }
+        if let Some(retry) = self.retry {
+            update = update.with_retry(retry);
+        }
+        if self.private {
+            update = update.private();
+        }
+        let key = key.as_deref().map(IdempotencyKey::parse).transpose();
+        let key = key.map_err(|error| error.to_string())?;
+        Ok(Append { update: update.with_topics(topics), key, time: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(line: &str) -> Result<Append, String> {
+        Import::ndjson(line.as_bytes()).next().unwrap().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_hubs_id_becomes_the_key_and_a_publishers_stays() {
+        let hub = first(r#"{"topic":"a","data":"","id":"~AAAAAAAAAAAAAAAAAAAAAAAA"}"#).unwrap();
+        assert_eq!(hub.update.event().id(), None);
+        assert_eq!(hub.key.unwrap().as_str(), "import:~AAAAAAAAAAAAAAAAAAAAAAAA");
+        let publisher = first(r#"{"topic":"a","data":"","id":"7"}"#).unwrap();
+        assert_eq!(publisher.update.event().id().unwrap().as_str(), "7");
+        assert_eq!(publisher.key, None);
+    }
+
+    #[test]
+    fn what_is_no_update_names_its_line() {
+        for (line, reason) in [
+            ("[]", "it is no update"),
+            (r#"{"topic":"a"}"#, "missing field `data`"),
+            (r#"{"data":""}"#, "it has no topic"),
+            (r#"{"topics":[],"data":""}"#, "it has no topic"),
+            (r#"{"topic":"a*","data":""}"#, "contains '*'"),
+            (r#"{"topic":"a","data":"","type":"gap"}"#, "is the hub's own"),
+            (r#"{"topic":"a","data":"","time":"yesterday"}"#, "its time is not"),
+            (r#"{"topic":"a","data":"","id":"~"}"#, "starts with '~'"),
+        ] {
+            let mut import = Import::ndjson(format!("\n{line}\n{{}}").into_bytes().leak() as &[u8]);
+            let error = import.next().unwrap().unwrap_err().to_string();
+            assert!(error.starts_with("line 2: ") && error.contains(reason), "{line}: {error}");
+            assert!(import.next().is_none(), "nothing behind it is read");
+        }
+    }
+
+    #[test]
+    fn a_stream_with_a_mistake_is_read_up_to_it() {
+        for (mistake, reason) in [
+            ("dta: b\n\n", "field \"dta\" is not known"),
+            ("data: b", "ends inside line 4"),
+            ("event: gap\nid: 1\n\n", "line "),
+        ] {
+            let stream = format!("topic: t\ndata: a\n\n{mistake}");
+            let mut import = Import::event_stream(stream.as_bytes(), Topic::parse("t").unwrap());
+            assert_eq!(import.next().unwrap().unwrap().update.event().data(), "a");
+            let error = import.next().unwrap().unwrap_err().to_string();
+            assert!(error.contains(reason), "{mistake}: {error}");
+            assert!(import.next().is_none());
+        }
+    }
+
+    #[test]
+    fn a_recorded_stream_is_read_however_it_is_buffered() {
+        let stream = ":\nretry: 5\nevent: start\ndata: {}\nid: ~x\n\ndata: a\ndata: b\nid: 1\n\n\
+                      event: close\ndata: done\nid: ~AAAAAAAAAAAAAAAAAAAAAAAA\n\n";
+        for capacity in [1, 3, 1000] {
+            let input = io::BufReader::with_capacity(capacity, stream.as_bytes());
+            let topic = Topic::parse("t").unwrap();
+            let appends: Vec<Append> = Import::event_stream(input, topic).map(Result::unwrap).collect();
+            let data: Vec<_> = appends.iter().map(|append| append.update.event().data()).collect();
+            assert_eq!(data, ["a\nb", "done"], "{capacity}");
+            assert!(appends[1].update.is_close());
+        }
+    }
+}
