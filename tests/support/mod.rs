@@ -22,6 +22,8 @@ use tokio::net::TcpStream;
 pub struct HubProcess {
     child: Child,
     pub address: String,
+    /// What it said on standard error until it said where it listens.
+    pub greeting: String,
 }
 
 impl HubProcess {
@@ -41,13 +43,20 @@ impl HubProcess {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the hub starts");
-        let mut greeting = BufReader::new(child.stderr.take().expect("stderr is piped"));
-        let mut line = String::new();
-        greeting.read_line(&mut line).expect("the hub says where it listens");
-        let address = line.trim().rsplit("http://").next().expect("the line names the URL").to_owned();
+        let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let mut greeting = String::new();
+        let address = loop {
+            let mut line = String::new();
+            let read = stderr.read_line(&mut line).expect("what it says is UTF-8");
+            assert!(read > 0, "the hub says where it listens, not only {greeting}");
+            greeting.push_str(&line);
+            if let Some((_, address)) = line.trim().split_once("listens on http://") {
+                break address.to_owned();
+            }
+        };
         // What else it says must not fill the pipe.
-        std::thread::spawn(move || std::io::copy(&mut greeting, &mut std::io::sink()));
-        HubProcess { child, address }
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        HubProcess { child, address, greeting }
     }
 
     pub fn url(&self) -> String {

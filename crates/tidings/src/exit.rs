@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Failure,
     /// 2: the command line asks for something that can't be done; nothing was begun. clap uses the same code.
     Usage,
+    /// 3: a log is damaged. What could be done in spite of it was done.
+    Damaged,
 }
 
 impl From<Exit> for ExitCode {
@@ -19,6 +21,7 @@ impl From<Exit> for ExitCode {
             Exit::Success => 0,
             Exit::Failure => 1,
             Exit::Usage => 2,
+            Exit::Damaged => 3,
         })
     }
 }
@@ -34,6 +37,18 @@ impl std::fmt::Display for UsageError {
 }
 
 impl std::error::Error for UsageError {}
+
+/// Damage of a log that was looked at: reported like other errors, with its own exit code.
+#[derive(Debug)]
+pub(crate) struct DamagedLog(pub(crate) String);
+
+impl std::fmt::Display for DamagedLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for DamagedLog {}
 
 /// The next step to take, printed under the error it is attached to.
 #[derive(Debug)]

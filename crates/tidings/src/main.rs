@@ -12,7 +12,7 @@ use clap::Parser;
 
 use crate::{
     cli::{Cli, Command},
-    exit::{Exit, Hint, UsageError},
+    exit::{DamagedLog, Exit, Hint, UsageError},
 };
 
 fn main() -> ExitCode {
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
             Command::Serve(serve) => cmd::serve::run(serve).await,
             Command::Publish(publish) => cmd::publish::run(publish).await,
             Command::Subscribe(subscribe) => cmd::subscribe::run(subscribe).await,
+            Command::Log(log) => cmd::log::run(log).await,
         }
     });
     // A read of standard input can't be cancelled; don't wait for the thread that is in it.
@@ -47,5 +48,11 @@ fn report(error: &anyhow::Error) -> Exit {
     if let Some(hint) = hint {
         eprintln!("{hint}");
     }
-    if error.downcast_ref::<UsageError>().is_some() { Exit::Usage } else { Exit::Failure }
+    if error.downcast_ref::<UsageError>().is_some() {
+        Exit::Usage
+    } else if error.downcast_ref::<DamagedLog>().is_some() {
+        Exit::Damaged
+    } else {
+        Exit::Failure
+    }
 }

@@ -1,17 +1,16 @@
 //! `tidings serve`: run a hub.
 
-use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
+mod history;
+
+use std::{io::IsTerminal, net::SocketAddr};
 
 use anyhow::Context;
-use tidings_hub::{
-    Access, Grant, Hub, Settings, TopicFilter,
-    log::{DiskLog, DiskSettings, Durability, Log, MemoryLog, OpenError, Retention},
-};
+use tidings_hub::{Access, Grant, Hub, Settings};
 use tokio::net::{TcpListener, TcpSocket};
 use tracing::Level;
 
 use crate::{
-    cli::{self, Anonymous, Serve},
+    cli::{Anonymous, Serve},
     console,
     exit::{Hint, UsageError},
 };
@@ -29,7 +28,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let listener = bind(serve.listen)?;
     let address = listener.local_addr().context("the address of the listener is not known")?;
 
-    let (log, history) = open_log(&serve)?;
+    let (log, history) = history::open(&serve)?;
     let mut settings = Settings::default();
     settings.access = access.clone();
     settings.allowed_hosts = serve.allow_host;
@@ -87,64 +86,6 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
             error
         }
     })
-}
-
-/// The log that was asked for, and what to say of it.
-fn open_log(serve: &Serve) -> anyhow::Result<(Arc<dyn Log>, String)> {
-    if serve.memory {
-        let retention = retention(serve, Retention::in_memory());
-        let history = format!("in memory, {}; it ends with this process", kept(&retention));
-        return Ok((Arc::new(MemoryLog::new(retention)), history));
-    }
-    let mut settings = DiskSettings::default();
-    settings.retention = retention(serve, settings.retention);
-    settings.durability = match serve.durability {
-        cli::Durability::Fsync => Durability::Fsync,
-        cli::Durability::Write => Durability::Write { sync_every: serve.sync_every },
-    };
-    let history = format!("on disk in {}, {}", serve.data.display(), kept(&settings.retention));
-    let log = DiskLog::open(&serve.data, settings).map_err(|error| {
-        let in_use = matches!(error, OpenError::InUse { .. });
-        let error = anyhow::Error::new(error).context("the history can't be opened");
-        match in_use {
-            true => error.context(Hint("a hub needs a --data directory of its own, or --memory".into())),
-            false => error,
-        }
-    })?;
-    Ok((Arc::new(log), history))
-}
-
-fn retention(serve: &Serve, mut retention: Retention) -> Retention {
-    let limits = &mut retention.limits;
-    limits.bytes = serve.max_history.unwrap_or(limits.bytes);
-    limits.records = serve.max_updates.unwrap_or(limits.records);
-    for rule in &serve.retain {
-        match rule.filter {
-            TopicFilter::All => {
-                limits.age = rule.limits.age.or(limits.age);
-                limits.bytes = limits.bytes.min(rule.limits.bytes);
-                limits.records = limits.records.min(rule.limits.records);
-            }
-            _ => retention.rules.push(rule.clone()),
-        }
-    }
-    retention
-}
-
-/// Says how much is kept, as `up to 8192 MiB, for 7days, and less of 2 patterns`.
-fn kept(Retention { limits, rules, .. }: &Retention) -> String {
-    let mut parts = vec![format!("up to {} MiB", limits.bytes >> 20)];
-    if limits.records < u64::MAX {
-        parts.push(format!("{} updates", limits.records));
-    }
-    if let Some(age) = limits.age {
-        parts.push(humantime::format_duration(age).to_string());
-    }
-    let rules = rules.iter().map(|rule| rule.filter.to_string()).collect::<Vec<_>>();
-    if !rules.is_empty() {
-        parts.push(format!("less of {}", rules.join(", ")));
-    }
-    parts.join(", ")
 }
 
 fn greeting(address: SocketAddr, access: &Access, history: &str) -> String {

@@ -1,7 +1,7 @@
 //! `tidings subscribe`: follow topics of a hub, or any event stream.
 
 mod exec;
-mod print;
+pub(super) mod print;
 mod request;
 mod transport;
 
@@ -155,6 +155,7 @@ impl Source {
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+/// Whether an error says that nobody reads our output any more.
+pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

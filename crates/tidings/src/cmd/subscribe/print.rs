@@ -4,13 +4,14 @@ use std::io::{self, Write, stdout};
 
 use serde_json::{Map, Value, json};
 use tidings_client::{Cause, Error, Item, ReceivedEvent};
+use tidings_hub::log::Record;
 
 /// Data to standard output and everything else to standard error; or everything as JSON to standard output.
-pub(super) struct Printer {
-    pub(super) json: bool,
-    pub(super) comments: bool,
+pub(in crate::cmd) struct Printer {
+    pub(in crate::cmd) json: bool,
+    pub(in crate::cmd) comments: bool,
     /// Whether events come from a hub that was asked for envelopes if JSON is printed.
-    pub(super) is_hub: bool,
+    pub(in crate::cmd) is_hub: bool,
 }
 
 /// An event as it was shown, out of its envelope if it came in one.
@@ -71,31 +72,48 @@ impl Printer {
             id: event.last_event_id().to_owned(),
             topic: text("topic").or_else(|| event.topic().map(str::to_owned)),
         };
+        // The envelope says more than the stream: the topic, the time, and only the update's own retry.
+        let object = enveloped.unwrap_or_else(|| {
+            let retry = event.retry().map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
+            retry.map(|retry| ("retry".into(), retry.into())).into_iter().collect()
+        });
+        self.show(&shown, object)?;
+        Ok(shown)
+    }
+
+    /// Prints a record of a hub's log as the event that a subscriber gets.
+    pub(in crate::cmd) fn record(&self, record: &Record) -> io::Result<()> {
+        let event = record.event();
+        let shown = Shown {
+            event_type: event.event_type().to_owned(),
+            data: event.data().to_owned(),
+            id: record.id().to_owned(),
+            topic: record.topics().first().map(ToString::to_string),
+        };
+        let Value::Object(object) = serde_json::to_value(record)? else { return Ok(()) };
+        self.show(&shown, object)
+    }
+
+    fn show(&self, shown: &Shown, mut object: Map<String, Value>) -> io::Result<()> {
         if self.json {
-            // The envelope says more than the stream: the topic, the time, and only the update's own retry.
-            let mut object = enveloped.unwrap_or_else(|| {
-                let retry = event.retry().map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
-                retry.map(|retry| ("retry".into(), retry.into())).into_iter().collect()
-            });
             object.insert("kind".into(), "event".into());
             object.insert("type".into(), shown.event_type.clone().into());
             object.insert("data".into(), shown.data.clone().into());
             object.insert("id".into(), shown.id.clone().into());
-            self.line(&object.into())?;
-        } else {
-            match &*shown.event_type {
-                "start" if self.is_hub => {}
-                "close" if self.is_hub && shown.topic.is_some() => {
-                    eprintln!(
-                        "tidings: {} is closed: {}",
-                        shown.topic.as_deref().unwrap_or_default(),
-                        shown.data
-                    );
-                }
-                _ => write_line(&shown.data)?,
-            }
+            return self.line(&object.into());
         }
-        Ok(shown)
+        match &*shown.event_type {
+            "start" if self.is_hub => Ok(()),
+            "close" if self.is_hub && shown.topic.is_some() => {
+                eprintln!(
+                    "tidings: {} is closed: {}",
+                    shown.topic.as_deref().unwrap_or_default(),
+                    shown.data
+                );
+                Ok(())
+            }
+            _ => write_line(&shown.data),
+        }
     }
 
     fn line(&self, json: &Value) -> io::Result<()> {

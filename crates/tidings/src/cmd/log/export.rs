@@ -1,0 +1,80 @@
+//! `tidings log export`: print a log's updates in order.
+
+use std::io::{BufWriter, Write, stdout};
+
+use tidings_hub::{
+    Form,
+    log::{DiskView, Found, Kept, Unreadable},
+};
+
+use super::progress::Progress;
+use crate::{
+    cli::{ExportFormat, LogExport},
+    exit::{DamagedLog, UsageError},
+};
+
+pub(super) fn run(export: &LogExport) -> anyhow::Result<()> {
+    let interest = super::interest(&export.topic)?;
+    let view = super::open(&export.files)?;
+    let after = after(&view, &export.from)?;
+    let mut progress = Progress::new("exported");
+    let mut out = BufWriter::with_capacity(64 << 10, stdout().lock());
+    let (mut count, mut unreadable) = (0, 0_u64);
+    for found in view.records(interest, after) {
+        match found? {
+            Found::Kept(kept) => {
+                write(&mut out, export.format, &kept)?;
+                count += 1;
+                progress.show(count, 0);
+            }
+            Found::Unreadable(damage) => {
+                unreadable += 1;
+                report(&damage);
+            }
+        }
+    }
+    out.flush()?;
+    drop(progress);
+    match unreadable {
+        0 => Ok(()),
+        _ => Err(DamagedLog(format!(
+            "{count} updates are exported; in {unreadable} places of {} there is what can't be read",
+            view.path().display()
+        ))
+        .into()),
+    }
+}
+
+/// The sequence behind which the export begins.
+fn after(view: &DiskView, from: &str) -> anyhow::Result<u64> {
+    if from == "start" {
+        return Ok(0);
+    }
+    let place = view.find(from)?;
+    Ok(place.ok_or_else(|| UsageError(format!("--from {from}: no event of this log has that ID")))?)
+}
+
+fn write(out: &mut impl Write, format: ExportFormat, kept: &Kept) -> anyhow::Result<()> {
+    match format {
+        ExportFormat::Ndjson => {
+            serde_json::to_writer(&mut *out, kept).map_err(std::io::Error::from)?;
+            out.write_all(b"\n")?;
+        }
+        ExportFormat::EventStream => {
+            let mut event = Vec::new();
+            Form::TopicLine.encode(&kept.record, &mut event);
+            out.write_all(&event)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says what is missing from the output, and why.
+pub(super) fn report(damage: &Unreadable) {
+    let (first, last) = (damage.sequences.start(), damage.sequences.end());
+    let which = match first == last {
+        true => format!("record {first}"),
+        false => format!("what is kept of the records {first} to {last}"),
+    };
+    eprintln!("tidings: {which} can't be read: {}", damage.reason);
+}

@@ -1,0 +1,52 @@
+//! `tidings log tail`: print the newest updates.
+
+use std::{thread, time::Duration};
+
+use tidings_hub::log::{DiskView, Found};
+
+use crate::{cli::LogTail, cmd::subscribe::print::Printer, exit::DamagedLog};
+
+/// How often the log is asked for more; a database file tells nobody that it has changed.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+pub(super) fn run(tail: &LogTail) -> anyhow::Result<()> {
+    let interest = super::interest(&tail.topic)?;
+    let view = super::open(&tail.files)?;
+    let printer = Printer { json: tail.json, comments: false, is_hub: true };
+    let mut after = view.before_newest(&interest, tail.count)?;
+    let mut unreadable = 0;
+    loop {
+        after = print(&view, &printer, interest.clone(), after, &mut unreadable)?;
+        if !tail.follow {
+            break;
+        }
+        thread::sleep(INTERVAL);
+    }
+    match unreadable {
+        0 => Ok(()),
+        _ => Err(DamagedLog("not all of it can be read".into()).into()),
+    }
+}
+
+/// Prints what follows `after`, and gives back how far that went.
+fn print(
+    view: &DiskView,
+    printer: &Printer,
+    interest: tidings_hub::Interest,
+    after: u64,
+    unreadable: &mut u64,
+) -> anyhow::Result<u64> {
+    let mut records = view.records(interest, after);
+    for found in &mut records {
+        match found? {
+            // A close that is all that is left of its record is not new.
+            Found::Kept(kept) if kept.is_tombstone => {}
+            Found::Kept(kept) => printer.record(&kept.record)?,
+            Found::Unreadable(damage) => {
+                *unreadable += 1;
+                super::export::report(&damage);
+            }
+        }
+    }
+    Ok(records.reached())
+}
