@@ -36,13 +36,14 @@ impl HubProcess {
     /// Its history is in memory, unless the arguments name a directory.
     pub fn start_on(address: &str, arguments: &[&str]) -> HubProcess {
         let history: &[&str] = if arguments.contains(&"--data") { &[] } else { &["--memory"] };
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
-            .args(["serve", "--listen", address])
-            .args(history)
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the hub starts");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        command.args(["serve", "--listen", address]).args(history).args(arguments);
+        HubProcess::spawn(command)
+    }
+
+    /// The same by a command of one's own, which becomes `tidings serve`.
+    pub fn spawn(mut command: Command) -> HubProcess {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the hub starts");
         let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let mut greeting = String::new();
         let address = loop {

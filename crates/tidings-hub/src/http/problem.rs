@@ -177,6 +177,10 @@ impl From<Refused> for Problem {
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Problem {
         tracing::error!(%error, "the log failed");
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, error)
+        let status = match &error {
+            LogError::Full => StatusCode::INSUFFICIENT_STORAGE,
+            LogError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Problem::new(status, error)
     }
 }

@@ -26,7 +26,7 @@ use std::{
 };
 
 use fs4::{FileExt, TryLockError};
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::sync::{oneshot, watch};
 
 pub use self::{
@@ -231,6 +231,9 @@ impl DiskLog {
 }
 
 fn failed(error: rusqlite::Error) -> LogError {
+    if is_full(&error) {
+        return LogError::Full;
+    }
     LogError::Unavailable { reason: format!("the database failed: {error}") }
 }
 
@@ -256,6 +259,12 @@ fn sync_directory_of(path: &Path) -> io::Result<()> {
         Some(directory) if cfg!(unix) => File::open(directory)?.sync_all(),
         _ => Ok(()),
     }
+}
+
+/// Whether there was no room. The index of the write-ahead log, in a file of its own, has another code for it.
+fn is_full(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(ffi::SQLITE_FULL | ffi::SQLITE_IOERR_SHMSIZE))
 }
 
 fn lock(directory: &Path) -> Result<File, OpenError> {

@@ -242,4 +242,7 @@ pub enum LogError {
         /// What happened.
         reason: String,
     },
+    /// There is no room left where the log is kept; nothing was appended. It goes on by itself once there is room.
+    #[error("the disk is full; free some space, or keep less (tidings serve --max-history)")]
+    Full,
 }
