@@ -75,3 +75,13 @@ async fn what_is_no_log_is_left_alone() {
     assert!(matches!(DiskLog::open(directory.path(), limits(1)), Err(OpenError::NotADatabase { .. })));
     assert_eq!(std::fs::read(&path).unwrap(), "precious".repeat(1000).into_bytes());
 }
+
+#[tokio::test]
+async fn a_database_of_another_program_is_left_alone() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("log.sqlite");
+    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE precious (thing)").unwrap();
+    let before = std::fs::read(&path).unwrap();
+    assert!(matches!(DiskLog::open(directory.path(), limits(1)), Err(OpenError::Foreign { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}

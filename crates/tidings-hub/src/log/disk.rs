@@ -15,6 +15,7 @@ mod schema;
 mod stat;
 mod state;
 mod view;
+mod write_ahead;
 mod writer;
 
 use std::{
@@ -201,6 +202,8 @@ impl DiskLog {
 
     fn open_locked(directory: &Path, settings: DiskSettings, lock: File) -> Result<DiskLog, OpenError> {
         let path = directory.join(DATABASE);
+        write_ahead::make_durable(&beside(&path, "-wal"))
+            .map_err(|source| OpenError::Directory { path: directory.into(), source })?;
         let (connection, bounds) = schema::open(&path)?;
         let state = State::load(&connection, &settings.retention, bounds)
             .map_err(|source| OpenError::of(&path, source))?;
@@ -234,7 +237,11 @@ fn failed(error: rusqlite::Error) -> LogError {
     if is_full(&error) {
         return LogError::Full;
     }
-    LogError::Unavailable { reason: format!("the database failed: {error}") }
+    let reason = match write_ahead::failed_sync(&error).is_some() {
+        true => format!("the disk did not keep what was written ({error}); check it, then restart the hub"),
+        false => format!("the database failed: {error}"),
+    };
+    LogError::Unavailable { reason }
 }
 
 /// What is wrong, without the column that it was noticed in.
@@ -269,7 +276,7 @@ fn is_full(error: &rusqlite::Error) -> bool {
 
 fn lock(directory: &Path) -> Result<File, OpenError> {
     let failed = |source| OpenError::Directory { path: directory.into(), source };
-    fs::create_dir_all(directory).map_err(failed)?;
+    create(directory).map_err(failed)?;
     let file = File::options()
         .create(true)
         .truncate(false)
@@ -298,6 +305,22 @@ fn open_attachments(
     };
     Attachments::open(&directory, limits, is_announced)
         .map_err(|source| OpenError::Directory { path: directory, source })
+}
+
+/// Creates the directory where it is missing. A new one survives a loss of power once the one above it is synced; what is
+/// in it, SQLite syncs.
+fn create(directory: &Path) -> io::Result<()> {
+    let new = directory.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists());
+    let new: Vec<_> = new.collect();
+    fs::create_dir_all(directory)?;
+    // Elsewhere a directory can't be opened as a file.
+    if cfg!(unix) {
+        for directory in new {
+            let above = directory.parent().filter(|above| !above.as_os_str().is_empty());
+            File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
+        }
+    }
+    Ok(())
 }
 
 /// Connections for reading: as many as were ever needed at once.

@@ -2,9 +2,9 @@
 
 use std::{fs, path::Path};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, ffi};
 
-use super::{OpenError, marks::Marks, migrate, pages::Pages, reason};
+use super::{OpenError, marks::Marks, migrate, pages::Pages, reason, write_ahead};
 use crate::log::{Bounds, Epoch, Place};
 
 /// "Tidg": tells `file` and us that this is a log of Tidings.
@@ -71,6 +71,7 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Bounds), OpenError> {
     }
     let failed = |source| OpenError::of(path, source);
     let mut connection = Connection::open(path).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(32);
     let keep_wal = |connection: &Connection, keep| {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map_err(failed)
     };
@@ -189,11 +190,18 @@ fn create(path: &Path) -> Result<(), OpenError> {
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(32);
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // It answers with the mode before the mode is on the disk: an error comes behind that row. And where there can't be a
+    // write-ahead log, the answer is the mode that stays.
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let modes: Vec<String> = statement.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    if modes != ["wal"] {
+        let reason = format!("there can't be a write-ahead log: the journal mode stays {modes:?}");
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR), Some(reason)));
+    }
     // A commit returns after the write-ahead log is on the disk.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -16_384)?;
+    write_ahead::take_over(connection);
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, config::DbConfig, ffi};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::{mpsc, oneshot, watch},
@@ -20,6 +20,7 @@ use super::{
     DiskSettings, Durability, evict, failed,
     pages::{CLOSE, PRIVATE, Pages},
     state::State,
+    write_ahead,
 };
 use crate::{
     AttachmentId, Attachments, Topic,
@@ -82,6 +83,7 @@ impl Writer {
             unsynced: None,
             last_requests: 0,
             last_took: Duration::ZERO,
+            failed_sync: None,
         };
         let thread = thread::Builder::new().name("tidings-log".into()).spawn(move || writing.run(waiting))?;
         Ok(Writer { requests: Some(requests), thread: Some(thread) })
@@ -125,6 +127,8 @@ struct Writing {
     /// How many requests the last commit was for, and how long it took.
     last_requests: usize,
     last_took: Duration,
+    /// Why nothing is written any more, until the log is opened again.
+    failed_sync: Option<ffi::Error>,
 }
 
 impl Writing {
@@ -232,6 +236,37 @@ impl Writing {
     /// Appends all batches in one transaction, evicts a step, and lets readers see it. When it returns, it is as
     /// durable as was chosen.
     fn commit(&mut self, batches: Vec<Vec<Append>>) -> rusqlite::Result<Vec<Appended>> {
+        if let Some(failed) = self.failed_sync {
+            return Err(rusqlite::Error::SqliteFailure(failed, None));
+        }
+        let done = self.transact(batches);
+        match &done {
+            Ok(_) => {
+                // What is committed stays so, whatever comes of this.
+                if let Err(error) = write_ahead::after_commit(&self.connection) {
+                    tracing::error!(%error, "the write-ahead log can't be copied into the database");
+                    self.note_failed_sync(&error);
+                }
+            }
+            Err(error) => self.note_failed_sync(error),
+        }
+        done
+    }
+
+    /// After a sync that failed nobody knows what is on the disk, and trying again would not tell. What was acknowledged
+    /// is in the write-ahead log, so that has to stay, and to be read by whoever opens the log next.
+    fn note_failed_sync(&mut self, error: &rusqlite::Error) {
+        if let Some(failed) = write_ahead::failed_sync(error) {
+            self.failed_sync = Some(failed);
+            if let Err(error) =
+                self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            {
+                tracing::error!(%error, "the write-ahead log can't be kept");
+            }
+        }
+    }
+
+    fn transact(&mut self, batches: Vec<Vec<Append>>) -> rusqlite::Result<Vec<Appended>> {
         let retention = &self.settings.retention;
         let epoch = self.state.bounds.epoch;
         let writes = !batches.is_empty();
@@ -285,11 +320,17 @@ impl Writing {
         let synced = self.connection.execute("UPDATE log SET evicted = evicted", ());
         self.connection.pragma_update(None, "synchronous", "NORMAL")?;
         self.unsynced = None;
+        if let Err(error) = &synced {
+            self.note_failed_sync(error);
+        }
         synced.map(drop)
     }
 
     /// The log is closed: nothing is left to be counted, and nothing only in the operating system's memory.
     fn finish(mut self) {
+        if self.failed_sync.is_some() {
+            return;
+        }
         let noted = self.state.note(&self.connection, &self.settings.retention, true);
         let synced = if self.unsynced.is_some() { self.sync() } else { Ok(()) };
         if let Err(error) = noted.and(synced) {

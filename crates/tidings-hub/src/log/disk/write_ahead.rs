@@ -1,0 +1,66 @@
+//! The write-ahead log: copied back into the database by us, and trusted by us, rather than by SQLite.
+//!
+//! Once a sync has failed, the system may have dropped what was to be written and take it for written all the same: a
+//! second sync of it succeeds, and nothing is on the disk. SQLite copies the write-ahead log back after a commit and
+//! keeps the errors of that to itself; a write-ahead log that began anew after such a failure would be lost data.
+
+use std::{
+    cell::Cell,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::Path,
+};
+
+use rusqlite::{Connection, ffi};
+
+/// How many pages of the write-ahead log call for a checkpoint: 4 MB.
+const PAGES: i32 = 1000;
+
+thread_local! {
+    /// How long the write-ahead log was after the last commit of this thread. A log has one thread that writes.
+    static WRITTEN: Cell<i32> = const { Cell::new(0) };
+}
+
+/// Takes checkpoints over from SQLite.
+pub(super) fn take_over(connection: &Connection) {
+    connection.wal_hook(Some(|_, pages| {
+        WRITTEN.set(pages);
+        Ok(())
+    }));
+}
+
+/// Copies what readers allow, if there is enough of it.
+pub(super) fn after_commit(connection: &Connection) -> rusqlite::Result<()> {
+    match WRITTEN.take() >= PAGES {
+        true => connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(())),
+        false => Ok(()),
+    }
+}
+
+/// Writes the write-ahead log that somebody left at `path` once more, as it is, and syncs it.
+///
+/// The end of it may be in the system's memory alone, as if it were on the disk, when the sync of it has failed. SQLite
+/// would build on it, and with it would be lost all that comes behind, synced or not.
+pub(super) fn make_durable(path: &Path) -> io::Result<()> {
+    let mut file = match File::options().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let (mut piece, mut at) = (vec![0; 1 << 16], 0);
+    loop {
+        file.seek(SeekFrom::Start(at))?;
+        let length = file.read(&mut piece)?;
+        if length == 0 {
+            return file.sync_all();
+        }
+        file.seek(SeekFrom::Start(at))?;
+        file.write_all(&piece[..length])?;
+        at += length as u64;
+    }
+}
+
+/// The error if it is a sync that failed: what was written may then never reach the disk, whatever is tried.
+pub(super) fn failed_sync(error: &rusqlite::Error) -> Option<ffi::Error> {
+    let syncs = [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC];
+    error.sqlite_error().filter(|error| syncs.contains(&error.extended_code)).copied()
+}
