@@ -123,8 +123,9 @@ async fn every_status_can_be_read_by_a_listed_page() {
         assert_eq!(answer.status(), status, "{method} {target}: {answer:?}");
         is_shared(&answer.head);
     }
-    let answer = ask(&hub.address, "POST", "/topics/a", &[origin, ("content-type", "image/png")], "x").await;
-    answer.refusal(415, "image/png");
+    let answer =
+        ask(&hub.address, "POST", "/topics/a", &[origin, ("content-type", "multipart/mixed")], "x").await;
+    answer.refusal(415, "multipart/mixed");
     is_shared(&answer.head);
 }
 

@@ -159,7 +159,9 @@ async fn every_refusal_is_a_problem_document_that_names_the_value() {
     ask(&hub.address, "GET", "/topics/a?limit=0", &[JSON], "").await.refusal(400, "\"0\"");
     post(&hub.address, "/topics/a?retry=soon", TEXT, "x").await.refusal(400, "soon");
     post(&hub.address, "/topics/a?type=gap", TEXT, "x").await.refusal(400, "gap");
-    post(&hub.address, "/topics/a", ("content-type", "image/png"), "x").await.refusal(415, "image/png");
+    post(&hub.address, "/topics/a", ("content-type", "multipart/mixed"), "x")
+        .await
+        .refusal(415, "multipart/mixed");
 }
 
 #[tokio::test]

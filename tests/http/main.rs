@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attachments;
 mod close;
 mod cross_site;
 mod head;

@@ -42,9 +42,8 @@
 //! # What it is not
 //!
 //! It does not identify people: put it behind something that does, or into an application that does. It is not a queue
-//! with competing consumers: every subscriber gets everything. And it carries text only, as the format does: publish a
-//! link to what is binary or large.
-#[expect(dead_code, reason = "nothing receives or serves attachments yet")]
+//! with competing consumers: every subscriber gets everything. An event carries
+//! text only, as the format does: what is binary or large is stored beside the log, and announced by an event.
 mod attachment;
 mod authorize;
 mod cursor;

@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::resume::GapReason;
+use crate::{attachment::Usage, resume::GapReason};
 
 /// Counters of one hub, read at `/metrics`.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Metrics {
     pub(crate) subscriptions: Gauge,
     pub(crate) delivered: Counter,
     pub(crate) stalled: Counter,
+    attachments: Gauge,
+    attachment_bytes: Gauge,
     gaps: Labelled<&'static str>,
     ended: Labelled<&'static str>,
     refused: Labelled<u32>,
@@ -60,6 +62,8 @@ impl Metrics {
             subscriptions: Gauge::default(),
             delivered: Counter::default(),
             stalled: Counter::default(),
+            attachments: Gauge::default(),
+            attachment_bytes: Gauge::default(),
             gaps: Family::default(),
             ended: Family::default(),
             refused: Family::default(),
@@ -85,10 +89,22 @@ impl Metrics {
             "Connections closed by the write timeout",
             self.stalled.clone(),
         );
+        registry.register("attachments", "Attachments that are stored", self.attachments.clone());
+        registry.register(
+            "attachment_bytes",
+            "Bytes of attachments that are stored or being received",
+            self.attachment_bytes.clone(),
+        );
         registry.register("gaps", "Subscribers told that events are missing", self.gaps.clone());
         registry.register("subscriptions_ended", "Streams that ended, by reason", self.ended.clone());
         registry.register("requests_refused", "Requests answered 4xx or 5xx", self.refused.clone());
         self
+    }
+
+    /// Sets what is stored, which nobody counts between two readings.
+    pub(crate) fn stored(&self, usage: Usage) {
+        self.attachments.set(usage.files.try_into().unwrap_or(i64::MAX));
+        self.attachment_bytes.set(usage.bytes.try_into().unwrap_or(i64::MAX));
     }
 
     pub(crate) fn gap(&self, reason: GapReason) {

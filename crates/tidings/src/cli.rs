@@ -87,6 +87,14 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = parse_bytes)]
     pub(crate) max_data: u64,
 
+    /// The most bytes of one file that is published as an attachment; they are kept with --data alone
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = parse_bytes)]
+    pub(crate) max_attachment: u64,
+
+    /// The most bytes of all attachments; one goes with the update that announces it
+    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = parse_bytes)]
+    pub(crate) attachment_quota: u64,
+
     /// How long a stream is silent before the hub sends a heartbeat
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = humantime::parse_duration)]
     pub(crate) heartbeat: Duration,

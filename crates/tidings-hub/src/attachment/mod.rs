@@ -1,8 +1,12 @@
 //! Files that are published: stored beside the log, and announced by a record.
 
+mod announcement;
 mod id;
 mod store;
+mod upload;
 
+pub(crate) use announcement::{Announcement, FileName, MediaType};
 pub use id::AttachmentId;
-pub(crate) use store::Unannounced;
 pub use store::{AttachmentLimits, Attachments};
+pub(crate) use store::{Unannounced, Usage};
+pub(crate) use upload::{Received, Upload, UploadError};

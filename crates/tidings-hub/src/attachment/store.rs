@@ -2,12 +2,12 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::AttachmentId;
+use super::{AttachmentId, UploadError};
 use crate::{Update, log::Receipt};
 
 /// What the name of a file ends with while it is received.
@@ -59,6 +59,7 @@ impl Attachments {
         mut is_announced: impl FnMut(&AttachmentId) -> io::Result<bool>,
     ) -> io::Result<Attachments> {
         fs::create_dir_all(directory)?;
+        sync_directory(directory.parent().unwrap_or(directory))?;
         let mut usage = Usage::default();
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
@@ -74,14 +75,14 @@ impl Attachments {
                 usage.files += 1;
                 usage.bytes += entry.metadata()?.len();
             } else {
-                tracing::info!(file = name, "an attachment that no update announces is removed");
+                tracing::debug!(file = name, "an attachment that no update announces is removed");
                 fs::remove_file(entry.path())?;
             }
         }
         Ok(Attachments { directory: directory.into(), limits, usage: Mutex::new(usage) })
     }
 
-    /// How much is stored now.
+    /// How much is stored now, or being received.
     pub(crate) fn usage(&self) -> Usage {
         *self.lock_usage()
     }
@@ -100,6 +101,36 @@ impl Attachments {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::error!(%id, %error, "an attachment can't be removed"),
         }
+    }
+
+    /// # Errors
+    /// [`UploadError::Full`] if there is no room for `bytes` more now.
+    pub(super) fn has_room_for(&self, bytes: u64) -> Result<(), UploadError> {
+        let (used, max) = (self.usage().bytes, self.limits.all);
+        if used.saturating_add(bytes) > max { Err(UploadError::Full { used, max }) } else { Ok(()) }
+    }
+
+    /// Counts `bytes` as used before they are written, so that all uploads together stay within the limit.
+    pub(super) fn reserve(&self, bytes: u64) -> Result<(), UploadError> {
+        let (mut usage, max) = (self.lock_usage(), self.limits.all);
+        let used = usage.bytes.saturating_add(bytes);
+        if used > max {
+            return Err(UploadError::Full { used: usage.bytes, max });
+        }
+        usage.bytes = used;
+        Ok(())
+    }
+
+    pub(super) fn release(&self, bytes: u64) {
+        let mut usage = self.lock_usage();
+        usage.bytes = usage.bytes.saturating_sub(bytes);
+    }
+
+    /// Opens an attachment for reading, at `offset`.
+    pub(crate) fn read(&self, id: &AttachmentId, offset: u64) -> io::Result<File> {
+        let mut file = File::open(self.path(id))?;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(file)
     }
 
     pub(super) fn path(&self, id: &AttachmentId) -> PathBuf {
@@ -127,6 +158,16 @@ impl Unannounced {
     pub(crate) fn of<'a>(store: &Arc<Attachments>, updates: impl Iterator<Item = &'a Update>) -> Unannounced {
         let ids = updates.filter_map(|update| update.attachment().cloned()).collect();
         Unannounced { store: store.clone(), ids }
+    }
+
+    /// The file of an attachment that no update announces yet.
+    pub(super) fn file(store: &Arc<Attachments>, id: AttachmentId) -> Unannounced {
+        Unannounced { store: store.clone(), ids: vec![id] }
+    }
+
+    /// Leaves the files to somebody else.
+    pub(super) fn give_up(&mut self) {
+        self.ids.clear();
     }
 
     /// Lets the files stay that records announce now.

@@ -8,6 +8,7 @@ use tidings_server::{KeepAlive, LastEventId};
 
 use crate::{
     Form, Interest, MAX_FILTERS, StartAt, Topic, TopicFilter, UpdateId, UpdateType,
+    attachment::{FileName, MediaType},
     http::Problem,
     log::{HubId, IdempotencyKey},
 };
@@ -42,6 +43,8 @@ pub(crate) struct PublishParams {
     pub(crate) retry: Option<Duration>,
     /// The reason with which the topic is closed behind the body.
     pub(crate) close: Option<String>,
+    /// What an attachment is called.
+    pub(crate) name: Option<FileName>,
     pub(crate) key: Option<IdempotencyKey>,
 }
 
@@ -121,6 +124,7 @@ impl PublishParams {
             id: None,
             retry: None,
             close: None,
+            name: None,
             key: None,
         };
         for (name, value) in pairs(parts.uri.query()) {
@@ -129,6 +133,7 @@ impl PublishParams {
                 "id" => params.id = Some(UpdateId::parse(&value?)?),
                 "retry" => params.retry = Some(Duration::from_millis(number("retry", &value?, 0, u64::MAX)?)),
                 "close" => params.close = Some(value?),
+                "name" => params.name = Some(file_name(&value?)?),
                 "private" => {
                     return Err(Problem::forbidden(
                         "private updates need an access rule that can grant them to somebody, and this hub has none",
@@ -150,7 +155,7 @@ impl PublishParams {
 }
 
 /// What kind of body is published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BodyKind {
     /// One update: the body is its data.
     Text,
@@ -158,6 +163,8 @@ pub(crate) enum BodyKind {
     EventStream,
     /// Many updates, a JSON object a line.
     Ndjson,
+    /// One update, which announces the body as a file.
+    Attachment(MediaType),
 }
 
 impl BodyKind {
@@ -166,6 +173,30 @@ impl BodyKind {
         let Some(value) = headers.get(http::header::CONTENT_TYPE) else { return Ok(BodyKind::Text) };
         let value = String::from_utf8_lossy(value.as_bytes());
         let (essence, parameters) = value.split_once(';').unwrap_or((&value, ""));
+        let essence = essence.trim().to_ascii_lowercase();
+        let kind = match &*essence {
+            "text/event-stream" => BodyKind::EventStream,
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => BodyKind::Ndjson,
+            "" | "application/json" | "application/xml" | "application/x-www-form-urlencoded" => {
+                BodyKind::Text
+            }
+            text if text.starts_with("text/") || text.ends_with("+json") || text.ends_with("+xml") => {
+                BodyKind::Text
+            }
+            // What is around the files would be stored with them.
+            form if form.starts_with("multipart/") => {
+                return Err(Problem::unsupported_body(format!(
+                    "Content-Type is {essence:?}; send each file by itself, as the whole body, with its own type"
+                )));
+            }
+            _ => {
+                return MediaType::parse(&value).map(BodyKind::Attachment).ok_or_else(|| {
+                    Problem::unsupported_body(format!(
+                        "Content-Type is {value:?}, which is no media type of at most 255 bytes, as image/png"
+                    ))
+                });
+            }
+        };
         let charset = parameters.split(';').filter_map(|parameter| parameter.split_once('=')).find_map(
             |(name, value)| {
                 name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
@@ -178,22 +209,16 @@ impl BodyKind {
                 "charset is {charset:?}; an event stream is always UTF-8"
             )));
         }
-        let essence = essence.trim().to_ascii_lowercase();
-        match &*essence {
-            "text/event-stream" => Ok(BodyKind::EventStream),
-            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(BodyKind::Ndjson),
-            "" | "application/json" | "application/xml" | "application/x-www-form-urlencoded" => {
-                Ok(BodyKind::Text)
-            }
-            text if text.starts_with("text/") || text.ends_with("+json") || text.ends_with("+xml") => {
-                Ok(BodyKind::Text)
-            }
-            _ => Err(Problem::unsupported_body(format!(
-                "Content-Type is {essence:?}; an update is text, JSON, an event stream (text/event-stream) or NDJSON \
-                 (application/x-ndjson); publish a link to anything else"
-            ))),
-        }
+        Ok(kind)
     }
+}
+
+fn file_name(text: &str) -> Result<FileName, Problem> {
+    FileName::parse(text).ok_or_else(|| {
+        Problem::invalid(format!(
+            "name is {text:?}; it is what a file is called: 1 to 255 bytes, without slashes and control characters"
+        ))
+    })
 }
 
 fn decode_path(topic: &str) -> Result<Cow<'_, str>, Problem> {

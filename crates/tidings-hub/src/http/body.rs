@@ -14,13 +14,15 @@ use http_body_util::Full;
 use tidings_server::SseBody;
 use tokio::{io::ReadBuf, net::TcpStream};
 
+use super::file_body::FileBody;
 use crate::Cursor;
 
-/// The body of a response of the hub: a few bytes, or an event stream.
+/// The body of a response of the hub: a few bytes, a file, or an event stream.
 pub struct HubBody(Kind);
 
 enum Kind {
     Full(Full<Bytes>),
+    File(FileBody),
     Stream { body: Pin<Box<SseBody<Cursor>>>, hang_up: Option<HangUp> },
 }
 
@@ -54,6 +56,10 @@ impl HubBody {
         HubBody(Kind::Stream { body: Box::pin(body), hang_up })
     }
 
+    pub(crate) fn file(body: FileBody) -> HubBody {
+        HubBody(Kind::File(body))
+    }
+
     pub(crate) fn empty() -> HubBody {
         HubBody::from(Bytes::new())
     }
@@ -75,6 +81,9 @@ impl Body for HubBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.get_mut().0 {
             Kind::Full(full) => Pin::new(full).poll_frame(context),
+            Kind::File(file) => {
+                file.poll_chunk(context).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+            }
             Kind::Stream { hang_up: Some(hang_up), .. } if hang_up.poll(context).is_ready() => {
                 Poll::Ready(None)
             }
@@ -85,6 +94,7 @@ impl Body for HubBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Full(full) => full.is_end_stream(),
+            Kind::File(file) => file.left() == 0,
             Kind::Stream { body, .. } => body.is_end_stream(),
         }
     }
@@ -92,6 +102,7 @@ impl Body for HubBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Full(full) => full.size_hint(),
+            Kind::File(file) => SizeHint::with_exact(file.left()),
             Kind::Stream { body, .. } => body.size_hint(),
         }
     }
@@ -101,6 +112,7 @@ impl fmt::Debug for HubBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Kind::Full(_) => "HubBody::Full",
+            Kind::File(_) => "HubBody::File",
             Kind::Stream { .. } => "HubBody::Stream",
         })
     }

@@ -165,7 +165,7 @@ impl Site {
             headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
             headers.insert(
                 header::ACCESS_CONTROL_EXPOSE_HEADERS,
-                HeaderValue::from_static("Tidings-Resume, Location, Retry-After"),
+                HeaderValue::from_static("Tidings-Resume, Location, Retry-After, ETag, Content-Range"),
             );
         }
     }

@@ -1,11 +1,15 @@
 //! The HTTP interface.
 
 mod accept;
+mod attach;
+mod attachment;
 mod body;
 mod cross_site;
+mod file_body;
 mod history;
 mod problem;
 mod publish;
+mod range;
 mod serve;
 mod service;
 mod subscribe;

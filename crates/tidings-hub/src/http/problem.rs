@@ -1,5 +1,7 @@
 //! Refusals: the one place where status codes are decided.
 
+use std::io::ErrorKind;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
@@ -8,6 +10,7 @@ use tidings_codec::{DecodeError, DecodeErrorKind, Incomplete};
 use super::HubBody;
 use crate::{
     InvalidName, InvalidTopic,
+    attachment::UploadError,
     log::{InvalidKey, LogError, Refused},
 };
 
@@ -17,12 +20,14 @@ pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     allow: Option<&'static str>,
+    /// Of what only a part was asked for, in bytes.
+    size: Option<u64>,
     members: Map<String, Value>,
 }
 
 impl Problem {
     fn new(status: StatusCode, detail: impl ToString) -> Problem {
-        Problem { status, detail: detail.to_string(), allow: None, members: Map::new() }
+        Problem { status, detail: detail.to_string(), allow: None, size: None, members: Map::new() }
     }
 
     /// 400: the value breaks a rule; the detail names both.
@@ -40,6 +45,16 @@ impl Problem {
         Problem::new(
             StatusCode::NOT_FOUND,
             format!("nothing is served at {path:?}; topics are below /topics/, as in /topics/news"),
+        )
+    }
+
+    /// 404: there is no such attachment, or not for this request.
+    pub(crate) fn no_such_attachment(id: &str) -> Problem {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            format!(
+                "no attachment has the ID {id:?}; an attachment is removed with the update that announced it"
+            ),
         )
     }
 
@@ -84,6 +99,12 @@ impl Problem {
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
     }
 
+    /// 416: the range begins behind the end.
+    pub(crate) fn unsatisfiable_range(size: u64) -> Problem {
+        let detail = format!("the range begins behind the attachment's end; it has {size} bytes");
+        Problem { size: Some(size), ..Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, detail) }
+    }
+
     /// 421: under the loopback rule, the `Host` is not known.
     pub(crate) fn unknown_host(host: &str) -> Problem {
         Problem::new(
@@ -107,7 +128,7 @@ impl Problem {
     }
 
     pub(crate) fn into_response(self) -> Response<HubBody> {
-        let Problem { status, detail, allow, members } = self;
+        let Problem { status, detail, allow, size, members } = self;
         let mut document = json!({
             "title": status.canonical_reason(),
             "status": status.as_u16(),
@@ -123,6 +144,10 @@ impl Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(allow) = allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(size) = size {
+            let range = HeaderValue::try_from(format!("bytes */{size}")).expect("a number is visible ASCII");
+            headers.insert(header::CONTENT_RANGE, range);
         }
         response
     }
@@ -171,6 +196,23 @@ impl From<Refused> for Problem {
             Refused::KeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Problem::new(status, refused)
+    }
+}
+
+impl From<UploadError> for Problem {
+    fn from(error: UploadError) -> Problem {
+        let status = match &error {
+            UploadError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            UploadError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            UploadError::Io(cause) => {
+                tracing::error!(%error, "the store of attachments failed");
+                match cause.kind() {
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StatusCode::INSUFFICIENT_STORAGE,
+                    _ => StatusCode::SERVICE_UNAVAILABLE,
+                }
+            }
+        };
+        Problem::new(status, error)
     }
 }
 

@@ -8,9 +8,10 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
-use super::{HubBody, Problem, service::BoxError};
+use super::{HubBody, Problem, attach::attach, service::BoxError};
 use crate::{
     Hub, Update,
+    attachment::Announcement,
     dialect::{
         UpdateReader,
         event_stream::EventStreamReader,
@@ -40,42 +41,34 @@ where
     }
     let settings = &hub.shared().settings;
     let max_data_bytes = settings.max_data_bytes;
-    let kind = BodyKind::of(headers)?;
     let mut body = PublishedBody { body: Box::pin(body), timeout: settings.read_timeout };
-    if kind == BodyKind::Text {
-        let data = body.read_text(max_data_bytes).await?;
-        if data.is_empty() && params.close.is_some() && params.describes_one_update() {
-            return Err(Problem::invalid(
-                "type, id and retry describe an update, and the body has none: it only closes the topic",
-            ));
-        }
-        return one(hub, params, data).await;
-    }
-    if params.describes_one_update() {
-        return Err(Problem::invalid(
-            "type, id and retry are query parameters of one update; in a body with many, each update has its own",
-        ));
-    }
-    let mut publishing = Publishing { hub, key: params.key, receipts: Receipts::default() };
     let topic = params.topic.clone();
-    match kind {
-        BodyKind::EventStream => {
-            publishing.stream(EventStreamReader::new(topic, max_data_bytes), body).await?;
+    match BodyKind::of(headers)? {
+        BodyKind::Text => {
+            let data = body.read_text(max_data_bytes).await?;
+            let is_update = !data.is_empty() || params.close.is_none();
+            if !is_update && params.describes_one_update() {
+                return Err(Problem::invalid(
+                    "type, id and retry describe an update, and the body has none: it only closes the topic",
+                ));
+            }
+            one(hub, params, is_update.then(|| Update::new(topic, data))).await
         }
-        _ => publishing.stream(NdjsonReader::new(topic, max_data_bytes), body).await?,
+        BodyKind::Attachment(media_type) => attach(hub, params, media_type, body).await,
+        BodyKind::EventStream => many(hub, params, EventStreamReader::new(topic, max_data_bytes), body).await,
+        BodyKind::Ndjson => many(hub, params, NdjsonReader::new(topic, max_data_bytes), body).await,
     }
-    if let Some(reason) = params.close {
-        publishing.append(vec![(None, Update::close(params.topic, reason))]).await?;
-    }
-    Ok(respond(&publishing.receipts.to_json()))
 }
 
-/// The body is the data of one update. With `close`, the topic is closed behind it, or at once if the body is empty.
-async fn one(hub: &Hub, params: PublishParams, data: String) -> Result<Response<HubBody>, Problem> {
-    let PublishParams { topic, event_type, id, retry, close, key } = params;
+/// One update, if there is one; with `close`, the topic is closed behind it.
+pub(super) async fn one(
+    hub: &Hub,
+    params: PublishParams,
+    update: Option<Update>,
+) -> Result<Response<HubBody>, Problem> {
+    let PublishParams { topic, event_type, id, retry, close, key, .. } = params;
     let mut batch = Vec::new();
-    if !data.is_empty() || close.is_none() {
-        let mut update = Update::new(topic.clone(), data);
+    if let Some(mut update) = update {
         if let Some(event_type) = event_type {
             update = update.with_type(event_type);
         }
@@ -96,15 +89,42 @@ async fn one(hub: &Hub, params: PublishParams, data: String) -> Result<Response<
     let mut done = Receipts::default();
     done.add(&receipts);
     match refused {
-        Some(refused) if receipts.is_empty() => Err(refused.into()),
-        Some(refused) => Err(done.blame(refused.into(), None)),
-        None if single => Ok(respond(
-            &receipts
-                .first()
-                .map_or(Value::Null, |receipt| json!({ "id": receipt.id, "sequence": receipt.sequence })),
-        )),
-        None => Ok(respond(&done.to_json())),
+        Some(refused) if receipts.is_empty() => return Err(refused.into()),
+        Some(refused) => return Err(done.blame(refused.into(), None)),
+        None => {}
     }
+    let mut answer = match receipts.first() {
+        Some(receipt) if single => json!({ "id": receipt.id, "sequence": receipt.sequence }),
+        _ => done.to_json(),
+    };
+    if let Some(id) = receipts.first().and_then(|receipt| receipt.attachment.as_ref()) {
+        answer["attachment"] = Announcement::url(id).into();
+    }
+    Ok(respond(&answer))
+}
+
+/// The body has many updates; with `close`, the topic is closed behind them.
+async fn many<B>(
+    hub: &Hub,
+    params: PublishParams,
+    reader: impl UpdateReader,
+    body: PublishedBody<B>,
+) -> Result<Response<HubBody>, Problem>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    if params.describes_one_update() {
+        return Err(Problem::invalid(
+            "type, id and retry are query parameters of one update; in a body with many, each update has its own",
+        ));
+    }
+    let mut publishing = Publishing { hub, key: params.key, receipts: Receipts::default() };
+    publishing.stream(reader, body).await?;
+    if let Some(reason) = params.close {
+        publishing.append(vec![(None, Update::close(params.topic, reason))]).await?;
+    }
+    Ok(respond(&publishing.receipts.to_json()))
 }
 
 /// A body that has many updates, on its way into the log.
@@ -221,7 +241,7 @@ impl Receipts {
 }
 
 /// A request's body, read piece by piece, each within the read timeout.
-struct PublishedBody<B> {
+pub(super) struct PublishedBody<B> {
     body: Pin<Box<B>>,
     timeout: Duration,
 }
@@ -231,7 +251,7 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
             match tokio::time::timeout(self.timeout, self.body.frame()).await {
                 Err(_) => return Err(Problem::read_timeout(self.timeout)),
@@ -251,8 +271,13 @@ where
         }
     }
 
+    /// How many bytes it has at least, as far as its head says.
+    pub(super) fn least_bytes(&self) -> u64 {
+        self.body.size_hint().lower()
+    }
+
     async fn read_text(&mut self, max_data_bytes: usize) -> Result<String, Problem> {
-        if self.body.size_hint().lower() > max_data_bytes as u64 {
+        if self.least_bytes() > max_data_bytes as u64 {
             return Err(Problem::too_large(max_data_bytes));
         }
         let mut whole = BytesMut::new();
@@ -264,7 +289,9 @@ where
         }
         String::from_utf8(whole.into()).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
-            Problem::invalid(format!("the body is not UTF-8: the sequence at byte {at} is invalid"))
+            Problem::invalid(format!(
+                "the body is not UTF-8: the sequence at byte {at} is invalid; a file needs a Content-Type, as image/png"
+            ))
         })
     }
 }

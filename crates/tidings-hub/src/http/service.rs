@@ -16,6 +16,7 @@ use tower_service::Service;
 use super::{
     HubBody, Problem,
     accept::{Representation, representation},
+    attachment::attachment,
     cross_site::{Site, is_preflight},
     history::history,
     publish::publish,
@@ -29,7 +30,7 @@ use crate::{
 
 /// The hub's HTTP interface as a tower service, to be mounted in an application under any prefix.
 ///
-/// It answers `/topics/…`, `/topics?topic=…`, `/healthz`, `/readyz`, `/metrics`, and the static files of the
+/// It answers `/topics/…`, `/topics?topic=…`, `/attachments/…`, `/healthz`, `/readyz`, `/metrics`, and the static files of the
 /// [`Settings`](crate::Settings). Whoever mounts it strips the prefix, as axum's `nest_service` does, and is the one
 /// to authenticate people: the service itself only knows the [`Access`](crate::Access) rule.
 #[derive(Debug, Clone)]
@@ -106,6 +107,12 @@ where
             _ => Err(Problem::method_not_allowed(&parts.method, "GET, HEAD, POST, OPTIONS")),
         };
     }
+    if let Some(id) = path.strip_prefix("/attachments/") {
+        return match parts.method {
+            Method::GET | Method::HEAD => attachment(shared, id, parts).await,
+            _ => Err(Problem::method_not_allowed(&parts.method, "GET, HEAD")),
+        };
+    }
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(match path {
             "/topics" if parts.method == Method::POST => {
@@ -121,6 +128,9 @@ where
         "/readyz" if shared.is_shutting_down() => Err(Problem::shutting_down()),
         "/readyz" => Ok(text("text/plain; charset=utf-8", "ready\n")),
         "/metrics" => {
+            if let Some(attachments) = shared.log.attachments() {
+                shared.metrics.stored(attachments.usage());
+            }
             Ok(text("application/openmetrics-text; version=1.0.0; charset=utf-8", shared.metrics.to_text()))
         }
         _ => match shared.settings.pages.get(path) {

@@ -25,6 +25,8 @@ pub(super) fn open(serve: &Serve) -> anyhow::Result<(Arc<dyn Log>, String)> {
         cli::Durability::Fsync => Durability::Fsync,
         cli::Durability::Write => Durability::Write { sync_every: serve.sync_every },
     };
+    settings.attachments.each = serve.max_attachment;
+    settings.attachments.all = serve.attachment_quota;
     let history = format!("on disk in {}, {}", serve.data.display(), kept(&settings.retention));
     let log = if serve.new_epoch {
         let opened = DiskLog::open_in_new_epoch(&serve.data, settings);
