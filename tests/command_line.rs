@@ -336,3 +336,35 @@ async fn an_unreachable_hub_is_named_with_the_next_step() {
     assert_eq!(outcome.code, Some(1));
     assert!(outcome.err.contains("http://127.0.0.1:1") && outcome.err.contains("hint: "), "{}", outcome.err);
 }
+
+#[tokio::test]
+async fn a_file_is_published_with_its_name_and_type() {
+    let directory = tempfile::tempdir().expect("a place for the log and the file");
+    let hub = HubProcess::start(&["--data", directory.path().join("data").to_str().expect("UTF-8")]);
+    let file = directory.path().join("photo 1.PNG");
+    // Several pieces, and no text.
+    let bytes: Vec<u8> = (0..300_000).map(|index| (index % 251) as u8).collect();
+    std::fs::write(&file, &bytes).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let published =
+        tidings(&["publish", "album", "--file", file, "--close", "done", "--hub", &hub.url()], "").await;
+    assert_eq!(published.code, Some(0), "{}", published.err);
+    assert!(published.out.contains("/attachments/"), "{}", published.out);
+    let followed = tidings(&["subscribe", "album", "--from", "start", "--hub", &hub.url()], "").await;
+    let announced: Value =
+        serde_json::from_str(followed.out.lines().next().expect("an event")).expect("JSON");
+    assert_eq!((&announced["name"], &announced["type"]), (&"photo 1.PNG".into(), &"image/png".into()));
+    assert_eq!(announced["size"], 300_000);
+
+    // A type that is given beats the name's; a file that can't be read publishes nothing.
+    let typed = ["publish", "b", "--file", file, "--content-type", "application/x-mine", "--hub", &hub.url()];
+    assert_eq!(tidings(&typed, "").await.code, Some(0));
+    let missing = tidings(&["publish", "c", "--file", "/nowhere/x.png", "--hub", &hub.url()], "").await;
+    assert!(missing.code != Some(0) && missing.err.contains("/nowhere/x.png"), "{}", missing.err);
+    let directory_itself = directory.path().to_str().expect("UTF-8");
+    let unread = tidings(&["publish", "c", "--file", directory_itself, "--hub", &hub.url()], "").await;
+    assert_ne!(unread.code, Some(0), "{}", unread.err);
+    let history = support::wire::page(&hub.address, "/topics?topic=b&topic=c").await;
+    let data = support::wire::data(&history);
+    assert!(data.len() == 1 && data[0].contains("application/x-mine"), "{history}");
+}

@@ -87,7 +87,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = parse_bytes)]
     pub(crate) max_data: u64,
 
-    /// The most bytes of one file that is published as an attachment; they are kept with --data alone
+    /// The most bytes of one file that is published as an attachment; a hub with --memory takes none
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = parse_bytes)]
     pub(crate) max_attachment: u64,
 
@@ -147,8 +147,9 @@ Examples:
   tidings publish news 'Hello, world'
   tidings publish news --type weather '{\"celsius\": 21}'
   make 2>&1 | tidings publish builds/42 --lines --close finished
-  tidings publish metrics --ndjson < updates.ndjson")]
-#[command(group = ArgGroup::new("source").args(["data", "lines", "ndjson"]))]
+  tidings publish metrics --ndjson < updates.ndjson
+  tidings publish album --file photo.png")]
+#[command(group = ArgGroup::new("source").args(["data", "lines", "ndjson", "file"]))]
 pub(crate) struct Publish {
     /// The topic, such as news or builds/42
     pub(crate) topic: String,
@@ -163,6 +164,14 @@ pub(crate) struct Publish {
     /// Publish each line of standard input as a JSON object with data, type, id, retry
     #[arg(long, conflicts_with_all = ["event_type", "id", "retry"])]
     pub(crate) ndjson: bool,
+
+    /// Publish a file: the hub stores it, and tells subscribers its URL, type, size and SHA-256
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The file's media type, as image/png; told from its name if it is a common one, else application/octet-stream
+    #[arg(long, value_name = "TYPE", requires = "file")]
+    pub(crate) content_type: Option<String>,
 
     /// The event type, which says which listeners of an EventSource are called
     #[arg(long = "type", value_name = "TYPE")]

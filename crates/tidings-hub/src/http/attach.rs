@@ -34,7 +34,7 @@ where
     let Some(attachments) = hub.shared().log.attachments() else {
         return Err(Problem::unsupported_body(format!(
             "Content-Type is {:?}, so the body would be stored as a file, and this hub keeps its history in memory; \
-             give it a data directory (tidings serve --data DIR), or publish a link",
+             give it a data directory (tidings serve --data DIR, without --memory), or publish a link",
             media_type.essence()
         )));
     };

@@ -1,7 +1,10 @@
 //! `tidings publish`: send updates to a hub.
 
 use std::{
-    io::{IsTerminal, Write, stdin, stdout},
+    ffi::OsStr,
+    fs::File,
+    io::{IsTerminal, Read, Write, stdin, stdout},
+    path::Path,
     time::Duration,
 };
 
@@ -26,6 +29,9 @@ const BUFFER_BYTES: usize = 64 << 10;
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 pub(crate) async fn run(publish: Publish) -> anyhow::Result<()> {
+    if let Some(file) = &publish.file {
+        return send_file(&publish, file).await;
+    }
     if !(publish.lines || publish.ndjson) {
         let data = data(&publish).await?;
         return send(&publish, &parameters(&publish), "text/plain; charset=utf-8", data.into()).await;
@@ -49,19 +55,72 @@ pub(crate) async fn run(publish: Publish) -> anyhow::Result<()> {
     }
 }
 
+/// Sends a file as the body, piece by piece.
+async fn send_file(publish: &Publish, path: &Path) -> anyhow::Result<()> {
+    let unreadable = || format!("{} can't be read", path.display());
+    let mut file = File::open(path).with_context(unreadable)?;
+    let mut parameters = parameters(publish);
+    parameters.extend(path.file_name().and_then(OsStr::to_str).map(|name| ("name", name.to_owned())));
+    let content_type = publish.content_type.as_deref().unwrap_or_else(|| media_type(path));
+    let (mut sender, body) = RequestBody::channel();
+    let mut sending = Box::pin(send(publish, &parameters, content_type, body));
+    loop {
+        let mut piece = Vec::with_capacity(BUFFER_BYTES);
+        // A regular file is read at once; what is slow is the network.
+        if let Err(error) = (&mut file).take(BUFFER_BYTES as u64).read_to_end(&mut piece) {
+            // The hub must not take the part for the whole.
+            let _ = sender.abort(error.to_string()).await;
+            let _ = sending.await;
+            return Err(error).with_context(unreadable);
+        }
+        if piece.is_empty() {
+            break;
+        }
+        // The hub may answer before the file ends: with a refusal.
+        tokio::select! {
+            sent = &mut sending => return sent,
+            taken = sender.send(piece) => if taken.is_err() { break },
+        }
+    }
+    drop(sender);
+    sending.await
+}
+
+/// The media type of the most common names. The hub stores anything; this says what browsers show of it.
+fn media_type(path: &Path) -> &'static str {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
+    match &*extension {
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "avif" => "image/avif",
+        "mp3" => "audio/mpeg",
+        "ogg" => "audio/ogg",
+        "wav" => "audio/wav",
+        "mp4" => "video/mp4",
+        "webm" => "video/webm",
+        "pdf" => "application/pdf",
+        "zip" => "application/zip",
+        _ => "application/octet-stream",
+    }
+}
+
 /// Sends one request, and prints the hub's receipt.
 async fn send(
     publish: &Publish,
     parameters: &[(&str, String)],
-    content_type: &'static str,
+    content_type: &str,
     body: RequestBody,
 ) -> anyhow::Result<()> {
     let parameters = parameters.iter().map(|(name, value)| (*name, value.as_str()));
     let url = hub_url::of_topic(&publish.hub.url, &publish.topic) + &hub_url::query(parameters);
+    let content_type = HeaderValue::from_str(content_type)
+        .with_context(|| format!("{content_type:?} is no media type, as image/png"))?;
     // The client takes a password out of the URL, so that nothing shows it.
     let target = tidings_client::Request::post(&url)
         .context(Hint("name the hub with --hub http://HOST:PORT or TIDINGS_HUB".into()))?
-        .with_header(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        .with_header(header::CONTENT_TYPE, content_type);
     let mut request = Request::post(target.url()).body(body)?;
     request.headers_mut().clone_from(target.headers());
     let answered = HyperTransport::new().send(request).await;
