@@ -6,13 +6,12 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readFile, readdir } from "node:fs/promises";
 import http from "node:http";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 
 import { startChromium } from "./support/chromium.mjs";
+import { readStreams } from "./support/streams.mjs";
 
 /**
  * Where Chromium differs from the standard, by stream: what it comes to instead, and the sentence it passes over.
@@ -39,8 +38,6 @@ const WRONG_RETRY_MS = 6000;
 
 /** How much too early Chromium's timer may seem to fire, as its clock is not the server's. */
 const EARLY_MS = 50;
-
-const DIRECTORY = fileURLToPath(new URL("../../crates/tidings-codec/tests/streams/", import.meta.url));
 
 const WAYS = {
   whole: async (response, bytes) => response.write(bytes),
@@ -150,18 +147,6 @@ async function listen({ names, types, watched }) {
       });
     });
   return Object.fromEntries(await Promise.all(names.map(follow)));
-}
-
-/** What each stream is made of, and what the standard makes of it, by name. */
-async function readStreams() {
-  const files = (await readdir(DIRECTORY)).filter((file) => file.endsWith(".sse")).sort();
-  const streams = new Map();
-  for (const file of files) {
-    const path = `${DIRECTORY}${file}`;
-    const expected = JSON.parse(await readFile(path.replace(/sse$/, "json"), "utf8"));
-    streams.set(file.replace(/\.sse$/, ""), { bytes: await readFile(path), ...expected });
-  }
-  return streams;
 }
 
 /** Serves each stream once at `/streams/NAME`. The second request for one is answered 204, and kept. */

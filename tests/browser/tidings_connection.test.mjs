@@ -1,0 +1,361 @@
+// When `web/tidings.js` connects, comes back and gives up, in Node.js against a server that does as it is told.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+
+import { EventSource } from "../../web/tidings.js";
+import { startScriptedServer, status, stream } from "./support/scripted_server.mjs";
+import { until } from "./support/until.mjs";
+
+const bounded = { timeout: 20_000 };
+
+/** So that no test waits for long. */
+const quick = { reconnectionTime: 10, maxBackoff: 10 };
+
+test("it has the shape of an EventSource", bounded, async (t) => {
+  const { url } = await startScriptedServer(t, stream("data: a\nid: 1\n\n", { end: "stays" }));
+  const source = open(t, url, quick);
+  assert.deepEqual([source.CONNECTING, source.OPEN, source.CLOSED], [0, 1, 2]);
+  assert.deepEqual([EventSource.CONNECTING, EventSource.OPEN, EventSource.CLOSED], [0, 1, 2]);
+  assert.equal(source.readyState, EventSource.CONNECTING);
+  assert.equal(source.url, url);
+  assert.equal(source.withCredentials, false);
+  assert.deepEqual([source.onopen, source.onmessage, source.onerror], [null, null, null]);
+  const heard = [];
+  source.onopen = function ({ type, target }) {
+    heard.push([type, this === source, target === source, source.readyState]);
+  };
+  source.onmessage = ({ type, data, lastEventId, origin }) => heard.push([type, data, lastEventId, origin]);
+  await until(() => heard.length === 2);
+  assert.deepEqual(heard, [["open", true, true, 1], ["message", "a", "1", new URL(url).origin]]);
+  assert.equal(source.lastEventId, "1");
+  source.close();
+  assert.equal(source.readyState, EventSource.CLOSED);
+  assert.throws(() => new EventSource("no url"));
+});
+
+test("it comes back with the last event ID after every kind of end", bounded, async (t) => {
+  const { url, requests } = await startScriptedServer(
+    t,
+    stream("id: ä 1\ndata: a\n\n"),
+    stream("data: b\n\nid: 2\ndata: cut off", { end: "breaks" }),
+    (response) => response.destroy(),
+    status(204),
+  );
+  const source = open(t, url, quick);
+  const { data, errors } = record(source);
+  await until(() => source.readyState === EventSource.CLOSED);
+  assert.deepEqual(data, ["a", "b"]);
+  const ids = requests.map(({ headers }) => Buffer.from(headers["last-event-id"] ?? "", "latin1").toString());
+  assert.deepEqual(ids, ["", "ä 1", "ä 1", "ä 1"]);
+  assert.deepEqual(errors.map(({ readyState }) => readyState), [0, 0, 0, 2]);
+  assert.equal(errors[3].error, undefined, "204 is an end in order");
+});
+
+test("204 ends it for good", bounded, async (t) => {
+  const { url, requests } = await startScriptedServer(t, status(204));
+  const source = open(t, url, quick);
+  const { errors } = record(source);
+  for await (const event of source) assert.fail(event.type);
+  assert.equal(source.readyState, EventSource.CLOSED);
+  assert.equal(errors.length, 1);
+  assert.equal(requests.length, 1);
+});
+
+for (const [what, answer] of Object.entries({
+  "another content type": stream("data: a\n\n", { headers: { "Content-Type": "text/html" } }),
+  "no content type": (response) => response.writeHead(200).end("data: a\n\n"),
+  "a content type that only begins alike": stream("", { headers: { "Content-Type": "text/event-streams" } }),
+  "404": status(404, { "Content-Type": "application/problem+json" }, '{"detail":"no such topic"}'),
+  "201 to a GET": (response) => response.writeHead(201, { "Content-Type": "text/event-stream" }).end("data: a\n\n"),
+})) {
+  test(`${what} ends it, and says why`, bounded, async (t) => {
+    const { url, requests } = await startScriptedServer(t, answer);
+    const source = open(t, url, quick);
+    const { data, errors } = record(source);
+    await assert.rejects(async () => {
+      for await (const event of source) assert.fail(event.type);
+    }, /the answer is \d{3} \(/);
+    assert.equal(source.readyState, EventSource.CLOSED);
+    assert.deepEqual([data.length, errors.length, requests.length], [0, 1, 1]);
+    assert.equal(errors[0].retryIn, undefined);
+    assert.ok(errors[0].response instanceof Response);
+  });
+}
+
+test("a listener can read why it was refused", bounded, async (t) => {
+  const { url } = await startScriptedServer(t, status(403, { "Content-Type": "application/json" }, '{"detail":"no"}'));
+  const source = open(t, url);
+  const detail = await new Promise((resolve) => {
+    source.onerror = async ({ response }) => resolve((await response.json()).detail);
+  });
+  assert.equal(detail, "no");
+});
+
+test("it comes back after 408, 429 and 5xx", bounded, async (t) => {
+  const { url, requests } = await startScriptedServer(
+    t, status(408), status(429), status(500), status(503), status(599), stream("data: a\n\n", { end: "stays" }),
+  );
+  const source = open(t, url, quick);
+  const { data, errors } = record(source);
+  await until(() => data.length === 1);
+  assert.equal(requests.length, 6);
+  assert.deepEqual(errors.map(({ response }) => response.status), [408, 429, 500, 503, 599]);
+});
+
+test("it stays away for as long as Retry-After says, in seconds or as a date", bounded, async (t) => {
+  const inTwoSeconds = (response) => status(503, { "Retry-After": new Date(Date.now() + 2000).toUTCString() })(response);
+  const { url, requests } = await startScriptedServer(t, status(429, { "Retry-After": "1" }), inTwoSeconds, status(204));
+  const source = open(t, url, quick);
+  await until(() => source.readyState === EventSource.CLOSED);
+  const [first, second, third] = requests.map(({ at }) => at);
+  assert.ok(second - first >= 990, `${second - first} ms`);
+  // A date has no parts of a second.
+  assert.ok(third - second >= 900, `${third - second} ms`);
+});
+
+test("the wait doubles with each failure up to its bound, and is never shorter than the reconnection time", bounded, async (t) => {
+  t.mock.method(Math, "random", () => 1);
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const source = open(t, "http://127.0.0.1/", { maxBackoff: 20_000, fetch: async () => Promise.reject(new TypeError("no network")) });
+  const waits = [];
+  const failed = () => new Promise((resolve) => (source.onerror = resolve));
+  for (let count = 0; count < 6; count++) {
+    const { retryIn, error } = await failed();
+    assert.match(error.message, /no network/);
+    waits.push(retryIn);
+    t.mock.timers.tick(retryIn - 1);
+    await new Promise(setImmediate);
+    assert.equal(source.readyState, EventSource.CONNECTING);
+    t.mock.timers.tick(1);
+  }
+  assert.deepEqual(waits, [6000, 9000, 15_000, 23_000, 23_000, 23_000]);
+});
+
+test("the server sets the reconnection time, and one that is too long for a timer is no short one", bounded, async (t) => {
+  const { url } = await startScriptedServer(t, stream("retry: 99999999999999999999\ndata: a\n\n"));
+  const source = open(t, url, quick);
+  const { errors } = record(source);
+  await until(() => errors.length === 1);
+  assert.equal(errors[0].retryIn, 2 ** 31 - 1);
+});
+
+test("headers are asked for before each attempt, and their failure is one of the attempt", bounded, async (t) => {
+  const { url, requests } = await startScriptedServer(t, stream("id: 1\ndata: a\n\n"), status(204));
+  const attempts = [];
+  const headers = async (attempt) => {
+    attempts.push(attempt);
+    if (attempts.length === 2) throw new Error("no token yet");
+    return { Authorization: `Bearer ${attempts.length}` };
+  };
+  const source = open(t, url, { ...quick, headers });
+  const { errors } = record(source);
+  await until(() => source.readyState === EventSource.CLOSED);
+  assert.deepEqual(attempts, [{ number: 1, lastEventId: "" }, { number: 2, lastEventId: "1" }, { number: 3, lastEventId: "1" }]);
+  assert.deepEqual(requests.map(({ headers }) => headers.authorization), ["Bearer 1", "Bearer 3"]);
+  assert.match(errors[1].error.message, /no token yet/);
+});
+
+const post = { ...quick, method: "post", body: '{"ask":1}' };
+
+test("a POST is not sent again, however it ends", bounded, async (t) => {
+  const ends = [
+    stream("id: 1\ndata: a\n\n"), stream("id: 1\ndata: a\n\n", { end: "breaks" }), status(503), (response) => response.destroy(),
+  ];
+  for (const end of ends) {
+    const { url, requests } = await startScriptedServer(t, end);
+    const source = open(t, url, post);
+    const { errors } = record(source);
+    await until(() => source.readyState === EventSource.CLOSED);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.deepEqual(requests.map(({ method, text }) => [method, text]), [["POST", '{"ask":1}']]);
+    assert.equal(errors.length, 1);
+    assert.equal(errors[0].error === undefined, end === ends[0], "only its own end is one in order");
+  }
+});
+
+test("a POST with an idempotency key is sent again when it fails, and not when it is complete", bounded, async (t) => {
+  const { url, requests } = await startScriptedServer(
+    t, (response) => response.destroy(), stream("data: a\n\n", { end: "breaks" }), stream("data: b\n\n"),
+  );
+  const source = open(t, url, { ...post, headers: { "Idempotency-Key": "k" } });
+  const { data } = record(source);
+  await until(() => source.readyState === EventSource.CLOSED);
+  assert.deepEqual(data, ["a", "b"]);
+  assert.deepEqual(requests.map(({ method, text }) => [method, text]), Array(3).fill(["POST", '{"ask":1}']));
+});
+
+for (const name of ["Location", "Content-Location"]) {
+  test(`the stream of a POST goes on by GET where ${name} says, and is stopped there`, bounded, async (t) => {
+    const { url, requests } = await startScriptedServer(
+      t,
+      stream("id: 1\ndata: a\n\n", { end: "breaks", headers: { [name]: "/answers/7" } }),
+      stream("id: 2\ndata: b\n\n", { end: "stays" }),
+      status(202),
+    );
+    const source = open(t, url, post);
+    const { data } = record(source);
+    await until(() => data.length === 2);
+    await source.stop();
+    assert.deepEqual(
+      requests.map(({ method, url, text, headers }) => [method, url, text, headers["last-event-id"]]),
+      [["POST", "/stream", '{"ask":1}', undefined], ["GET", "/answers/7", "", "1"], ["DELETE", "/answers/7", "", "2"]],
+    );
+    assert.equal(source.readyState, EventSource.CLOSED);
+  });
+}
+
+test("`close` leaves the work alone, and hangs up", bounded, async (t) => {
+  const { url, requests } = await startScriptedServer(t, stream("data: a\n\n", { end: "stays" }));
+  const source = open(t, url);
+  const { data, errors } = record(source);
+  await until(() => data.length === 1);
+  source.close();
+  await requests[0].ended;
+  assert.deepEqual([requests.length, errors.length], [1, 0]);
+});
+
+test("a listener that closes the source hears nothing more of the same chunk", bounded, async (t) => {
+  const { url } = await startScriptedServer(t, stream("id: 1\ndata: a\n\nid: 2\ndata: b\n\n", { end: "stays" }));
+  const source = open(t, url);
+  const { data } = record(source);
+  source.addEventListener("message", () => source.close());
+  await until(() => data.length === 1);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual([data, source.lastEventId], [["a"], "1"]);
+});
+
+test("a connection on which nothing comes is given up", bounded, async (t) => {
+  const { url, requests } = await startScriptedServer(t, stream("id: 1\ndata: a\n\n", { end: "stays" }), status(204));
+  const source = open(t, url, { ...quick, idleTimeout: 300 });
+  const { errors } = record(source);
+  await until(() => source.readyState === EventSource.CLOSED);
+  await requests[0].ended;
+  assert.match(errors[0].error.message, /nothing came for \d+ ms/);
+  assert.equal(requests[1].headers["last-event-id"], "1");
+});
+
+test("a server that never sends a comment may be silent, and one that does may not", bounded, async (t) => {
+  const connections = [];
+  for (const [text, gone] of [["data: a\n\n", false], [":\ndata: a\n\n", true]]) {
+    const { url } = await startScriptedServer(t, stream(text, { end: "stays" }));
+    const source = open(t, url, { reconnectionTime: 60_000 });
+    const { data, errors } = record(source);
+    connections.push({ data, errors, gone });
+  }
+  await until(() => connections.every(({ data }) => data.length === 1));
+  // As when the machine has slept: the clock has gone on, and the timers have not.
+  const now = Date.now;
+  t.mock.method(Date, "now", () => now() + 50_000);
+  await until(() => connections[1].errors.length === 1);
+  assert.equal(connections[0].errors.length, 0);
+});
+
+test("events that an earlier connection brought are dropped if that is asked for", bounded, async (t) => {
+  for (const [dedupe, expected] of [[0, "a b b a b c"], [10, "a b b c"], [1, "a b b a b c"]]) {
+    const { url } = await startScriptedServer(
+      t,
+      // Two events of one connection may share an ID.
+      stream("id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 2\ndata: b\n\n"),
+      stream("id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\ndata: c\n\n"),
+      status(204),
+    );
+    const source = open(t, url, { ...quick, dedupe });
+    const { data } = record(source);
+    await until(() => source.readyState === EventSource.CLOSED);
+    assert.equal(data.join(" "), expected, `dedupe: ${dedupe}`);
+  }
+});
+
+test("an event without an ID is no repeat", bounded, async (t) => {
+  const { url } = await startScriptedServer(t, stream("id: 1\ndata: a\n\ndata: b\n\n"), stream("data: c\n\n"), status(204));
+  const source = open(t, url, { ...quick, dedupe: 10 });
+  const { data } = record(source);
+  await until(() => source.readyState === EventSource.CLOSED);
+  assert.deepEqual(data, ["a", "b", "c"]);
+});
+
+test("an event beyond the limit ends the source", bounded, async (t) => {
+  const { url, requests } = await startScriptedServer(t, stream(`data: ${"a".repeat(100)}\n\n`, { end: "stays" }));
+  const source = open(t, url, { ...quick, maxEventLength: 50 });
+  await assert.rejects(source[Symbol.asyncIterator]().next(), RangeError);
+  assert.equal(requests.length, 1);
+});
+
+test("who iterates gets every event in order, across reconnections, and then the end", bounded, async (t) => {
+  const { url } = await startScriptedServer(
+    t, stream("event: start\ndata\nid: 0\n\nevent: x\ndata: a\nid: 1\n\ndata: b\nid: 2\n\n"), stream("data: c\n\n"), status(204),
+  );
+  const seen = [];
+  for await (const { type, data } of open(t, url, quick)) {
+    seen.push(`${type} ${data}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.deepEqual(seen, ["x a", "message b", "message c"]);
+});
+
+test("who leaves the loop closes the source", bounded, async (t) => {
+  const { url, requests } = await startScriptedServer(t, stream("data: a\n\n", { end: "stays" }));
+  const source = open(t, url);
+  for await (const { data } of source) {
+    assert.equal(data, "a");
+    break;
+  }
+  assert.equal(source.readyState, EventSource.CLOSED);
+  await requests[0].ended;
+});
+
+test("while who iterates is busy, no more is read than buffers hold", bounded, async (t) => {
+  let written = 0;
+  const { url } = await startScriptedServer(t, async (response) => {
+    response.writeHead(200, { "Content-Type": "text/event-stream" });
+    const closed = once(response, "close");
+    const block = `data: ${"a".repeat(10_000)}\n\n`;
+    while (!response.destroyed) {
+      written += block.length;
+      if (!response.write(block)) await Promise.race([new Promise((resolve) => response.once("drain", resolve)), closed]);
+    }
+  });
+  const source = open(t, url);
+  const iterator = source[Symbol.asyncIterator]();
+  await iterator.next();
+  // Until the server can write no more.
+  let before;
+  do {
+    before = written;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  } while (written !== before);
+  assert.ok(written < 32 * 1024 * 1024, `${written} bytes are under way`);
+  let read = 0;
+  while (read < before + 1_000_000) read += (await iterator.next()).value.data.length;
+  assert.ok(written > before, "it reads on when it is ready");
+  await iterator.return();
+});
+
+test("a topic that is closed ends its subscription without another request", bounded, async (t) => {
+  const closing = stream("data: a\n\nevent: close\ndata: done\n\n");
+  for (const [path, asked] of [["/topics/a", 1], ["/topics?topic=a", 1], ["/topics/a/*", 2], ["/topics?topic=a&topic=b", 2]]) {
+    const { url, requests } = await startScriptedServer(t, closing, status(204));
+    const source = open(t, new URL(path, url), quick);
+    const events = [];
+    for await (const { type, data } of source) events.push([type, data]);
+    assert.deepEqual(events, [["message", "a"], ["close", "done"]]);
+    assert.equal(requests.length, asked, path);
+  }
+});
+
+/** Opens a source that the end of the test closes. */
+function open(t, url, options) {
+  const source = new EventSource(url, options);
+  t.after(() => source.close());
+  return source;
+}
+
+/** Keeps what a source says. */
+function record(source) {
+  const [data, errors] = [[], []];
+  source.addEventListener("message", (event) => data.push(event.data));
+  source.addEventListener("error", ({ error, response, retryIn }) => errors.push({ error, response, retryIn, readyState: source.readyState }));
+  return { data, errors };
+}

@@ -1,0 +1,439 @@
+// Follows event streams as an EventSource does, and further: see docs/browser.md.
+
+/** @import { Block, Failure, Options, StreamEvent, StreamTarget } from "./interface.js" */
+
+const CONNECTING = 0;
+const OPEN = 1;
+const CLOSED = 2;
+
+/** How long a stream with heartbeats may be silent: three times a hub's interval. */
+const IDLE_MS = 45_000;
+
+/** A timer for longer fires at once. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** Bytes to events. Source: HTML, "Parsing an event stream" and "Interpreting an event stream". */
+export class Decoder {
+  /** The reconnection time in milliseconds, if the stream has set one. @type {number | undefined} */
+  retry;
+  /** Whether there was a comment. */
+  comments = false;
+
+  #utf8 = new TextDecoder();
+  /** An unfinished line. Only what is new is searched for its end, or a long line would cost its length squared. */
+  #rest = "";
+  #afterCr = false;
+  #lastEventId;
+  /** @type {string | undefined} */
+  #id;
+  #type = "";
+  /** @type {string | undefined} */
+  #data;
+  /** @type {string[]} */
+  #topics = [];
+  #max;
+
+  /** For one response. An event may have `max` UTF-16 units. @param {string} [lastEventId] @param {number} [max] */
+  constructor(lastEventId = "", max = 2 ** 24) {
+    this.#lastEventId = lastEventId;
+    this.#max = max;
+  }
+
+  /** The blocks that end in `chunk`. @param {Uint8Array} chunk */
+  decode(chunk) {
+    const text = this.#utf8.decode(chunk, { stream: true });
+    /** @type {Block[]} */
+    const blocks = [];
+    if (!text) return blocks;
+    // A CR ends its line at once. An LF that follows it, here or in the next chunk, is half of CRLF.
+    let start = this.#afterCr && text[0] === "\n" ? 1 : 0;
+    this.#afterCr = text.endsWith("\r");
+    const find = (/** @type {string} */ end) => (text.indexOf(end, start) + 1 || Infinity) - 1;
+    let cr = find("\r");
+    let lf = find("\n");
+    for (let end; (end = Math.min(cr, lf)) < Infinity; ) {
+      this.#takeLine(this.#rest + text.slice(start, end), blocks);
+      this.#rest = "";
+      start = end + 1;
+      if (end === cr) {
+        if (lf === start) start++;
+        cr = find("\r");
+      }
+      if (lf < start) lf = find("\n");
+    }
+    this.#rest += text.slice(start);
+    this.#limit(this.#rest);
+    return blocks;
+  }
+
+  /** @param {string} line @param {Block[]} blocks */
+  #takeLine(line, blocks) {
+    if (!line) {
+      const id = this.#id;
+      const lastEventId = (this.#lastEventId = id ?? this.#lastEventId);
+      const data = this.#data?.slice(0, -1);
+      blocks.push({ type: this.#type || "message", data, id, lastEventId, topics: this.#topics });
+      this.#type = "";
+      this.#id = this.#data = undefined;
+      this.#topics = [];
+      return;
+    }
+    const colon = line.indexOf(":");
+    const name = colon < 0 ? line : line.slice(0, colon);
+    const value = colon < 0 ? "" : line.slice(colon + (line[colon + 1] === " " ? 2 : 1));
+    if (!name) this.comments = true;
+    else if (name === "data") this.#limit((this.#data = (this.#data ?? "") + value + "\n"));
+    else if (name === "event") this.#type = value;
+    else if (name === "id" && !value.includes("\0")) this.#id = value;
+    else if (name === "retry" && /^\d+$/.test(value)) this.retry = Number(value);
+    else if (name === "topic") this.#topics.push(value);
+  }
+
+  /** @param {string} text */
+  #limit(text) {
+    if (text.length > this.#max) throw new RangeError(`an event is longer than ${this.#max}`);
+  }
+}
+
+/** @type {new () => StreamTarget} */
+const Target = EventTarget;
+
+/** Follows a stream across reconnections. */
+export class EventSource extends Target {
+  static CONNECTING = CONNECTING;
+  static OPEN = OPEN;
+  static CLOSED = CLOSED;
+  CONNECTING = CONNECTING;
+  OPEN = OPEN;
+  CLOSED = CLOSED;
+
+  /** @type {((event: Event) => void) | null} */
+  onopen = null;
+  /** @type {((event: StreamEvent) => void) | null} */
+  onmessage = null;
+  /** The connection is gone: for good if `readyState` is CLOSED. @type {((event: Event & Failure) => void) | null} */
+  onerror = null;
+
+  /** @type {number} */
+  #state = CONNECTING;
+  #options;
+  #lastEventId;
+  /** A POST may be answered with where its stream is followed by GET. */
+  #method;
+  #at;
+  /** @type {Set<string> | undefined} */
+  #topics;
+  /** The topics have changed before there was a place to go on from. */
+  #changed = false;
+
+  #attempts = 0;
+  #failures = 0;
+  #reconnectionTime;
+  /** Ends the wait before the next attempt. */
+  #hurry = () => {};
+  /** The server wants nothing before then. */
+  #notBefore = 0;
+  #connection = new AbortController();
+  #listeners = new AbortController();
+  /** The page is frozen, or kept for the way back. */
+  #asleep = false;
+  /** What was sent may be sent again. */
+  #repeatable = true;
+  /** The connection has brought an event. */
+  #brought = false;
+  #comments = false;
+  /** When something came last, if more is waited for. By the wall clock, which goes on while the machine sleeps. */
+  #silentSince = Infinity;
+  /** Which attempt brought each of the latest IDs. @type {Map<string, number>} */
+  #seen = new Map();
+
+  /** What each of those who iterate has not taken. @type {Set<StreamEvent[]>} */
+  #queues = new Set();
+  /** Those who wait until there is something in a queue, or nothing. @type {(() => void)[]} */
+  #waiting = [];
+  /** @type {unknown} */
+  #error;
+
+  /** @param {string | URL} url @param {Options} [options] */
+  constructor(url, options = {}) {
+    super();
+    /** @readonly */
+    this.url = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
+    /** @readonly */
+    this.withCredentials = !!options.withCredentials;
+    this.#options = options;
+    this.#lastEventId = options.lastEventId ?? "";
+    this.#method = (options.method ?? "GET").toUpperCase();
+    this.#at = this.url;
+    this.#topics = options.topics && new Set(options.topics);
+    this.#reconnectionTime = options.reconnectionTime ?? 3000;
+    for (const type of /** @type {const} */ (["open", "message", "error"])) {
+      this.addEventListener(type, (event) => this[`on${type}`]?.(event));
+    }
+
+    // A frozen page can't read, and one with a connection is not kept for the way back. A hidden one goes on.
+    const sleep = () => {
+      this.#asleep = this.#repeatable;
+      if (this.#asleep) this.#renew();
+    };
+    const awake = (silence = this.#idle / 2 || Infinity) => {
+      if (this.#repeatable && Date.now() - this.#silentSince >= silence) this.#connection.abort();
+      if (this.#asleep || Date.now() >= this.#notBefore) this.#hurry();
+      this.#asleep = false;
+    };
+    const { document } = globalThis;
+    for (const [target, type, listener] of /** @type {const} */ ([
+      [globalThis, "pagehide", sleep],
+      [document, "freeze", sleep],
+      [globalThis, "pageshow", () => awake()],
+      [document, "resume", () => awake()],
+      [document, "visibilitychange", () => document.hidden || awake()],
+      // The old connection went through another network.
+      [globalThis, "online", () => awake(this.#lastEventId ? 0 : undefined)],
+    ])) {
+      target?.addEventListener?.(type, listener, this.#listeners);
+    }
+    this.#follow();
+  }
+
+  get readyState() {
+    return this.#state;
+  }
+
+  /** Where a reconnection resumes; empty if there is no such place. */
+  get lastEventId() {
+    return this.#lastEventId;
+  }
+
+  /** The topics and patterns that are followed at a hub. Setting them loses nothing of those that stay. */
+  get topics() {
+    return [...(this.#topics ?? [])];
+  }
+
+  set topics(topics) {
+    this.#topics = new Set(topics);
+    this.#changed = this.#state === OPEN && !this.#lastEventId;
+    if (!this.#changed) this.#renew();
+  }
+
+  /** The page is done: nothing is read or dispatched any more. */
+  close() {
+    for (const queue of this.#queues) queue.length = 0;
+    this.#end();
+    this.#renew();
+  }
+
+  /** Closes, and asks the server to stop the work behind the stream: DELETE on its URL. */
+  async stop() {
+    this.close();
+    const response = await this.#fetch("DELETE", { keepalive: true });
+    if (!response.ok) throw refused(response).error;
+  }
+
+  /**
+   * The events of all types but `start`, until the source ends; throws what it failed with. No more is read before the
+   * events of one chunk are taken. Leaving the loop closes the source.
+   * @returns {AsyncGenerator<StreamEvent, void, void>}
+   */
+  async *[Symbol.asyncIterator]() {
+    /** @type {StreamEvent[]} */
+    const queue = [];
+    this.#queues.add(queue);
+    try {
+      for (;;) {
+        yield* queue;
+        queue.length = 0;
+        this.#wake();
+        if (this.#state === CLOSED) break;
+        await this.#change();
+      }
+      if (this.#error) throw this.#error;
+    } finally {
+      this.#queues.delete(queue);
+      this.close();
+    }
+  }
+
+  /** @returns {Promise<void>} */
+  #change() {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #wake() {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  #renew() {
+    this.#connection.abort();
+    this.#hurry();
+  }
+
+  #end() {
+    this.#state = CLOSED;
+    this.#listeners.abort();
+    this.#wake();
+  }
+
+  get #idle() {
+    return this.#options.idleTimeout ?? (this.#comments ? IDLE_MS : 0);
+  }
+
+  async #follow() {
+    while (this.#state !== CLOSED) {
+      if (this.#asleep || this.#topics?.size === 0) {
+        await this.#pause(LONGEST_MS);
+        continue;
+      }
+      const { signal } = (this.#connection = new AbortController());
+      const watchdog = setInterval(() => {
+        const silence = Date.now() - this.#silentSince;
+        if (this.#idle && silence > this.#idle) this.#connection.abort(new Error(`nothing came for ${silence} ms`));
+      }, 1000);
+      const began = Date.now();
+      this.#brought = false;
+      this.#repeatable = true;
+      /** @type {Failure & { isFinal?: boolean, wait?: number }} */
+      let end;
+      try {
+        end = await this.#exchange(signal);
+      } catch (error) {
+        end = { error: signal.reason ?? error, isFinal: error instanceof RangeError };
+      }
+      clearInterval(watchdog);
+      this.#silentSince = Infinity;
+      if (this.#state === CLOSED) return;
+      this.#state = CONNECTING;
+      if (signal.reason?.name === "AbortError" && this.#repeatable) continue;
+
+      // A server that accepts and ends in a circle must not be asked in a circle.
+      const healthy = this.#brought || Date.now() - began > 30_000;
+      if (healthy) this.#failures = 0;
+      if (!healthy || end.error) this.#failures++;
+      const { error, response, wait = 0 } = end;
+      let retryIn, pause;
+      if (end.isFinal || !this.#repeatable) {
+        this.#error = error;
+        this.#end();
+        if (!response) this.#connection.abort();
+      } else {
+        const time = this.#reconnectionTime;
+        // Those who have lost one server do not all come to the next in the same moment.
+        const span = this.#failures ? Math.max(time, 1000) * 2 ** (this.#failures - 1) : time / 4;
+        const backoff = Math.random() * Math.min(span, this.#options.maxBackoff ?? 60_000);
+        retryIn = Math.min(Math.max(time + backoff, wait), LONGEST_MS);
+        this.#notBefore = Date.now() + wait;
+        pause = this.#pause(retryIn);
+      }
+      this.dispatchEvent(Object.assign(new Event("error"), { error, response, retryIn }));
+      // Unless a listener reads it, it would hold its connection.
+      if (!response?.bodyUsed) response?.body?.cancel().catch(() => {});
+      await pause;
+    }
+  }
+
+  /** @param {number} ms */
+  #pause(ms) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#hurry = () => resolve(clearTimeout(timer));
+    });
+  }
+
+  /** One attempt, and how it ended. @param {AbortSignal} signal */
+  async #exchange(signal) {
+    const response = await this.#fetch(this.#method, { body: this.#options.body, cache: "no-store", signal });
+    const { status, headers, body } = response;
+    if (status === 204) return { isFinal: true };
+    const opens = status === 200 || (response.ok && this.#method !== "GET");
+    if (!opens || !body || !/^text\/event-stream *(;|$)/i.test(headers.get("Content-Type") ?? "")) {
+      return refused(response);
+    }
+    const url = response.url || this.url;
+    const at = headers.get("Location") ?? headers.get("Content-Location");
+    if (at && this.#method !== "GET") {
+      this.#at = new URL(at, url).href;
+      this.#method = "GET";
+      this.#repeatable = true;
+    }
+    this.#state = OPEN;
+    this.dispatchEvent(new Event("open"));
+
+    const { origin } = new URL(url);
+    const decoder = new Decoder(this.#lastEventId, this.#options.maxEventLength);
+    const reader = body.getReader();
+    let last = "";
+    for (;;) {
+      signal.throwIfAborted();
+      this.#silentSince = Date.now();
+      const { done, value } = await reader.read();
+      this.#silentSince = Infinity;
+      // A subscription to several topics goes on when one is closed.
+      if (done) return { isFinal: this.#method !== "GET" || (last === "close" && !/\*|%2a|topic=.*topic=/i.test(this.#target)) };
+      for (const block of decoder.decode(value)) {
+        if (signal.aborted) break;
+        if (this.#isRepeat(block)) continue;
+        this.#deliver(block, origin);
+        last = block.type;
+      }
+      this.#comments ||= decoder.comments;
+      this.#reconnectionTime = Math.min(decoder.retry ?? this.#reconnectionTime, LONGEST_MS);
+      if (this.#changed) this.topics = this.topics;
+      while ([...this.#queues].some((queue) => queue.length)) await this.#change();
+    }
+  }
+
+  get #target() {
+    const url = new URL(this.#at);
+    if (this.#topics) url.searchParams.set("fields", "topic");
+    for (const topic of this.topics) url.searchParams.append("topic", topic);
+    return url.href;
+  }
+
+  /** @param {string} method @param {RequestInit} init */
+  async #fetch(method, init) {
+    const { headers: given, fetch = globalThis.fetch } = this.#options;
+    const lastEventId = this.#lastEventId;
+    this.#attempts++;
+    const headers = new Headers(typeof given === "function" ? await given({ number: this.#attempts, lastEventId }) : given);
+    init.signal?.throwIfAborted();
+    if (!headers.has("Accept")) headers.set("Accept", "text/event-stream");
+    // The header carries UTF-8, and fetch takes each character for a byte.
+    if (lastEventId) headers.set("Last-Event-ID", String.fromCharCode(...new TextEncoder().encode(lastEventId)));
+    if (method === "GET") init.body = undefined;
+    else this.#repeatable = headers.has("Idempotency-Key");
+    this.#silentSince = Date.now();
+    return fetch(this.#target, { method, headers, credentials: this.withCredentials ? "include" : "same-origin", ...init });
+  }
+
+  /** @param {Block} block */
+  #isRepeat({ id }) {
+    const { dedupe } = this.#options;
+    if (!id || !dedupe) return false;
+    const brought = this.#seen.get(id);
+    // Some servers give one ID to several events of one connection.
+    if (brought) return brought !== this.#attempts;
+    this.#seen.set(id, this.#attempts);
+    if (this.#seen.size > dedupe) this.#seen.delete(/** @type {string} */ (this.#seen.keys().next().value));
+    return false;
+  }
+
+  /** @param {Block} block @param {string} origin */
+  #deliver({ type, data, lastEventId, topics }, origin) {
+    this.#lastEventId = lastEventId;
+    if (data === undefined) return;
+    this.#brought = true;
+    const event = Object.assign(new MessageEvent(type, { data, lastEventId, origin }), { topics });
+    if (type !== "start") for (const queue of this.#queues) queue.push(event);
+    this.#wake();
+    this.dispatchEvent(event);
+  }
+}
+
+/** @param {Response} response */
+function refused(response) {
+  const { status, headers } = response;
+  const error = new Error(`the answer is ${status} (${headers.get("Content-Type")})`);
+  const after = headers.get("Retry-After") ?? "";
+  const wait = Number(after) * 1000 || Date.parse(after) - Date.now() || 0;
+  return { error, response, isFinal: status !== 408 && status !== 429 && status < 500, wait };
+}
