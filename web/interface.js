@@ -28,7 +28,6 @@ export {};
  * @property {string} type the event type
  * @property {string} [data] absent if there is no event to dispatch
  * @property {string} [id] absent if the block sets none
- * @property {string} lastEventId the ID that is set here, or else the one that was set last
  * @property {string[]} topics the values of its `topic` fields
  *
  * @typedef {MessageEvent<string> & { topics: string[] }} StreamEvent an event of the stream; its topics, if a hub was

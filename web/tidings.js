@@ -2,11 +2,7 @@
 
 /** @import { Block, Failure, Options, StreamEvent, StreamTarget } from "./interface.js" */
 
-const CONNECTING = 0;
-const OPEN = 1;
-const CLOSED = 2;
-
-/** How long a stream with heartbeats may be silent: three times a hub's interval. */
+/** Three heartbeats of a hub. */
 const IDLE_MS = 45_000;
 
 /** A timer for longer fires at once. */
@@ -14,16 +10,14 @@ const LONGEST_MS = 2 ** 31 - 1;
 
 /** Bytes to events. Source: HTML, "Parsing an event stream" and "Interpreting an event stream". */
 export class Decoder {
-  /** The reconnection time in milliseconds, if the stream has set one. @type {number | undefined} */
+  /** @type {number | undefined} */
   retry;
-  /** Whether there was a comment. */
   comments = false;
 
   #utf8 = new TextDecoder();
-  /** An unfinished line. Only what is new is searched for its end, or a long line would cost its length squared. */
+  /** An unfinished line. Searched again, a long one would cost its length squared. */
   #rest = "";
   #afterCr = false;
-  #lastEventId;
   /** @type {string | undefined} */
   #id;
   #type = "";
@@ -33,9 +27,8 @@ export class Decoder {
   #topics = [];
   #max;
 
-  /** For one response. An event may have `max` UTF-16 units. @param {string} [lastEventId] @param {number} [max] */
-  constructor(lastEventId = "", max = 2 ** 24) {
-    this.#lastEventId = lastEventId;
+  /** @param {number} [max] the longest line and event */
+  constructor(max = 2 ** 24) {
     this.#max = max;
   }
 
@@ -45,7 +38,7 @@ export class Decoder {
     /** @type {Block[]} */
     const blocks = [];
     if (!text) return blocks;
-    // A CR ends its line at once. An LF that follows it, here or in the next chunk, is half of CRLF.
+    // A CR ends its line at once; an LF behind it belongs to it.
     let start = this.#afterCr && text[0] === "\n" ? 1 : 0;
     this.#afterCr = text.endsWith("\r");
     const find = (/** @type {string} */ end) => (text.indexOf(end, start) + 1 || Infinity) - 1;
@@ -69,10 +62,8 @@ export class Decoder {
   /** @param {string} line @param {Block[]} blocks */
   #takeLine(line, blocks) {
     if (!line) {
-      const id = this.#id;
-      const lastEventId = (this.#lastEventId = id ?? this.#lastEventId);
       const data = this.#data?.slice(0, -1);
-      blocks.push({ type: this.#type || "message", data, id, lastEventId, topics: this.#topics });
+      blocks.push({ type: this.#type || "message", data, id: this.#id, topics: this.#topics });
       this.#type = "";
       this.#id = this.#data = undefined;
       this.#topics = [];
@@ -100,56 +91,53 @@ const Target = EventTarget;
 
 /** Follows a stream across reconnections. */
 export class EventSource extends Target {
-  static CONNECTING = CONNECTING;
-  static OPEN = OPEN;
-  static CLOSED = CLOSED;
-  CONNECTING = CONNECTING;
-  OPEN = OPEN;
-  CLOSED = CLOSED;
+  static CONNECTING = 0;
+  static OPEN = 1;
+  static CLOSED = 2;
+  CONNECTING = 0;
+  OPEN = 1;
+  CLOSED = 2;
 
   /** @type {((event: Event) => void) | null} */
   onopen = null;
   /** @type {((event: StreamEvent) => void) | null} */
   onmessage = null;
-  /** The connection is gone: for good if `readyState` is CLOSED. @type {((event: Event & Failure) => void) | null} */
+  /** For good if `readyState` is CLOSED. @type {((event: Event & Failure) => void) | null} */
   onerror = null;
 
   /** @type {number} */
-  #state = CONNECTING;
+  #state = this.CONNECTING;
   #options;
   #lastEventId;
-  /** A POST may be answered with where its stream is followed by GET. */
+  /** The answer to a POST may change them. */
   #method;
   #at;
   /** @type {Set<string> | undefined} */
   #topics;
-  /** The topics have changed before there was a place to go on from. */
+  /** To be renewed when there is a place to go on from. */
   #changed = false;
 
   #attempts = 0;
   #failures = 0;
   #reconnectionTime;
-  /** Ends the wait before the next attempt. */
   #hurry = () => {};
-  /** The server wants nothing before then. */
+  /** As asked by Retry-After. */
   #notBefore = 0;
   #connection = new AbortController();
   #listeners = new AbortController();
-  /** The page is frozen, or kept for the way back. */
   #asleep = false;
   /** What was sent may be sent again. */
   #repeatable = true;
-  /** The connection has brought an event. */
   #brought = false;
   #comments = false;
-  /** When something came last, if more is waited for. By the wall clock, which goes on while the machine sleeps. */
+  /** By the wall clock, which goes on while the machine sleeps. */
   #silentSince = Infinity;
   /** Which attempt brought each of the latest IDs. @type {Map<string, number>} */
   #seen = new Map();
 
-  /** What each of those who iterate has not taken. @type {Set<StreamEvent[]>} */
+  /** What those who iterate have not taken. @type {Set<StreamEvent[]>} */
   #queues = new Set();
-  /** Those who wait until there is something in a queue, or nothing. @type {(() => void)[]} */
+  /** @type {(() => void)[]} */
   #waiting = [];
   /** @type {unknown} */
   #error;
@@ -171,27 +159,18 @@ export class EventSource extends Target {
       this.addEventListener(type, (event) => this[`on${type}`]?.(event));
     }
 
-    // A frozen page can't read, and one with a connection is not kept for the way back. A hidden one goes on.
-    const sleep = () => {
-      this.#asleep = this.#repeatable;
-      if (this.#asleep) this.#renew();
-    };
-    const awake = (silence = this.#idle / 2 || Infinity) => {
-      if (this.#repeatable && Date.now() - this.#silentSince >= silence) this.#connection.abort();
-      if (this.#asleep || Date.now() >= this.#notBefore) this.#hurry();
-      this.#asleep = false;
-    };
-    const { document } = globalThis;
-    for (const [target, type, listener] of /** @type {const} */ ([
-      [globalThis, "pagehide", sleep],
-      [document, "freeze", sleep],
-      [globalThis, "pageshow", () => awake()],
-      [document, "resume", () => awake()],
-      [document, "visibilitychange", () => document.hidden || awake()],
+    const listener = (/** @type {Event} */ { type }) => {
+      if (type === "visibilitychange" && document.hidden) return;
+      // A frozen page can't read, and one with a connection is not kept for the way back.
+      const sleeps = /freeze|hide/.test(type) && this.#repeatable;
       // The old connection went through another network.
-      [globalThis, "online", () => awake(this.#lastEventId ? 0 : undefined)],
-    ])) {
-      target?.addEventListener?.(type, listener, this.#listeners);
+      const silence = type === "online" && this.#lastEventId ? 0 : this.#idle / 2 || Infinity;
+      if (sleeps || (this.#repeatable && Date.now() - this.#silentSince >= silence)) this.#connection.abort();
+      if (sleeps || this.#asleep || Date.now() >= this.#notBefore) this.#hurry();
+      this.#asleep = sleeps;
+    };
+    for (const type of ["pagehide", "freeze", "pageshow", "resume", "visibilitychange", "online"]) {
+      for (const target of [globalThis, globalThis.document]) target?.addEventListener?.(type, listener, this.#listeners);
     }
     this.#follow();
   }
@@ -200,41 +179,36 @@ export class EventSource extends Target {
     return this.#state;
   }
 
-  /** Where a reconnection resumes; empty if there is no such place. */
   get lastEventId() {
     return this.#lastEventId;
   }
 
-  /** The topics and patterns that are followed at a hub. Setting them loses nothing of those that stay. */
+  /** What is followed at a hub. Topics that stay lose nothing. */
   get topics() {
     return [...(this.#topics ?? [])];
   }
 
   set topics(topics) {
     this.#topics = new Set(topics);
-    this.#changed = this.#state === OPEN && !this.#lastEventId;
+    this.#changed = this.#state === this.OPEN && !this.#lastEventId;
     if (!this.#changed) this.#renew();
   }
 
-  /** The page is done: nothing is read or dispatched any more. */
+  /** The page is done. */
   close() {
     for (const queue of this.#queues) queue.length = 0;
     this.#end();
     this.#renew();
   }
 
-  /** Closes, and asks the server to stop the work behind the stream: DELETE on its URL. */
+  /** Closes, and asks the server to stop the work: DELETE. */
   async stop() {
     this.close();
     const response = await this.#fetch("DELETE", { keepalive: true });
     if (!response.ok) throw refused(response).error;
   }
 
-  /**
-   * The events of all types but `start`, until the source ends; throws what it failed with. No more is read before the
-   * events of one chunk are taken. Leaving the loop closes the source.
-   * @returns {AsyncGenerator<StreamEvent, void, void>}
-   */
+  /** All events but `start`. Nothing is read until they are taken. Leaving the loop closes. */
   async *[Symbol.asyncIterator]() {
     /** @type {StreamEvent[]} */
     const queue = [];
@@ -244,7 +218,7 @@ export class EventSource extends Target {
         yield* queue;
         queue.length = 0;
         this.#wake();
-        if (this.#state === CLOSED) break;
+        if (this.#state === this.CLOSED) break;
         await this.#change();
       }
       if (this.#error) throw this.#error;
@@ -269,7 +243,7 @@ export class EventSource extends Target {
   }
 
   #end() {
-    this.#state = CLOSED;
+    this.#state = this.CLOSED;
     this.#listeners.abort();
     this.#wake();
   }
@@ -279,7 +253,7 @@ export class EventSource extends Target {
   }
 
   async #follow() {
-    while (this.#state !== CLOSED) {
+    while (this.#state !== this.CLOSED) {
       if (this.#asleep || this.#topics?.size === 0) {
         await this.#pause(LONGEST_MS);
         continue;
@@ -301,8 +275,8 @@ export class EventSource extends Target {
       }
       clearInterval(watchdog);
       this.#silentSince = Infinity;
-      if (this.#state === CLOSED) return;
-      this.#state = CONNECTING;
+      if (this.#state === this.CLOSED) return;
+      this.#state = this.CONNECTING;
       if (signal.reason?.name === "AbortError" && this.#repeatable) continue;
 
       // A server that accepts and ends in a circle must not be asked in a circle.
@@ -317,7 +291,7 @@ export class EventSource extends Target {
         if (!response) this.#connection.abort();
       } else {
         const time = this.#reconnectionTime;
-        // Those who have lost one server do not all come to the next in the same moment.
+        // Not everyone comes back in the same moment.
         const span = this.#failures ? Math.max(time, 1000) * 2 ** (this.#failures - 1) : time / 4;
         const backoff = Math.random() * Math.min(span, this.#options.maxBackoff ?? 60_000);
         retryIn = Math.min(Math.max(time + backoff, wait), LONGEST_MS);
@@ -325,7 +299,7 @@ export class EventSource extends Target {
         pause = this.#pause(retryIn);
       }
       this.dispatchEvent(Object.assign(new Event("error"), { error, response, retryIn }));
-      // Unless a listener reads it, it would hold its connection.
+      // Unread, it would hold its connection.
       if (!response?.bodyUsed) response?.body?.cancel().catch(() => {});
       await pause;
     }
@@ -339,7 +313,7 @@ export class EventSource extends Target {
     });
   }
 
-  /** One attempt, and how it ended. @param {AbortSignal} signal */
+  /** One attempt. @param {AbortSignal} signal */
   async #exchange(signal) {
     const response = await this.#fetch(this.#method, { body: this.#options.body, cache: "no-store", signal });
     const { status, headers, body } = response;
@@ -355,11 +329,11 @@ export class EventSource extends Target {
       this.#method = "GET";
       this.#repeatable = true;
     }
-    this.#state = OPEN;
+    this.#state = this.OPEN;
     this.dispatchEvent(new Event("open"));
 
     const { origin } = new URL(url);
-    const decoder = new Decoder(this.#lastEventId, this.#options.maxEventLength);
+    const decoder = new Decoder(this.#options.maxEventLength);
     const reader = body.getReader();
     let last = "";
     for (;;) {
@@ -397,7 +371,7 @@ export class EventSource extends Target {
     const headers = new Headers(typeof given === "function" ? await given({ number: this.#attempts, lastEventId }) : given);
     init.signal?.throwIfAborted();
     if (!headers.has("Accept")) headers.set("Accept", "text/event-stream");
-    // The header carries UTF-8, and fetch takes each character for a byte.
+    // UTF-8, each byte as a character.
     if (lastEventId) headers.set("Last-Event-ID", String.fromCharCode(...new TextEncoder().encode(lastEventId)));
     if (method === "GET") init.body = undefined;
     else this.#repeatable = headers.has("Idempotency-Key");
@@ -418,11 +392,11 @@ export class EventSource extends Target {
   }
 
   /** @param {Block} block @param {string} origin */
-  #deliver({ type, data, lastEventId, topics }, origin) {
-    this.#lastEventId = lastEventId;
+  #deliver({ type, data, id = this.#lastEventId, topics }, origin) {
+    this.#lastEventId = id;
     if (data === undefined) return;
     this.#brought = true;
-    const event = Object.assign(new MessageEvent(type, { data, lastEventId, origin }), { topics });
+    const event = Object.assign(new MessageEvent(type, { data, lastEventId: id, origin }), { topics });
     if (type !== "start") for (const queue of this.#queues) queue.push(event);
     this.#wake();
     this.dispatchEvent(event);

@@ -20,9 +20,9 @@ for (const [way, size] of Object.entries(WAYS)) {
 }
 
 test("a line or an event beyond its limit is refused", () => {
-  const line = new Decoder("", 10);
+  const line = new Decoder(10);
   assert.throws(() => line.decode(Buffer.from("data: 123456789")), RangeError);
-  const event = new Decoder("", 10);
+  const event = new Decoder(10);
   assert.throws(() => event.decode(Buffer.from("data: 12345\n".repeat(2))), RangeError);
 });
 
@@ -31,9 +31,9 @@ function decode(bytes, size) {
   const decoder = new Decoder();
   const found = { events: [], retry: null, lastEventId: "" };
   for (let at = 0; at < bytes.length; at += size) {
-    for (const { type, data, lastEventId } of decoder.decode(bytes.subarray(at, Math.min(at + size, bytes.length)))) {
-      if (data !== undefined) found.events.push({ type, data, lastEventId });
-      found.lastEventId = lastEventId;
+    for (const { type, data, id = found.lastEventId } of decoder.decode(bytes.subarray(at, Math.min(at + size, bytes.length)))) {
+      found.lastEventId = id;
+      if (data !== undefined) found.events.push({ type, data, lastEventId: id });
     }
   }
   found.retry = decoder.retry ?? null;

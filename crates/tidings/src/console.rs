@@ -1,4 +1,4 @@
-//! The console: static files inside the binary, served by the hub at `/`.
+//! Static files inside the binary: the console, served by the hub at `/`, and the browser client.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use tidings_hub::Asset;
 
 /// Each file by its path.
 pub(crate) fn pages() -> HashMap<&'static str, Asset> {
-    const FILES: [(&str, &str, &[u8]); 4] = [
+    const FILES: [(&str, &str, &[u8]); 6] = [
         ("/", "text/html; charset=utf-8", include_bytes!("../../../web/console/index.html")),
         (
             "/console/console.css",
@@ -18,6 +18,12 @@ pub(crate) fn pages() -> HashMap<&'static str, Asset> {
             "/console/console.js",
             "text/javascript; charset=utf-8",
             include_bytes!("../../../web/console/console.js"),
+        ),
+        ("/tidings.js", "text/javascript; charset=utf-8", include_bytes!("../../../web/tidings.js")),
+        (
+            "/tidings-shared.js",
+            "text/javascript; charset=utf-8",
+            include_bytes!("../../../web/tidings-shared.js"),
         ),
         ("/favicon.svg", "image/svg+xml", include_bytes!("../../../web/console/favicon.svg")),
     ];

@@ -1,0 +1,48 @@
+import type { Block, Failure, Options, StreamEvent, StreamTarget } from "./interface.js";
+/** Bytes to events. Source: HTML, "Parsing an event stream" and "Interpreting an event stream". */
+export declare class Decoder {
+    #private;
+    /** @type {number | undefined} */
+    retry: number | undefined;
+    comments: boolean;
+    /** @param {number} [max] the longest line and event */
+    constructor(max?: number);
+    /** The blocks that end in `chunk`. @param {Uint8Array} chunk */
+    decode(chunk: Uint8Array): Block[];
+}
+/** @type {new () => StreamTarget} */
+declare const Target: new () => StreamTarget;
+/** Follows a stream across reconnections. */
+export declare class EventSource extends Target {
+    #private;
+    /** @readonly */
+    url: string;
+    /** @readonly */
+    withCredentials: boolean;
+    static CONNECTING: number;
+    static OPEN: number;
+    static CLOSED: number;
+    CONNECTING: number;
+    OPEN: number;
+    CLOSED: number;
+    /** @type {((event: Event) => void) | null} */
+    onopen: ((event: Event) => void) | null;
+    /** @type {((event: StreamEvent) => void) | null} */
+    onmessage: ((event: StreamEvent) => void) | null;
+    /** For good if `readyState` is CLOSED. @type {((event: Event & Failure) => void) | null} */
+    onerror: ((event: Event & Failure) => void) | null;
+    /** @param {string | URL} url @param {Options} [options] */
+    constructor(url: string | URL, options?: Options);
+    get readyState(): number;
+    get lastEventId(): string;
+    /** What is followed at a hub. Topics that stay lose nothing. */
+    get topics(): string[];
+    set topics(topics: string[]);
+    /** The page is done. */
+    close(): void;
+    /** Closes, and asks the server to stop the work: DELETE. */
+    stop(): Promise<void>;
+    /** All events but `start`. Nothing is read until they are taken. Leaving the loop closes. */
+    [Symbol.asyncIterator](): AsyncGenerator<StreamEvent, void, unknown>;
+}
+export {};
