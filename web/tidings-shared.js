@@ -174,7 +174,7 @@ class Member {
     });
   }
 
-  /** Takes the lock, and holds it until it is released, or stolen from a tab that seems to be frozen. @param {LockOptions} how */
+  /** Takes the lock, and holds it until it is released, or stolen since this tab seems frozen. @param {LockOptions} how */
   #lock(how) {
     return new Promise((resolve) => {
       const held = navigator.locks.request(this.#name, how, (lock) => {
@@ -248,7 +248,11 @@ class Member {
     this.#finish("ended");
   }
 
-  /** What all tabs learn when the connection is gone: each comes back as its EventSource does. @param {"ended" | "broke"} says @param {unknown} [error] */
+  /**
+   * What all tabs learn when the connection is gone: each comes back as its EventSource does.
+   * @param {"ended" | "broke"} says
+   * @param {unknown} [error]
+   */
   #finish(says, error) {
     if (this.#isLeader) this.#tell({ term: this.#term, says });
     this.#attempt(() => (says === "ended" ? this.#consumer.close() : this.#consumer.error(error)));
@@ -286,7 +290,8 @@ class Member {
     if (ask) return this.#isLeader && this.#answer(told);
     if (to && to !== this.#id) return;
     if (says === "joins" || says === "waits" || says === "unknown") {
-      if (says === "joins") this.#join(told);
+      // An answer that comes too late is for a place where this tab no longer is.
+      if (says === "joins" && !this.#join(told)) return;
       return this.#answered(told);
     }
     if (says === "opened" && !this.#term) return this.#answered({ says: "waits" });
@@ -311,10 +316,9 @@ class Member {
     this.#tell({ to: ask, term: this.#term, says, blocks, place: place || this.#place, retry: this.#retry, count: this.#count });
   }
 
-  /** Follows a leader that goes on where this tab is. @param {Told} told */
+  /** Follows a leader, if it goes on where this tab is. @param {Told} told */
   #join({ term, place, blocks = [], retry, count = 0 }) {
-    // Meanwhile something has come by the own connection.
-    if (this.#ended || this.#term || (this.#place && this.#place !== place)) return;
+    if (this.#ended || this.#term || (this.#place && this.#place !== place)) return false;
     this.#connection.abort();
     this.#isOpen = false;
     this.#term = term;
@@ -324,6 +328,7 @@ class Member {
     // A tab without a place takes the leader's, to come back to it.
     if (!this.#place && place) blocks = [{ type: "", id: place, topics: [] }, ...blocks];
     this.#take(blocks, retry);
+    return true;
   }
 
   #tick() {

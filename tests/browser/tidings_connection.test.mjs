@@ -115,24 +115,6 @@ test("it stays away for as long as Retry-After says, in seconds or as a date", b
   assert.ok(third - second >= 900, `${third - second} ms`);
 });
 
-test("the wait doubles with each failure up to its bound, and is never shorter than the reconnection time", bounded, async (t) => {
-  t.mock.method(Math, "random", () => 1);
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  const source = open(t, "http://127.0.0.1/", { maxBackoff: 20_000, fetch: async () => Promise.reject(new TypeError("no network")) });
-  const waits = [];
-  const failed = () => new Promise((resolve) => (source.onerror = resolve));
-  for (let count = 0; count < 6; count++) {
-    const { retryIn, error } = await failed();
-    assert.match(error.message, /no network/);
-    waits.push(retryIn);
-    t.mock.timers.tick(retryIn - 1);
-    await new Promise(setImmediate);
-    assert.equal(source.readyState, EventSource.CONNECTING);
-    t.mock.timers.tick(1);
-  }
-  assert.deepEqual(waits, [6000, 9000, 15_000, 23_000, 23_000, 23_000]);
-});
-
 test("the server sets the reconnection time, and one that is too long for a timer is no short one", bounded, async (t) => {
   const { url } = await startScriptedServer(t, stream("retry: 99999999999999999999\ndata: a\n\n"));
   const source = open(t, url, quick);
@@ -234,22 +216,6 @@ test("a connection on which nothing comes is given up", bounded, async (t) => {
   await requests[0].ended;
   assert.match(errors[0].error.message, /nothing came for \d+ ms/);
   assert.equal(requests[1].headers["last-event-id"], "1");
-});
-
-test("a server that never sends a comment may be silent, and one that does may not", bounded, async (t) => {
-  const connections = [];
-  for (const [text, gone] of [["data: a\n\n", false], [":\ndata: a\n\n", true]]) {
-    const { url } = await startScriptedServer(t, stream(text, { end: "stays" }));
-    const source = open(t, url, { reconnectionTime: 60_000 });
-    const { data, errors } = record(source);
-    connections.push({ data, errors, gone });
-  }
-  await until(() => connections.every(({ data }) => data.length === 1));
-  // As when the machine has slept: the clock has gone on, and the timers have not.
-  const now = Date.now;
-  t.mock.method(Date, "now", () => now() + 50_000);
-  await until(() => connections[1].errors.length === 1);
-  assert.equal(connections[0].errors.length, 0);
 });
 
 test("events that an earlier connection brought are dropped if that is asked for", bounded, async (t) => {
