@@ -214,13 +214,14 @@ class Member {
       this.#leave();
       throw error;
     }
-    if (response.status !== 200 || !response.body || !response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+    const { status, headers: answered, body } = response;
+    if (status !== 200 || !body || !answered.get("Content-Type")?.startsWith("text/event-stream")) {
       this.#leave();
       return response;
     }
     this.#isOpen = true;
     if (leads) this.#tell({ term: this.#term, says: "opened" });
-    this.#read(response.body.getReader(), connection.signal);
+    this.#read(body.getReader(), connection.signal);
   }
 
   /** @param {ReadableStreamDefaultReader<Uint8Array>} reader @param {AbortSignal} signal */
@@ -313,7 +314,15 @@ class Member {
     if (term) return term === this.#term && this.#tell({ term, says: "here", count: this.#count });
     const blocks = place ? this.#after(place) : [];
     const says = !this.#isOpen ? "waits" : blocks ? "joins" : "unknown";
-    this.#tell({ to: ask, term: this.#term, says, blocks, place: place || this.#place, retry: this.#retry, count: this.#count });
+    this.#tell({
+      to: ask,
+      term: this.#term,
+      says,
+      blocks,
+      place: place || this.#place,
+      retry: this.#retry,
+      count: this.#count,
+    });
   }
 
   /** Follows a leader, if it goes on where this tab is. @param {Told} told */
