@@ -77,6 +77,22 @@ for (const [what, leave] of Object.entries({
   });
 }
 
+test("what a deposed leader still says is not heard", bounded, async (t) => {
+  const { hub, proxy, pages } = await open(t, 2);
+  await publishAll(hub, "a", numbered(0, 10));
+  await hear(pages, numbered(0, 10));
+  await pages[0].evaluate(async (url) => {
+    const channel = new BroadcastChannel(`tidings same-origin  ${url}`);
+    const { count } = await new Promise((resolve) => {
+      channel.onmessage = ({ data }) => data.says === "here" && resolve(data);
+    });
+    const blocks = [{ type: "message", data: "deposed", id: "deposed", topics: [] }];
+    channel.postMessage({ term: "another", blocks, count: count + 1 });
+  }, `${proxy.url}/topics/a`);
+  await publishAll(hub, "a", numbered(10, 20));
+  await hear(pages, numbered(0, 20));
+});
+
 test("leaders go one after the other, and every event comes once and in order", bounded, async (t) => {
   const { hub, pages } = await open(t, 6);
   for (let round = 0; pages.length > 1; round++) {
