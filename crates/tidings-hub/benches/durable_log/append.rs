@@ -27,18 +27,21 @@ pub(crate) fn run() {
     let mut bare = Bare::open(theirs.path());
     let log = Arc::new(DiskLog::open(ours.path(), DiskSettings::default()).unwrap());
     let runtime = runtime();
-    for (name, callers) in [("one caller", 1), ("64 callers", CALLERS)] {
+    for (name, callers, batch) in
+        [("one caller", 1, 1), ("one caller, 64 at once", 1, CALLERS), ("64 callers", CALLERS, 1)]
+    {
+        let together = callers * batch;
         let (mut rates, mut bounds, mut ratios, mut p99s) = (vec![], vec![], vec![], vec![]);
         for _ in 0..ROUNDS {
-            let bound = bare.insert(COMMITS, callers);
-            let (rate, p99) = append(&runtime, &log, callers, COMMITS * callers);
+            let bound = bare.insert(COMMITS, together);
+            let (rate, p99) = append(&runtime, &log, callers, batch, COMMITS * together);
             rates.push(rate);
             bounds.push(bound);
             ratios.push(rate / bound);
             p99s.push(p99.as_secs_f64() * 1e3);
         }
         println!(
-            "  {name:<12} {:>9.0}/s   bare loop {:>9.0}/s   {:.2} of it   p99 {:.2} ms",
+            "  {name:<22} {:>9.0}/s   bare loop {:>9.0}/s   {:.2} of it   p99 {:.2} ms",
             median(&mut rates),
             median(&mut bounds),
             median(&mut ratios),
@@ -48,7 +51,7 @@ pub(crate) fn run() {
 }
 
 /// Appends `count` updates from `callers` at once, each waiting for its answer; the rate, and the latency's p99.
-fn append(runtime: &Runtime, log: &Arc<DiskLog>, callers: u64, count: u64) -> (f64, Duration) {
+fn append(runtime: &Runtime, log: &Arc<DiskLog>, callers: u64, batch: u64, count: u64) -> (f64, Duration) {
     let next = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
     let callers: Vec<_> = (0..callers)
@@ -57,13 +60,13 @@ fn append(runtime: &Runtime, log: &Arc<DiskLog>, callers: u64, count: u64) -> (f
             runtime.spawn(async move {
                 let mut latencies = Vec::new();
                 loop {
-                    let number = next.fetch_add(1, Relaxed);
+                    let number = next.fetch_add(batch, Relaxed);
                     if number >= count {
                         return latencies;
                     }
                     let began = Instant::now();
-                    let appended = log.append(vec![update(number)]).await.unwrap();
-                    assert_eq!((appended.receipts.len(), appended.refused), (1, None));
+                    let appended = log.append((number..number + batch).map(update).collect()).await.unwrap();
+                    assert_eq!((appended.receipts.len() as u64, appended.refused), (batch, None));
                     latencies.push(began.elapsed());
                 }
             })

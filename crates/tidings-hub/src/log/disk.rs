@@ -4,9 +4,11 @@
 //! transactions, since a long one would keep the write-ahead log from being reset. `docs/design/log-format.md` describes
 //! the tables.
 
+mod append;
 mod check;
 mod epoch;
 mod evict;
+mod insert;
 mod marks;
 mod migrate;
 mod pages;

@@ -1,15 +1,13 @@
 //! Writing: one thread that commits whatever waits, and evicts in small steps.
 
 use std::{
-    borrow::Cow,
-    collections::HashSet,
     io,
     sync::{Arc, PoisonError, RwLock},
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
-use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, config::DbConfig, ffi};
+use rusqlite::{Connection, TransactionBehavior, config::DbConfig, ffi};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::{mpsc, oneshot, watch},
@@ -17,18 +15,13 @@ use tokio::{
 };
 
 use super::{
-    DiskSettings, Durability, evict, failed,
-    pages::{CLOSE, PRIVATE, Pages},
-    state::State,
+    DiskSettings, Durability, append::Appending, evict, failed, insert::Row, pages::Pages, state::State,
     write_ahead,
 };
 use crate::{
-    AttachmentId, Attachments, Topic,
+    Attachments,
     attachment::Unannounced,
-    log::{
-        Append, Appended, Bounds, IdempotencyKey, LogError, Place, Receipt, Record, Refused, Retention,
-        record::receipt,
-    },
+    log::{Append, Appended, Bounds, LogError, Place},
 };
 
 /// How many publishes may wait for the writer; more wait outside, and with them their publishers' sockets.
@@ -81,6 +74,7 @@ impl Writer {
             newest,
             more_to_evict: true,
             unsynced: None,
+            written: Vec::new(),
             last_requests: 0,
             last_took: Duration::ZERO,
             failed_sync: None,
@@ -124,6 +118,8 @@ struct Writing {
     more_to_evict: bool,
     /// Since when something waits in the write-ahead log to be on the disk, under [`Durability::Write`].
     unsynced: Option<Instant>,
+    /// What the last commit wrote, until its publishers are answered: giving memory back takes time as well.
+    written: Vec<Row>,
     /// How many requests the last commit was for, and how long it took.
     last_requests: usize,
     last_took: Duration,
@@ -215,6 +211,8 @@ impl Writing {
                     // Whoever has stopped waiting has its updates in the log all the same.
                     let _ = reply.send(Ok(outcome));
                 }
+                // Nobody waits for this.
+                self.written.clear();
             }
             Err(error) => {
                 let error = failed(error);
@@ -279,7 +277,7 @@ impl Writing {
             .into_iter()
             .map(|batch| appending.append_batch(batch))
             .collect::<rusqlite::Result<_>>()?;
-        let mut state = appending.into_state();
+        let (mut state, rows) = appending.finish()?;
         let mut orphans = Vec::new();
         let more_to_evict = evict::step(&transaction, retention, &mut state, &mut orphans)?;
         state.note(&transaction, retention, false)?;
@@ -293,6 +291,7 @@ impl Writing {
         for id in &orphans {
             self.attachments.remove(id);
         }
+        self.written = rows;
         Ok(outcomes)
     }
 
@@ -344,133 +343,4 @@ enum Next {
     /// Nobody asked for anything in time.
     Nobody,
     End,
-}
-
-/// The appends of one transaction.
-struct Appending<'a> {
-    transaction: &'a Transaction<'a>,
-    pages: Pages<'a>,
-    retention: &'a Retention,
-    state: State,
-    insert_record: CachedStatement<'a>,
-    insert_topic: CachedStatement<'a>,
-    /// Topics that this transaction has found open; closing one takes it out.
-    open: HashSet<Topic>,
-}
-
-impl<'a> Appending<'a> {
-    fn new(
-        transaction: &'a Transaction<'a>,
-        pages: Pages<'a>,
-        retention: &'a Retention,
-        state: State,
-    ) -> rusqlite::Result<Appending<'a>> {
-        let insert_record =
-            transaction.prepare_cached("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
-        let insert_topic = transaction.prepare_cached("INSERT INTO topics VALUES (?, ?)")?;
-        let open = HashSet::new();
-        Ok(Appending { transaction, pages, retention, state, insert_record, insert_topic, open })
-    }
-
-    fn into_state(self) -> State {
-        self.state
-    }
-
-    fn append_batch(&mut self, batch: Vec<Append>) -> rusqlite::Result<Appended> {
-        let mut appended = Appended { receipts: Vec::with_capacity(batch.len()), refused: None };
-        for append in batch {
-            match self.append(append)? {
-                Ok(receipt) => appended.receipts.push(receipt),
-                Err(refused) => {
-                    appended.refused = Some(refused);
-                    break;
-                }
-            }
-        }
-        Ok(appended)
-    }
-
-    fn append(&mut self, append: Append) -> rusqlite::Result<Result<Receipt, Refused>> {
-        if let Some(earlier) = self.repeated(&append)? {
-            return Ok(earlier);
-        }
-        for topic in append.update.topics() {
-            if self.open.contains(topic) {
-                continue;
-            }
-            if let Some(close) = self.pages.closed(topic)? {
-                let reason = close.event().data().to_owned();
-                if append.update.is_close() && close.says_the_same_as(&append.update) {
-                    return Ok(Ok(receipt(&close, true)));
-                }
-                return Ok(Err(Refused::Closed { topic: topic.as_str().to_owned(), reason }));
-            }
-            self.open.insert(topic.clone());
-        }
-        let sequence = self.state.bounds.newest.sequence + 1;
-        let time = append.time.unwrap_or_else(SystemTime::now);
-        let record = Record::new(self.pages.epoch, sequence, time, append.update);
-        self.insert(&record, append.key.as_ref().map(IdempotencyKey::as_str))?;
-        self.state.append(self.retention, &record);
-        Ok(Ok(receipt(&record, false)))
-    }
-
-    /// The answer of the first time, if the update was appended before under its key or its ID.
-    fn repeated(&self, append: &Append) -> rusqlite::Result<Option<Result<Receipt, Refused>>> {
-        let answer = |sequence: u64, refused: Refused| -> rusqlite::Result<_> {
-            let record = self.pages.record(sequence)?;
-            Ok(record.map(|record| match record.says_the_same_as(&append.update) {
-                true => Ok(receipt(&record, true)),
-                false => Err(refused),
-            }))
-        };
-        if let Some(key) = &append.key {
-            if let Some(sequence) = self.pages.by_key(key.as_str())? {
-                return answer(sequence, Refused::KeyReused { key: key.as_str().to_owned() });
-            }
-        }
-        if let Some(id) = append.update.event().id() {
-            if let Some(sequence) = self.pages.find(id.as_str())? {
-                return answer(sequence, Refused::IdTaken { id: id.as_str().to_owned() });
-            }
-        }
-        Ok(None)
-    }
-
-    fn insert(&mut self, record: &Record, key: Option<&str>) -> rusqlite::Result<()> {
-        let event = record.event();
-        let topics = match record.topics() {
-            [only] => Cow::Borrowed(only.as_str()),
-            several => Cow::Owned(several.iter().map(Topic::as_str).collect::<Vec<_>>().join("\n")),
-        };
-        let flags = (i64::from(record.is_private()) * PRIVATE) | (i64::from(record.is_close()) * CLOSE);
-        let retry = event.retry().map(|retry| i64::try_from(retry.as_millis()).unwrap_or(i64::MAX));
-        let time = i64::try_from(record.time_ms()).unwrap_or(i64::MAX);
-        self.insert_record.execute((
-            record.sequence(),
-            time,
-            flags,
-            retry,
-            topics,
-            event.event_type(),
-            event.data(),
-            record.publisher_id(),
-            key,
-            record.check(),
-            record.attachment().map(AttachmentId::as_str),
-        ))?;
-        for topic in record.topics() {
-            self.insert_topic.execute((topic.as_str(), record.sequence()))?;
-            if record.is_close() {
-                self.open.remove(topic);
-                self.transaction.prepare_cached("INSERT INTO closed VALUES (?, ?, ?, ?)")?.execute((
-                    topic.as_str(),
-                    record.sequence(),
-                    time,
-                    event.data(),
-                ))?;
-            }
-        }
-        Ok(())
-    }
 }

@@ -1,0 +1,114 @@
+//! Appending: what becomes a record, what was one before, and what is refused.
+
+use std::{collections::HashSet, time::SystemTime};
+
+use rusqlite::Transaction;
+
+use super::{
+    insert::{Inserting, Row},
+    pages::Pages,
+    state::State,
+};
+use crate::{
+    Topic,
+    log::{Append, Appended, Receipt, Record, Refused, Retention, record::receipt},
+};
+
+/// The appends of one transaction.
+pub(super) struct Appending<'a> {
+    pages: Pages<'a>,
+    retention: &'a Retention,
+    state: State,
+    rows: Inserting<'a>,
+    /// Topics that this transaction has found open; closing one takes it out.
+    open: HashSet<Topic>,
+}
+
+impl<'a> Appending<'a> {
+    pub(super) fn new(
+        transaction: &'a Transaction<'a>,
+        pages: Pages<'a>,
+        retention: &'a Retention,
+        state: State,
+    ) -> rusqlite::Result<Appending<'a>> {
+        Ok(Appending { pages, retention, state, rows: Inserting::new(transaction)?, open: HashSet::new() })
+    }
+
+    /// Writes what is left to be written. The state that the commit leads to, and what it will have written.
+    pub(super) fn finish(mut self) -> rusqlite::Result<(State, Vec<Row>)> {
+        self.rows.flush()?;
+        Ok((self.state, self.rows.into_rows()))
+    }
+
+    pub(super) fn append_batch(&mut self, batch: Vec<Append>) -> rusqlite::Result<Appended> {
+        let mut appended = Appended { receipts: Vec::with_capacity(batch.len()), refused: None };
+        for append in batch {
+            match self.append(append)? {
+                Ok(receipt) => appended.receipts.push(receipt),
+                Err(refused) => {
+                    appended.refused = Some(refused);
+                    break;
+                }
+            }
+        }
+        Ok(appended)
+    }
+
+    fn append(&mut self, append: Append) -> rusqlite::Result<Result<Receipt, Refused>> {
+        if let Some(earlier) = self.repeated(&append)? {
+            return Ok(earlier);
+        }
+        for topic in append.update.topics() {
+            if self.open.contains(topic) {
+                continue;
+            }
+            if let Some(close) = self.pages.closed(topic)? {
+                let reason = close.event().data().to_owned();
+                if append.update.is_close() && close.says_the_same_as(&append.update) {
+                    return Ok(Ok(receipt(&close, true)));
+                }
+                return Ok(Err(Refused::Closed { topic: topic.as_str().to_owned(), reason }));
+            }
+            self.open.insert(topic.clone());
+        }
+        let sequence = self.state.bounds.newest.sequence + 1;
+        let time = append.time.unwrap_or_else(SystemTime::now);
+        let record = Record::new(self.pages.epoch, sequence, time, append.update);
+        self.state.append(self.retention, &record);
+        let receipt = receipt(&record, false);
+        if record.is_close() {
+            for topic in record.topics() {
+                self.open.remove(topic);
+            }
+        }
+        self.rows.insert(record, append.key)?;
+        Ok(Ok(receipt))
+    }
+
+    /// The answer of the first time, if the update was appended before under its key or its ID.
+    fn repeated(&mut self, append: &Append) -> rusqlite::Result<Option<Result<Receipt, Refused>>> {
+        if append.key.is_none() && append.update.event().id().is_none() {
+            return Ok(None);
+        }
+        // It may be one of this transaction.
+        self.rows.flush()?;
+        let answer = |sequence: u64, refused: Refused| -> rusqlite::Result<_> {
+            let record = self.pages.record(sequence)?;
+            Ok(record.map(|record| match record.says_the_same_as(&append.update) {
+                true => Ok(receipt(&record, true)),
+                false => Err(refused),
+            }))
+        };
+        if let Some(key) = &append.key {
+            if let Some(sequence) = self.pages.by_key(key.as_str())? {
+                return answer(sequence, Refused::KeyReused { key: key.as_str().to_owned() });
+            }
+        }
+        if let Some(id) = append.update.event().id() {
+            if let Some(sequence) = self.pages.find(id.as_str())? {
+                return answer(sequence, Refused::IdTaken { id: id.as_str().to_owned() });
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,158 @@
+//! Inserting: the rows of a transaction, several with one statement.
+
+use std::borrow::Cow;
+
+use rusqlite::{CachedStatement, Statement, Transaction};
+
+use super::pages::{CLOSE, PRIVATE};
+use crate::{
+    AttachmentId, Topic,
+    log::{IdempotencyKey, Record},
+};
+
+/// How many rows one statement inserts. Half of what inserting a row costs is what any statement costs.
+const ROWS: usize = 8;
+
+/// A record, and the key that it was appended with.
+#[derive(Debug)]
+pub(super) struct Row {
+    record: Record,
+    key: Option<IdempotencyKey>,
+}
+
+/// The rows of one transaction. The last few wait until there are enough for a statement, or until they are flushed.
+pub(super) struct Inserting<'a> {
+    transaction: &'a Transaction<'a>,
+    rows: Vec<Row>,
+    /// So many of the rows are in the database.
+    done: usize,
+    record: CachedStatement<'a>,
+    records: CachedStatement<'a>,
+    topic: CachedStatement<'a>,
+    topics: CachedStatement<'a>,
+}
+
+impl<'a> Inserting<'a> {
+    pub(super) fn new(transaction: &'a Transaction<'a>) -> rusqlite::Result<Inserting<'a>> {
+        macro_rules! values {
+            ($table:literal, $row:literal) => {
+                concat!("INSERT INTO ", $table, " VALUES ", $row)
+            };
+            (8, $table:literal, $row:literal) => {
+                concat!(
+                    values!($table, $row),
+                    ",",
+                    $row,
+                    ",",
+                    $row,
+                    ",",
+                    $row,
+                    ",",
+                    $row,
+                    ",",
+                    $row,
+                    ",",
+                    $row,
+                    ",",
+                    $row
+                )
+            };
+        }
+        Ok(Inserting {
+            transaction,
+            rows: Vec::new(),
+            done: 0,
+            record: transaction.prepare_cached(values!("records", "(?,?,?,?,?,?,?,?,?,?,?)"))?,
+            records: transaction.prepare_cached(values!(8, "records", "(?,?,?,?,?,?,?,?,?,?,?)"))?,
+            topic: transaction.prepare_cached(values!("topics", "(?,?)"))?,
+            topics: transaction.prepare_cached(values!(8, "topics", "(?,?)"))?,
+        })
+    }
+
+    pub(super) fn insert(&mut self, record: Record, key: Option<IdempotencyKey>) -> rusqlite::Result<()> {
+        let closes = record.is_close();
+        self.rows.push(Row { record, key });
+        // Whether a topic is closed is asked of the database.
+        if closes || self.rows.len() - self.done >= 4 * ROWS { self.flush() } else { Ok(()) }
+    }
+
+    /// Brings all rows into the database.
+    pub(super) fn flush(&mut self) -> rusqlite::Result<()> {
+        let rows = &self.rows[self.done..];
+        for rows in rows.chunks(ROWS) {
+            if rows.len() == ROWS {
+                insert_records(&mut self.records, rows)?;
+            } else {
+                for row in rows.chunks(1) {
+                    insert_records(&mut self.record, row)?;
+                }
+            }
+        }
+        let topics = rows.iter().flat_map(|row| row.record.topics().iter().map(move |topic| (topic, row)));
+        let topics: Vec<_> = topics.map(|(topic, row)| (topic.as_str(), row.record.sequence())).collect();
+        for topics in topics.chunks(ROWS) {
+            if topics.len() == ROWS {
+                insert_topics(&mut self.topics, topics)?;
+            } else {
+                for topic in topics.chunks(1) {
+                    insert_topics(&mut self.topic, topic)?;
+                }
+            }
+        }
+        for Row { record, .. } in rows.iter().filter(|row| row.record.is_close()) {
+            let mut closed = self.transaction.prepare_cached("INSERT INTO closed VALUES (?, ?, ?, ?)")?;
+            for topic in record.topics() {
+                closed.execute((topic.as_str(), record.sequence(), time(record), record.event().data()))?;
+            }
+        }
+        self.done = self.rows.len();
+        Ok(())
+    }
+
+    pub(super) fn into_rows(self) -> Vec<Row> {
+        self.rows
+    }
+}
+
+fn time(record: &Record) -> i64 {
+    i64::try_from(record.time_ms()).unwrap_or(i64::MAX)
+}
+
+fn insert_records(statement: &mut Statement<'_>, rows: &[Row]) -> rusqlite::Result<()> {
+    let mut parameter = 0;
+    for Row { record, key } in rows {
+        let event = record.event();
+        let topics = match record.topics() {
+            [only] => Cow::Borrowed(only.as_str()),
+            several => Cow::Owned(several.iter().map(Topic::as_str).collect::<Vec<_>>().join("\n")),
+        };
+        let flags = (i64::from(record.is_private()) * PRIVATE) | (i64::from(record.is_close()) * CLOSE);
+        let retry = event.retry().map(|retry| i64::try_from(retry.as_millis()).unwrap_or(i64::MAX));
+        let values: [&dyn rusqlite::ToSql; 11] = [
+            &record.sequence(),
+            &time(record),
+            &flags,
+            &retry,
+            &topics,
+            &event.event_type(),
+            &event.data(),
+            &record.publisher_id(),
+            &key.as_ref().map(IdempotencyKey::as_str),
+            &record.check(),
+            &record.attachment().map(AttachmentId::as_str),
+        ];
+        for value in values {
+            parameter += 1;
+            statement.raw_bind_parameter(parameter, value)?;
+        }
+    }
+    statement.raw_execute().map(drop)
+}
+
+fn insert_topics(statement: &mut Statement<'_>, topics: &[(&str, u64)]) -> rusqlite::Result<()> {
+    for (number, (topic, sequence)) in topics.iter().enumerate() {
+        statement.raw_bind_parameter(2 * number + 1, topic)?;
+        statement.raw_bind_parameter(2 * number + 2, sequence)?;
+    }
+    statement.raw_execute().map(drop)
+}
