@@ -5,6 +5,7 @@ mod cmd;
 mod console;
 mod exit;
 mod hub_url;
+mod progress;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
             Command::Publish(publish) => cmd::publish::run(publish).await,
             Command::Subscribe(subscribe) => cmd::subscribe::run(subscribe).await,
             Command::Log(log) => cmd::log::run(log).await,
+            Command::Bench(bench) => cmd::bench::run(bench).await,
         }
     });
     // A read of standard input can't be cancelled; don't wait for the thread that is in it.

@@ -3,7 +3,6 @@
 mod check;
 mod export;
 mod import;
-mod progress;
 mod stat;
 mod tail;
 

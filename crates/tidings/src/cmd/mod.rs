@@ -1,5 +1,6 @@
 //! One file for each subcommand.
 
+pub(crate) mod bench;
 pub(crate) mod log;
 pub(crate) mod publish;
 pub(crate) mod serve;

@@ -5,7 +5,7 @@ use std::io::{Write, stdout};
 use serde_json::{Value, json};
 use tidings_hub::log::{Check, Part};
 
-use super::progress::Progress;
+use crate::progress::Progress;
 use crate::{
     cli::LogCheck,
     exit::{DamagedLog, Hint},

@@ -7,7 +7,7 @@ use tidings_hub::{
     log::{DiskView, Found, Kept, Unreadable},
 };
 
-use super::progress::Progress;
+use crate::progress::Progress;
 use crate::{
     cli::{ExportFormat, LogExport},
     exit::{DamagedLog, UsageError},

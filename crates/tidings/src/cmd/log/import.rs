@@ -12,7 +12,7 @@ use tidings_hub::{
     log::{Append, DiskLog, Import, Limits, Log, Retention},
 };
 
-use super::progress::Progress;
+use crate::progress::Progress;
 use crate::{
     cli::LogImport,
     exit::{Hint, UsageError},

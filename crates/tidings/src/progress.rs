@@ -8,19 +8,19 @@ use std::{
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// A line on standard error that is written over as the work goes on; nothing where that is no terminal.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     what: &'static str,
     is_terminal: bool,
     shown: Option<Instant>,
 }
 
 impl Progress {
-    pub(super) fn new(what: &'static str) -> Progress {
+    pub(crate) fn new(what: &'static str) -> Progress {
         Progress { what, is_terminal: stderr().is_terminal(), shown: None }
     }
 
     /// Shows how much of how much is done, at most ten times a second; a total of 0 is not known.
-    pub(super) fn show(&mut self, done: u64, total: u64) {
+    pub(crate) fn show(&mut self, done: u64, total: u64) {
         let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= INTERVAL);
         if self.is_terminal && is_due {
             self.shown = Some(Instant::now());

@@ -1,0 +1,79 @@
+//! Servers that a measurement starts, and ends with itself.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use anyhow::{Context, bail};
+
+/// A server of this program, on a free port of this machine.
+pub(super) struct Started {
+    child: Child,
+    address: String,
+}
+
+impl Started {
+    /// A hub with its history in memory.
+    pub(super) fn hub(core: Option<u32>) -> anyhow::Result<Started> {
+        Started::start(&["serve", "--memory", "--listen", "127.0.0.1:0"], core)
+            .context("a hub can't be started")
+    }
+
+    /// The reference server.
+    pub(super) fn bound(core: Option<u32>) -> anyhow::Result<Started> {
+        Started::start(&["bench", "server"], core).context("the reference server can't be started")
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn start(arguments: &[&str], core: Option<u32>) -> anyhow::Result<Started> {
+        let program = std::env::current_exe().context("this program's own file is not known")?;
+        let failure = if core.is_some() { "taskset can't be run" } else { "this program can't be run" };
+        let mut command = match core {
+            // It becomes the server, so that the process ID is the server's.
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.args(["--cpu-list", &core.to_string()]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        let mut child = command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context(failure)?;
+        let mut stderr = BufReader::new(child.stderr.take().context("what it says is not a pipe")?);
+        let mut said = String::new();
+        let address = loop {
+            let start = said.len();
+            if stderr.read_line(&mut said).context("what it says is not text")? == 0 {
+                let _ = child.wait();
+                bail!("it says {:?}", said.trim());
+            }
+            if let Some((_, address)) = said[start..].trim().split_once("listens on http://") {
+                break address.to_owned();
+            }
+        };
+        // What else it says must not fill the pipe.
+        thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        Ok(Started { child, address })
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
