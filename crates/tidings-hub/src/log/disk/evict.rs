@@ -13,8 +13,12 @@ const STEP: usize = 512;
 /// How many records one step looks at, for a rule that few of them fall under.
 const LOOK: usize = 4_096;
 
-/// How many free pages are given back to the file system with one step.
-const VACUUM_STEP: u32 = 256;
+/// How many free pages are given back to the file system with one step: 1 MiB.
+const VACUUM_STEP: u64 = 256;
+
+/// How many free pages stay in the database: 4 MiB. A full log frees as many as it fills, and would otherwise move pages
+/// to shrink the file and grow it again with the next append.
+const FREE_PAGES: u64 = 1_024;
 
 /// One step: it evicts what is over the limits, oldest first. True if there may be more.
 ///
@@ -27,18 +31,33 @@ pub(super) fn step(
 ) -> rusqlite::Result<bool> {
     let mut gone = Vec::new();
     let mut more = choose_of_whole(transaction, retention, state, &mut gone)?;
+    // What goes with the whole log is all that was there up to here.
+    let already = gone.last().map_or(0, |last| last.sequence);
     for number in 0..retention.rules.len() {
-        more |= choose_of_rule(transaction, retention, number, state, &mut gone)?;
+        more |= choose_of_rule(transaction, retention, number, already, state, &mut gone)?;
     }
     if !gone.is_empty() {
         remove(transaction, &gone)?;
         forget_oldest(transaction, retention.topics)?;
         state.bounds.oldest = schema::oldest(transaction)?;
         state.note(transaction, retention, true)?;
-        transaction.pragma_update(None, "incremental_vacuum", VACUUM_STEP)?;
         orphans.extend(gone.into_iter().filter_map(|outline| outline.attachment));
     }
-    Ok(more)
+    Ok(give_back(transaction)? || more)
+}
+
+/// Gives free pages back to the file system, if there are more than will soon be used again; true if there still are.
+fn give_back(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
+    let free: u64 = transaction.prepare_cached("PRAGMA freelist_count")?.query_row((), |row| row.get(0))?;
+    let too_many = free.saturating_sub(FREE_PAGES);
+    if too_many > 0 {
+        // Each step of the statement gives back one page.
+        let pages = too_many.min(VACUUM_STEP);
+        let mut statement = transaction.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        let mut rows = statement.query(())?;
+        while rows.next()?.is_some() {}
+    }
+    Ok(too_many > VACUUM_STEP)
 }
 
 /// Adds to `gone` what the whole log has too much of; true if the step is full.
@@ -69,12 +88,13 @@ fn choose_of_whole(
 
 /// Adds to `gone` what the topics of a rule have too much of; true if the step is full.
 ///
-/// It goes through the log from where the rule has come to, past what is not the rule's, and so looks at each record
-/// once.
+/// It goes through the log from where the rule has come to, behind `already`, past what is not the rule's, and so looks at
+/// each record once.
 fn choose_of_rule(
     transaction: &Transaction<'_>,
     retention: &Retention,
     number: usize,
+    already: u64,
     state: &mut State,
     gone: &mut Vec<Outline>,
 ) -> rusqlite::Result<bool> {
@@ -83,7 +103,7 @@ fn choose_of_rule(
         return Ok(false);
     }
     let (expired, newest, mut full) = (limits.expired_before(), state.bounds.newest.sequence, false);
-    let (mut looked, already) = (0, gone.last().map_or(0, |last| last.sequence));
+    let mut looked = 0;
     Outline::each_after(transaction, state.groups[number].swept.max(already), |outline| {
         let too_much = state.groups[number].kept.is_too_much(&limits) || outline.time < expired;
         let goes = too_much && outline.sequence != newest;

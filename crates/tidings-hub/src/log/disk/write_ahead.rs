@@ -32,9 +32,14 @@ pub(super) fn take_over(connection: &Connection) {
 /// Copies what readers allow, if there is enough of it.
 pub(super) fn after_commit(connection: &Connection) -> rusqlite::Result<()> {
     match WRITTEN.take() >= PAGES {
-        true => connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(())),
+        true => copy_back(connection),
         false => Ok(()),
     }
+}
+
+/// Copies what readers allow.
+pub(super) fn copy_back(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()))
 }
 
 /// Writes the write-ahead log that somebody left at `path` once more, as it is, and syncs it.

@@ -225,9 +225,13 @@ impl Writing {
 
     /// A step of evicting, while nobody waits.
     fn evict(&mut self) {
+        let had_more = self.more_to_evict;
         if let Err(error) = self.commit(Vec::new()) {
             tracing::error!(%error, "old records can't be evicted");
             self.more_to_evict = false;
+        } else if had_more && !self.more_to_evict {
+            // Only this gives the space to the file system, and perhaps nobody publishes who would call for it.
+            self.note_copied(write_ahead::copy_back(&self.connection));
         }
     }
 
@@ -239,16 +243,18 @@ impl Writing {
         }
         let done = self.transact(batches);
         match &done {
-            Ok(_) => {
-                // What is committed stays so, whatever comes of this.
-                if let Err(error) = write_ahead::after_commit(&self.connection) {
-                    tracing::error!(%error, "the write-ahead log can't be copied into the database");
-                    self.note_failed_sync(&error);
-                }
-            }
+            // What is committed stays so, whatever comes of this.
+            Ok(_) => self.note_copied(write_ahead::after_commit(&self.connection)),
             Err(error) => self.note_failed_sync(error),
         }
         done
+    }
+
+    fn note_copied(&mut self, copied: rusqlite::Result<()>) {
+        if let Err(error) = copied {
+            tracing::error!(%error, "the write-ahead log can't be copied into the database");
+            self.note_failed_sync(&error);
+        }
     }
 
     /// After a sync that failed nobody knows what is on the disk, and trying again would not tell. What was acknowledged
