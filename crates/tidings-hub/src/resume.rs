@@ -85,11 +85,15 @@ impl Gap {
             Some(record) if record.sequence() < page.oldest => Some(record.place()),
             _ => log.record(page.oldest).await?.map(|record| record.place()),
         };
+        // Where other topics are kept, a record may stand at that place, and whoever comes back with the ID is known by
+        // its check.
+        let place = page.before_first_kept();
+        let place = log.record(place.sequence).await?.map_or(place, |record| record.place());
         Ok(Gap {
             asked,
             reason,
             first: first.map(|place| HubId { epoch, place }.to_string()),
-            id: HubId { epoch, place: page.before_first_kept() },
+            id: HubId { epoch, place },
         })
     }
 }

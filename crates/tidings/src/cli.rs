@@ -67,8 +67,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N")]
     pub(crate) max_updates: Option<u64>,
 
-    /// How much of some topics is kept: 'news/*=7d', 'logs=1000', 'chat/*=30d,1GiB'; of all topics with '*=90d'.
-    /// The most specific rule counts; repeatable
+    /// How much of some topics is kept: 'news/*=7d', 'logs=1000', 'chat/*=30d,1GiB'; of all others '*=90d'.
+    /// The most specific rule counts, within --max-history and --max-updates; repeatable
     #[arg(long, value_name = "TOPICS=LIMITS")]
     pub(crate) retain: Vec<Rule>,
 

@@ -2,25 +2,23 @@
 
 use std::sync::Arc;
 
-use tidings_hub::{
-    TopicFilter,
-    log::{DiskLog, DiskSettings, Durability, Log, MemoryLog, NewEpoch, Retention},
-};
+use tidings_hub::log::{DiskLog, DiskSettings, Durability, Log, MemoryLog, NewEpoch, Retention};
 
 use crate::{
     cli::{self, Serve},
     cmd::log::explain,
+    exit::UsageError,
 };
 
 /// The log that was asked for, and what to say of it.
 pub(super) fn open(serve: &Serve) -> anyhow::Result<(Arc<dyn Log>, String)> {
     if serve.memory {
-        let retention = retention(serve, Retention::in_memory());
+        let retention = retention(serve, Retention::in_memory())?;
         let history = format!("in memory, {}; it ends with this process", kept(&retention));
         return Ok((Arc::new(MemoryLog::new(retention)), history));
     }
     let mut settings = DiskSettings::default();
-    settings.retention = retention(serve, settings.retention);
+    settings.retention = retention(serve, settings.retention)?;
     settings.durability = match serve.durability {
         cli::Durability::Fsync => Durability::Fsync,
         cli::Durability::Write => Durability::Write { sync_every: serve.sync_every },
@@ -39,31 +37,27 @@ pub(super) fn open(serve: &Serve) -> anyhow::Result<(Arc<dyn Log>, String)> {
     Ok((Arc::new(log), history))
 }
 
-fn retention(serve: &Serve, mut retention: Retention) -> Retention {
+fn retention(serve: &Serve, mut retention: Retention) -> Result<Retention, UsageError> {
     let limits = &mut retention.limits;
     limits.bytes = serve.max_history.unwrap_or(limits.bytes);
     limits.records = serve.max_updates.unwrap_or(limits.records);
     for rule in &serve.retain {
-        match rule.filter {
-            TopicFilter::All => {
-                limits.age = rule.limits.age.or(limits.age);
-                limits.bytes = limits.bytes.min(rule.limits.bytes);
-                limits.records = limits.records.min(rule.limits.records);
-            }
-            _ => retention.rules.push(rule.clone()),
+        if retention.rules.iter().any(|earlier| earlier.filter == rule.filter) {
+            let filter = &rule.filter;
+            return Err(UsageError(format!(
+                "two rules say how much is kept of '{filter}'; give one, as --retain '{filter}=7d,1000'"
+            )));
         }
+        retention.rules.push(rule.clone());
     }
-    retention
+    Ok(retention)
 }
 
-/// Says how much is kept, as `up to 8192 MiB, for 7days, and less of 2 patterns`.
+/// Says how much is kept, as `up to 8192 MiB, less of news/*, *`.
 fn kept(Retention { limits, rules, .. }: &Retention) -> String {
     let mut parts = vec![format!("up to {} MiB", limits.bytes >> 20)];
     if limits.records < u64::MAX {
         parts.push(format!("{} updates", limits.records));
-    }
-    if let Some(age) = limits.age {
-        parts.push(humantime::format_duration(age).to_string());
     }
     let rules = rules.iter().map(|rule| rule.filter.to_string()).collect::<Vec<_>>();
     if !rules.is_empty() {

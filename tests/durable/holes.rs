@@ -1,0 +1,112 @@
+//! Rules leave holes behind them: who comes back to any place, by any ID, gets what is kept behind it, and is told of a
+//! gap if and only if something is missing.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    History,
+    support::{
+        HubProcess,
+        wire::{Event, Stream, page, say},
+    },
+};
+
+/// An update that was published.
+struct Published {
+    topic: &'static str,
+    data: String,
+    /// The hub's ID, or the publisher's own.
+    id: String,
+}
+
+const TOPICS: [&str; 5] = ["a/1", "b", "a/2", "c", "d/e"];
+const RULES: [&str; 4] = ["--retain", "a/*=5", "--retain", "c=3"];
+
+async fn publish(hub: &HubProcess) -> Vec<Published> {
+    let mut published = Vec::new();
+    for number in 0..60 {
+        let topic = TOPICS[number * 7 % 11 % 5];
+        let data = number.to_string();
+        let own = if number % 3 == 0 { format!("?id=own-{number}") } else { String::new() };
+        let id = say(&hub.address, &format!("/topics/{topic}{own}"), &data).await;
+        published.push(Published { topic, data, id });
+    }
+    published
+}
+
+fn matches(filters: &[&str], topic: &str) -> bool {
+    filters.iter().any(|filter| match filter.strip_suffix('*') {
+        Some(prefix) => topic.starts_with(prefix),
+        None => *filter == topic,
+    })
+}
+
+/// The events up to the newest update that matches, which `last` says; none if there is none behind the start.
+async fn events(stream: &mut Stream, last: Option<&str>) -> Vec<Event> {
+    let mut events: Vec<Event> = Vec::new();
+    while last.is_some() && events.last().map(|event| &*event.data) != last {
+        events.push(stream.event().await);
+    }
+    events
+}
+
+#[tokio::test]
+async fn every_place_leads_on_and_a_gap_is_told_where_something_is_missing() {
+    let history = History::new();
+    let hub = history.serve(&RULES);
+    let published = publish(&hub).await;
+    drop(hub);
+    // Told the same by the process that evicted, and by those that come later.
+    for _ in 0..2 {
+        let hub = history.serve(&RULES);
+        let all = page(&hub.address, "/topics?topic=*&limit=1000").await;
+        let kept: BTreeSet<&str> = all["updates"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|update| update["data"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            kept.len(),
+            published.iter().filter(|update| !update.topic.starts_with("a/") && update.topic != "c").count()
+                + 8
+        );
+        for filters in [&["a/1"][..], &["b"], &["c"], &["a/1", "b"], &["a/*"], &["a/*", "d/*", "c"], &["*"]] {
+            let query = filters.iter().map(|filter| format!("topic={filter}")).collect::<Vec<_>>().join("&");
+            for (place, asked) in published.iter().enumerate() {
+                let case = format!("{query} after {place} {:?} of {}", asked.id, asked.topic);
+                let is_known = kept.contains(&*asked.data) || !asked.id.starts_with("own");
+                let begin = if is_known { place + 1 } else { 0 };
+                let wanted = || published[begin..].iter().filter(|update| matches(filters, update.topic));
+                let expected: Vec<&str> =
+                    wanted().map(|update| &*update.data).filter(|data| kept.contains(data)).collect();
+                let is_gap = !is_known || expected.len() < wanted().count();
+
+                let mut stream = Stream::resume(&hub.address, &format!("/topics?{query}"), &asked.id).await;
+                assert_eq!(stream.verdict(), Some(if is_gap { "gap" } else { "resumed" }), "{case}");
+                if is_gap {
+                    let gap = stream.event().await;
+                    assert_eq!(gap.event_type, "gap", "{case}");
+                    let reason = if is_known { "evicted" } else { "unknown-id" };
+                    assert_eq!(
+                        (&gap.json()["reason"], &gap.json()["asked"]),
+                        (&reason.into(), &(&*asked.id).into())
+                    );
+                    // Whoever has seen the gap and nothing else goes on with the same updates; it is told again where more
+                    // is missing behind the first of them.
+                    let mut again = Stream::resume(&hub.address, &format!("/topics?{query}"), &gap.id).await;
+                    let mut seen = events(&mut again, expected.last().copied()).await;
+                    if let Some(told_again) = seen.first().filter(|event| event.event_type == "gap") {
+                        assert_eq!(told_again.json()["reason"], "evicted", "{case}: the gap's ID is a place");
+                        seen.remove(0);
+                    }
+                    let seen: Vec<&str> = seen.iter().map(|event| &*event.data).collect();
+                    assert_eq!(seen, expected, "{case}, from the gap's ID");
+                }
+                let seen = events(&mut stream, expected.last().copied()).await;
+                let seen: Vec<&str> = seen.iter().map(|event| &*event.data).collect();
+                assert_eq!(seen, expected, "{case}");
+            }
+        }
+    }
+}
