@@ -28,9 +28,8 @@ pub struct MemoryLog {
 
 #[derive(Debug)]
 struct State {
-    /// What is kept: the first has sequence `oldest`. A rule of the retention leaves holes behind it.
-    records: VecDeque<Option<Entry>>,
-    oldest: u64,
+    /// What is kept, by sequence. The rules of the retention leave holes, which cost nothing here.
+    records: BTreeMap<u64, Entry>,
     newest: Place,
     whole: Totals,
     /// One for each rule of the retention, in its order.
@@ -71,8 +70,7 @@ impl MemoryLog {
         MemoryLog {
             epoch,
             state: RwLock::new(State {
-                records: VecDeque::new(),
-                oldest: 1,
+                records: BTreeMap::new(),
                 newest: Place::START,
                 whole: Totals::default(),
                 groups: vec![Group::default(); retention.rules.len()],
@@ -145,7 +143,7 @@ impl Log for MemoryLog {
 
     fn bounds(&self) -> Bounds {
         let state = self.read_state();
-        Bounds { epoch: self.epoch, oldest: state.oldest, newest: state.newest }
+        Bounds { epoch: self.epoch, oldest: state.oldest(), newest: state.newest }
     }
 
     fn follow(&self) -> watch::Receiver<u64> {
@@ -155,8 +153,12 @@ impl Log for MemoryLog {
 
 impl State {
     fn record(&self, sequence: u64) -> Option<&Arc<Record>> {
-        let index = usize::try_from(sequence.checked_sub(self.oldest)?).ok()?;
-        self.records.get(index)?.as_ref().map(|entry| &entry.record)
+        self.records.get(&sequence).map(|entry| &entry.record)
+    }
+
+    /// The first sequence that is kept, or the next one if none is.
+    fn oldest(&self) -> u64 {
+        self.records.keys().next().copied().unwrap_or(self.newest.sequence + 1)
     }
 
     fn append(
@@ -197,7 +199,7 @@ impl State {
         }
         self.newest = record.place();
         let receipt = receipt(&record, false);
-        self.records.push_back(Some(Entry { record, key, rule }));
+        self.records.insert(sequence, Entry { record, key, rule });
         Ok(receipt)
     }
 
@@ -231,8 +233,8 @@ impl State {
 
     fn evict(&mut self, retention: &Retention) {
         let expired = retention.limits.expired_before();
-        while self.whole.is_too_much(&retention.limits) || self.is_older(self.oldest, expired) {
-            if !self.remove(self.oldest) {
+        while self.whole.is_too_much(&retention.limits) || self.is_older(self.oldest(), expired) {
+            if !self.remove(self.oldest()) {
                 break;
             }
         }
@@ -265,14 +267,10 @@ impl State {
 
     /// Evicts a record, unless it is the newest one, which is always kept.
     fn remove(&mut self, sequence: u64) -> bool {
-        let place = sequence.checked_sub(self.oldest).and_then(|index| usize::try_from(index).ok());
-        let entry =
-            place.filter(|_| sequence != self.newest.sequence).and_then(|place| self.records.get_mut(place));
-        let Some(Entry { record, key, rule }) = entry.and_then(Option::take) else { return false };
-        while let Some(None) = self.records.front() {
-            self.records.pop_front();
-            self.oldest += 1;
+        if sequence == self.newest.sequence {
+            return false;
         }
+        let Some(Entry { record, key, rule }) = self.records.remove(&sequence) else { return false };
         self.whole.remove(record.cost());
         if let Some(rule) = rule {
             self.groups[rule].kept.remove(record.cost());
@@ -307,7 +305,7 @@ impl State {
             records: Vec::new(),
             reached: self.newest,
             lost: self.evicted.may_miss(interest, after),
-            oldest: self.oldest,
+            oldest: self.oldest(),
         };
         let mut bytes = 0;
         // False when the page is full; what is in it then is all that matches up to its last record.
@@ -328,17 +326,16 @@ impl State {
                 });
             let closes = interest.topics().iter().filter_map(|topic| self.closed.get(topic));
             let mut closes: Vec<_> =
-                closes.filter(|close| (after + 1..self.oldest).contains(&close.sequence())).collect();
+                closes.filter(|close| (after + 1..self.oldest()).contains(&close.sequence())).collect();
             closes.sort_by_key(|close| close.sequence());
             let kept = Merge::new(lists).filter_map(|sequence| self.record(sequence));
             let _ = closes.into_iter().chain(kept).all(take);
         } else {
             let wanted = |record: &&Arc<Record>| interest.matches(record.topics());
             let closes = self.evicted_closes.range(after + 1..).map(|(_, record)| record);
-            let seen = usize::try_from((after + 1).saturating_sub(self.oldest)).unwrap_or(usize::MAX);
-            let unseen = self.records.range(seen.min(self.records.len())..);
             let mut last_scanned = None;
-            let scanned = unseen.flatten().take(MAX_SCANNED).map(|entry| &entry.record);
+            let unseen = self.records.range(after + 1..);
+            let scanned = unseen.take(MAX_SCANNED).map(|(_, entry)| &entry.record);
             let scanned = scanned.inspect(|record| last_scanned = Some(record.place()));
             if closes.chain(scanned).filter(wanted).all(&mut take) {
                 page.reached = last_scanned.unwrap_or(page.reached);
@@ -350,3 +347,22 @@ impl State {
 
 /// How many records one page of a pattern looks at, so that readers never hold the lock for long.
 const MAX_SCANNED: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Limits;
+
+    #[tokio::test]
+    async fn what_a_rule_evicts_leaves_nothing_behind() {
+        let rules = vec!["often=2".parse().unwrap()];
+        let retention = Retention { limits: Limits::default(), rules, topics: 10 };
+        let log = MemoryLog::new(retention);
+        for name in ["rare", "often"].into_iter().chain(["often"; 1000]) {
+            log.append(vec![Update::new(Topic::parse(name).unwrap(), "").into()]).await.unwrap();
+        }
+        let state = log.read_state();
+        assert_eq!(state.oldest(), 1);
+        assert_eq!((state.records.len(), state.by_topic.len(), state.groups[0].sequences.len()), (3, 2, 2));
+    }
+}
