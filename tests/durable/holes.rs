@@ -1,13 +1,13 @@
 //! Rules leave holes behind them: who comes back to any place, by any ID, gets what is kept behind it, and is told of a
 //! gap if and only if something is missing.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     History,
     support::{
         HubProcess,
-        wire::{Event, Stream, page, say},
+        wire::{Event, NDJSON, Stream, data, page, post, say},
     },
 };
 
@@ -107,6 +107,55 @@ async fn every_place_leads_on_and_a_gap_is_told_where_something_is_missing() {
                 let seen: Vec<&str> = seen.iter().map(|event| &*event.data).collect();
                 assert_eq!(seen, expected, "{case}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_long_poll_is_told_of_what_went_before_it_could_be_read() {
+    for memory in [true, false] {
+        let history = History::new();
+        let rules = ["--retain", "a=1"];
+        let hub = if memory { HubProcess::start(&rules) } else { history.serve(&rules) };
+        let mut next = say(&hub.address, "/topics/b", "before").await;
+        let address = hub.address.clone();
+        let publisher = tokio::spawn(async move {
+            // Not before the poll waits; if it does not yet, there is a gap at once.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let lines = (1..=3).map(|number| format!("{{\"data\": \"{number}\"}}\n")).collect::<String>();
+            assert_eq!(post(&address, "/topics/a", NDJSON, lines).await.status(), 200);
+        });
+        let (mut seen, mut is_gap) = (Vec::new(), false);
+        while seen.last().is_none_or(|data| data != "3") {
+            let page = page(&hub.address, &format!("/topics/a?wait=9&lastEventId={next}")).await;
+            is_gap |= page["gap"]["reason"] == "evicted";
+            seen.extend(data(&page).into_iter().map(str::to_owned));
+            page["next"].as_str().unwrap().clone_into(&mut next);
+        }
+        publisher.await.unwrap();
+        assert!(is_gap || seen == ["1", "2", "3"], "only {seen:?} came, and no gap");
+    }
+}
+
+#[tokio::test]
+async fn a_live_subscriber_gets_everything_or_is_told_also_of_what_a_rule_evicts_at_once() {
+    for memory in [true, false] {
+        let history = History::new();
+        let rules = ["--retain", "a=1"];
+        let hub = if memory { HubProcess::start(&rules) } else { history.serve(&rules) };
+        for topics in ["topic=a", "topic=a&topic=b", "topic=*"] {
+            let mut stream = Stream::live(&hub.address, &format!("/topics?{topics}")).await;
+            let lines = (1..=9).map(|number| format!("{{\"data\": \"{number}\"}}\n")).collect::<String>();
+            assert_eq!(post(&hub.address, "/topics/a", NDJSON, lines).await.status(), 200);
+            let (mut seen, mut is_gap) = (Vec::new(), false);
+            while seen.last().is_none_or(|data| data != "9") {
+                let event = stream.event().await;
+                is_gap |= event.event_type == "gap";
+                if event.event_type == "message" {
+                    seen.push(event.data);
+                }
+            }
+            assert!(is_gap || seen.len() == 9, "{topics}, memory {memory}: only {seen:?} came, and no gap");
         }
     }
 }

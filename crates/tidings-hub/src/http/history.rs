@@ -9,13 +9,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{HubBody, Problem, subscribe::sign_verdict};
 use crate::{
-    StartAt,
+    StartAt, Verdict,
     authorize::Grant,
     dialect::native::ReadParams,
     hub::Shared,
     json::RecordJson,
     log::{HubId, PageLimit},
-    resume::{Opened, open},
+    resume::{Gap, GapReason, Opened, open},
 };
 
 /// A page: what to show, and where to go on.
@@ -56,20 +56,29 @@ pub(crate) async fn history(
         }
     };
 
+    // Who asked for the oldest that is kept has missed nothing that was gone by then.
+    let mut misses = asked.is_some();
     loop {
         opening.page.records.retain(|record| grant.may_receive(record));
         if !opening.page.records.is_empty() || opening.gap.is_some() {
             break;
         }
-        let reached = opening.page.reached.sequence;
-        if reached >= shared.log.bounds().newest.sequence {
+        let reached = opening.page.reached;
+        if reached.sequence >= shared.log.bounds().newest.sequence {
+            misses = true;
             let update = poll_fn(|context| opening.registration.poll_update(context));
             tokio::select! {
                 update = timeout_at(deadline, update) => if update.is_err() { break },
                 () = shared.shutdown_begun() => break,
             }
         }
-        opening.page = shared.log.read(reached, &interest, limit).await?;
+        opening.page = shared.log.read(reached.sequence, &interest, limit).await?;
+        if opening.page.lost && misses {
+            let place = HubId { epoch: opening.epoch, place: reached }.to_string();
+            let gap = Gap::before(&*shared.log, &opening.page, place, GapReason::Evicted).await?;
+            opening.gap = Some(gap);
+            opening.verdict = opening.verdict.map(|_| Verdict::Gap);
+        }
     }
 
     let page = &opening.page;
@@ -78,7 +87,7 @@ pub(crate) async fn history(
     let page_json = PageJson {
         updates: page.records.iter().map(|record| RecordJson::from(&**record)).collect(),
         next: HubId { epoch: opening.epoch, place: page.reached }.to_string(),
-        gap: opening.gap.as_ref().map(crate::resume::Gap::to_json),
+        gap: opening.gap.as_ref().map(Gap::to_json),
         closed: interest.is_exact() && opening.open.iter().all(|topic| closed_here.contains(&topic)),
     };
     if let Some(gap) = &opening.gap {
