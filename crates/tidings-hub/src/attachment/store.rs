@@ -166,7 +166,7 @@ impl Unannounced {
     }
 
     /// Leaves the files to somebody else.
-    pub(super) fn give_up(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.ids.clear();
     }
 

@@ -127,7 +127,7 @@ impl Received {
 
     /// Leaves the file to the log, which takes it over when the update that announces it is appended.
     pub(crate) fn hand_over(mut self) -> AttachmentId {
-        self.file.give_up();
+        self.file.leave();
         self.id
     }
 }

@@ -325,7 +325,10 @@ fn create(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Connections for reading: as many as were ever needed at once.
+/// How many connections wait to be used again, each with a cache of up to 2 MiB.
+const MAX_IDLE: usize = 16;
+
+/// Connections for reading: as many as are needed at once.
 #[derive(Debug)]
 struct Readers {
     path: PathBuf,
@@ -343,7 +346,10 @@ impl Readers {
         let transaction = connection.transaction()?;
         let done = read(&transaction)?;
         transaction.finish()?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MAX_IDLE {
+            idle.push(connection);
+        }
         Ok(done)
     }
 }

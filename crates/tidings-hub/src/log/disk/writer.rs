@@ -164,6 +164,7 @@ impl Writing {
             _ => None,
         };
         let evict_in = match self.settings.retention.has_age() {
+            _ if self.failed_sync.is_some() => None,
             _ if self.more_to_evict => Some(Duration::ZERO),
             true => Some(LOOK_AT_AGE_EVERY),
             false => None,
@@ -203,6 +204,7 @@ impl Writing {
     fn answer(&mut self, requests: Vec<Request>) {
         let (batches, waiters): (Vec<_>, Vec<_>) =
             requests.into_iter().map(|request| (request.batch, (request.reply, request.files))).unzip();
+        let had_failed = self.failed_sync.is_some();
         match self.commit(batches) {
             Ok(outcomes) => {
                 for ((reply, mut files), outcome) in waiters.into_iter().zip(outcomes) {
@@ -216,7 +218,13 @@ impl Writing {
             }
             Err(error) => {
                 let error = failed(error);
-                for (reply, _) in waiters {
+                // What a sync that failed was for may be there when the log is opened again, which removes files that
+                // are not announced.
+                let may_be_there = self.failed_sync.is_some() && !had_failed;
+                for (reply, mut files) in waiters {
+                    if may_be_there {
+                        files.leave();
+                    }
                     let _ = reply.send(Err(error.clone()));
                 }
             }
@@ -327,6 +335,10 @@ impl Writing {
         self.unsynced = None;
         if let Err(error) = &synced {
             self.note_failed_sync(error);
+            if self.failed_sync.is_none() {
+                // For lack of room, perhaps: it is tried again.
+                self.unsynced = Some(Instant::now());
+            }
         }
         synced.map(drop)
     }
