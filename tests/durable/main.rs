@@ -5,7 +5,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod directory;
+mod files;
 mod holes;
+mod looked_at;
+mod restart;
 mod retention;
 
 use std::{path::Path, time::Duration};

@@ -46,7 +46,7 @@ pub(crate) struct Serve {
     #[arg(long, conflicts_with = "memory")]
     pub(crate) new_epoch: bool,
 
-    /// Keep the history in memory instead: it ends with the process
+    /// Keep the history in memory instead: it ends with the process. Of this and --data the later one counts
     #[arg(long, overrides_with = "data", conflicts_with = "durability")]
     pub(crate) memory: bool,
 
@@ -55,9 +55,9 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "WHEN", value_enum, default_value = "fsync")]
     pub(crate) durability: Durability,
 
-    /// With --durability write, how long a publish may wait to be on the disk
-    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = humantime::parse_duration)]
-    pub(crate) sync_every: Duration,
+    /// With --durability write, how long a publish may wait to be on the disk [default: 100ms]
+    #[arg(long, value_name = "DURATION", requires = "durability", value_parser = humantime::parse_duration)]
+    pub(crate) sync_every: Option<Duration>,
 
     /// The most bytes of history; the oldest updates go first [default: 8GiB, in memory 256MiB]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]

@@ -1,6 +1,6 @@
 //! The history of a hub: where it is kept, and how much of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tidings_hub::log::{DiskLog, DiskSettings, Durability, Log, MemoryLog, NewEpoch, Retention};
 
@@ -9,6 +9,9 @@ use crate::{
     cmd::log::explain,
     exit::UsageError,
 };
+
+/// How long what was answered may wait to be on the disk, unless somebody says so.
+const SYNC_EVERY: Duration = Duration::from_millis(100);
 
 /// The log that was asked for, and what to say of it.
 pub(super) fn open(serve: &Serve) -> anyhow::Result<(Arc<dyn Log>, String)> {
@@ -20,8 +23,12 @@ pub(super) fn open(serve: &Serve) -> anyhow::Result<(Arc<dyn Log>, String)> {
     let mut settings = DiskSettings::default();
     settings.retention = retention(serve, settings.retention)?;
     settings.durability = match serve.durability {
+        cli::Durability::Fsync if serve.sync_every.is_some() => {
+            let reason = "--sync-every is for --durability write; with fsync nothing waits to be on the disk";
+            return Err(UsageError(reason.to_owned()).into());
+        }
         cli::Durability::Fsync => Durability::Fsync,
-        cli::Durability::Write => Durability::Write { sync_every: serve.sync_every },
+        cli::Durability::Write => Durability::Write { sync_every: serve.sync_every.unwrap_or(SYNC_EVERY) },
     };
     settings.attachments.each = serve.max_attachment;
     settings.attachments.all = serve.attachment_quota;
