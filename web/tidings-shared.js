@@ -216,6 +216,8 @@ class Member {
     }
     const { status, headers: answered, body } = response;
     if (status !== 200 || !body || !answered.get("Content-Type")?.startsWith("text/event-stream")) {
+      // Who asked may read why.
+      this.#connection = new AbortController();
       this.#leave();
       return response;
     }

@@ -134,6 +134,13 @@ test("a refusal reaches the tab itself", bounded, async (t) => {
   await until(() => page.evaluate(() => source.readyState === 2));
   const [{ status }] = proxy.streams;
   assert.equal(status, 400);
+  // What it says can be read.
+  const detail = await page.evaluate(async () => {
+    const again = new source.constructor(source.url);
+    const problem = await new Promise((resolve) => (again.onerror = ({ response }) => resolve(response.json())));
+    return problem.detail;
+  });
+  assert.match(detail, /^[a-z].{20,}/);
 });
 
 test("a tab whose consumer is slow holds up nobody, and misses nothing", bounded, async (t) => {
