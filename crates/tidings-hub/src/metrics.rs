@@ -19,6 +19,8 @@ pub(crate) struct Metrics {
     pub(crate) stalled: Counter,
     attachments: Gauge,
     attachment_bytes: Gauge,
+    /// Of this process; not registered where the operating system does not say.
+    resident_memory_bytes: Gauge,
     gaps: Labelled<&'static str>,
     ended: Labelled<&'static str>,
     refused: Labelled<u32>,
@@ -64,6 +66,7 @@ impl Metrics {
             stalled: Counter::default(),
             attachments: Gauge::default(),
             attachment_bytes: Gauge::default(),
+            resident_memory_bytes: Gauge::default(),
             gaps: Family::default(),
             ended: Family::default(),
             refused: Family::default(),
@@ -95,6 +98,13 @@ impl Metrics {
             "Bytes of attachments that are stored or being received",
             self.attachment_bytes.clone(),
         );
+        if resident_memory_bytes().is_some() {
+            registry.register(
+                "resident_memory_bytes",
+                "Resident memory of the process",
+                self.resident_memory_bytes.clone(),
+            );
+        }
         registry.register("gaps", "Subscribers told that events are missing", self.gaps.clone());
         registry.register("subscriptions_ended", "Streams that ended, by reason", self.ended.clone());
         registry.register("requests_refused", "Requests answered 4xx or 5xx", self.refused.clone());
@@ -121,8 +131,35 @@ impl Metrics {
 
     /// All of them in the OpenMetrics text format, which Prometheus reads.
     pub(crate) fn to_text(&self) -> String {
+        if let Some(bytes) = resident_memory_bytes() {
+            self.resident_memory_bytes.set(bytes);
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string does not fail");
         text
+    }
+}
+
+/// What Linux says of this process, in a file that is no disk's; `None` elsewhere.
+fn resident_memory_bytes() -> Option<i64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(kibibytes.trim().strip_suffix(" kB")?.parse::<i64>().ok()? * 1024)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_resident_memory_is_that_of_this_process() {
+        let before = resident_memory_bytes().expect("Linux says it");
+        let more = vec![1_u8; 64 << 20];
+        let after = resident_memory_bytes().expect("Linux says it");
+        // Other tests of this process may free some.
+        assert!(after - before > 32 << 20, "{before} and then {after}");
+        let text = Metrics::new().to_text();
+        assert!(text.contains("\ntidings_resident_memory_bytes "), "{text}");
+        drop(more);
     }
 }
