@@ -2,53 +2,148 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { test } from "node:test";
+import { after, test } from "node:test";
 
 import { startChromium } from "./support/chromium.mjs";
 import { Hub, root, run } from "./support/hub.mjs";
 import { until } from "./support/until.mjs";
 
 const bounded = { timeout: 60_000 };
+const browser = await startChromium({ after });
+
+test("a newcomer presses the one button that stands out, and sees the event", bounded, async (t) => {
+  const hub = await Hub.start(t);
+  const console = await Console.open(t, hub);
+  const began = Date.now();
+  const colored = await console.page.evaluate(() => {
+    const plain = getComputedStyle(document.querySelector("#clear")).backgroundColor;
+    const seen = [...document.querySelectorAll("button")].filter((button) => button.checkVisibility() && !button.ariaPressed);
+    return seen.filter((button) => getComputedStyle(button).backgroundColor !== plain).map((button) => button.innerText);
+  });
+  assert.deepEqual(colored, ["Publish"]);
+  await console.page.getByRole("button", { name: "Publish", exact: true }).click();
+  await console.rows([["news", "Hello, world"]]);
+  await console.receipt("published as number 1");
+  t.diagnostic(`${Date.now() - began} ms`);
+  await console.close();
+});
 
 test("updates from the page and from a terminal appear at once", bounded, async (t) => {
   const hub = await Hub.start(t);
   const console = await Console.open(t, hub);
-  await console.state("following news");
-  await console.follow("builds/*");
-  await console.state("following builds/*");
+  await console.state("watching everything");
+  await console.watch("builds/*, deploys");
+  await console.state("watching builds/*, deploys");
 
   await console.publish({ topic: "builds/42", type: "failed", data: "it's <b>red</b>\nin two lines" });
   await console.receipt("published as number 1");
   await console.rows([["builds/42 failed", "it's <b>red</b>\nin two lines"]]);
+  await console.publish({ topic: "news", data: "elsewhere" });
+  await console.receipt("published as number 2; this topic is not watched");
 
   // The commands it shows do what it does.
+  await console.form("Publish").getByLabel("Topic").fill("deploys");
   await console.form("Publish").getByLabel("Data").fill("it's green");
   const publish = run(t, "sh", ["-c", await console.page.locator("#publish-command").textContent()]);
   assert.equal((await publish.ended).code, 0);
-  await console.rows([["builds/42 failed", "it's green"], ["builds/42 failed", "it's <b>red</b>\nin two lines"]]);
-  const subscribe = run(t, "sh", ["-c", `exec ${await console.page.locator("#follow-command").textContent()}`]);
+  await console.rows([["deploys", "it's green"], ["builds/42 failed", "it's <b>red</b>\nin two lines"]]);
+  const subscribe = run(t, "sh", ["-c", `exec ${await console.page.locator("#watch-command").textContent()}`]);
   const [first] = await once(subscribe.stdout, "data");
   assert.match(String(first), /^:\nretry: /);
 
-  await hub.publish("news", "not below builds/");
-  await hub.publish("builds/43", "");
-  await console.rows([["builds/43", ""], ["builds/42 failed", "it's green"], ["builds/42 failed", "it's <b>red</b>\nin two lines"]]);
   await console.page.getByRole("button", { name: "Clear" }).click();
   await console.rows([]);
+  await hub.publish("builds/43", "");
+  await console.rows([["builds/43", ""]]);
   await console.close();
 });
 
-test("the history is shown when it is asked for", bounded, async (t) => {
+test("what is shown can be filtered by text and by topic", bounded, async (t) => {
   const hub = await Hub.start(t);
-  await hub.publish("news", "old");
   const console = await Console.open(t, hub);
-  await console.state("following news");
-  await hub.publish("news", "new");
-  await console.rows([["news", "new"]]);
+  await console.state("watching everything");
+  for (const [topic, data] of [["a", "one Apple"], ["b", "two pears"], ["a", "three pears"]]) await hub.publish(topic, data);
+  await console.rows([["a", "three pears"], ["b", "two pears"], ["a", "one Apple"]]);
 
-  await console.page.getByLabel("with history").check();
-  await console.follow("news");
-  await console.rows([["news", "new"], ["news", "old"]]);
+  const filter = console.page.getByLabel("Filter");
+  await console.page.keyboard.press("/");
+  await console.page.keyboard.type("PEARS");
+  assert.equal(await filter.inputValue(), "PEARS");
+  await console.rows([["a", "three pears"], ["b", "two pears"]]);
+  await console.form("Topics").getByRole("button", { name: /^a/ }).click();
+  await console.rows([["a", "three pears"]]);
+  // What comes is filtered as well.
+  for (const [topic, data] of [["b", "four pears"], ["a", "five"], ["a", "six pears"]]) await hub.publish(topic, data);
+  await console.rows([["a", "six pears"], ["a", "three pears"]]);
+  await filter.fill("nothing like it");
+  await console.rows([]);
+  await console.shows("#why-nothing", "Nothing passes the filter.");
+  await filter.fill("");
+  await console.page.getByRole("button", { name: "only a" }).click();
+  await console.shows("#count", "6");
+  await console.close();
+});
+
+test("a paused list stands still, and goes on with what came", bounded, async (t) => {
+  const hub = await Hub.start(t);
+  const console = await Console.open(t, hub);
+  await console.state("watching everything");
+  await hub.publish("a", "before");
+  await console.rows([["a", "before"]]);
+  await console.page.keyboard.press("p");
+  await hub.publish("a", "during 1");
+  await hub.publish("a", "during 2");
+  await console.page.getByRole("button", { name: "Go on (2 wait)" }).waitFor();
+  await console.rows([["a", "before"]]);
+  await console.page.keyboard.press("p");
+  await console.rows([["a", "during 2"], ["a", "during 1"], ["a", "before"]]);
+  await console.close();
+});
+
+test("JSON is made pretty, and a raw frame is what a subscriber is sent", bounded, async (t) => {
+  const hub = await Hub.start(t);
+  const console = await Console.open(t, hub);
+  await console.state("watching everything");
+  await hub.publish("a", '{"b":[1,{"c":2}]}');
+  await console.rows([["a", '{\n  "b": [\n    1,\n    {\n      "c": 2\n    }\n  ]\n}']]);
+  await console.page.getByLabel("Pretty JSON").uncheck();
+  await console.rows([["a", '{"b":[1,{"c":2}]}']]);
+
+  await hub.publish("a", " two\n\nlines\n", "?type=x&retry=700&id=my-own");
+  await hub.publish("a", "");
+  await console.page.getByLabel("Raw frames").check();
+  const shown = () => console.page.locator("#live pre").allTextContents();
+  await until(async () => (await shown()).length === 3);
+  const response = await fetch(`${hub.url}/topics/a?from=start`);
+  let sent = "";
+  for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+    sent += chunk;
+    if (sent.split("\nid: ").length === 4 && sent.endsWith("\n\n")) break;
+  }
+  assert.equal((await shown()).reverse().join(""), sent.replace(/^:\nretry: \d+\n\n?/, ""));
+  await console.close();
+});
+
+test("the history is read page by page, and replayed from any update", bounded, async (t) => {
+  const hub = await Hub.start(t);
+  for (let number = 0; number < 130; number++) await hub.publish("a", `${number}`);
+  const console = await Console.open(t, hub);
+  await console.state("watching everything");
+  await console.page.getByRole("button", { name: "History" }).click();
+  const all = Array.from({ length: 130 }, (_, number) => ["a", `${number}`]);
+  await console.rows(all.slice(0, 100));
+  await console.page.getByRole("button", { name: "Next page" }).click();
+  await console.rows(all);
+  assert.ok(await console.page.getByRole("button", { name: "Next page" }).isHidden());
+
+  await console.page.locator("#history li", { hasText: "127" }).getByRole("button").click();
+  await console.rows([["a", "129"], ["a", "128"], ["a", "127"]]);
+  await hub.publish("a", "130");
+  await console.rows([["a", "130"], ["a", "129"], ["a", "128"], ["a", "127"]]);
+  // By keyboard, from the second row.
+  await console.page.locator("#live").focus();
+  for (const key of ["ArrowDown", "ArrowDown", "r"]) await console.page.keyboard.press(key);
+  await console.rows([["a", "130"], ["a", "129"]]);
   await console.close();
 });
 
@@ -56,7 +151,7 @@ test("the connection is seen to go and to come back", bounded, async (t) => {
   const flags = ["--retry", "100ms"];
   const hub = await Hub.start(t, flags);
   const console = await Console.open(t, hub);
-  await console.state("following news");
+  await console.state("watching everything");
   await hub.stop();
   await console.state("connection lost, reconnecting …");
   await console.screenshot("reconnecting");
@@ -64,57 +159,91 @@ test("the connection is seen to go and to come back", bounded, async (t) => {
   await console.receipt("the hub can't be reached");
 
   const again = await Hub.start(t, flags, hub.port);
-  await console.state("following news");
+  await console.state("watching everything");
   await again.publish("news", "back");
   // The history was in memory and is gone, so it can't be known whether something was missed.
-  await console.rows([["news", "back"], ["news gap", /^Some updates are missing \(.+\)\.$/]]);
-
-  await console.page.getByRole("button", { name: "Stop" }).click();
-  await console.state("not connected");
+  await console.rows([["news", "back"], [" gap", /^Some updates are missing \(.+\)\.$/]]);
   await console.close();
 });
 
-test("a refusal and an end say why", bounded, async (t) => {
+test("a refusal and an end say why, in the hub's own words", bounded, async (t) => {
   const hub = await Hub.start(t, ["--retry", "100ms"]);
   const console = await Console.open(t, hub);
-  await console.state("following news");
-
   await console.publish({ topic: "news", type: "gap", data: "forged" });
   const refused = await fetch(`${hub.url}/topics/news?type=gap`, { method: "POST", body: "forged" });
   await console.receipt((await refused.json()).detail);
-  await console.screenshot("refused");
 
+  await console.watch("news");
+  await console.state("watching news");
   await hub.publish("news", "the last", "?close=done");
   await console.state("ended: the topic is closed");
   await console.rows([["news close", "done"], ["news", "the last"]]);
-  await console.follow("a*b");
-  const unfollowed = await fetch(`${hub.url}/topics/a*b`, { headers: { Accept: "application/json" } });
-  await console.state(`ended: ${(await unfollowed.json()).detail}`);
-  await console.screenshot("ended");
+  await console.watch("a*b");
+  const unwatched = await fetch(`${hub.url}/topics/a*b`, { headers: { Accept: "application/json" } });
+  await console.state(`ended: ${(await unwatched.json()).detail}`);
+  await console.screenshot("refused");
   await console.close();
+
+  const closed = await Hub.start(t, ["--anonymous", "publish"]);
+  const other = await Console.open(t, closed);
+  const forbidden = await fetch(`${closed.url}/topics/a`);
+  assert.equal(forbidden.status, 403);
+  const { detail } = await forbidden.json();
+  await other.state(`ended: ${detail}`);
+  await other.page.getByRole("button", { name: "History" }).click();
+  await other.shows("#notice", detail);
+  await other.publish({ topic: "news", data: "into the dark" });
+  await other.receipt("published as number 1");
+  await other.close();
 });
 
 test("a topic with empty or dotted segments is the topic that was typed", bounded, async (t) => {
   const hub = await Hub.start(t);
   const console = await Console.open(t, hub);
   for (const topic of ["a//b", "a/../b", "/a", "https://example.com/1?x#y", "100 % ä"]) {
-    await console.follow(topic);
-    await console.state(`following ${topic}`);
+    await console.watch(topic);
+    await console.state(`watching ${topic}`);
     await console.publish({ topic, data: "here" });
     await console.rows([[topic, "here"]]);
   }
   await console.close();
 });
 
-test("a burst keeps the page small", bounded, async (t) => {
+test("a burst keeps the page small, and its topic's rate is seen", bounded, async (t) => {
   const hub = await Hub.start(t);
   const console = await Console.open(t, hub);
-  await console.state("following news");
+  await console.state("watching everything");
   const publish = hub.command(["publish", "news", "--lines"]);
   publish.stdin.end(Array.from({ length: 20_000 }, (_, number) => `${number}\n`).join(""));
-  await console.shows("#count", "20000 (the newest 500 are shown)");
-  const rows = console.page.locator("#events pre");
+  await console.shows("#count", "20,000");
+  const rows = console.page.locator("#live pre");
   assert.deepEqual([await rows.count(), await rows.first().textContent()], [500, "19999"]);
+  const topic = console.form("Topics").getByRole("button", { name: /^news/ });
+  await until(async () => /^news[\d.]+K?\/s20K$/.test(await topic.textContent()));
+  await console.close();
+});
+
+test("the counters say how the hub is, and why the last connections ended", bounded, async (t) => {
+  const hub = await Hub.start(t);
+  const console = await Console.open(t, hub);
+  await console.state("watching everything");
+  const figure = (name) => console.page.locator(".figure", { hasText: name }).locator("strong");
+  await until(async () => (await figure("Subscribers").textContent()) === "1");
+  const other = new AbortController();
+  const { body } = await fetch(`${hub.url}/topics/a`, { signal: other.signal });
+  await until(async () => (await figure("Subscribers").textContent()) === "2");
+  await console.shows("#tallies dd:first-of-type", "2");
+  other.abort();
+  await body.cancel().catch(() => {});
+  await until(async () => /^\d\d:\d\d:\d\d hung up$/.test(await console.page.locator("#incidents li").first().textContent()));
+  await fetch(`${hub.url}/topics/a?from=start&type=x`, { method: "PUT" });
+  await until(async () => / refused with 405$/.test(await console.page.locator("#incidents li").first().textContent()));
+  await hub.publish("a", "late?");
+  await until(async () => /^[\d.]+ MiB$/.test(await figure("Memory").textContent()));
+  const publishing = setInterval(() => hub.publish("a", "more"), 50);
+  await until(async () => /^[1-9][\d.]*\/s$/.test(await figure("Delivered").textContent()));
+  await until(async () => /^[\d.]+ ms$/.test(await figure("Lag").textContent()));
+  clearInterval(publishing);
   await console.close();
 });
 
@@ -122,9 +251,8 @@ for (const colorScheme of ["light", "dark"]) {
   test(`it is fit to be seen in ${colorScheme} mode, wide and narrow`, bounded, async (t) => {
     const hub = await Hub.start(t);
     const console = await Console.open(t, hub, { colorScheme });
+    await console.state("watching everything");
     await console.screenshot(`empty-${colorScheme}`);
-    await console.follow("*");
-    await console.state("following *");
     await hub.publish("news", "Hello, world");
     await hub.publish("news", '{"celsius": 21, "place": "Oslo"}', "?type=weather");
     await hub.publish("builds/42", "test result: ok. 138 passed; 0 failed; 2 ignored; finished in 4.31s\n\n".repeat(2));
@@ -133,6 +261,8 @@ for (const colorScheme of ["light", "dark"]) {
     await console.publish({ topic: "news", type: "gap", data: "unbreakable".repeat(30) });
     await console.shows("#count", "5");
     await console.page.locator("#receipt.bad").waitFor();
+    await console.form("Topics").getByRole("button", { name: /^a\/very/ }).click();
+    await console.form("Publish").getByText("From a terminal").click();
 
     for (const width of [1200, 800, 400, 320]) {
       await console.page.setViewportSize({ width, height: 900 });
@@ -148,7 +278,10 @@ for (const colorScheme of ["light", "dark"]) {
 test("it is used without a mouse, and every control has a name", bounded, async (t) => {
   const hub = await Hub.start(t);
   const console = await Console.open(t, hub);
-  await console.state("following news");
+  await console.state("watching everything");
+  await hub.publish("news", "one");
+  await console.rows([["news", "one"]]);
+  await until(() => console.form("Topics").getByRole("button").isVisible());
   const { keyboard } = console.page;
   const stops = [];
   for (;;) {
@@ -157,36 +290,37 @@ test("it is used without a mouse, and every control has a name", bounded, async 
       const { activeElement: focused } = document;
       if (focused === document.body) return null;
       return {
-        name: focused.ariaLabel ?? (focused.labels?.[0] ?? focused).innerText.trim(),
-        outlined: getComputedStyle(focused).outlineStyle === "solid",
+        name: focused.ariaLabel ?? (focused.labels?.[0] ?? focused).innerText.trim().split(/\s/).join(" "),
+        outlined: getComputedStyle(focused).outlineStyle !== "none",
       };
     });
     if (!stop) break;
     assert.ok(stop.outlined, `${stop.name} is seen to have the focus`);
-    stops.push(stop.name);
+    stops.push(stop.name.replace(/ .*\/s.*/, ""));
   }
-  const terminal = "The same from a terminal";
   assert.deepEqual(stops, [
-    "Topic", "Follow", "Stop", "with history", terminal, "Topic", "Type", "Data", "Publish", terminal, "Clear",
+    "Topic", "Type", "Data", "Publish", "From a terminal", "Live", "History", "Watch", "Watch", "Filter", "Pause", "Clear",
+    "Pretty JSON", "Raw frames", "Live events", "news",
   ]);
 
   const data = console.page.getByLabel("Data");
   await data.fill("by keyboard");
   await data.press("Control+Enter");
-  await console.rows([["news", "by keyboard"]]);
+  await console.rows([["news", "by keyboard"], ["news", "one"]]);
   await console.close();
 });
 
 /** The console in a browser. */
 class Console {
   static async open(t, hub, { colorScheme = "light" } = {}) {
-    const browser = await startChromium(t);
-    const page = await browser.newPage({ colorScheme, viewport: { width: 1200, height: 900 }, reducedMotion: "reduce" });
+    const context = await browser.newContext({ colorScheme, viewport: { width: 1200, height: 900 }, reducedMotion: "reduce" });
+    t.after(() => context.close());
+    const page = await context.newPage();
     const errors = [];
     page.on("pageerror", (error) => errors.push(String(error)));
     page.on("console", (entry) => {
       // What the browser itself says of a hub that is gone, or that refuses.
-      const own = entry.text().startsWith("Failed to load resource: ") && entry.location().url.includes("/topics/");
+      const own = entry.text().startsWith("Failed to load resource: ") && /\/(topics|metrics)\b/.test(entry.location().url);
       if (["error", "warning"].includes(entry.type()) && !own) errors.push(`${entry.text()} (${entry.location().url})`);
     });
     await page.goto(`${hub.url}/`);
@@ -202,9 +336,9 @@ class Console {
     return this.page.getByRole("region", { name, exact: true });
   }
 
-  async follow(topic) {
-    await this.form("Follow").getByLabel("Topic").fill(topic);
-    await this.form("Follow").getByRole("button", { name: "Follow" }).click();
+  async watch(topics) {
+    await this.form("Events").getByLabel("Watch").fill(topics);
+    await this.form("Events").getByRole("button", { name: "Watch" }).click();
   }
 
   async publish({ topic, type = "", data }) {
@@ -229,14 +363,16 @@ class Console {
     });
   }
 
-  /** Waits for these rows, newest first: topic and type, and data. */
+  /** Waits for these rows of the list that is shown: topic and type, and data. */
   async rows(expected) {
     let shown;
     const matches = ([what, data], index) =>
       shown[index][0] === what && (data instanceof RegExp ? data.test(shown[index][1]) : data === shown[index][1]);
     await until(async () => {
       shown = await this.page.evaluate(() =>
-        [...document.querySelectorAll("#events li")].map(({ children: [, what, data] }) => [what.textContent, data.textContent]),
+        [...document.querySelectorAll(".list:not([hidden]) li")].map((row) =>
+          [".topic", "pre"].map((part) => row.querySelector(part).textContent),
+        ),
       );
       return shown.length === expected.length && expected.every(matches);
     }).catch(() => assert.deepEqual(shown, expected));

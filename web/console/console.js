@@ -1,190 +1,192 @@
-// The console: follow a topic, publish to one, watch the connection.
+// The console: what comes over the stream and from the counters goes to the parts of the page.
 
-const MAX_ROWS = 500;
+import { publishCommand, watchCommand } from "./commands.js";
+import { Counters } from "./counters.js";
+import { EventList } from "./event_list.js";
+import { matches, publish, readHistory } from "./hub.js";
+import { TopicList } from "./topic_list.js";
+import { Watch } from "./watch.js";
 
-// The hub may be mounted under a prefix: everything is found from where this page is.
-const base = new URL("./", document.baseURI);
+const PAGE_SIZE = 100;
 
 const element = (id) => document.getElementById(id);
-const follow = element("follow");
-const publish = element("publish");
-const events = element("events");
+const watch = new Watch();
+const live = new EventList(element("live"), { newestFirst: true });
+const history = new EventList(element("history"), { newestFirst: false });
+const topics = new TopicList(element("topics"));
+const counters = new Counters(element("picture"), element("tallies"), element("incidents"));
 
-let source = null;
-let seen = 0;
+// --- the stream ---
 
-/** The address of a topic or of a pattern; of a type to publish with, if one is given. */
-function topicUrl(topic, type) {
-  const segments = topic.split("/");
-  // Empty and dotted segments would be normalised away, so a topic that has some goes as one segment.
-  const plain = !segments.some((segment) => ["", ".", ".."].includes(segment));
-  const url = new URL("topics/" + (plain ? segments.map(encodeURIComponent).join("/") : encodeURIComponent(topic)), base);
-  if (type) url.searchParams.set("type", type);
-  return url;
+/** When what is published is live, and not replayed. */
+let openedAt = Infinity;
+
+watch.onupdate = (update) => {
+  live.add(update);
+  topics.count(update.topic);
+  const published = Date.parse(update.time);
+  if (published >= openedAt) counters.lag(Date.now() - published);
+};
+watch.ongap = (reason) => {
+  live.add({ time: new Date().toISOString(), topic: "", type: "gap", data: `Some updates are missing (${reason}).`, note: true });
+};
+watch.onstate = (state, text, advice = "") => {
+  if (state === "open") openedAt = Math.min(openedAt, Date.now());
+  element("state").dataset.state = state;
+  element("state").textContent = text;
+  element("notice").textContent = advice;
+  element("notice").hidden = !advice;
+};
+
+/** The topics and patterns in the field. */
+const watched = () => element("watch").elements.topics.value.split(/,\s+/).map((topic) => topic.trim()).filter(Boolean);
+
+function start() {
+  openedAt = Infinity;
+  live.clear();
+  topics.clear();
+  watch.start(watched());
+  if (isHistory) showHistory();
 }
 
-// --- following ---
+// --- live, and the history ---
 
-function start(filter, withHistory) {
-  stop();
-  clear();
-  const url = topicUrl(filter);
-  // An EventSource only hears the types that it names; in this envelope every event is of type `message`.
-  url.searchParams.set("envelope", "message");
-  if (withHistory) url.searchParams.set("from", "start");
+let isHistory = false;
+let nextPage;
 
-  show("connecting", "connecting …");
-  const opened = new EventSource(url);
-  source = opened;
-  source.onopen = () => show("open", `following ${filter}`);
-  source.onerror = async () => {
-    if (opened.readyState === EventSource.CONNECTING) return show("connecting", "connection lost, reconnecting …");
-    element("stop").disabled = true;
-    show("closed", "ended");
-    const refusal = await whyRefused(url);
-    if (source !== opened) return;
-    if (refusal) show("failed", `ended: ${refusal}`);
-    else show("closed", "ended: the topic is closed");
-  };
-  source.onmessage = ({ data }) => {
-    const { time, topic, type, data: text } = JSON.parse(data);
-    add({ time: new Date(time), topic, type, text, note: type === "close" });
-  };
-  source.addEventListener("gap", ({ data }) => {
-    const { reason } = JSON.parse(data);
-    add({ time: new Date(), topic: filter, type: "gap", text: `Some updates are missing (${reason}).`, note: true });
-  });
-  element("stop").disabled = false;
+function choose(wantsHistory) {
+  isHistory = wantsHistory;
+  for (const [id, shown] of [["live", !isHistory], ["history", isHistory]]) {
+    element(id).hidden = !shown;
+    element(`show-${id}`).ariaPressed = String(shown);
+  }
+  element("pause").disabled = isHistory;
+  element("next").hidden = true;
+  summarise();
 }
 
-function stop() {
-  source?.close();
-  source = null;
-  element("stop").disabled = true;
-  show("closed", "not connected");
+async function showHistory() {
+  choose(true);
+  history.clear();
+  nextPage = undefined;
+  await showMore();
 }
 
-/** An EventSource does not say why it ended. The same address does as JSON, if the topic can be read at all. */
-async function whyRefused(url) {
+async function showMore() {
+  const notice = element("notice");
   try {
-    const response = await fetch(url, { headers: { Accept: "application/json" } });
-    return response.ok ? "" : await detail(response);
-  } catch {
-    return "the hub can't be reached";
+    const { updates, next } = await readHistory(watched(), nextPage, PAGE_SIZE);
+    nextPage = next;
+    for (const update of updates) history.add(update);
+    element("next").hidden = !isHistory || updates.length < PAGE_SIZE;
+    notice.hidden = true;
+  } catch (error) {
+    notice.textContent = error.message;
+    notice.hidden = false;
   }
 }
 
-function show(state, text) {
-  element("state").dataset.state = state;
-  element("state").textContent = text;
+/** Watches on from behind an update, which is the first that is shown. */
+function replay(update) {
+  choose(false);
+  pause(false);
+  openedAt = Infinity;
+  live.clear();
+  live.add(update);
+  watch.start(watched(), update.id);
 }
-
-// --- the list ---
-
-// A burst becomes one change of the page, not one for each event.
-let waiting = [];
-
-function add(row) {
-  if (waiting.push(row) === 1) requestAnimationFrame(render);
-  // A hidden tab draws nothing: keep what will be shown, not all that came.
-  if (waiting.length > MAX_ROWS) waiting.shift();
-  seen += 1;
-}
-
-function render() {
-  const rows = waiting.map(toRow).reverse();
-  waiting = [];
-  events.prepend(...rows);
-  while (events.childElementCount > MAX_ROWS) events.lastElementChild.remove();
-  summarise();
-}
-
-function clear() {
-  waiting = [];
-  events.replaceChildren();
-  seen = 0;
-  summarise();
-}
-
-const clock = new Intl.DateTimeFormat([], {
-  hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
-});
-
-function toRow({ time, topic, type, text, note }) {
-  const row = document.createElement("li");
-  row.classList.toggle("note", Boolean(note));
-  const when = Object.assign(document.createElement("time"), {
-    dateTime: time.toISOString(),
-    title: time.toLocaleString(),
-    textContent: clock.format(time),
-  });
-  const what = Object.assign(document.createElement("span"), { className: "topic", textContent: topic });
-  if (type !== "message") what.append(" ", Object.assign(document.createElement("span"), { className: "type", textContent: type }));
-  row.append(when, what, Object.assign(document.createElement("pre"), { textContent: text }));
-  return row;
-}
+live.onreplay = history.onreplay = replay;
 
 function summarise() {
-  element("count").textContent = seen > MAX_ROWS ? `${seen} (the newest ${MAX_ROWS} are shown)` : String(seen);
-  element("empty").hidden = seen > 0;
+  const list = isHistory ? history : live;
+  element("count").textContent = list.count.toLocaleString("en");
+  element("nothing").hidden = !list.isEmpty;
+  element("invitation").hidden = isHistory || list.count > 0;
+  element("why-nothing").textContent =
+    list.count > 0 ? (list.waiting ? "Paused." : "Nothing passes the filter.") : isHistory ? "There is no history." : "";
+  const pause = element("pause");
+  pause.ariaPressed = String(live.isPaused);
+  pause.textContent = !live.isPaused ? "Pause" : live.waiting ? `Go on (${live.waiting} wait)` : "Go on";
 }
+live.onchange = history.onchange = summarise;
+
+// --- what is shown, and how ---
+
+function pause(isPaused) {
+  live.isPaused = isPaused;
+}
+
+function view(change) {
+  live.view = change;
+  history.view = change;
+}
+
+topics.onselect = (topic) => {
+  view({ topic });
+  element("only").hidden = topic === null;
+  element("only").textContent = `only ${topic} ✕`;
+};
 
 // --- publishing ---
 
-async function send({ topic, type, data }) {
-  const options = { method: "POST", body: data, headers: { "Content-Type": "text/plain" } };
-  const response = await fetch(topicUrl(topic, type), options).catch(() => {
-    throw new Error("the hub can't be reached");
-  });
-  if (!response.ok) throw new Error(await detail(response));
-  return response.json();
-}
-
-/** Why a request was refused: a hub says it in a problem document, and what stands before a hub may not. */
-async function detail(response) {
-  const problem = await response.json().catch(() => ({}));
-  return problem.detail ?? `the answer is ${response.status}, and not a hub's`;
-}
-
-// --- the same from a terminal ---
-
-const quote = (text) => "'" + String(text).replaceAll("'", "'\\''") + "'";
-
-function showCommands() {
-  const filter = new FormData(follow);
-  const query = filter.has("history") ? "?from=start" : "";
-  element("follow-command").textContent = `curl -N ${quote(topicUrl(filter.get("topic")) + query)}`;
-
-  const { topic, type, data } = Object.fromEntries(new FormData(publish));
-  element("publish-command").textContent = `curl --data-raw ${quote(data)} ${quote(topicUrl(topic, type))}`;
-}
-
-// --- the page ---
-
-follow.addEventListener("submit", (event) => {
-  event.preventDefault();
-  const form = new FormData(follow);
-  start(form.get("topic"), form.has("history"));
-});
-element("stop").addEventListener("click", stop);
-element("clear").addEventListener("click", clear);
-
-publish.addEventListener("submit", async (event) => {
-  event.preventDefault();
+async function send() {
+  const update = Object.fromEntries(new FormData(element("publish")));
   const receipt = element("receipt");
+  await watch.begun;
   try {
-    const { sequence } = await send(Object.fromEntries(new FormData(publish)));
-    receipt.textContent = `published as number ${sequence}`;
+    const { sequence } = await publish(update);
+    const isWatched = watch.topics.some((pattern) => matches(pattern, update.topic));
+    receipt.textContent = `published as number ${sequence}${isWatched ? "" : "; this topic is not watched"}`;
     receipt.className = "";
   } catch (error) {
     receipt.textContent = error.message;
     receipt.className = "bad";
   }
+}
+
+function showCommands() {
+  element("publish-command").textContent = publishCommand(Object.fromEntries(new FormData(element("publish"))));
+  element("watch-command").textContent = watchCommand(watched());
+}
+
+// --- the page ---
+
+const on = (id, type, action) => element(id).addEventListener(type, action);
+const onSubmit = (id, action) => on(id, "submit", (event) => (event.preventDefault(), action()));
+
+onSubmit("watch", start);
+onSubmit("publish", send);
+for (const form of ["watch", "publish"]) on(form, "input", showCommands);
+on("publish", "keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) element("publish").requestSubmit();
 });
-publish.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) publish.requestSubmit();
+on("show-live", "click", () => choose(false));
+on("show-history", "click", showHistory);
+on("next", "click", showMore);
+on("pause", "click", () => pause(!live.isPaused));
+on("clear", "click", () => (isHistory ? history : live).clear());
+on("filter", "input", () => view({ text: element("filter").value.trim().toLowerCase() }));
+on("pretty", "change", () => view({ pretty: element("pretty").checked }));
+on("raw", "change", () => view({ raw: element("raw").checked }));
+on("only", "click", () => (topics.selected = null));
+
+document.addEventListener("keydown", (event) => {
+  const isTyped = event.target.matches("input, textarea") || event.ctrlKey || event.metaKey || event.altKey;
+  const action = { "/": () => element("filter").focus(), p: () => !isHistory && pause(!live.isPaused) }[event.key];
+  if (isTyped || !action) return;
+  event.preventDefault();
+  action();
 });
 
-for (const form of [follow, publish]) form.addEventListener("input", showCommands);
+async function tick() {
+  topics.tick();
+  element("topic-count").textContent = topics.size || "";
+  element("no-topics").hidden = topics.size > 0;
+  // What is measured while nobody looks would be drawn as if no time had passed.
+  await (document.hidden ? counters.pause() : counters.tick());
+  setTimeout(tick, 1000);
+}
+
 showCommands();
-start(new FormData(follow).get("topic"), false);
+start();
+tick();

@@ -5,30 +5,48 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use tidings_hub::Asset;
 
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// A path, the type, and the file below `web/`.
+macro_rules! file {
+    ($path:literal, $content_type:expr, $file:literal) => {
+        (
+            $path,
+            Asset {
+                content_type: $content_type,
+                body: Bytes::from_static(include_bytes!(concat!("../../../web/", $file))),
+            },
+        )
+    };
+    ($path:literal, $content_type:expr) => {
+        file!($path, $content_type, $path)
+    };
+}
+
 /// Each file by its path.
 pub(crate) fn pages() -> HashMap<&'static str, Asset> {
-    const FILES: [(&str, &str, &[u8]); 6] = [
-        ("/", "text/html; charset=utf-8", include_bytes!("../../../web/console/index.html")),
-        (
-            "/console/console.css",
-            "text/css; charset=utf-8",
-            include_bytes!("../../../web/console/console.css"),
-        ),
-        (
-            "/console/console.js",
-            "text/javascript; charset=utf-8",
-            include_bytes!("../../../web/console/console.js"),
-        ),
-        ("/tidings.js", "text/javascript; charset=utf-8", include_bytes!("../../../web/tidings.js")),
-        (
-            "/tidings-shared.js",
-            "text/javascript; charset=utf-8",
-            include_bytes!("../../../web/tidings-shared.js"),
-        ),
-        ("/favicon.svg", "image/svg+xml", include_bytes!("../../../web/console/favicon.svg")),
-    ];
-    FILES
-        .into_iter()
-        .map(|(path, content_type, body)| (path, Asset { content_type, body: Bytes::from_static(body) }))
-        .collect()
+    HashMap::from([
+        file!("/", HTML, "console/index.html"),
+        file!("/favicon.svg", SVG, "console/favicon.svg"),
+        file!("/console/console.css", CSS),
+        file!("/console/commands.js", JAVASCRIPT),
+        file!("/console/connections.js", JAVASCRIPT),
+        file!("/console/console.js", JAVASCRIPT),
+        file!("/console/count.js", JAVASCRIPT),
+        file!("/console/counters.js", JAVASCRIPT),
+        file!("/console/element.js", JAVASCRIPT),
+        file!("/console/event_list.js", JAVASCRIPT),
+        file!("/console/frame.js", JAVASCRIPT),
+        file!("/console/hub.js", JAVASCRIPT),
+        file!("/console/metrics.js", JAVASCRIPT),
+        file!("/console/picture.js", JAVASCRIPT),
+        file!("/console/tab_limit.js", JAVASCRIPT),
+        file!("/console/topic_list.js", JAVASCRIPT),
+        file!("/console/watch.js", JAVASCRIPT),
+        file!("/tidings.js", JAVASCRIPT),
+        file!("/tidings-shared.js", JAVASCRIPT),
+    ])
 }

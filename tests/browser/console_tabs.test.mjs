@@ -1,0 +1,61 @@
+// The console in twelve tabs: over HTTP/1.1 a browser opens six connections to an origin, for all of them together.
+
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+
+import { startChromium } from "./support/chromium.mjs";
+import { CuttingProxy } from "./support/cutting_proxy.mjs";
+import { Hub, root } from "./support/hub.mjs";
+import { until } from "./support/until.mjs";
+
+const TABS = 12;
+const bounded = { timeout: 60_000 };
+const browser = await startChromium({ after }, "--host-resolver-rules=MAP insecure.example 127.0.0.1");
+
+const state = (page) => page.locator("#state").textContent();
+const isLive = async (page) => (await state(page)) === "watching everything";
+const waits = async (page) => (await state(page)) === "waiting for another tab";
+
+test("twelve tabs share one stream", bounded, async (t) => {
+  const { hub, proxy, pages } = await open(t, "127.0.0.1");
+  for (const page of pages) await until(() => isLive(page));
+  await hub.publish("news", "to all");
+  for (const page of pages) await until(async () => (await page.locator("#live pre").allTextContents()).join() === "to all");
+  assert.equal(proxy.streams.length, 1);
+});
+
+test("without sharing five tabs have a stream, the others explain why they have none, and no request hangs", bounded, async (t) => {
+  const { hub, pages } = await open(t, "insecure.example");
+  for (const page of pages) await until(async () => (await isLive(page)) || (await waits(page)));
+  const live = [];
+  const waiting = [];
+  for (const page of pages) ((await isLive(page)) ? live : waiting).push(page);
+  assert.deepEqual([live.length, waiting.length], [5, 7]);
+
+  await hub.publish("news", "to five");
+  for (const page of live) await until(async () => (await page.locator("#live pre").allTextContents()).join() === "to five");
+  const [last] = waiting;
+  assert.match(await last.locator("#notice").innerText(), /opens 6 connections .* for all its tabs together.* Close one of them/);
+  await last.screenshot({ path: `${root}target/screenshots/console-limited.png` });
+  // It is of use without a stream.
+  await last.getByRole("button", { name: "Publish", exact: true }).click();
+  await until(async () => (await last.locator("#receipt").textContent()) === "published as number 2");
+  await last.getByRole("button", { name: "History" }).click();
+  await until(async () => (await last.locator("#history pre").allTextContents()).join() === "to five,Hello, world");
+
+  // When a tab is closed, one that waits goes on.
+  await live[0].close();
+  await until(async () => (await Promise.all(waiting.map(isLive))).filter(Boolean).length === 1);
+});
+
+/** Opens the console in twelve tabs, all at once, of a hub that is known as `host`. */
+async function open(t, host) {
+  const hub = await Hub.start(t, ["--allow-host", "insecure.example"]);
+  const proxy = await CuttingProxy.start(t, hub);
+  const context = await browser.newContext({ reducedMotion: "reduce" });
+  t.after(() => context.close());
+  const url = `http://${host}:${new URL(proxy.url).port}/`;
+  const pages = await Promise.all(Array.from({ length: TABS }, () => context.newPage()));
+  await Promise.all(pages.map((page) => page.goto(url)));
+  return { hub, proxy, pages };
+}

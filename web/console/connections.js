@@ -1,0 +1,58 @@
+// How the hub's connections are, and why the last ones ended: what `/metrics` counts, in words.
+
+import { formatCount } from "./count.js";
+import { create } from "./element.js";
+
+const MAX_INCIDENTS = 8;
+
+const ENDED = { left: "hung up", closed: "topic closed", shutdown: "hub shut down", "log-failed": "log not readable" };
+const GAPS = {
+  evicted: "told of a gap: evicted",
+  "unknown-id": "told of a gap: unknown ID",
+  "unknown-epoch": "told of a gap: another log",
+};
+
+export class Connections {
+  #tallies;
+  #incidents;
+  #before;
+
+  constructor(tallies, incidents) {
+    this.#tallies = tallies;
+    this.#incidents = incidents;
+  }
+
+  /** Takes what the hub says now. */
+  show(metrics) {
+    const open = metrics.value("tidings_subscriptions") ?? 0;
+    const counts = count(metrics);
+    const shown = [["open", open], ...[...counts].filter(([, value]) => value > 0)];
+    this.#tallies.replaceChildren(
+      ...shown.flatMap(([what, value]) => [create("dt", {}, what), create("dd", {}, formatCount(value))]),
+    );
+    for (const [what, value] of counts) {
+      // A hub that was started anew counts from 0.
+      const more = this.#before ? value - (this.#before.get(what) ?? 0) : 0;
+      if (more > 0) this.#tell(what, more);
+    }
+    this.#before = counts;
+  }
+
+  #tell(what, times) {
+    const now = new Date();
+    const time = create("time", { dateTime: now.toISOString() }, now.toLocaleTimeString("en-GB"));
+    this.#incidents.prepend(create("li", {}, time, " ", times > 1 ? `${formatCount(times)} × ${what}` : what));
+    while (this.#incidents.childElementCount > MAX_INCIDENTS) this.#incidents.lastElementChild.remove();
+  }
+}
+
+/** Everything that happened to connections, by what it is called here. */
+function count(metrics) {
+  const named = (name, words) => [...metrics.byLabel(name)].map(([label, value]) => [words(label), value]);
+  return new Map([
+    ...named("tidings_subscriptions_ended_total", (reason) => ENDED[reason] ?? reason),
+    ["cut, did not read", metrics.value("tidings_connections_stalled_total") ?? 0],
+    ...named("tidings_gaps_total", (reason) => GAPS[reason] ?? `told of a gap: ${reason}`),
+    ...named("tidings_requests_refused_total", (status) => `refused with ${status}`),
+  ]);
+}

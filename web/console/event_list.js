@@ -1,0 +1,157 @@
+// A list of updates: filtered, paused, pretty or raw, and walked through with the keyboard.
+
+import { create } from "./element.js";
+import { toFrame } from "./frame.js";
+
+const MAX_ROWS = 500;
+
+/** The browser would take seconds to lay out what nobody reads. */
+const MAX_SHOWN = 20_000;
+
+export class EventList {
+  /** How many updates have come, the hidden ones included. */
+  count = 0;
+  /** Hears that `count`, `waiting` or what is shown has changed. */
+  onchange = () => {};
+  /** Hears from which update a replay is wanted. */
+  onreplay = (update) => {};
+
+  #list;
+  #newestFirst;
+  #view = { text: "", topic: null, pretty: true, raw: false };
+  #isPaused = false;
+  /** What is in the list, newest last. */
+  #rows = [];
+  /** What is to be drawn: a burst becomes one change of the page, not one for each event. */
+  #waiting = [];
+  #isScheduled = false;
+  #drawingMs = 0;
+
+  constructor(list, { newestFirst }) {
+    this.#list = list;
+    this.#newestFirst = newestFirst;
+    list.addEventListener("keydown", (event) => this.#walk(event));
+  }
+
+  /** Adds an update, or with `note` a word of the hub's own. */
+  add(update) {
+    this.count++;
+    if (!this.#isShown(update)) return this.#schedule();
+    this.#waiting.push(update);
+    // A hidden tab and a paused list draw nothing: keep what will be shown, not all that came.
+    if (this.#waiting.length > MAX_ROWS) this.#waiting.shift();
+    this.#schedule();
+  }
+
+  clear() {
+    this.count = 0;
+    this.#rows = [];
+    this.#waiting = [];
+    this.#list.replaceChildren();
+    this.onchange();
+  }
+
+  /** How many updates wait for the list to go on. */
+  get waiting() {
+    return this.#isPaused ? this.#waiting.length : 0;
+  }
+
+  get isPaused() {
+    return this.#isPaused;
+  }
+
+  set isPaused(isPaused) {
+    this.#isPaused = isPaused;
+    this.#schedule();
+  }
+
+  /** What is shown, and how: any of `text`, `topic`, `pretty`, `raw`. */
+  set view(view) {
+    Object.assign(this.#view, view);
+    const shown = this.#rows.filter((update) => this.#isShown(update)).map((update) => this.#toRow(update));
+    this.#list.replaceChildren(...(this.#newestFirst ? shown.reverse() : shown));
+    this.onchange();
+  }
+
+  get isEmpty() {
+    return this.#list.childElementCount === 0;
+  }
+
+  #isShown({ topic, type, data, note }) {
+    const { text, topic: only } = this.#view;
+    if (note) return true;
+    return (only === null || topic === only) && (!text || [topic, type, data].some((part) => part.toLowerCase().includes(text)));
+  }
+
+  #schedule() {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    // In a flood at most a quarter of the time goes into drawing, and the rest into reading.
+    setTimeout(() => requestAnimationFrame(() => this.#draw()), 3 * this.#drawingMs);
+  }
+
+  #draw() {
+    this.#isScheduled = false;
+    const began = performance.now();
+    if (!this.#isPaused && this.#waiting.length) {
+      this.#rows = [...this.#rows, ...this.#waiting].slice(-MAX_ROWS);
+      const rows = this.#waiting.map((update) => this.#toRow(update));
+      this.#waiting = [];
+      if (this.#newestFirst) this.#list.prepend(...rows.reverse());
+      else this.#list.append(...rows);
+      while (this.#list.childElementCount > MAX_ROWS) {
+        (this.#newestFirst ? this.#list.lastElementChild : this.#list.firstElementChild).remove();
+      }
+    }
+    this.onchange();
+    this.#drawingMs = performance.now() - began;
+  }
+
+  #toRow(update) {
+    const { time, topic, type, id, note } = update;
+    const when = create("time", { dateTime: time, title: new Date(time).toLocaleString() }, clock.format(new Date(time)));
+    const what = create("span", { className: "topic" }, topic);
+    if (type !== "message") what.append(" ", create("span", { className: "type" }, type));
+    const row = create("li", { tabIndex: -1, className: note || type === "close" ? "note" : "" }, when, what);
+    if (id) {
+      const title = "Replay from here (r)";
+      const replay = create("button", { type: "button", className: "replay", title, ariaLabel: title, tabIndex: -1 }, "↻");
+      replay.onclick = () => this.onreplay(update);
+      row.append(replay);
+    }
+    row.append(create("pre", {}, this.#text(update)));
+    return row;
+  }
+
+  #text(update) {
+    const text = this.#view.raw && !update.note ? toFrame(update) : this.#view.pretty ? pretty(update.data) : update.data;
+    if (text.length <= MAX_SHOWN) return text;
+    return `${text.slice(0, MAX_SHOWN)}\n… and ${(text.length - MAX_SHOWN).toLocaleString("en")} characters more`;
+  }
+
+  #walk(event) {
+    const { key, target, ctrlKey, metaKey, altKey } = event;
+    if (ctrlKey || metaKey || altKey) return;
+    const row = target.closest("li");
+    const next = { ArrowDown: row?.nextElementSibling ?? (row ? null : this.#list.firstElementChild), ArrowUp: row?.previousElementSibling };
+    if (key === "r" && row) row.querySelector(".replay")?.click();
+    else if (next[key]) next[key].focus();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
+
+const clock = new Intl.DateTimeFormat([], {
+  hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
+});
+
+/** JSON in lines, if it is an object or an array; other data as it is. */
+function pretty(data) {
+  if (!/^\s*[[{]/.test(data) || data.length > MAX_SHOWN) return data;
+  try {
+    return JSON.stringify(JSON.parse(data), null, 2);
+  } catch {
+    return data;
+  }
+}

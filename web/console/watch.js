@@ -1,0 +1,69 @@
+// The one stream of the console: the topics that are watched, over a connection that all its tabs share if they can.
+
+import { SharedEventSource } from "../tidings-shared.js";
+import { detail, topicsUrl } from "./hub.js";
+import { LIMIT, TabLimit } from "./tab_limit.js";
+
+const tabs = new TabLimit();
+
+export class Watch {
+  /** Hears each update, as the hub's envelope has it. */
+  onupdate = (update) => {};
+  /** Hears that updates are missing, and why. */
+  ongap = (reason) => {};
+  /** Hears of the connection: its state, in words, and, if it can't be had, what to do. */
+  onstate = (state, text, advice) => {};
+
+  topics = [];
+  /** Resolves when the stream has begun, or can't for now. What is published earlier would not be seen. */
+  begun = Promise.resolve();
+  #begin = () => {};
+  #source = null;
+  /** Tells one `start` from the next, while the other tabs are asked. */
+  #turn;
+
+  /** Watches `topics` from now on, or from behind the update `after`. */
+  async start(topics, after) {
+    this.stop();
+    this.topics = topics;
+    // In this envelope every update is of type `message`, and says its own type.
+    const url = topicsUrl(topics, { envelope: "message", ...(after && { from: after }) });
+    this.onstate("connecting", "connecting …");
+    this.begun = new Promise((resolve) => (this.#begin = resolve));
+    const turn = (this.#turn = Symbol());
+    if (!(await tabs.claim(url.href))) {
+      if (this.#turn !== turn) return;
+      this.#tell("limited", "waiting for another tab", LIMIT);
+      tabs.whenFree(() => this.#turn === turn && this.start(topics, after));
+      return;
+    }
+    if (this.#turn === turn) this.#open(url, topics);
+  }
+
+  #open(url, topics) {
+    const source = (this.#source = new SharedEventSource(url));
+    const name = topics.includes("*") ? "everything" : topics.join(", ");
+    source.onopen = () => this.#tell("open", `watching ${name}`);
+    source.onerror = async ({ error, response }) => {
+      if (source.readyState === source.CONNECTING) return this.#tell("connecting", "connection lost, reconnecting …");
+      tabs.release();
+      const why = !error ? "the topic is closed" : response ? await detail(response) : error.message;
+      if (this.#source === source) this.#tell(error ? "failed" : "closed", `ended: ${why}`);
+    };
+    source.onmessage = ({ data }) => this.onupdate(JSON.parse(data));
+    source.addEventListener("gap", ({ data }) => this.ongap(JSON.parse(data).reason));
+  }
+
+  #tell(state, text, advice) {
+    this.#begin();
+    this.onstate(state, text, advice);
+  }
+
+  stop() {
+    this.#begin();
+    this.#turn = undefined;
+    this.#source?.close();
+    this.#source = null;
+    tabs.release();
+  }
+}
