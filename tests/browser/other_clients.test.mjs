@@ -8,14 +8,15 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 
 import { startChromium } from "./support/chromium.mjs";
-import { CuttingProxy, afterBytes } from "./support/cutting_proxy.mjs";
+import { CuttingProxy } from "./support/cutting_proxy.mjs";
 import { Hub, root } from "./support/hub.mjs";
 import { startScriptedServer, status, stream } from "./support/scripted_server.mjs";
 import { freeze, numbered, publishAll } from "./support/tidings_page.mjs";
 import { until } from "./support/until.mjs";
 
 const CLIENTS = ["EventSource", "@microsoft/fetch-event-source", "tidings.js"];
-const CUTS = 15;
+const CUTS = Number(process.env.TIDINGS_CUTS ?? 15);
+const LF = 10;
 const flags = ["--retry", "20ms"];
 const browser = await startChromium({ after });
 const table = readTable(await readFile(`${root}docs/browser.md`, "utf8"));
@@ -26,11 +27,11 @@ scenario("connections cut at random", async (t, client) => {
   proxy.cutting = () => {
     if (proxy.cuts.length >= CUTS) return undefined;
     random = (random * 48_271) % 2_147_483_647;
-    return afterBytes(400 + (random % 3000));
+    return elsewhere(400 + (random % 3000));
   };
   proxy.cutNow();
   const published = [];
-  while (proxy.cuts.length < CUTS && published.length < 4000) {
+  while (proxy.cuts.length < CUTS && published.length < 200 * CUTS) {
     const more = numbered(published.length, published.length + 40);
     await publishAll(hub, "a", more);
     published.push(...more);
@@ -204,6 +205,14 @@ async function every(page, published) {
   const heard = await page.evaluate(() => globalThis.heard);
   if (JSON.stringify(heard) === JSON.stringify(published)) return "every event once";
   return new Set(heard).size < heard.length ? "some events twice" : `${published.length - heard.length} events lost`;
+}
+
+/** Cuts after at least `length` bytes, and not before the last byte of an event, which is the next scenario. */
+function elsewhere(length) {
+  return (received) => {
+    if (received.length <= length) return -1;
+    return received[length - 1] === LF && received[length] === LF ? length + 1 : length;
+  };
 }
 
 /** The length up to the line break behind the ID of the event with `text`, or -1. */
