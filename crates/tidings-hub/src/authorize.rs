@@ -20,7 +20,7 @@ pub enum Access {
 }
 
 /// What a request may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Grant {
     /// Whether it may publish.
     pub publish: bool,

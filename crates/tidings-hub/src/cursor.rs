@@ -17,15 +17,14 @@ use tidings_server::Frame;
 use crate::{
     Interest, StartAt, Topic, Verdict,
     authorize::Grant,
-    delivery::{Chunk, Form, WindowRead, hub_event},
+    delivery::{Form, hub_event},
     hub::Shared,
-    log::{Epoch, HubId, LogError, Page, PageLimit, Place},
+    log::{HubId, LogError},
     metrics::EndReason,
-    resume::{Gap, GapReason, Opened, Opening, open},
+    resume::{Opened, Opening, open},
     routing::Registration,
+    subscription::{PAGE, Read, Subscription},
 };
-
-const PAGE: PageLimit = PageLimit { records: 500, bytes: Chunk::FULL };
 
 /// What a subscriber asks for.
 #[derive(Debug, Clone)]
@@ -56,12 +55,9 @@ impl From<Interest> for Subscribe {
 /// log fails; a subscriber that comes back with its last event ID goes on where it was.
 pub struct Cursor {
     shared: Arc<Shared>,
-    interest: Arc<Interest>,
-    form: Form,
-    grant: Grant,
+    subscription: Arc<Subscription>,
     registration: Registration,
     verdict: Option<Verdict>,
-    epoch: Epoch,
     /// All up to here is delivered or queued.
     place: u64,
     /// Topics whose close is still to come; `None` for a subscription that never ends.
@@ -76,11 +72,20 @@ enum Step {
     /// There may be more behind the place.
     Following,
     /// The place is older than the window: a page of the log is being read.
-    Reading(Pin<Box<dyn Future<Output = Result<PageRead, LogError>> + Send>>),
+    Reading(Pin<Box<dyn Future<Output = Result<Read, LogError>> + Send>>),
     Ended,
+    /// The rest of the stream is delivered by somebody else.
+    HandedOver,
 }
 
-type PageRead = (Page, Option<Gap>);
+/// What is left of a cursor whose socket is delivered to by the loop of its core.
+#[derive(Debug)]
+pub(crate) struct HandedOver {
+    /// All up to here has been taken.
+    pub(crate) place: u64,
+    /// Topics whose close is still to come; `None` for a subscription that never ends.
+    pub(crate) open: Option<Vec<Topic>>,
+}
 
 impl Cursor {
     /// Finds the place to start from; `None` when all topics are closed and the subscriber has seen it, or is new.
@@ -101,13 +106,10 @@ impl Cursor {
         let mut cursor = Cursor {
             open: interest.is_exact().then_some(open),
             shared,
-            interest,
-            form,
-            grant,
+            subscription: Arc::new(Subscription { interest, form, grant }),
             registration,
             verdict,
-            epoch,
-            place: page.reached.sequence,
+            place: 0,
             queued: VecDeque::new(),
             step: Step::Following,
         };
@@ -115,7 +117,8 @@ impl Cursor {
             let id = HubId { epoch, place: page.reached }.to_string();
             cursor.queued.push_back(hub_event("start", &json!({ "id": id }), id));
         }
-        cursor.take((page, gap));
+        let read = cursor.subscription.read_page(&cursor.shared, 0, &page, gap);
+        cursor.take(read);
         Ok(Some(cursor))
     }
 
@@ -124,24 +127,29 @@ impl Cursor {
         self.verdict
     }
 
-    fn take(&mut self, (page, gap): PageRead) {
-        if let Some(gap) = gap {
-            self.shared.metrics.gap(gap.reason);
-            self.queued.push_back(hub_event("gap", &gap.to_json(), gap.id.to_string()));
-        }
-        let mut chunk = Chunk::default();
-        for record in page.records.iter().filter(|record| self.grant.may_receive(record)) {
-            chunk.push(record, self.form);
-        }
-        self.place = self.place.max(page.reached.sequence);
-        self.step = Step::Following;
-        self.queue(chunk);
+    pub(crate) fn subscription(&self) -> &Arc<Subscription> {
+        &self.subscription
     }
 
-    fn queue(&mut self, chunk: Chunk) {
-        if chunk.events() == 0 {
-            return;
+    /// Takes what is ready to be sent. `None` when the stream ends with it.
+    pub(crate) fn take_queued(&mut self) -> Option<VecDeque<Bytes>> {
+        match self.step {
+            Step::Ended => None,
+            _ => Some(std::mem::take(&mut self.queued)),
         }
+    }
+
+    /// Ends this cursor for somebody who delivers what follows, and who is registered for it already.
+    pub(crate) fn hand_over(mut self) -> HandedOver {
+        debug_assert!(self.queued.is_empty(), "what is queued has been sent");
+        self.step = Step::HandedOver;
+        HandedOver { place: self.place, open: self.open.take() }
+    }
+
+    fn take(&mut self, read: Read) {
+        let Read { chunk, reached, more } = read;
+        self.place = reached;
+        self.step = if more { Step::Following } else { Step::Waiting };
         self.shared.metrics.delivered.inc_by(chunk.events());
         if let Some(open) = &mut self.open {
             open.retain(|topic| !chunk.closed().contains(topic));
@@ -149,7 +157,7 @@ impl Cursor {
                 self.end(EndReason::Closed);
             }
         }
-        self.queued.push_back(chunk.into_bytes());
+        self.queued.extend(chunk.into_encoded().map(|encoded| encoded.data()));
     }
 
     fn end(&mut self, reason: EndReason) {
@@ -157,33 +165,13 @@ impl Cursor {
         self.shared.metrics.ended(reason);
     }
 
-    /// Reads the next page of the log, and what to tell if it turns out that something before it is lost.
-    fn read_log(&self) -> Step {
-        let (shared, interest, after) = (self.shared.clone(), self.interest.clone(), self.place);
-        let asked = HubId { epoch: self.epoch, place: Place::unchecked(after) }.to_string();
-        Step::Reading(Box::pin(async move {
-            let page = shared.log.read(after, &interest, PAGE).await?;
-            let gap = match page.lost {
-                true => Some(Gap::before(&*shared.log, &page, asked, GapReason::Evicted).await?),
-                false => None,
-            };
-            Ok((page, gap))
-        }))
-    }
-
-    fn read_window(&mut self) {
-        let read = self
-            .shared
-            .read_window()
-            .read(self.place, &self.interest, self.form, |record| self.grant.may_receive(record));
-        match read {
-            WindowRead::Behind => self.step = self.read_log(),
-            WindowRead::Chunk { chunk, reached, more } => {
-                self.place = reached;
-                self.step = if more { Step::Following } else { Step::Waiting };
-                self.queue(chunk);
-            }
+    fn follow(&mut self) {
+        if let Some(read) = self.subscription.read_window(&self.shared, self.place) {
+            self.take(read);
+            return;
         }
+        let (shared, subscription, after) = (self.shared.clone(), self.subscription.clone(), self.place);
+        self.step = Step::Reading(Box::pin(async move { subscription.read_log(&shared, after).await }));
     }
 }
 
@@ -195,11 +183,11 @@ impl Stream for Cursor {
             if let Some(bytes) = self.queued.pop_front() {
                 return Poll::Ready(Some(Frame::from_encoded(bytes)));
             }
-            if self.shared.is_shutting_down() && !matches!(self.step, Step::Ended) {
+            if self.shared.is_shutting_down() && !matches!(self.step, Step::Ended | Step::HandedOver) {
                 self.end(EndReason::Shutdown);
             }
             match &mut self.step {
-                Step::Ended => return Poll::Ready(None),
+                Step::Ended | Step::HandedOver => return Poll::Ready(None),
                 Step::Waiting => {
                     // The hub signals everyone after it began to shut down, so that is not missed here.
                     let first = ready!(self.registration.poll_update(context));
@@ -208,12 +196,11 @@ impl Stream for Cursor {
                     self.place = self.place.max(first - 1);
                     self.step = Step::Following;
                 }
-                Step::Following => self.read_window(),
+                Step::Following => self.follow(),
                 Step::Reading(reading) => match ready!(reading.as_mut().poll(context)) {
                     Ok(read) => {
-                        let empty = read.0.records.is_empty();
                         self.take(read);
-                        if empty && self.queued.is_empty() {
+                        if self.queued.is_empty() {
                             // A pattern may look through much of the log before it finds something: let others run.
                             context.waker().wake_by_ref();
                             return Poll::Pending;
@@ -231,6 +218,9 @@ impl Stream for Cursor {
 
 impl Drop for Cursor {
     fn drop(&mut self) {
+        if matches!(self.step, Step::HandedOver) {
+            return;
+        }
         self.shared.metrics.subscriptions.dec();
         if !matches!(self.step, Step::Ended) {
             self.shared.metrics.ended(EndReason::Left);
@@ -241,7 +231,7 @@ impl Drop for Cursor {
 impl fmt::Debug for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cursor")
-            .field("interest", &self.interest)
+            .field("subscription", &self.subscription)
             .field("place", &self.place)
             .finish_non_exhaustive()
     }

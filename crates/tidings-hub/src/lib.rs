@@ -58,6 +58,7 @@ mod metrics;
 mod resume;
 mod routing;
 mod settings;
+mod subscription;
 mod topic;
 mod update;
 

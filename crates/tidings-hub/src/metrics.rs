@@ -33,8 +33,10 @@ type Labelled<L> = Family<[(&'static str, L); 1], Counter>;
 pub(crate) enum EndReason {
     /// All its topics were closed.
     Closed,
-    /// The connection ended: the subscriber left, or was too slow for the write timeout.
+    /// The connection ended.
     Left,
+    /// The subscriber accepted nothing for the write timeout.
+    Stalled,
     /// The hub shut down.
     Shutdown,
     /// The log could not be read.
@@ -42,13 +44,14 @@ pub(crate) enum EndReason {
 }
 
 impl EndReason {
-    const ALL: [EndReason; 4] =
-        [EndReason::Closed, EndReason::Left, EndReason::Shutdown, EndReason::LogFailed];
+    const ALL: [EndReason; 5] =
+        [EndReason::Closed, EndReason::Left, EndReason::Stalled, EndReason::Shutdown, EndReason::LogFailed];
 
     fn as_str(self) -> &'static str {
         match self {
             EndReason::Closed => "closed",
             EndReason::Left => "left",
+            EndReason::Stalled => "stalled",
             EndReason::Shutdown => "shutdown",
             EndReason::LogFailed => "log-failed",
         }

@@ -173,7 +173,7 @@ impl std::fmt::Display for TopicFilter {
 /// All that one subscription asks for.
 ///
 /// A record matches when one of its topics matches one of the filters.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Interest {
     topics: Vec<Topic>,
     prefixes: Vec<Prefix>,

@@ -34,14 +34,14 @@ use crate::Frame;
 /// let keep_alive = KeepAlive::event().after(Duration::from_secs(5));
 /// assert_eq!(keep_alive.heartbeat().unwrap().as_bytes(), b"event: ping\ndata:\n\n");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct KeepAlive {
     form: Form,
     silence: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Form {
     Comment,
     Block,

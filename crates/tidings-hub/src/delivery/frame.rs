@@ -5,10 +5,11 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use tidings_codec::{Event, EventId, EventType};
 
+use super::chunk::Encoded;
 use crate::{json::RecordJson, log::Record};
 
 /// The wire forms in which a subscriber can have its events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Form {
     /// The event as it was published.
@@ -49,7 +50,7 @@ impl Form {
 #[derive(Debug)]
 pub(crate) struct Framed {
     pub(crate) record: Arc<Record>,
-    frames: [OnceLock<Bytes>; Form::COUNT],
+    frames: [OnceLock<Encoded>; Form::COUNT],
 }
 
 impl Framed {
@@ -57,11 +58,11 @@ impl Framed {
         Framed { record, frames: Default::default() }
     }
 
-    pub(crate) fn frame(&self, form: Form) -> &Bytes {
+    pub(crate) fn frame(&self, form: Form) -> &Encoded {
         self.frames[form as usize].get_or_init(|| {
-            let mut out = Vec::with_capacity(self.record.event().data().len() + 128);
+            let mut out = Encoded::begin(self.record.event().data().len() + 128);
             form.encode(&self.record, &mut out);
-            Bytes::from(out)
+            Encoded::finish(out)
         })
     }
 }
@@ -101,7 +102,7 @@ mod tests {
     fn encoded(form: Form, update: Update) -> String {
         let record = Record::new(Epoch::from_bits(1), 1, UNIX_EPOCH + Duration::from_millis(1), update);
         let framed = Framed::new(Arc::new(record));
-        String::from_utf8(framed.frame(form).to_vec()).unwrap()
+        String::from_utf8(framed.frame(form).data().to_vec()).unwrap()
     }
 
     fn update() -> Update {

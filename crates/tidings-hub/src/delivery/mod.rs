@@ -1,10 +1,16 @@
 //! From the log towards the sockets: each update is encoded once, and the newest ones wait in memory as ready frames.
 
+mod chunk;
 mod feed;
 mod frame;
 mod window;
+#[cfg(unix)]
+mod worker;
 
+pub(crate) use chunk::Chunk;
 pub(crate) use feed::Feed;
 pub use frame::Form;
 pub(crate) use frame::hub_event;
-pub(crate) use window::{Chunk, Window, WindowRead};
+pub(crate) use window::Window;
+#[cfg(unix)]
+pub(crate) use worker::{Joining, Workers};

@@ -5,15 +5,16 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
-
-use super::frame::{Form, Framed};
+use super::{chunk::Chunk, frame::Framed};
 use crate::{
     Interest, Topic,
     log::{Record, merge::Merge},
 };
 
-/// A contiguous run of the log up to what the feed has read.
+/// The most records that are taken at once, however small they are.
+const MAX_RUN: usize = 1_000;
+
+/// A contiguous piece of the log up to what the feed has read.
 ///
 /// Cursors at or behind its first record, minus one, are served from here; those further behind read the log until they
 /// are. It holds at most `max_bytes` of records; their frames come on top, one for each form in use.
@@ -23,87 +24,18 @@ pub(crate) struct Window {
     bytes: u64,
     /// The sequence of the first entry, or of the one to come.
     first: u64,
-    entries: VecDeque<Framed>,
+    entries: VecDeque<Arc<Framed>>,
     by_topic: HashMap<Topic, VecDeque<u64>>,
 }
 
-/// What [`Window::read`] found for a cursor.
+/// A piece of the window for one interest: frames, to be encoded and joined when the window is no longer locked.
 #[derive(Debug)]
-pub(crate) enum WindowRead {
-    /// The cursor's place is before the window: what follows it is in the log.
-    Behind,
-    /// What to send, possibly nothing.
-    Chunk {
-        chunk: Chunk,
-        /// All that matches up to here is in the chunk.
-        reached: u64,
-        /// Whether the chunk was full before the newest record.
-        more: bool,
-    },
-}
-
-/// Whole events, to be written at once.
-#[derive(Debug, Default)]
-pub(crate) struct Chunk {
-    /// A frame that is alone in its chunk stays shared with every other subscriber.
-    alone: Option<Bytes>,
-    joined: Vec<u8>,
-    events: u64,
-    closed: Vec<Topic>,
-}
-
-impl Chunk {
-    /// A chunk is full once it has this many bytes: enough that the cost of writing is spread over many events, and
-    /// little enough that what a slow reader holds is small.
-    pub(crate) const FULL: usize = 64 << 10;
-
-    fn push_shared(&mut self, framed: &Framed, form: Form) {
-        let frame = framed.frame(form);
-        self.note(&framed.record);
-        if self.events == 1 {
-            self.alone = Some(frame.clone());
-        } else {
-            self.join();
-            self.joined.extend_from_slice(frame);
-        }
-    }
-
-    /// Adds a record that has no ready frame.
-    pub(crate) fn push(&mut self, record: &Record, form: Form) {
-        self.note(record);
-        self.join();
-        form.encode(record, &mut self.joined);
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.alone.as_ref().map_or(self.joined.len(), Bytes::len)
-    }
-
-    pub(crate) fn events(&self) -> u64 {
-        self.events
-    }
-
-    /// The topics whose close is among the events.
-    pub(crate) fn closed(&self) -> &[Topic] {
-        &self.closed
-    }
-
-    pub(crate) fn into_bytes(self) -> Bytes {
-        self.alone.unwrap_or_else(|| self.joined.into())
-    }
-
-    fn note(&mut self, record: &Record) {
-        self.events += 1;
-        if record.is_close() {
-            self.closed.extend_from_slice(record.topics());
-        }
-    }
-
-    fn join(&mut self) {
-        if let Some(alone) = self.alone.take() {
-            self.joined.extend_from_slice(&alone);
-        }
-    }
+pub(crate) struct Run {
+    pub(crate) records: Vec<Arc<Framed>>,
+    /// All that matches up to here is among the records.
+    pub(crate) reached: u64,
+    /// Whether there may be more before the newest record.
+    pub(crate) more: bool,
 }
 
 impl Window {
@@ -130,7 +62,7 @@ impl Window {
             self.by_topic.entry(topic.clone()).or_default().push_back(record.sequence());
         }
         self.bytes += record.cost();
-        self.entries.push_back(Framed::new(record));
+        self.entries.push_back(Arc::new(Framed::new(record)));
         while self.bytes > self.max_bytes {
             let Some(oldest) = self.entries.pop_front() else { break };
             self.first += 1;
@@ -146,28 +78,22 @@ impl Window {
         }
     }
 
-    /// The events after `after` that `interest` asks for and `may_receive` allows.
-    pub(crate) fn read(
-        &self,
-        after: u64,
-        interest: &Interest,
-        form: Form,
-        may_receive: impl Fn(&Record) -> bool,
-    ) -> WindowRead {
+    /// What follows `after` and matches `interest`, about as much as fills a chunk; `None` if that place is before the
+    /// window, and what follows it is in the log.
+    pub(crate) fn read(&self, after: u64, interest: &Interest) -> Option<Run> {
         if after + 1 < self.first {
-            return WindowRead::Behind;
+            return None;
         }
-        let (mut chunk, mut reached) = (Chunk::default(), after);
-        // False when the chunk is full: all that matches up to the last record taken is in it.
-        let mut take = |framed: &Framed| {
-            if chunk.len() >= Chunk::FULL {
+        let (mut records, mut bytes, mut reached) = (Vec::new(), 0, after);
+        // False when there is enough: all that matches up to the last record taken is in the run.
+        let mut take = |framed: &Arc<Framed>| {
+            if bytes >= Chunk::FULL {
                 return false;
             }
-            if may_receive(&framed.record) {
-                chunk.push_shared(framed, form);
-            }
+            bytes += framed.record.event().data().len();
             reached = framed.record.sequence();
-            true
+            records.push(framed.clone());
+            records.len() < MAX_RUN
         };
         let all_read = if interest.is_exact() {
             let lists =
@@ -188,7 +114,7 @@ impl Window {
             // A cursor that has read the log ahead of the feed stays ahead.
             reached = after.max(self.newest());
         }
-        WindowRead::Chunk { chunk, reached, more: !all_read }
+        Some(Run { records, reached, more: !all_read })
     }
 
     /// Starts over behind `sequence`: the log could not say what was between.

@@ -1,6 +1,7 @@
 //! The bodies of the hub's responses.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     fmt,
     pin::Pin,
@@ -14,7 +15,7 @@ use http_body_util::Full;
 use tidings_server::SseBody;
 use tokio::{io::ReadBuf, net::TcpStream};
 
-use super::file_body::FileBody;
+use super::{file_body::FileBody, take_over::TakeOver};
 use crate::Cursor;
 
 /// The body of a response of the hub: a few bytes, a file, or an event stream.
@@ -23,7 +24,15 @@ pub struct HubBody(Kind);
 enum Kind {
     Full(Full<Bytes>),
     File(FileBody),
-    Stream { body: Pin<Box<SseBody<Cursor>>>, hang_up: Option<HangUp> },
+    Stream {
+        body: Pin<Box<SseBody<Cursor>>>,
+        hang_up: Option<HangUp>,
+    },
+    /// The first bytes of a stream that leaves its connection when they are written.
+    Leaving {
+        first: VecDeque<Bytes>,
+        take_over: TakeOver,
+    },
 }
 
 /// Tells whether the client of a connection has hung up: it sends nothing more, and most likely is gone.
@@ -60,6 +69,11 @@ impl HubBody {
         HubBody(Kind::File(body))
     }
 
+    /// The first bytes of a stream whose socket is then taken over.
+    pub(crate) fn leaving(first: VecDeque<Bytes>, take_over: TakeOver) -> HubBody {
+        HubBody(Kind::Leaving { first, take_over })
+    }
+
     pub(crate) fn empty() -> HubBody {
         HubBody::from(Bytes::new())
     }
@@ -88,6 +102,13 @@ impl Body for HubBody {
                 Poll::Ready(None)
             }
             Kind::Stream { body, .. } => body.as_mut().poll_frame(context),
+            Kind::Leaving { first, take_over } => match first.pop_front() {
+                Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                None => {
+                    take_over.given();
+                    Poll::Pending
+                }
+            },
         }
     }
 
@@ -96,6 +117,7 @@ impl Body for HubBody {
             Kind::Full(full) => full.is_end_stream(),
             Kind::File(file) => file.left() == 0,
             Kind::Stream { body, .. } => body.is_end_stream(),
+            Kind::Leaving { .. } => false,
         }
     }
 
@@ -104,6 +126,7 @@ impl Body for HubBody {
             Kind::Full(full) => full.size_hint(),
             Kind::File(file) => SizeHint::with_exact(file.left()),
             Kind::Stream { body, .. } => body.size_hint(),
+            Kind::Leaving { .. } => SizeHint::default(),
         }
     }
 }
@@ -114,6 +137,7 @@ impl fmt::Debug for HubBody {
             Kind::Full(_) => "HubBody::Full",
             Kind::File(_) => "HubBody::File",
             Kind::Stream { .. } => "HubBody::Stream",
+            Kind::Leaving { .. } => "HubBody::Leaving",
         })
     }
 }

@@ -4,6 +4,7 @@ mod accept;
 mod attach;
 mod attachment;
 mod body;
+mod connection;
 mod cross_site;
 mod file_body;
 mod history;
@@ -13,6 +14,7 @@ mod range;
 mod serve;
 mod service;
 mod subscribe;
+mod take_over;
 
 pub use body::HubBody;
 pub use cross_site::{InvalidOrigin, Origin};

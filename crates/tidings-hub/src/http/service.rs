@@ -159,9 +159,7 @@ async fn read(
         .ok_or_else(|| Problem::not_acceptable(accept.as_deref().unwrap_or_default()))?;
     let params = ReadParams::parse(path_topic, parts)?;
     let mut response = match representation {
-        Representation::EventStream => {
-            subscribe(shared, grant, params, parts.extensions.get().cloned()).await?
-        }
+        Representation::EventStream => subscribe(shared, grant, params, parts).await?,
         Representation::Json => history(shared, grant, params).await?,
     };
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Response, StatusCode, header::CACHE_CONTROL};
-use tidings_server::Sse;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header::CACHE_CONTROL, request::Parts};
+use tidings_server::{Frame, Sse, Visibility, stream_headers};
 
-use super::{HubBody, Problem, body::HangUp};
+use super::{HubBody, Problem, body::HangUp, take_over::TakeOver};
 use crate::{
     Cursor, StartAt, Subscribe, Verdict, authorize::Grant, dialect::native::ReadParams, hub::Shared,
 };
@@ -20,7 +20,7 @@ pub(crate) async fn subscribe(
     shared: &Arc<Shared>,
     grant: Grant,
     params: ReadParams,
-    hang_up: Option<HangUp>,
+    request: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
     let subscribe = Subscribe {
         interest: params.interest,
@@ -28,7 +28,7 @@ pub(crate) async fn subscribe(
         form: params.form,
         start_event: params.start_event,
     };
-    let Some(cursor) = Cursor::open(shared.clone(), subscribe, grant).await? else {
+    let Some(mut cursor) = Cursor::open(shared.clone(), subscribe, grant).await? else {
         // 204 is the one answer after which an EventSource does not come back.
         let mut response = Response::new(HubBody::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
@@ -37,11 +37,24 @@ pub(crate) async fn subscribe(
         return Ok(response);
     };
     let verdict = cursor.verdict();
-    let mut response = Sse::new(cursor)
-        .retry(shared.settings.retry)
-        .keep_alive(params.keep_alive.after(shared.settings.heartbeat))
-        .into_response()
-        .map(|body| HubBody::stream(body, hang_up));
+    let keep_alive = params.keep_alive.after(shared.settings.heartbeat);
+    let retry = shared.settings.retry;
+    let take_over = TakeOver::offered(request).filter(|_| !shared.is_shutting_down());
+    let first = take_over.as_ref().and_then(|_| cursor.take_queued());
+    let mut response = match (take_over, first) {
+        (Some(take_over), Some(mut first)) => {
+            first.push_front(Frame::opening(Some(retry)).into_bytes());
+            take_over.accept(cursor, keep_alive, &request.headers);
+            let mut response = Response::new(HubBody::leaving(first, take_over));
+            *response.headers_mut() = stream_headers(Visibility::default());
+            response
+        }
+        _ => Sse::new(cursor)
+            .retry(retry)
+            .keep_alive(keep_alive)
+            .into_response()
+            .map(|body| HubBody::stream(body, request.extensions.get::<HangUp>().cloned())),
+    };
     sign_verdict(&mut response, verdict);
     Ok(response)
 }

@@ -1,0 +1,353 @@
+//! What a worker sends to whom: live updates first, then those that are behind.
+
+use std::{io, ops::Bound};
+
+use bytes::{Buf, Bytes};
+use tokio::task::JoinError;
+
+use super::{
+    row::{State, Then},
+    slots::Slot,
+    work::Worker,
+};
+use crate::{
+    Topic,
+    delivery::chunk::{Encoded, LAST_CHUNK},
+    log::LogError,
+    metrics::EndReason,
+    subscription::{Read, Subscription},
+};
+
+/// How many rows get live updates in one piece of work, at about 2 µs each.
+const LIVE: usize = 256;
+
+/// How many rows that are behind get a chunk in one piece of work, at up to 20 µs each.
+const BEHIND: usize = 16;
+
+/// How many pages of the log are read at once. With what is still to be sent of them, they bound the memory of replay.
+const READS: usize = 8;
+
+/// An update for a group, on its way through the group's rows.
+#[derive(Debug)]
+pub(super) struct Pass {
+    pub(super) group: Slot,
+    /// The first update for the group since the last pass.
+    first: u64,
+    /// The last row that has been looked at.
+    after: Option<Slot>,
+}
+
+/// A page of the log that has come for those of a group who wait for it.
+#[derive(Debug)]
+pub(super) struct Page {
+    group: Slot,
+    place: u64,
+    prepared: Prepared,
+}
+
+/// A chunk for every row of a group at one place.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    bytes: Option<Bytes>,
+    events: u64,
+    /// The closes in it, where they count: in subscriptions that end.
+    closed: Vec<Topic>,
+    reached: u64,
+    more: bool,
+}
+
+impl Prepared {
+    fn new(read: Read, subscription: &Subscription) -> Prepared {
+        let Read { chunk, reached, more } = read;
+        let closed = if subscription.interest.is_exact() { chunk.closed().to_vec() } else { Vec::new() };
+        let events = chunk.events();
+        let bytes = chunk.into_encoded().map(Encoded::into_chunk);
+        Prepared { bytes, events, closed, reached, more }
+    }
+}
+
+impl Worker {
+    /// Does one piece of work of each kind.
+    pub(super) fn deliver(&mut self) {
+        let mut budget = LIVE;
+        while budget > 0 {
+            let Some(pass) = self.passes.pop_front() else { break };
+            budget = self.go_on(pass, budget);
+        }
+        let mut budget = BEHIND;
+        while budget > 0 {
+            let Some(page) = self.pages.pop_front() else { break };
+            budget = self.hand_out(page, budget);
+        }
+        for _ in 0..BEHIND.min(self.turns.len()) {
+            let Some(slot) = self.turns.pop_front() else { break };
+            if self.rows.get(slot).is_some_and(|row| matches!(row.state, State::Behind)) {
+                self.advance(slot);
+            }
+        }
+        if self.delivered > 0 {
+            self.shared.metrics.delivered.inc_by(std::mem::take(&mut self.delivered));
+        }
+    }
+
+    /// Begins to bring what `group` was signalled to its rows.
+    pub(super) fn begin_pass(&mut self, group: Slot) {
+        if let Some(first) = self.groups.get(group).and_then(super::group::Group::listen) {
+            self.passes.push_back(Pass { group, first, after: None });
+        }
+    }
+
+    /// Goes on with a pass; returns what is left of the budget. A pass is done before the next one of its group begins: what
+    /// it skips to would otherwise be wrong for rows that it has not reached.
+    fn go_on(&mut self, mut pass: Pass, budget: usize) -> usize {
+        let Some(group) = self.groups.get(pass.group) else { return budget };
+        let from = pass.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut slots = std::mem::take(&mut self.scratch);
+        slots.extend(group.rows.range((from, Bound::Unbounded)).take(budget));
+        for slot in &slots {
+            // Rows in other states come to it by themselves.
+            let Some(row) = self.rows.get_mut(*slot) else { continue };
+            if matches!(row.state, State::Live) {
+                // Nothing before the first that was signalled is for it. So who was quiet for long need not look for its
+                // place in the log.
+                row.place = row.place.max(pass.first - 1);
+                self.advance(*slot);
+            }
+        }
+        let left = budget - slots.len();
+        pass.after = slots.last().copied();
+        slots.clear();
+        self.scratch = slots;
+        // The group may have gone with its last row.
+        if left == 0 && self.groups.get(pass.group).is_some() {
+            self.passes.push_front(pass);
+        }
+        left
+    }
+
+    /// Hands a page to those who wait for it; returns what is left of the budget.
+    fn hand_out(&mut self, page: Page, mut budget: usize) -> usize {
+        while let Some(readers) =
+            self.groups.get_mut(page.group).and_then(|group| group.readers.get_mut(&page.place))
+        {
+            let Some(slot) = readers.pop() else {
+                self.forget_page(page.group, page.place);
+                return budget;
+            };
+            if self.is_reading(slot, page.group, page.place) {
+                if budget == 0 {
+                    self.want_page(slot, page.group, page.place);
+                    self.pages.push_front(page);
+                    return 0;
+                }
+                budget -= 1;
+                self.send(slot, &page.prepared);
+            }
+        }
+        budget
+    }
+
+    /// Whether a row still waits for this page. It may have left, and another may have its number.
+    fn is_reading(&self, slot: Slot, group: Slot, place: u64) -> bool {
+        self.rows.get(slot).is_some_and(|row| {
+            matches!(row.state, State::Reading) && row.group == group && row.place == place
+        })
+    }
+
+    /// Sends one chunk of what follows a row's place.
+    fn advance(&mut self, slot: Slot) {
+        let Some(row) = self.rows.get(slot) else { return };
+        let (group, place) = (row.group, row.place);
+        let prepared = match self.prepared.take() {
+            Some(prepared) if prepared.0 == group && prepared.1 == place => Some(prepared.2),
+            _ => self.groups.get(group).and_then(|group| {
+                let read = group.subscription.read_window(&self.shared, place)?;
+                Some(Prepared::new(read, &group.subscription))
+            }),
+        };
+        match prepared {
+            Some(prepared) => {
+                self.send(slot, &prepared);
+                self.prepared = Some((group, place, prepared));
+            }
+            None => self.want_page(slot, group, place),
+        }
+    }
+
+    /// Makes a row wait for what follows its place in the log, together with others of its group at the same place.
+    fn want_page(&mut self, slot: Slot, group_slot: Slot, place: u64) {
+        let (Some(row), Some(group)) = (self.rows.get_mut(slot), self.groups.get_mut(group_slot)) else {
+            return;
+        };
+        row.state = State::Reading;
+        if let Some(readers) = group.readers.get_mut(&place) {
+            readers.push(slot);
+            return;
+        }
+        group.readers.insert(place, vec![slot]);
+        self.wanted.push_back((group_slot, place));
+        self.read_wanted();
+    }
+
+    fn read_wanted(&mut self) {
+        while self.reads.len() < READS {
+            let Some((group, place)) = self.wanted.pop_front() else { return };
+            let Some(subscription) = self.groups.get(group).map(|group| group.subscription.clone()) else {
+                continue;
+            };
+            let shared = self.shared.clone();
+            self.reads.spawn(async move { (group, place, subscription.read_log(&shared, place).await) });
+        }
+    }
+
+    pub(super) fn take_page(&mut self, read: Result<(Slot, u64, Result<Read, LogError>), JoinError>) {
+        let (group, place, read) = match read {
+            Ok(read) => read,
+            // Nobody aborts them. A log that panics is a bug, and ends this loop as it would end a body.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        self.read_wanted();
+        match read {
+            Ok(read) => {
+                let Some(of) = self.groups.get(group) else { return };
+                let prepared = Prepared::new(read, &of.subscription);
+                self.pages.push_back(Page { group, place, prepared });
+            }
+            Err(error) => {
+                tracing::error!(%error, place, "subscribers' streams end: the log can't be read");
+                let readers = self.groups.get_mut(group).and_then(|group| group.readers.get_mut(&place));
+                for slot in readers.map(std::mem::take).unwrap_or_default() {
+                    if self.is_reading(slot, group, place) {
+                        self.finish(slot, EndReason::LogFailed);
+                    }
+                }
+                self.forget_page(group, place);
+            }
+        }
+    }
+
+    fn forget_page(&mut self, group: Slot, place: u64) {
+        if let Some(group) = self.groups.get_mut(group) {
+            group.readers.remove(&place);
+        }
+        self.forget_if_unused(group);
+    }
+
+    /// Sends a chunk to a row that is where the chunk begins.
+    fn send(&mut self, slot: Slot, prepared: &Prepared) {
+        let Some(row) = self.rows.get_mut(slot) else { return };
+        let mut ended = false;
+        if let Some(bytes) = &prepared.bytes {
+            let sent = match row.send(bytes) {
+                Ok(sent) => sent,
+                Err(error) => return self.lose(slot, &error),
+            };
+            if sent == 0 {
+                // Nothing of it has begun, so nothing of it is kept.
+                row.block(Bytes::new(), self.now, Then::Follow);
+                return;
+            }
+            row.written = self.now;
+            self.delivered += prepared.events;
+            ended = row.note_closed(&prepared.closed);
+            if sent < bytes.len() {
+                let then = if ended { Then::Finish(EndReason::Closed) } else { Then::Follow };
+                row.place = prepared.reached;
+                row.block(bytes.slice(sent..), self.now, then);
+                return;
+            }
+        }
+        row.place = prepared.reached;
+        row.state = State::Live;
+        if ended {
+            self.finish(slot, EndReason::Closed);
+        } else if prepared.more {
+            row.state = State::Behind;
+            self.turns.push_back(slot);
+        }
+    }
+
+    /// Sends what belongs to no place to a row that is between two events.
+    pub(super) fn send_aside(&mut self, slot: Slot, bytes: &Bytes) {
+        let Some(row) = self.rows.get_mut(slot) else { return };
+        match row.send(bytes) {
+            Ok(sent) => {
+                row.written = self.now;
+                if sent < bytes.len() {
+                    // A socket that takes nothing has bytes on their way, which do as well.
+                    let rest = if sent == 0 { Bytes::new() } else { bytes.slice(sent..) };
+                    row.block(rest, self.now, Then::Follow);
+                }
+            }
+            Err(error) => self.lose(slot, &error),
+        }
+    }
+
+    /// Sends the rest of a row whose socket takes more.
+    pub(super) fn unblock(&mut self, slot: Slot) {
+        let Some(row) = self.rows.get_mut(slot) else { return };
+        let State::Blocked(mut rest) = std::mem::replace(&mut row.state, State::Behind) else {
+            return;
+        };
+        let sent = match row.send(&rest.bytes) {
+            Ok(sent) => sent,
+            Err(error) => return self.lose(slot, &error),
+        };
+        rest.bytes.advance(sent);
+        if sent > 0 {
+            (rest.since, row.written) = (self.now, self.now);
+        }
+        if !rest.bytes.is_empty() {
+            row.state = State::Blocked(rest);
+            return;
+        }
+        match rest.then {
+            Then::Follow => self.turns.push_back(slot),
+            Then::Finish(reason) => self.finish(slot, reason),
+            Then::Finished(reason) => self.complete(slot, reason),
+        }
+    }
+
+    /// Ends the body of a row that is between two events.
+    pub(super) fn finish(&mut self, slot: Slot, reason: EndReason) {
+        let Some(row) = self.rows.get_mut(slot) else { return };
+        match row.send(&LAST_CHUNK) {
+            Ok(sent) if sent < LAST_CHUNK.len() => {
+                row.block(LAST_CHUNK.slice(sent..), self.now, Then::Finished(reason));
+            }
+            Ok(_) => self.complete(slot, reason),
+            Err(error) => self.lose(slot, &error),
+        }
+    }
+
+    /// Ends all streams, each between two events.
+    pub(super) fn end_all(&mut self) {
+        for slot in 0..self.rows.end() {
+            let Some(row) = self.rows.get_mut(slot) else { continue };
+            match &mut row.state {
+                State::Blocked(rest) => {
+                    if rest.then == Then::Follow {
+                        rest.then = Then::Finish(EndReason::Shutdown);
+                    }
+                }
+                _ => self.finish(slot, EndReason::Shutdown),
+            }
+        }
+    }
+
+    pub(super) fn look_for_hang_up(&mut self, slot: Slot) {
+        let Some(row) = self.rows.get(slot) else { return };
+        if row.has_hung_up() {
+            // Who only stopped sending gets a whole body.
+            match row.state {
+                State::Blocked(_) => drop(self.remove(slot, EndReason::Left)),
+                _ => self.finish(slot, EndReason::Left),
+            }
+        }
+    }
+
+    fn lose(&mut self, slot: Slot, error: &io::Error) {
+        tracing::debug!(%error, "a subscriber has left");
+        drop(self.remove(slot, EndReason::Left));
+    }
+}

@@ -1,0 +1,90 @@
+//! How a worker hears of what others do.
+
+use std::{
+    net::TcpStream,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Wake, Waker},
+};
+
+use bytes::Bytes;
+use tidings_server::KeepAlive;
+use tokio::sync::Notify;
+
+use super::slots::Slot;
+use crate::Cursor;
+
+/// A subscription whose head and first bytes have been sent, and whose socket is free to be taken over.
+#[derive(Debug)]
+pub(crate) struct Joining {
+    /// Does not block.
+    pub(crate) socket: TcpStream,
+    /// What the client has sent behind its request.
+    pub(crate) pipelined: Bytes,
+    pub(crate) cursor: Cursor,
+    pub(crate) keep_alive: KeepAlive,
+    /// Whether the connection serves on when the stream has ended.
+    pub(crate) persistent: bool,
+}
+
+/// What came since the worker looked last. The first to put something in wakes the worker, and nobody else does until it
+/// has looked.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    mail: Mutex<Mail>,
+    bell: Notify,
+}
+
+/// Bounded by sockets and groups: each is in here once at most.
+#[derive(Debug, Default)]
+pub(super) struct Mail {
+    pub(super) joining: Vec<Joining>,
+    /// Groups that an update is for.
+    pub(super) signalled: Vec<Slot>,
+    /// Nobody joins any more: when the last row has gone, so does the worker.
+    pub(super) closing: bool,
+}
+
+impl Inbox {
+    pub(super) fn put(&self, put: impl FnOnce(&mut Mail)) {
+        let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = mail.joining.is_empty() && mail.signalled.is_empty();
+        put(&mut mail);
+        let wake = first || mail.closing;
+        drop(mail);
+        if wake {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Exchanges what is in here for `empty`.
+    pub(super) fn take(&self, empty: &mut Mail) {
+        let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
+        empty.closing = mail.closing;
+        std::mem::swap(&mut *mail, empty);
+    }
+
+    /// Returns once there is something. Cancel safe.
+    pub(super) async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// A waker that puts `group` in here.
+    pub(super) fn waker(self: &Arc<Self>, group: Slot) -> Waker {
+        Waker::from(Arc::new(GroupBell { inbox: self.clone(), group }))
+    }
+}
+
+struct GroupBell {
+    inbox: Arc<Inbox>,
+    group: Slot,
+}
+
+impl Wake for GroupBell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.inbox.put(|mail| mail.signalled.push(self.group));
+    }
+}

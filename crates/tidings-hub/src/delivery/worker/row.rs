@@ -1,0 +1,107 @@
+//! One subscriber of a delivery loop.
+
+use std::io::{self, Write};
+
+use bytes::Bytes;
+use mio::net::TcpStream;
+
+use super::slots::Slot;
+use crate::{Topic, metrics::EndReason};
+
+/// A subscriber's socket and place: all that it costs while it has nothing to get, beside its group.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) socket: TcpStream,
+    /// The group whose subscription it has.
+    pub(super) group: Slot,
+    /// All up to here has been sent, or is in the unsent rest.
+    pub(super) place: u64,
+    /// When it was last written to, in milliseconds of the worker's time.
+    pub(super) written: u64,
+    pub(super) state: State,
+    /// Whether the connection serves on when the stream has ended.
+    pub(super) persistent: bool,
+    /// What few have.
+    pub(super) extra: Option<Box<Extra>>,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// It has all there is: the next signal of its group is for it.
+    Live,
+    /// There may be more for it, and it waits for its turn.
+    Behind,
+    /// What follows its place is being read from the log.
+    Reading,
+    /// Its socket takes nothing more for now.
+    Blocked(Box<Rest>),
+}
+
+/// What could not be sent of a chunk of which a part was sent. What follows it stays in the log.
+#[derive(Debug)]
+pub(super) struct Rest {
+    pub(super) bytes: Bytes,
+    /// Since when nothing was accepted, in milliseconds of the worker's time.
+    pub(super) since: u64,
+    pub(super) then: Then,
+}
+
+/// What comes after the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    Follow,
+    /// The body ends: its last chunk is to be sent.
+    Finish(EndReason),
+    /// The last chunk is the rest.
+    Finished(EndReason),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    /// Of a subscription to several topics: those whose close is still to come.
+    pub(super) open: Option<Vec<Topic>>,
+    /// Requests that came behind this one: they are answered when the stream has ended.
+    pub(super) pipelined: Bytes,
+}
+
+impl Row {
+    /// Sends what the socket takes; says how many bytes that was.
+    pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut sent = 0;
+        // To the end, or until it blocks: only then is the socket sure to tell when it takes more.
+        while sent < bytes.len() {
+            match (&self.socket).write(&bytes[sent..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Makes it wait until its socket takes more, `rest` first.
+    pub(super) fn block(&mut self, rest: Bytes, now: u64, then: Then) {
+        self.state = State::Blocked(Box::new(Rest { bytes: rest, since: now, then }));
+    }
+
+    /// Whether its client has hung up: it sends nothing more, and most likely is gone.
+    pub(super) fn has_hung_up(&self) -> bool {
+        match self.socket.peek(&mut [0]) {
+            Ok(count) => count == 0,
+            Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+        }
+    }
+
+    /// Notes closes that were sent to a subscriber of exact topics; says whether all of its topics are closed now.
+    pub(super) fn note_closed(&mut self, closed: &[Topic]) -> bool {
+        match self.extra.as_mut().and_then(|extra| extra.open.as_mut()) {
+            Some(open) => {
+                open.retain(|topic| !closed.contains(topic));
+                open.is_empty()
+            }
+            None => !closed.is_empty(),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Heartbeats and write timeouts: a look at all rows now and then, instead of a timer for each.
+
+use std::time::Duration;
+
+use super::{row::State, slots::Slot, work::Worker};
+use crate::{Settings, metrics::EndReason};
+
+/// How many rows are looked at in one piece of work, and how many of them may get a heartbeat.
+const LOOKS: usize = 4096;
+const HEARTBEATS: usize = 128;
+
+/// How far the current sweep has come.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    next: Option<Slot>,
+}
+
+impl Sweep {
+    pub(super) fn begin(&mut self) {
+        self.next.get_or_insert(0);
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.next.is_some()
+    }
+}
+
+/// How often to look: a heartbeat or a timeout is late by this at most, a sixteenth of itself and never more than a second.
+pub(super) fn period(settings: &Settings) -> Duration {
+    let shortest = settings.heartbeat.min(settings.write_timeout);
+    let shortest = if shortest.is_zero() { settings.write_timeout } else { shortest };
+    (shortest / 16).clamp(Duration::from_millis(5), Duration::from_secs(1))
+}
+
+impl Worker {
+    /// Goes on with the current sweep, if there is one.
+    pub(super) fn sweep(&mut self) {
+        let Some(first) = self.sweep.next else { return };
+        let timeout = u64::try_from(self.shared.settings.write_timeout.as_millis()).unwrap_or(u64::MAX);
+        let (mut next, mut heartbeats) = (first, 0);
+        while next < self.rows.end() && ((next - first) as usize) < LOOKS && heartbeats < HEARTBEATS {
+            let slot = next;
+            next += 1;
+            let Some(row) = self.rows.get(slot) else { continue };
+            match &row.state {
+                State::Blocked(rest) if self.now.saturating_sub(rest.since) >= timeout => {
+                    self.shared.metrics.stalled.inc();
+                    tracing::info!(
+                        after = ?self.shared.settings.write_timeout,
+                        "a connection is closed: its client accepts nothing"
+                    );
+                    self.remove(slot, EndReason::Stalled);
+                }
+                // Who is behind gets something anyway.
+                State::Blocked(_) | State::Behind => {}
+                State::Live | State::Reading => heartbeats += usize::from(self.send_heartbeat_if_due(slot)),
+            }
+        }
+        self.sweep.next = (next < self.rows.end()).then_some(next);
+    }
+
+    /// Only for rows that are between two events.
+    fn send_heartbeat_if_due(&mut self, slot: Slot) -> bool {
+        let Some(row) = self.rows.get(slot) else { return false };
+        let Some((heartbeat, silence)) =
+            self.groups.get(row.group).and_then(|group| group.heartbeat.as_ref())
+        else {
+            return false;
+        };
+        if self.now.saturating_sub(row.written) < *silence {
+            return false;
+        }
+        let heartbeat = heartbeat.clone();
+        self.send_aside(slot, &heartbeat);
+        true
+    }
+}
