@@ -6,6 +6,7 @@ mod support;
 mod attachments;
 mod close;
 mod cross_site;
+mod delivery;
 mod head;
 mod history;
 mod hostile_requests;

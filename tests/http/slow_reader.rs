@@ -127,6 +127,10 @@ async fn a_stalled_connection_is_closed_after_the_write_timeout_and_resumes() {
     loop {
         let metrics = ask(&hub.address, "GET", "/metrics", &[], "").await.body;
         if metrics.contains("tidings_connections_stalled_total 1\n") {
+            assert!(
+                metrics.contains("tidings_subscriptions_ended_total{reason=\"stalled\"} 1\n"),
+                "{metrics}"
+            );
             break;
         }
         assert!(Instant::now() < deadline, "the stalled connection is closed with a reason: {metrics}");

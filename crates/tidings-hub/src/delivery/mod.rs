@@ -6,11 +6,13 @@ mod frame;
 mod window;
 #[cfg(unix)]
 mod worker;
+#[cfg(not(unix))]
+#[path = "worker/absent.rs"]
+mod worker;
 
 pub(crate) use chunk::Chunk;
 pub(crate) use feed::Feed;
 pub use frame::Form;
 pub(crate) use frame::hub_event;
 pub(crate) use window::Window;
-#[cfg(unix)]
 pub(crate) use worker::{Joining, Workers};

@@ -34,8 +34,6 @@ type Asked = (Arc<Subscription>, KeepAlive);
 pub(super) struct Group {
     pub(super) subscription: Arc<Subscription>,
     keep_alive: KeepAlive,
-    /// The heartbeat as a chunk, and how many milliseconds of silence it follows.
-    pub(super) heartbeat: Option<(Bytes, u64)>,
     /// In the order of their sockets.
     pub(super) rows: BTreeSet<Slot>,
     /// Who waits for the page of the log that follows a place.
@@ -69,13 +67,9 @@ impl Groups {
         if let Some(slot) = self.by_subscription.get(&asked) {
             return *slot;
         }
-        let silence = u64::try_from(keep_alive.silence().as_millis()).unwrap_or(u64::MAX);
         let slot = self.slots.insert(Group {
             subscription: subscription.clone(),
             keep_alive,
-            heartbeat: keep_alive
-                .heartbeat()
-                .map(|frame| (Encoded::from(frame.as_bytes()).into_chunk(), silence)),
             rows: BTreeSet::new(),
             readers: HashMap::new(),
             registration: routing.register(subscription.interest.clone()),
@@ -102,6 +96,15 @@ impl Groups {
 }
 
 impl Group {
+    /// The heartbeat as a chunk, if one is due after `silence` milliseconds. Made anew each time: groups are many, and few of
+    /// them have one due.
+    pub(super) fn heartbeat_after(&self, silence: u64) -> Option<Bytes> {
+        if u128::from(silence) < self.keep_alive.silence().as_millis() {
+            return None;
+        }
+        self.keep_alive.heartbeat().map(|frame| Encoded::from(frame.as_bytes()).into_chunk())
+    }
+
     /// The first update since the last call; none before it is for this group. From now on the next one is signalled.
     pub(super) fn listen(&self) -> Option<u64> {
         let mut context = Context::from_waker(&self.waker);

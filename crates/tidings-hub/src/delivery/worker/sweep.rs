@@ -62,15 +62,11 @@ impl Worker {
     /// Only for rows that are between two events.
     fn send_heartbeat_if_due(&mut self, slot: Slot) -> bool {
         let Some(row) = self.rows.get(slot) else { return false };
-        let Some((heartbeat, silence)) =
-            self.groups.get(row.group).and_then(|group| group.heartbeat.as_ref())
+        let silence = self.now.saturating_sub(row.written);
+        let Some(heartbeat) = self.groups.get(row.group).and_then(|group| group.heartbeat_after(silence))
         else {
             return false;
         };
-        if self.now.saturating_sub(row.written) < *silence {
-            return false;
-        }
-        let heartbeat = heartbeat.clone();
         self.send_aside(slot, &heartbeat);
         true
     }

@@ -1,0 +1,40 @@
+//! Where there is no loop that owns sockets: no connection makes the offer, and every stream is a body.
+
+use std::{io, net::TcpStream, sync::Arc};
+
+use bytes::Bytes;
+use tidings_server::KeepAlive;
+use tokio::sync::mpsc;
+
+use crate::{Cursor, hub::Shared};
+
+/// Nothing of this kind comes to be here.
+#[expect(dead_code, reason = "nobody reads what is never made")]
+pub(crate) struct Joining {
+    pub(crate) socket: TcpStream,
+    pub(crate) pipelined: Bytes,
+    pub(crate) cursor: Cursor,
+    pub(crate) keep_alive: KeepAlive,
+    pub(crate) persistent: bool,
+}
+
+/// None.
+pub(crate) struct Workers;
+
+impl Workers {
+    /// Starts nothing.
+    pub(crate) fn start(
+        _: &Arc<Shared>,
+        _: &mpsc::UnboundedSender<(TcpStream, Bytes)>,
+    ) -> io::Result<Workers> {
+        Ok(Workers)
+    }
+
+    /// Ends the subscription.
+    pub(crate) fn join(&self, joining: Joining) {
+        drop(joining);
+    }
+
+    /// Returns at once.
+    pub(crate) async fn ended(self) {}
+}
