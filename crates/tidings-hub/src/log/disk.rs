@@ -30,7 +30,7 @@ use std::{
 
 use fs4::{FileExt, TryLockError};
 use rusqlite::{Connection, ErrorCode, ffi};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 pub use self::{
     check::{Check, Finding, Part},
@@ -39,11 +39,7 @@ pub use self::{
     stat::{DiskStat, FileStat, TopicStat},
     view::{DiskView, ViewError},
 };
-use self::{
-    pages::Pages,
-    state::State,
-    writer::{Request, Writer},
-};
+use self::{pages::Pages, state::State, writer::Writer};
 use super::{Append, Appended, Bounds, Log, LogError, LogFuture, Page, PageLimit, Record, Retention};
 use crate::{AttachmentId, AttachmentLimits, Attachments, Interest, Topic, attachment::Unannounced};
 
@@ -358,8 +354,7 @@ impl Log for DiskLog {
     fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended> {
         let files = Unannounced::of(&self.attachments, batch.iter().map(|append| &append.update));
         Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            self.writer.send(Request { batch, files, reply }).await?;
+            let answer = self.writer.send(batch, files).await?;
             answer.await.unwrap_or_else(|_| Err(writer::gone()))
         })
     }

@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{Connection, TransactionBehavior, config::DbConfig, ffi};
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::{mpsc, oneshot, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     time::timeout,
 };
 
@@ -26,6 +26,9 @@ use crate::{
 
 /// How many publishes may wait for the writer; more wait outside, and with them their publishers' sockets.
 const MAX_WAITING: usize = 1024;
+
+/// How much of what waits, or is being written, there may be, in KiB. A batch that is larger waits until it is alone.
+const MAX_WAITING_KIB: u32 = 32 << 10;
 
 /// One commit takes no more requests once it has this many updates, so that the first of them is not answered late.
 const MAX_COMMIT: usize = 4096;
@@ -43,12 +46,15 @@ pub(super) struct Request {
     /// The files that the batch announces.
     pub(super) files: Unannounced,
     pub(super) reply: oneshot::Sender<Result<Appended, LogError>>,
+    /// Its share of what may wait, until it is answered.
+    room: OwnedSemaphorePermit,
 }
 
 /// The handle of the writing thread; dropping it waits for the thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     requests: Option<mpsc::Sender<Request>>,
+    room: Arc<Semaphore>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -80,14 +86,23 @@ impl Writer {
             failed_sync: None,
         };
         let thread = thread::Builder::new().name("tidings-log".into()).spawn(move || writing.run(waiting))?;
-        Ok(Writer { requests: Some(requests), thread: Some(thread) })
+        let room = Arc::new(Semaphore::new(MAX_WAITING_KIB as usize));
+        Ok(Writer { requests: Some(requests), room, thread: Some(thread) })
     }
 
-    pub(super) async fn send(&self, request: Request) -> Result<(), LogError> {
-        match &self.requests {
-            Some(requests) => requests.send(request).await.map_err(|_| gone()),
-            None => Err(gone()),
-        }
+    /// Hands a batch to the thread, and gives back where it will be answered.
+    pub(super) async fn send(
+        &self,
+        batch: Vec<Append>,
+        files: Unannounced,
+    ) -> Result<oneshot::Receiver<Result<Appended, LogError>>, LogError> {
+        let Some(requests) = &self.requests else { return Err(gone()) };
+        let bytes: usize = batch.iter().map(|append| append.update.event().data().len()).sum();
+        let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).saturating_add(1).min(MAX_WAITING_KIB);
+        let room = self.room.clone().acquire_many_owned(kib).await.map_err(|_| gone())?;
+        let (reply, answer) = oneshot::channel();
+        requests.send(Request { batch, files, reply, room }).await.map_err(|_| gone())?;
+        Ok(answer)
     }
 }
 
@@ -202,12 +217,14 @@ impl Writing {
     }
 
     fn answer(&mut self, requests: Vec<Request>) {
-        let (batches, waiters): (Vec<_>, Vec<_>) =
-            requests.into_iter().map(|request| (request.batch, (request.reply, request.files))).unzip();
+        let (batches, waiters): (Vec<_>, Vec<_>) = requests
+            .into_iter()
+            .map(|Request { batch, files, reply, room }| (batch, (reply, files, room)))
+            .unzip();
         let had_failed = self.failed_sync.is_some();
         match self.commit(batches) {
             Ok(outcomes) => {
-                for ((reply, mut files), outcome) in waiters.into_iter().zip(outcomes) {
+                for ((reply, mut files, _room), outcome) in waiters.into_iter().zip(outcomes) {
                     files.keep(&outcome.receipts);
                     drop(files);
                     // Whoever has stopped waiting has its updates in the log all the same.
@@ -221,7 +238,7 @@ impl Writing {
                 // What a sync that failed was for may be there when the log is opened again, which removes files that
                 // are not announced.
                 let may_be_there = self.failed_sync.is_some() && !had_failed;
-                for (reply, mut files) in waiters {
+                for (reply, mut files, _room) in waiters {
                     if may_be_there {
                         files.leave();
                     }
