@@ -95,8 +95,19 @@ test("a paused list stands still, and goes on with what came", bounded, async (t
   await hub.publish("a", "during 2");
   await console.page.getByRole("button", { name: "Go on (2 wait)" }).waitFor();
   await console.rows([["a", "before"]]);
+  // A filter that is set meanwhile holds for them too.
+  await console.page.getByLabel("Filter").fill("2");
+  await console.rows([]);
+  await console.page.locator("#pause").click();
+  await console.rows([["a", "during 2"]]);
+  await console.page.getByLabel("Filter").fill("");
+  await console.rows([["a", "during 2"], ["a", "before"]]);
+  await console.page.locator("#pause").click();
+  await hub.publish("a", "during 3");
+  await console.page.getByRole("button", { name: "Go on (1 wait)" }).waitFor();
+  await console.page.locator("h1").click();
   await console.page.keyboard.press("p");
-  await console.rows([["a", "during 2"], ["a", "during 1"], ["a", "before"]]);
+  await console.rows([["a", "during 3"], ["a", "during 2"], ["a", "before"]]);
   await console.close();
 });
 

@@ -34,9 +34,17 @@ watch.onstate = (state, text, advice = "") => {
   if (state === "open") openedAt = Math.min(openedAt, Date.now());
   element("state").dataset.state = state;
   element("state").textContent = text;
-  element("notice").textContent = advice;
-  element("notice").hidden = !advice;
+  notice({ advice });
 };
+
+const notices = { advice: "", problem: "" };
+
+/** Shows what to do about the stream, or why the history can't be read. */
+function notice(change) {
+  const text = Object.values(Object.assign(notices, change)).join(" ").trim();
+  element("notice").textContent = text;
+  element("notice").hidden = !text;
+}
 
 /** The topics and patterns in the field. */
 const watched = () => element("watch").elements.topics.value.split(/,\s+/).map((topic) => topic.trim()).filter(Boolean);
@@ -62,6 +70,7 @@ function choose(wantsHistory) {
   }
   element("pause").disabled = isHistory;
   element("next").hidden = true;
+  notice({ problem: "" });
   summarise();
 }
 
@@ -73,16 +82,14 @@ async function showHistory() {
 }
 
 async function showMore() {
-  const notice = element("notice");
+  notice({ problem: "" });
   try {
     const { updates, next } = await readHistory(watched(), nextPage, PAGE_SIZE);
     nextPage = next;
     for (const update of updates) history.add(update);
     element("next").hidden = !isHistory || updates.length < PAGE_SIZE;
-    notice.hidden = true;
   } catch (error) {
-    notice.textContent = error.message;
-    notice.hidden = false;
+    notice({ problem: error.message });
   }
 }
 

@@ -94,9 +94,11 @@ export class EventList {
     this.#isScheduled = false;
     const began = performance.now();
     if (!this.#isPaused && this.#waiting.length) {
-      this.#rows = [...this.#rows, ...this.#waiting].slice(-MAX_ROWS);
-      const rows = this.#waiting.map((update) => this.#toRow(update));
+      // Since they came, the filter may have changed.
+      const shown = this.#waiting.filter((update) => this.#isShown(update));
       this.#waiting = [];
+      this.#rows = [...this.#rows, ...shown].slice(-MAX_ROWS);
+      const rows = shown.map((update) => this.#toRow(update));
       if (this.#newestFirst) this.#list.prepend(...rows.reverse());
       else this.#list.append(...rows);
       while (this.#list.childElementCount > MAX_ROWS) {
