@@ -16,8 +16,8 @@ const EVENTS_PER_SECOND = 30_000;
 /** How often a batch is published. */
 const STEP_MS = 20;
 
-/** What a page at rest may have more than after the first fifth. Over ten seconds that is four bytes an event. */
-const TOLERATED_BYTES = 1 << 20;
+/** What a page at rest may have more than after the first fifth. Over ten seconds that is nine bytes an event. */
+const TOLERATED_BYTES = 2 << 20;
 
 const bounded = { timeout: (SECONDS + 60) * 1000 };
 const browser = await startChromium({ after });
@@ -74,13 +74,15 @@ async function soak(t, hub, page, done) {
     const { usedSize, embedderHeapUsedSize = 0, backingStorageSize = 0 } = await session.send("Runtime.getHeapUsage");
     return usedSize + embedderHeapUsedSize + backingStorageSize;
   };
+  // What a page has just used is not all garbage at once.
+  const measureAtRest = async () => Math.min(await measure(), await measure(), await measure(), await measure());
   const warmUp = await flood(hub, SECONDS / 5, 0);
   await done(warmUp.count);
-  const early = await measure();
+  const early = await measureAtRest();
   const underWay = [];
   const { count, seconds } = await flood(hub, (SECONDS * 4) / 5, warmUp.count, async () => underWay.push(await measure()));
   await done(count);
-  const late = await measure();
+  const late = await measureAtRest();
   const inKib = (...sizes) => sizes.map((size) => Math.round(size / 1024)).join(" ");
   t.diagnostic(`${count} events, ${Math.round((count - warmUp.count) / seconds)} a second`);
   t.diagnostic(`KiB at rest: ${inKib(early, late)}; while events come: ${inKib(...underWay)}`);
