@@ -10,7 +10,6 @@ import { readFile } from "node:fs/promises";
 import http from "node:http";
 import { createRequire } from "node:module";
 import { extname } from "node:path";
-import { fileURLToPath } from "node:url";
 
 const require = createRequire(import.meta.url);
 const here = new URL("./", import.meta.url);

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { after, describe, test } from "node:test";
 
 import { startChromium } from "./support/chromium.mjs";
 import { CuttingProxy } from "./support/cutting_proxy.mjs";
@@ -21,106 +21,109 @@ const flags = ["--retry", "20ms"];
 const browser = await startChromium({ after });
 const table = readTable(await readFile(`${root}docs/browser.md`, "utf8"));
 
-scenario("connections cut at random", async (t, client) => {
-  const { hub, proxy, page } = await follow(t, client);
-  let random = 7;
-  proxy.cutting = () => {
-    if (proxy.cuts.length >= CUTS) return undefined;
-    random = (random * 48_271) % 2_147_483_647;
-    return elsewhere(400 + (random % 3000));
-  };
-  proxy.cutNow();
-  const published = [];
-  while (proxy.cuts.length < CUTS && published.length < 200 * CUTS) {
-    const more = numbered(published.length, published.length + 40);
-    await publishAll(hub, "a", more);
-    published.push(...more);
-    await until(() => page.evaluate((last) => heard.at(-1) === last, more.at(-1)));
-  }
-  assert.equal(proxy.cuts.length, CUTS);
-  return every(page, published);
-});
+// Most of the time each waits for something.
+describe("what becomes of a stream", { concurrency: 4 }, () => {
+  scenario("connections cut at random", async (t, client) => {
+    const { hub, proxy, page } = await follow(t, client);
+    let random = 7;
+    proxy.cutting = () => {
+      if (proxy.cuts.length >= CUTS) return undefined;
+      random = (random * 48_271) % 2_147_483_647;
+      return elsewhere(400 + (random % 3000));
+    };
+    proxy.cutNow();
+    const published = [];
+    while (proxy.cuts.length < CUTS && published.length < 200 * CUTS) {
+      const more = numbered(published.length, published.length + 40);
+      await publishAll(hub, "a", more);
+      published.push(...more);
+      await until(() => page.evaluate((last) => heard.at(-1) === last, more.at(-1)));
+    }
+    assert.equal(proxy.cuts.length, CUTS);
+    return every(page, published);
+  });
 
-scenario("an event's last byte is cut off", async (t, client) => {
-  const { hub, proxy, page } = await follow(t, client, (number) =>
-    // Behind the line with the ID, before the blank one.
-    number === 1 ? (received) => lengthBefore(received, "data: 0 .\n") : undefined,
-  );
-  await publishAll(hub, "a", numbered(0, 1));
-  await until(() => proxy.streams.length === 2);
-  await publishAll(hub, "a", numbered(1, 3));
-  await until(() => page.evaluate(() => heard.length >= 2));
-  return (await every(page, numbered(0, 3))) === "every event once" ? "dropped, and asked for again" : "lost";
-});
+  scenario("an event's last byte is cut off", async (t, client) => {
+    const { hub, proxy, page } = await follow(t, client, (number) =>
+      // Behind the line with the ID, before the blank one.
+      number === 1 ? (received) => lengthBefore(received, "data: 0 .\n") : undefined,
+    );
+    await publishAll(hub, "a", numbered(0, 1));
+    await until(() => proxy.streams.length === 2);
+    await publishAll(hub, "a", numbered(1, 3));
+    await until(() => page.evaluate(() => heard.length >= 2));
+    return (await every(page, numbered(0, 3))) === "every event once" ? "dropped, and asked for again" : "lost";
+  });
 
-scenario("the hub restarts 5 times", async (t, client) => {
-  const data = await mkdtemp(join(tmpdir(), "tidings-"));
-  t.after(() => rm(data, { recursive: true }));
-  let { hub, page } = await follow(t, client, undefined, ["--data", data]);
-  for (let round = 0; round < 5; round++) {
-    await hub.stop();
-    hub = await Hub.start(t, [...flags, "--data", data], hub.port);
-    await publishAll(hub, "a", numbered(10 * round, 10 * round + 10));
-    const count = 10 * round + 10;
-    await until(() => page.evaluate((count) => heard.length >= count || ended, count));
-    if (await page.evaluate(() => ended)) return "ends at the first";
-  }
-  return every(page, numbered(0, 50));
-});
+  scenario("the hub restarts 5 times", async (t, client) => {
+    const data = await mkdtemp(join(tmpdir(), "tidings-"));
+    t.after(() => rm(data, { recursive: true }));
+    let { hub, page } = await follow(t, client, undefined, ["--data", data]);
+    for (let round = 0; round < 5; round++) {
+      await hub.stop();
+      hub = await Hub.start(t, [...flags, "--data", data], hub.port);
+      await publishAll(hub, "a", numbered(10 * round, 10 * round + 10));
+      const count = 10 * round + 10;
+      await until(() => page.evaluate((count) => heard.length >= count || ended, count));
+      if (await page.evaluate(() => ended)) return "ends at the first";
+    }
+    return every(page, numbered(0, 50));
+  });
 
-scenario("offline and online again", async (t, client) => {
-  const { hub, proxy, page } = await follow(t, client);
-  await publishAll(hub, "a", numbered(0, 10));
-  await until(() => page.evaluate(() => heard.length === 10));
-  // The browser only keeps new connections from being made, so the proxy does away with the old one.
-  await page.context().setOffline(true);
-  proxy.cutNow();
-  await publishAll(hub, "a", numbered(10, 20));
-  await until(() => proxy.cuts.length === 1);
-  await page.context().setOffline(false);
-  await until(() => page.evaluate(() => heard.length >= 20 || ended));
-  return every(page, numbered(0, 20));
-});
+  scenario("offline and online again", async (t, client) => {
+    const { hub, proxy, page } = await follow(t, client);
+    await publishAll(hub, "a", numbered(0, 10));
+    await until(() => page.evaluate(() => heard.length === 10));
+    // The browser only keeps new connections from being made, so the proxy does away with the old one.
+    await page.context().setOffline(true);
+    proxy.cutNow();
+    await publishAll(hub, "a", numbered(10, 20));
+    await until(() => proxy.cuts.length === 1);
+    await page.context().setOffline(false);
+    await until(() => page.evaluate(() => heard.length >= 20 || ended));
+    return every(page, numbered(0, 20));
+  });
 
-scenario("frozen and thawed", async (t, client) => {
-  const { hub, page } = await follow(t, client);
-  await publishAll(hub, "a", numbered(0, 10));
-  await until(() => page.evaluate(() => heard.length === 10));
-  const thaw = await freeze(page, { announced: true });
-  await publishAll(hub, "a", numbered(10, 20));
-  await thaw();
-  await until(() => page.evaluate(() => heard.length >= 20 || ended));
-  return every(page, numbered(0, 20));
-});
+  scenario("frozen and thawed", async (t, client) => {
+    const { hub, page } = await follow(t, client);
+    await publishAll(hub, "a", numbered(0, 10));
+    await until(() => page.evaluate(() => heard.length === 10));
+    const thaw = await freeze(page, { announced: true });
+    await publishAll(hub, "a", numbered(10, 20));
+    await thaw();
+    await until(() => page.evaluate(() => heard.length >= 20 || ended));
+    return every(page, numbered(0, 20));
+  });
 
-scenario("a hidden tab", async (t, client) => {
-  const { hub, proxy, page } = await follow(t, client);
-  const setHidden = (hidden) =>
-    page.evaluate((hidden) => {
-      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-      document.dispatchEvent(new Event("visibilitychange"));
-    }, hidden);
-  await setHidden(true);
-  await publishAll(hub, "a", numbered(0, 1));
-  const stays = page.waitForFunction(() => heard.length === 1, undefined, { timeout: 1000 });
-  const outcome = await stays.then(() => "stays connected", () => "hangs up, and asks again when it is shown");
-  await setHidden(false);
-  await until(() => page.evaluate(() => heard.length === 1));
-  assert.equal(proxy.streams.length, outcome === "stays connected" ? 1 : 2);
-  return outcome;
-});
+  scenario("a hidden tab", async (t, client) => {
+    const { hub, proxy, page } = await follow(t, client);
+    const setHidden = (hidden) =>
+      page.evaluate((hidden) => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+      }, hidden);
+    await setHidden(true);
+    await publishAll(hub, "a", numbered(0, 1));
+    const stays = page.waitForFunction(() => heard.length === 1, undefined, { timeout: 1000 });
+    const outcome = await stays.then(() => "stays connected", () => "hangs up, and asks again when it is shown");
+    await setHidden(false);
+    await until(() => page.evaluate(() => heard.length === 1));
+    assert.equal(proxy.streams.length, outcome === "stays connected" ? 1 : 2);
+    return outcome;
+  });
 
-scripted("408, 429, 5xx", [status(503)], "tries again", "gives up");
-scripted("204", [status(204)], "tries again", "ends");
-scripted("another content type, other statuses", [status(200, { "Content-Type": "text/html" })], "tries again", "gives up");
-scripted("the response ends", [stream("data: a\nid: 1\n\n")], "comes back", "does not come back");
-scripted("a POST that breaks", [stream("data: a\nid: 1\n\n", { end: "breaks" })], "is sent again", "is not sent again", "POST");
+  scripted("408, 429, 5xx", [status(503)], "tries again", "gives up");
+  scripted("204", [status(204)], "tries again", "ends");
+  scripted("another content type, other statuses", [status(200, { "Content-Type": "text/html" })], "tries again", "gives up");
+  scripted("the response ends", [stream("data: a\nid: 1\n\n")], "comes back", "does not come back");
+  scripted("a POST that breaks", [stream("data: a\nid: 1\n\n", { end: "breaks" })], "is sent again", "is not sent again", "POST");
 
-scenario("a comment, as heartbeats are", async (t, client) => {
-  const { url } = await startScriptedServer(t, stream(":\n\ndata: a\nid: 1\n\n", { end: "stays" }));
-  const page = await open(t, client, url);
-  await until(() => page.evaluate(() => heard.length > 0));
-  return (await page.evaluate(() => empty)) ? "comes as an empty message" : "is not seen";
+  scenario("a comment, as heartbeats are", async (t, client) => {
+    const { url } = await startScriptedServer(t, stream(":\n\ndata: a\nid: 1\n\n", { end: "stays" }));
+    const page = await open(t, client, url);
+    await until(() => page.evaluate(() => heard.length > 0));
+    return (await page.evaluate(() => empty)) ? "comes as an empty message" : "is not seen";
+  });
 });
 
 /** A test for each client, whose outcome is what the table says in its column. */
