@@ -19,7 +19,7 @@ const STEP_MS = 20;
 /** What a page at rest may have more than after the first fifth. Over ten seconds that is nine bytes an event. */
 const TOLERATED_BYTES = 2 << 20;
 
-const bounded = { timeout: (SECONDS + 60) * 1000 };
+const bounded = { timeout: (3 * SECONDS + 60) * 1000 };
 const browser = await startChromium({ after });
 
 test("an iterator that is slow at times misses nothing", bounded, async (t) => {
