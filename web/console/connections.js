@@ -5,7 +5,13 @@ import { create } from "./element.js";
 
 const MAX_INCIDENTS = 8;
 
-const ENDED = { left: "hung up", closed: "topic closed", shutdown: "hub shut down", "log-failed": "log not readable" };
+const ENDED = {
+  left: "hung up",
+  stalled: "cut, did not read",
+  closed: "topic closed",
+  shutdown: "hub shut down",
+  "log-failed": "log not readable",
+};
 const GAPS = {
   evicted: "told of a gap: evicted",
   "unknown-id": "told of a gap: unknown ID",
@@ -51,7 +57,6 @@ function count(metrics) {
   const named = (name, words) => [...metrics.byLabel(name)].map(([label, value]) => [words(label), value]);
   return new Map([
     ...named("tidings_subscriptions_ended_total", (reason) => ENDED[reason] ?? reason),
-    ["cut, did not read", metrics.value("tidings_connections_stalled_total") ?? 0],
     ...named("tidings_gaps_total", (reason) => GAPS[reason] ?? `told of a gap: ${reason}`),
     ...named("tidings_requests_refused_total", (status) => `refused with ${status}`),
   ]);
