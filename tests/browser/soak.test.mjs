@@ -57,8 +57,9 @@ test("the console stays as small as it was", bounded, async (t) => {
   await page.goto(hub.url);
   await page.locator("#state[data-state=open]").waitFor();
   await soak(t, hub, page, async (count) => {
-    const counted = count.toLocaleString("en");
-    await until(async () => (await page.locator("#count").textContent()) === counted, SECONDS + 30);
+    // Where the machine is too busy for it, the hub's memory ends before the page has read all, and it is told of a gap.
+    const last = `${count - 1} and`;
+    await until(async () => (await page.locator("#live pre").first().textContent()).startsWith(last), SECONDS + 30);
     assert.equal(await page.locator("#live li").count(), 500);
   });
 });
