@@ -118,6 +118,17 @@ async fn space_is_given_back_to_the_file_system() {
 }
 
 #[tokio::test]
+async fn a_log_that_is_written_without_a_pause_stays_at_its_limit() {
+    let directory = TempDir::new().unwrap();
+    let log = DiskLog::open(directory.path(), limits(1_000)).unwrap();
+    for _ in 0..10 {
+        log.append((0..2_000).map(|_| update("x").into()).collect()).await.unwrap();
+        let bounds = log.bounds();
+        assert!(bounds.newest.sequence + 1 - bounds.oldest <= 1_000, "{bounds:?}");
+    }
+}
+
+#[tokio::test]
 async fn two_processes_never_share_a_directory() {
     let directory = TempDir::new().unwrap();
     let log = open(directory.path());

@@ -12,6 +12,7 @@
 
 mod append;
 mod bare;
+mod large;
 
 use std::time::Duration;
 
@@ -29,10 +30,10 @@ fn main() {
         arguments.drain(at..=at + 1);
     }
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
-    let _ = records;
     if wanted("append") {
         append::run();
     }
+    large::run(records, wanted);
 }
 
 /// One thread for all callers: with the log's own that makes two, as many as the smallest machines have.

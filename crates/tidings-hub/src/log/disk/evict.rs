@@ -7,11 +7,11 @@ use rusqlite::{OptionalExtension, Transaction};
 use super::{pages::Outline, schema, state::State};
 use crate::{AttachmentId, log::Retention};
 
-/// How many records one step evicts at the most.
+/// How many records one step evicts at the most, unless it comes with a commit that has appended more.
 const STEP: usize = 512;
 
-/// How many records one step looks at, for a rule that few of them fall under.
-const LOOK: usize = 4_096;
+/// For each record that a step may evict, how many it looks at, for a rule that few of them fall under.
+const LOOK: usize = 8;
 
 /// How many free pages are given back to the file system with one step: 1 MiB.
 const VACUUM_STEP: u64 = 256;
@@ -22,19 +22,23 @@ const FREE_PAGES: u64 = 1_024;
 
 /// One step: it evicts what is over the limits, oldest first. True if there may be more.
 ///
+/// It evicts up to twice as many as the same transaction has `appended`: however fast is written, a log that is full stays
+/// at its limits.
 /// The attachments whose records go are added to `orphans`; their files go after the commit.
 pub(super) fn step(
     transaction: &Transaction<'_>,
     retention: &Retention,
     state: &mut State,
+    appended: usize,
     orphans: &mut Vec<AttachmentId>,
 ) -> rusqlite::Result<bool> {
+    let most = STEP.max(2 * appended);
     let mut gone = Vec::new();
-    let mut more = choose_of_whole(transaction, retention, state, &mut gone)?;
+    let mut more = choose_of_whole(transaction, retention, most, state, &mut gone)?;
     // What goes with the whole log is all that was there up to here.
     let already = gone.last().map_or(0, |last| last.sequence);
     for number in 0..retention.rules.len() {
-        more |= choose_of_rule(transaction, retention, number, already, state, &mut gone)?;
+        more |= choose_of_rule(transaction, retention, number, already, most, state, &mut gone)?;
     }
     if !gone.is_empty() {
         remove(transaction, &gone)?;
@@ -64,6 +68,7 @@ fn give_back(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
 fn choose_of_whole(
     transaction: &Transaction<'_>,
     retention: &Retention,
+    most: usize,
     state: &mut State,
     gone: &mut Vec<Outline>,
 ) -> rusqlite::Result<bool> {
@@ -76,7 +81,7 @@ fn choose_of_whole(
         let too_much = state.whole.kept.is_too_much(&limits) || outline.time < expired;
         // The newest record stays, whatever the limits say: the log goes on from its sequence.
         let goes = too_much && outline.sequence != newest;
-        full = goes && gone.len() == STEP;
+        full = goes && gone.len() == most;
         if goes && !full {
             state.remove(retention, &outline);
             gone.push(outline);
@@ -95,6 +100,7 @@ fn choose_of_rule(
     retention: &Retention,
     number: usize,
     already: u64,
+    most: usize,
     state: &mut State,
     gone: &mut Vec<Outline>,
 ) -> rusqlite::Result<bool> {
@@ -107,7 +113,7 @@ fn choose_of_rule(
     Outline::each_after(transaction, state.groups[number].swept.max(already), |outline| {
         let too_much = state.groups[number].kept.is_too_much(&limits) || outline.time < expired;
         let goes = too_much && outline.sequence != newest;
-        full = goes && (gone.len() >= STEP || looked == LOOK);
+        full = goes && (gone.len() >= most || looked == LOOK * most);
         if goes && !full {
             looked += 1;
             state.groups[number].swept = outline.sequence;

@@ -309,8 +309,8 @@ impl Writing {
             .map(|batch| appending.append_batch(batch))
             .collect::<rusqlite::Result<_>>()?;
         let (mut state, rows) = appending.finish()?;
-        let mut orphans = Vec::new();
-        let more_to_evict = evict::step(&transaction, retention, &mut state, &mut orphans)?;
+        let (appended, mut orphans) = (rows.len(), Vec::new());
+        let more_to_evict = evict::step(&transaction, retention, &mut state, appended, &mut orphans)?;
         state.note(&transaction, retention, false)?;
         transaction.commit()?;
         self.state = state;
