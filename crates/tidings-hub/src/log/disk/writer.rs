@@ -33,9 +33,6 @@ const MAX_WAITING_KIB: u32 = 32 << 10;
 /// One commit takes no more requests once it has this many updates, so that the first of them is not answered late.
 const MAX_COMMIT: usize = 4096;
 
-/// The most that a commit waits for those who are expected to publish again.
-const MAX_DELAY: Duration = Duration::from_millis(1);
-
 /// How often it is looked for records that have outlived their limit while nobody publishes.
 const LOOK_AT_AGE_EVERY: Duration = Duration::from_secs(1);
 
@@ -81,8 +78,6 @@ impl Writer {
             more_to_evict: true,
             unsynced: None,
             written: Vec::new(),
-            last_requests: 0,
-            last_took: Duration::ZERO,
             failed_sync: None,
         };
         let thread = thread::Builder::new().name("tidings-log".into()).spawn(move || writing.run(waiting))?;
@@ -135,9 +130,6 @@ struct Writing {
     unsynced: Option<Instant>,
     /// What the last commit wrote, until its publishers are answered: giving memory back takes time as well.
     written: Vec<Row>,
-    /// How many requests the last commit was for, and how long it took.
-    last_requests: usize,
-    last_took: Duration,
     /// Why nothing is written any more, until the log is opened again.
     failed_sync: Option<ffi::Error>,
 }
@@ -154,11 +146,8 @@ impl Writing {
         loop {
             match self.next(&clock, &mut waiting) {
                 Next::Request(first) => {
-                    let requests = self.gather(first, &mut waiting);
-                    let began = Instant::now();
-                    self.last_requests = requests.len();
+                    let requests = gather(first, &mut waiting);
                     self.answer(requests);
-                    self.last_took = began.elapsed();
                 }
                 Next::Nobody => self.evict(),
                 Next::End => break,
@@ -192,28 +181,6 @@ impl Writing {
             },
         };
         request.map_or(Next::End, Next::Request)
-    }
-
-    /// The first request, and those that wait behind it, so that one commit does for all of them.
-    ///
-    /// Publishers that were answered with the last commit are about to send again. Committing what the fastest of them
-    /// has sent would leave the others waiting for another commit, so this gives them a moment, shorter than what they
-    /// gain. A publisher who is alone never waits here.
-    fn gather(&self, first: Request, waiting: &mut mpsc::Receiver<Request>) -> Vec<Request> {
-        let (began, most) = (Instant::now(), (self.last_took / 4).min(MAX_DELAY));
-        let mut updates = first.batch.len();
-        let mut requests = vec![first];
-        while updates < MAX_COMMIT {
-            match waiting.try_recv() {
-                Ok(next) => {
-                    updates += next.batch.len();
-                    requests.push(next);
-                }
-                Err(_) if requests.len() >= self.last_requests || began.elapsed() >= most => break,
-                Err(_) => thread::yield_now(),
-            }
-        }
-        requests
     }
 
     fn answer(&mut self, requests: Vec<Request>) {
@@ -378,4 +345,19 @@ enum Next {
     /// Nobody asked for anything in time.
     Nobody,
     End,
+}
+
+/// The first request, and those that wait behind it: one commit does for all of them.
+///
+/// It does not wait for more. While the disk syncs, the publishers who were answered before send again, so there are most
+/// often as many as fit into the time that a sync takes.
+fn gather(first: Request, waiting: &mut mpsc::Receiver<Request>) -> Vec<Request> {
+    let mut updates = first.batch.len();
+    let mut requests = vec![first];
+    while updates < MAX_COMMIT {
+        let Ok(next) = waiting.try_recv() else { break };
+        updates += next.batch.len();
+        requests.push(next);
+    }
+    requests
 }
