@@ -2,19 +2,10 @@
 
 mod support;
 
-#[allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    reason = "it is a part of the client's tests, which use more of it"
-)]
-#[path = "../crates/tidings-client/tests/client/server.rs"]
-mod server;
-
 use std::{process::Stdio, time::Duration};
 
+use scripted_server::{Server, response, stream};
 use serde_json::{Value, json};
-use server::{Server, response, stream};
 use support::HubProcess;
 use tokio::{io::AsyncWriteExt, process::Command};
 

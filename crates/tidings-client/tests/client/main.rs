@@ -19,8 +19,9 @@ mod proxies;
 mod reconnecting;
 mod redirects;
 mod requests;
-mod server;
 #[cfg(feature = "tls")]
 mod tls;
 mod trace;
 mod transport;
+
+use scripted_server as server;

@@ -3,6 +3,8 @@
 //! No HTTP library is between the test and the wire, so that a reply can break off, drip, lie or fall silent anywhere.
 //! After the last reply of its script the server answers 204, which ends every source: a test can read to the end.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a test ends the test")]
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
@@ -18,7 +20,7 @@ use tokio::{
 
 /// What the server does on one connection, after it has read the request.
 #[derive(Clone, Default)]
-pub(crate) struct Reply(Vec<Act>);
+pub struct Reply(Vec<Act>);
 
 #[derive(Clone)]
 enum Act {
@@ -31,59 +33,59 @@ enum Act {
 }
 
 /// A reply from a status line and headers, each ended by CRLF, and a body that ends with the connection.
-pub(crate) fn response(head: &str) -> Reply {
+pub fn response(head: &str) -> Reply {
     Reply::default().send(head.trim_start().replace('\n', "\r\n")).send("\r\n\r\n")
 }
 
 /// The head of an event stream.
-pub(crate) fn stream() -> Reply {
+pub fn stream() -> Reply {
     response("HTTP/1.1 200 OK\nContent-Type: text/event-stream")
 }
 
 /// No reply at all: the connection ends after the request.
-pub(crate) fn nothing() -> Reply {
+pub fn nothing() -> Reply {
     Reply::default()
 }
 
 impl Reply {
     /// Sends bytes at once.
-    pub(crate) fn send(mut self, bytes: impl AsRef<[u8]>) -> Self {
+    pub fn send(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.0.push(Act::Send(bytes.as_ref().to_vec()));
         self
     }
 
     /// Sends so many bytes at a time, each in a segment of its own.
-    pub(crate) fn drip(mut self, bytes: impl AsRef<[u8]>, at_a_time: usize) -> Self {
+    pub fn drip(mut self, bytes: impl AsRef<[u8]>, at_a_time: usize) -> Self {
         self.0.push(Act::Drip(bytes.as_ref().to_vec(), at_a_time));
         self
     }
 
     /// Is silent for a while.
-    pub(crate) fn wait(mut self, time: Duration) -> Self {
+    pub fn wait(mut self, time: Duration) -> Self {
         self.0.push(Act::Wait(time));
         self
     }
 
     /// Goes on with another reply.
-    pub(crate) fn then(mut self, other: Self) -> Self {
+    pub fn then(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }
 
     /// Keeps the connection open until the client closes it.
-    pub(crate) fn hold(mut self) -> Self {
+    pub fn hold(mut self) -> Self {
         self.0.push(Act::Hold);
         self
     }
 
     /// Passes everything on between the client and another server, as a proxy does with a tunnel.
-    pub(crate) fn relay(mut self, authority: &str) -> Self {
+    pub fn relay(mut self, authority: &str) -> Self {
         self.0.push(Act::Relay(authority.to_owned()));
         self
     }
 
     /// Resets the connection instead of ending it.
-    pub(crate) fn reset(mut self) -> Self {
+    pub fn reset(mut self) -> Self {
         self.0.push(Act::Reset);
         self
     }
@@ -119,16 +121,18 @@ impl Reply {
 
 /// A request as it came in.
 #[derive(Clone, Debug)]
-pub(crate) struct Received {
+pub struct Received {
     /// Method, path and version.
-    pub(crate) line: String,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub line: String,
+    /// Names in lower case, and values, in order.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Vec<u8>,
 }
 
 impl Received {
     /// The value of a header, by its name in lower case.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
@@ -171,7 +175,7 @@ impl Received {
 }
 
 /// A running server; it stops when it is dropped.
-pub(crate) struct Server {
+pub struct Server {
     authority: String,
     requests: Arc<Mutex<Vec<Received>>>,
     open: watch::Receiver<usize>,
@@ -180,14 +184,14 @@ pub(crate) struct Server {
 
 impl Server {
     /// Serves one reply per connection, then 204.
-    pub(crate) async fn start(script: impl IntoIterator<Item = Reply>) -> Self {
+    pub async fn start(script: impl IntoIterator<Item = Reply>) -> Self {
         let mut script: VecDeque<Reply> = script.into_iter().collect();
         Self::start_with(move |_| script.pop_front().unwrap_or_else(|| response("HTTP/1.1 204 No Content")))
             .await
     }
 
     /// Serves what `script` makes of each request.
-    pub(crate) async fn start_with(mut script: impl FnMut(&Received) -> Reply + Send + 'static) -> Self {
+    pub async fn start_with(mut script: impl FnMut(&Received) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let authority = listener.local_addr().unwrap().to_string();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -219,17 +223,17 @@ impl Server {
     }
 
     /// The URL of a path on this server.
-    pub(crate) fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.authority)
     }
 
     /// The requests so far.
-    pub(crate) fn requests(&self) -> Vec<Received> {
+    pub fn requests(&self) -> Vec<Received> {
         self.requests.lock().unwrap().clone()
     }
 
     /// Waits until no connection is open.
-    pub(crate) async fn all_closed(&self) {
+    pub async fn all_closed(&self) {
         self.open.clone().wait_for(|open| *open == 0).await.unwrap();
     }
 }
