@@ -24,7 +24,7 @@ pub use import::{Import, ImportError};
 pub use memory::MemoryLog;
 pub use position::{Epoch, HubId, Place};
 pub use record::Record;
-pub use retention::{InvalidRule, Limits, Retention, Rule};
+pub use retention::{InvalidRule, Limits, Retention, Rule, parse_bytes};
 use tokio::sync::watch;
 
 use crate::{AttachmentId, Attachments, Interest, Topic, Update};

@@ -129,10 +129,10 @@ impl std::str::FromStr for Rule {
             let text = || limit.to_owned();
             let twice = if let Ok(records) = limit.parse() {
                 std::mem::replace(&mut limits.records, records) != u64::MAX
-            } else if let Some(bytes) = bytes(limit) {
-                std::mem::replace(&mut limits.bytes, bytes) != u64::MAX
             } else if let Ok(age) = humantime::parse_duration(limit) {
                 limits.age.replace(age).is_some()
+            } else if let Ok(bytes) = parse_bytes(limit) {
+                std::mem::replace(&mut limits.bytes, bytes) != u64::MAX
             } else {
                 return Err(InvalidRule::Limit { text: text() });
             };
@@ -144,10 +144,22 @@ impl std::str::FromStr for Rule {
     }
 }
 
-fn bytes(text: &str) -> Option<u64> {
-    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-    let (number, unit) = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
-    number.parse::<u64>().ok()?.checked_mul(*unit)
+/// Reads a number of bytes, with or without a binary unit: `1024`, `64KiB`, `256MiB`, `1GiB`.
+///
+/// # Errors
+///
+/// What is wrong with the text, as the end of a sentence that names it.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let factor = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "KiB" | "K" => 1 << 10,
+        "MiB" | "M" => 1 << 20,
+        "GiB" | "G" => 1 << 30,
+        unit => return Err(format!("unit {unit:?} is not known; use KiB, MiB or GiB")),
+    };
+    let number: u64 = digits.parse().map_err(|_| "it is a whole number with a unit, as 256MiB".to_owned())?;
+    number.checked_mul(factor).ok_or_else(|| "it is more than can be counted".to_owned())
 }
 
 /// What is kept under one set of limits, and whether it is too much.
@@ -217,6 +229,16 @@ mod tests {
             }
         }
         assert_eq!("a=1d,2d".parse::<Rule>(), Err(InvalidRule::Twice { text: "2d".into() }));
+    }
+
+    #[test]
+    fn bytes_have_binary_units() {
+        assert_eq!(parse_bytes("17"), Ok(17));
+        assert_eq!(parse_bytes("2KiB"), Ok(2048));
+        assert_eq!(parse_bytes("1GiB"), Ok(1 << 30));
+        for text in ["", "MiB", "1.5MiB", "-1", "1 MiB", "1MB", "99999999999999GiB"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,0 +1,114 @@
+//! Flags of `tidings serve`.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+use tidings_hub::{
+    Origin,
+    log::{Rule, parse_bytes},
+};
+
+/// Run a hub.
+///
+/// Bound to a loopback address, as by default, it lets anyone on this machine publish and subscribe. Bound to any other
+/// address, it needs --anonymous to say what everyone may do.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where to listen, as address and port; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4400")]
+    pub(crate) listen: SocketAddr,
+
+    /// Keep the history in this directory: what was published survives a restart, a crash and a power cut
+    #[arg(long, value_name = "DIR", env = "TIDINGS_DATA", default_value = "tidings-data")]
+    pub(crate) data: PathBuf,
+
+    /// Start this once under a new epoch: IDs from before become unknown, and subscribers who come back with one are told
+    /// of a gap. For a log restored from a backup, which keeps its updates; a damaged one is moved aside, and nothing is
+    /// deleted
+    #[arg(long, conflicts_with = "memory")]
+    pub(crate) new_epoch: bool,
+
+    /// Keep the history in memory instead: it ends with the process. Of this and --data the later one counts
+    #[arg(long, overrides_with = "data", conflicts_with = "durability")]
+    pub(crate) memory: bool,
+
+    /// When a publish is answered: fsync, when it is on the disk; write, when the operating system has it (faster; a
+    /// power cut may take what --sync-every allows)
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "fsync")]
+    pub(crate) durability: Durability,
+
+    /// With --durability write, how long a publish may wait to be on the disk [default: 100ms]
+    #[arg(long, value_name = "DURATION", requires = "durability", value_parser = humantime::parse_duration)]
+    pub(crate) sync_every: Option<Duration>,
+
+    /// The most bytes of history; the oldest updates go first [default: 8GiB, in memory 256MiB]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) max_history: Option<u64>,
+
+    /// The most updates of history; the oldest go first [default: no limit, in memory 1000000]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_updates: Option<u64>,
+
+    /// How much of some topics is kept: 'news/*=7d', 'logs=1000', 'chat/*=30d,1GiB'; of all others '*=90d'.
+    /// The most specific rule counts, within --max-history and --max-updates; repeatable
+    #[arg(long, value_name = "TOPICS=LIMITS")]
+    pub(crate) retain: Vec<Rule>,
+
+    /// What everyone who can reach the hub may do
+    #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',')]
+    pub(crate) anonymous: Vec<Anonymous>,
+
+    /// Another site whose pages may publish and subscribe with credentials, as https://app.example; repeatable
+    #[arg(long, value_name = "ORIGIN", value_parser = Origin::parse)]
+    pub(crate) allow_origin: Vec<Origin>,
+
+    /// A name beside localhost under which the hub may be reached while it has no access rule; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_host: Vec<String>,
+
+    /// The most data of one update
+    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = parse_bytes)]
+    pub(crate) max_data: u64,
+
+    /// The most bytes of one file that is published as an attachment; a hub with --memory takes none
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = parse_bytes)]
+    pub(crate) max_attachment: u64,
+
+    /// The most bytes of all attachments; one goes with the update that announces it
+    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = parse_bytes)]
+    pub(crate) attachment_quota: u64,
+
+    /// How long a stream is silent before the hub sends a heartbeat
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = humantime::parse_duration)]
+    pub(crate) heartbeat: Duration,
+
+    /// What subscribers are told to wait before they reconnect
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
+    pub(crate) retry: Duration,
+
+    /// How long a connection may accept nothing before it is closed; its client resumes from the history
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = humantime::parse_duration)]
+    pub(crate) write_timeout: Duration,
+
+    /// Log more: -v for what was refused and why, -vv for everything
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// When a publish is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Durability {
+    /// When it is on the disk
+    Fsync,
+    /// When the operating system has it
+    Write,
+}
+
+/// A right that everyone gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Anonymous {
+    /// Publish to any topic
+    Publish,
+    /// Subscribe to any topic, and read its history
+    Subscribe,
+}
