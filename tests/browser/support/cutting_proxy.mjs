@@ -22,6 +22,9 @@ export class CuttingProxy {
    */
   cutting = (number) => undefined;
 
+  /** Resolves when the client has seen what it got before a cut. Until then its connection stays open. */
+  seen = async () => {};
+
   #streams = 0;
   #gate = Promise.resolve();
   #open = () => {};
@@ -88,11 +91,15 @@ export class CuttingProxy {
       }
       const cut = received.subarray(0, length);
       this.cuts.push(cut);
-      hub.destroy();
-      client.removeAllListeners("close");
+      // From here on the client's connection ends below, and not because the hub's does.
+      hub.removeAllListeners("close").removeAllListeners("data").destroy();
       // Networks end in both ways: with a FIN, and with a RST.
       const orderly = this.cuts.length % 2 === 1;
-      client.write(cut.subarray(passed.length), () => (orderly ? client.destroySoon() : client.resetAndDestroy()));
+      client.write(cut.subarray(passed.length), async () => {
+        await this.seen();
+        if (orderly) client.destroySoon();
+        else client.resetAndDestroy();
+      });
     });
   }
 }

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { run } from "./hub.mjs";
 
 /** A client that has not seen a line after this long has missed one. */
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 40_000;
 
 /** What one client has seen, which must be the lines of `log`. */
 class Follower {
@@ -23,6 +23,8 @@ class Follower {
     /** Rejects at the first line that is not the next one of the log. */
     this.wrong = new Promise((_, reject) => (this.fail = reject));
     this.wrong.catch(() => {});
+    /** Resolves at the event `start`. */
+    this.started = new Promise((resolve) => (this.start = resolve));
   }
 
   push(line) {
@@ -37,7 +39,8 @@ class Follower {
   /** Takes an event as a client hands it out. */
   take({ type, data }) {
     if (type === "message") this.push(data);
-    else if (!["start", "close"].includes(type)) this.notes.push({ type, data });
+    else if (type === "start") this.start();
+    else if (type !== "close") this.notes.push({ type, data });
   }
 
   /** Resolves when the first `count` lines have been seen. */
@@ -123,6 +126,8 @@ export async function followWithPage(browser, log, origin, path) {
 /** Runs `tidings subscribe`. */
 export function followWithCommand(hub, log, url, topic) {
   const follower = new Follower("tidings subscribe", log);
+  // It takes all that came before a cut, and does not print `start`.
+  follower.start();
   const command = hub.command(["subscribe", topic], url);
   command.stdout.setEncoding("utf8");
   let rest = "";
