@@ -4,6 +4,7 @@
 //! transactions, since a long one would keep the write-ahead log from being reset. `docs/design/log-format.md` describes
 //! the tables.
 
+mod acknowledge;
 mod append;
 mod check;
 mod epoch;
@@ -209,7 +210,7 @@ impl DiskLog {
         let bounds = Arc::new(RwLock::new(bounds));
         let attachments = Arc::new(open_attachments(directory, settings.attachments, &connection)?);
         let store = attachments.clone();
-        let writer = Writer::start(connection, settings, state, store, bounds.clone(), newest.clone())
+        let writer = Writer::start(&path, connection, settings, state, store, bounds.clone(), newest.clone())
             .map_err(OpenError::Thread)?;
         let readers = Arc::new(Readers { path, idle: Mutex::default() });
         Ok(DiskLog { bounds, newest, attachments, readers, writer, _lock: lock })

@@ -198,7 +198,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
         let reason = format!("there can't be a write-ahead log: the journal mode stays {modes:?}");
         return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR), Some(reason)));
     }
-    // A commit returns after the write-ahead log is on the disk.
+    // A commit returns after the write-ahead log is on the disk, until the writer sees to that itself.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     write_ahead::take_over(connection);

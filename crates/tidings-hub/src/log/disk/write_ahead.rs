@@ -4,6 +4,8 @@
 //! second sync of it succeeds, and nothing is on the disk. SQLite copies the write-ahead log back after a commit and
 //! keeps the errors of that to itself; a write-ahead log that began anew after such a failure would be lost data.
 
+mod file;
+
 use std::{
     cell::Cell,
     fs::File,
@@ -12,6 +14,8 @@ use std::{
 };
 
 use rusqlite::{Connection, ffi};
+
+pub(super) use self::file::WriteAheadFile;
 
 /// How many pages of the write-ahead log call for a checkpoint: 4 MB.
 const PAGES: i32 = 1000;

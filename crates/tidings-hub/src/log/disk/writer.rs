@@ -1,22 +1,29 @@
-//! Writing: one thread that commits whatever waits, and evicts in small steps.
+//! Writing: one thread that commits whatever waits, and evicts in small steps. What is committed is
+//! [acknowledged](super::acknowledge) while the next commit is written.
 
 use std::{
     io,
-    sync::{Arc, PoisonError, RwLock},
+    path::Path,
+    sync::{Arc, RwLock},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, TransactionBehavior, config::DbConfig, ffi};
+use rusqlite::{Connection, TransactionBehavior, config::DbConfig};
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     time::timeout,
 };
 
 use super::{
-    DiskSettings, Durability, append::Appending, evict, failed, insert::Row, pages::Pages, state::State,
-    write_ahead,
+    DiskSettings, Durability,
+    acknowledge::{Acknowledging, Commit, Disk, Waiter},
+    append::Appending,
+    beside, evict, failed,
+    pages::Pages,
+    state::State,
+    write_ahead::{self, WriteAheadFile},
 };
 use crate::{
     Attachments,
@@ -39,12 +46,8 @@ const LOOK_AT_AGE_EVERY: Duration = Duration::from_secs(1);
 /// A batch to be appended, and where to answer.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) batch: Vec<Append>,
-    /// The files that the batch announces.
-    pub(super) files: Unannounced,
-    pub(super) reply: oneshot::Sender<Result<Appended, LogError>>,
-    /// Its share of what may wait, until it is answered.
-    room: OwnedSemaphorePermit,
+    batch: Vec<Append>,
+    waiter: Waiter,
 }
 
 /// The handle of the writing thread; dropping it waits for the thread.
@@ -57,6 +60,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn start(
+        database: &Path,
         connection: Connection,
         settings: DiskSettings,
         state: State,
@@ -65,21 +69,14 @@ impl Writer {
         newest: watch::Sender<u64>,
     ) -> io::Result<Writer> {
         let (requests, waiting) = mpsc::channel(MAX_WAITING);
-        if matches!(settings.durability, Durability::Write { .. }) {
-            connection.pragma_update(None, "synchronous", "NORMAL").map_err(io::Error::other)?;
-        }
-        let writing = Writing {
-            connection,
-            settings,
-            state,
-            attachments,
-            bounds,
-            newest,
-            more_to_evict: true,
-            unsynced: None,
-            written: Vec::new(),
-            failed_sync: None,
-        };
+        // SQLite itself syncs around each checkpoint, and no longer within a commit.
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(io::Error::other)?;
+        let file = WriteAheadFile::open(&beside(database, "-wal"))?;
+        let syncs = settings.durability == Durability::Fsync;
+        let disk = Arc::new(Disk::new(file, syncs, attachments, bounds, newest));
+        let acknowledging = Acknowledging::start(disk.clone())?;
+        let writing =
+            Writing { connection, settings, state, disk, acknowledging, more_to_evict: true, unsynced: None };
         let thread = thread::Builder::new().name("tidings-log".into()).spawn(move || writing.run(waiting))?;
         let room = Arc::new(Semaphore::new(MAX_WAITING_KIB as usize));
         Ok(Writer { requests: Some(requests), room, thread: Some(thread) })
@@ -96,7 +93,8 @@ impl Writer {
         let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).saturating_add(1).min(MAX_WAITING_KIB);
         let room = self.room.clone().acquire_many_owned(kib).await.map_err(|_| gone())?;
         let (reply, answer) = oneshot::channel();
-        requests.send(Request { batch, files, reply, room }).await.map_err(|_| gone())?;
+        let waiter = Waiter { reply, files, room };
+        requests.send(Request { batch, waiter }).await.map_err(|_| gone())?;
         Ok(answer)
     }
 }
@@ -120,18 +118,14 @@ pub(super) fn gone() -> LogError {
 struct Writing {
     connection: Connection,
     settings: DiskSettings,
+    /// What the last commit led to, acknowledged or not.
     state: State,
-    attachments: Arc<Attachments>,
-    bounds: Arc<RwLock<Bounds>>,
-    newest: watch::Sender<u64>,
+    disk: Arc<Disk>,
+    acknowledging: Acknowledging,
     /// Whether a limit is still passed, and evicting goes on as soon as nobody waits.
     more_to_evict: bool,
     /// Since when something waits in the write-ahead log to be on the disk, under [`Durability::Write`].
     unsynced: Option<Instant>,
-    /// What the last commit wrote, until its publishers are answered: giving memory back takes time as well.
-    written: Vec<Row>,
-    /// Why nothing is written any more, until the log is opened again.
-    failed_sync: Option<ffi::Error>,
 }
 
 impl Writing {
@@ -147,14 +141,13 @@ impl Writing {
             match self.next(&clock, &mut waiting) {
                 Next::Request(first) => {
                     let requests = gather(first, &mut waiting);
-                    self.answer(requests);
+                    let alone = requests.len() == 1 && waiting.is_empty();
+                    self.write(requests, alone);
                 }
                 Next::Nobody => self.evict(),
                 Next::End => break,
             }
-            if let Err(error) = self.sync_if_due() {
-                tracing::error!(%error, "the log can't be brought to the disk");
-            }
+            self.sync_if_due();
         }
         self.finish();
     }
@@ -168,7 +161,7 @@ impl Writing {
             _ => None,
         };
         let evict_in = match self.settings.retention.has_age() {
-            _ if self.failed_sync.is_some() => None,
+            _ if self.disk.failed_sync().is_some() => None,
             _ if self.more_to_evict => Some(Duration::ZERO),
             true => Some(LOOK_AT_AGE_EVERY),
             false => None,
@@ -183,33 +176,22 @@ impl Writing {
         request.map_or(Next::End, Next::Request)
     }
 
-    fn answer(&mut self, requests: Vec<Request>) {
-        let (batches, waiters): (Vec<_>, Vec<_>) = requests
-            .into_iter()
-            .map(|Request { batch, files, reply, room }| (batch, (reply, files, room)))
-            .unzip();
-        let had_failed = self.failed_sync.is_some();
+    /// Writes all requests in one commit. `alone` says that nobody waits behind them.
+    fn write(&mut self, requests: Vec<Request>, alone: bool) {
+        let (batches, waiters): (Vec<_>, Vec<_>) =
+            requests.into_iter().map(|Request { batch, waiter }| (batch, waiter)).unzip();
         match self.commit(batches) {
-            Ok(outcomes) => {
-                for ((reply, mut files, _room), outcome) in waiters.into_iter().zip(outcomes) {
-                    files.keep(&outcome.receipts);
-                    drop(files);
-                    // Whoever has stopped waiting has its updates in the log all the same.
-                    let _ = reply.send(Ok(outcome));
-                }
-                // Nobody waits for this.
-                self.written.clear();
+            Ok((outcomes, commit)) => {
+                let answers = waiters.into_iter().zip(outcomes).collect();
+                self.acknowledging.acknowledge(Commit { answers, ..commit }, alone);
+                // What is committed stays so, whatever comes of this.
+                self.note_copied(write_ahead::after_commit(&self.connection));
             }
             Err(error) => {
+                let may_be_there = self.note_failed_sync(&error);
                 let error = failed(error);
-                // What a sync that failed was for may be there when the log is opened again, which removes files that
-                // are not announced.
-                let may_be_there = self.failed_sync.is_some() && !had_failed;
-                for (reply, mut files, _room) in waiters {
-                    if may_be_there {
-                        files.leave();
-                    }
-                    let _ = reply.send(Err(error.clone()));
+                for waiter in waiters {
+                    waiter.refuse(error.clone(), may_be_there);
                 }
             }
         }
@@ -218,56 +200,33 @@ impl Writing {
     /// A step of evicting, while nobody waits.
     fn evict(&mut self) {
         let had_more = self.more_to_evict;
-        if let Err(error) = self.commit(Vec::new()) {
-            tracing::error!(%error, "old records can't be evicted");
-            self.more_to_evict = false;
-        } else if had_more && !self.more_to_evict {
-            // Only this gives the space to the file system, and perhaps nobody publishes who would call for it.
-            self.note_copied(write_ahead::copy_back(&self.connection));
-        }
-    }
-
-    /// Appends all batches in one transaction, evicts a step, and lets readers see it. When it returns, it is as
-    /// durable as was chosen.
-    fn commit(&mut self, batches: Vec<Vec<Append>>) -> rusqlite::Result<Vec<Appended>> {
-        if let Some(failed) = self.failed_sync {
-            return Err(rusqlite::Error::SqliteFailure(failed, None));
-        }
-        let done = self.transact(batches);
-        match &done {
-            // What is committed stays so, whatever comes of this.
-            Ok(_) => self.note_copied(write_ahead::after_commit(&self.connection)),
-            Err(error) => self.note_failed_sync(error),
-        }
-        done
-    }
-
-    fn note_copied(&mut self, copied: rusqlite::Result<()>) {
-        if let Err(error) = copied {
-            tracing::error!(%error, "the write-ahead log can't be copied into the database");
-            self.note_failed_sync(&error);
-        }
-    }
-
-    /// After a sync that failed nobody knows what is on the disk, and trying again would not tell. What was acknowledged
-    /// is in the write-ahead log, so that has to stay, and to be read by whoever opens the log next.
-    fn note_failed_sync(&mut self, error: &rusqlite::Error) {
-        if let Some(failed) = write_ahead::failed_sync(error) {
-            self.failed_sync = Some(failed);
-            if let Err(error) =
-                self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-            {
-                tracing::error!(%error, "the write-ahead log can't be kept");
+        match self.commit(Vec::new()) {
+            Ok((_, commit)) => {
+                self.acknowledging.acknowledge(commit, true);
+                // Only this gives the space to the file system, and perhaps nobody publishes who would call for it.
+                self.note_copied(match had_more && !self.more_to_evict {
+                    true => write_ahead::copy_back(&self.connection),
+                    false => write_ahead::after_commit(&self.connection),
+                });
+            }
+            Err(error) => {
+                tracing::error!(%error, "old records can't be evicted");
+                self.note_failed_sync(&error);
+                self.more_to_evict = false;
             }
         }
     }
 
-    fn transact(&mut self, batches: Vec<Vec<Append>>) -> rusqlite::Result<Vec<Appended>> {
+    /// Appends all batches in one transaction, and evicts a step. What came of the batches, and what is to be acknowledged.
+    fn commit(&mut self, batches: Vec<Vec<Append>>) -> rusqlite::Result<(Vec<Appended>, Commit)> {
+        if let Some(failed) = self.disk.failed_sync() {
+            return Err(rusqlite::Error::SqliteFailure(failed, None));
+        }
         let retention = &self.settings.retention;
         let epoch = self.state.bounds.epoch;
         let writes = !batches.is_empty();
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // The writer sees what it has written, announced or not.
+        // The writer sees what it has written, acknowledged or not.
         let pages = Pages { connection: &transaction, epoch, newest: Place::unchecked(u64::MAX) };
         let state = self.state.clone();
         let mut appending = Appending::new(&transaction, pages, retention, state)?;
@@ -276,66 +235,65 @@ impl Writing {
             .map(|batch| appending.append_batch(batch))
             .collect::<rusqlite::Result<_>>()?;
         let (mut state, rows) = appending.finish()?;
-        let (appended, mut orphans) = (rows.len(), Vec::new());
-        let more_to_evict = evict::step(&transaction, retention, &mut state, appended, &mut orphans)?;
+        let mut orphans = Vec::new();
+        let more_to_evict = evict::step(&transaction, retention, &mut state, rows.len(), &mut orphans)?;
         state.note(&transaction, retention, false)?;
         transaction.commit()?;
+        if state.bounds.oldest != self.state.bounds.oldest {
+            self.disk.show_oldest(state.bounds.oldest);
+        }
         self.state = state;
         self.more_to_evict = more_to_evict;
         if writes && matches!(self.settings.durability, Durability::Write { .. }) {
             self.unsynced.get_or_insert_with(Instant::now);
         }
-        self.publish();
-        for id in &orphans {
-            self.attachments.remove(id);
-        }
-        self.written = rows;
-        Ok(outcomes)
+        Ok((outcomes, Commit { newest: self.state.bounds.newest, answers: Vec::new(), orphans, rows }))
     }
 
-    /// Lets readers see what is committed.
-    fn publish(&self) {
-        let bounds = self.state.bounds;
-        *self.bounds.write().unwrap_or_else(PoisonError::into_inner) = bounds;
-        self.newest.send_if_modified(|newest| {
-            let changed = *newest != bounds.newest.sequence;
-            *newest = bounds.newest.sequence;
-            changed
-        });
-    }
-
-    fn sync_if_due(&mut self) -> rusqlite::Result<()> {
-        match (self.unsynced, self.settings.durability) {
-            (Some(since), Durability::Write { sync_every }) if since.elapsed() >= sync_every => self.sync(),
-            _ => Ok(()),
+    fn note_copied(&self, copied: rusqlite::Result<()>) {
+        if let Err(error) = copied {
+            tracing::error!(%error, "the write-ahead log can't be copied into the database");
+            self.note_failed_sync(&error);
         }
     }
 
-    /// Brings the write-ahead log to the disk: a commit under `FULL` does, with all that was written before it.
-    fn sync(&mut self) -> rusqlite::Result<()> {
-        self.connection.pragma_update(None, "synchronous", "FULL")?;
-        let synced = self.connection.execute("UPDATE log SET evicted = evicted", ());
-        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
-        self.unsynced = None;
-        if let Err(error) = &synced {
-            self.note_failed_sync(error);
-            if self.failed_sync.is_none() {
-                // For lack of room, perhaps: it is tried again.
-                self.unsynced = Some(Instant::now());
+    /// Notes the error if a sync of SQLite's own has failed, and says whether one has.
+    fn note_failed_sync(&self, error: &rusqlite::Error) -> bool {
+        // An earlier one is handed out as an error again, and is known.
+        let failed = write_ahead::failed_sync(error).filter(|_| self.disk.failed_sync().is_none());
+        if let Some(failed) = failed {
+            self.disk.note_failed_sync(failed);
+        }
+        failed.is_some()
+    }
+
+    fn sync_if_due(&mut self) {
+        if let (Some(since), Durability::Write { sync_every }) = (self.unsynced, self.settings.durability) {
+            if since.elapsed() >= sync_every {
+                self.unsynced = None;
+                // The error is noted: nothing is written any more.
+                let _ = self.disk.sync();
             }
         }
-        synced.map(drop)
     }
 
     /// The log is closed: nothing is left to be counted, and nothing only in the operating system's memory.
-    fn finish(mut self) {
-        if self.failed_sync.is_some() {
-            return;
+    fn finish(self) {
+        let Writing { connection, settings, mut state, disk, acknowledging, .. } = self;
+        // It acknowledges what waits.
+        drop(acknowledging);
+        if disk.failed_sync().is_none() {
+            if let Err(error) = state.note(&connection, &settings.retention, true) {
+                tracing::error!(%error, "the log could not be closed cleanly; nothing that was acknowledged is lost");
+            }
+            let _ = disk.sync();
         }
-        let noted = self.state.note(&self.connection, &self.settings.retention, true);
-        let synced = if self.unsynced.is_some() { self.sync() } else { Ok(()) };
-        if let Err(error) = noted.and(synced) {
-            tracing::error!(%error, "the log could not be closed cleanly; nothing that was acknowledged is lost");
+        // What was acknowledged is in the write-ahead log, so that has to stay, and to be read by whoever opens the log
+        // next.
+        if disk.failed_sync().is_some() {
+            if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+                tracing::error!(%error, "the write-ahead log can't be kept");
+            }
         }
     }
 }
@@ -349,8 +307,7 @@ enum Next {
 
 /// The first request, and those that wait behind it: one commit does for all of them.
 ///
-/// It does not wait for more. While the disk syncs, the publishers who were answered before send again, so there are most
-/// often as many as fit into the time that a sync takes.
+/// It does not wait for more: those who send while it is written, or synced, are the next commit's.
 fn gather(first: Request, waiting: &mut mpsc::Receiver<Request>) -> Vec<Request> {
     let mut updates = first.batch.len();
     let mut requests = vec![first];

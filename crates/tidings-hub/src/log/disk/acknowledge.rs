@@ -1,0 +1,212 @@
+//! Acknowledging: what is committed is brought to the disk, shown to readers, and answered, in the order of the commits.
+//!
+//! A commit that others wait behind is acknowledged on a thread of its own, so that the next one is written while the
+//! disk syncs. One that nobody waits behind saves the way to that thread.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+};
+
+use rusqlite::ffi;
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+
+use super::{failed, insert::Row, write_ahead::WriteAheadFile};
+use crate::{
+    AttachmentId, Attachments,
+    attachment::Unannounced,
+    log::{Appended, Bounds, LogError, Place},
+};
+
+/// How many commits may wait to be acknowledged before no more is written.
+const MAX_COMMITS: usize = 16;
+
+/// A publisher who waits for an answer.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) reply: oneshot::Sender<Result<Appended, LogError>>,
+    /// The files that its batch announces.
+    pub(super) files: Unannounced,
+    /// Its share of what may wait.
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+impl Waiter {
+    fn accept(self, outcome: Appended) {
+        let Waiter { reply, mut files, room } = self;
+        files.keep(&outcome.receipts);
+        drop(files);
+        // Whoever has stopped waiting has its updates in the log all the same.
+        let _ = reply.send(Ok(outcome));
+        drop(room);
+    }
+
+    /// What a sync that failed was for may be there when the log is opened again, which removes files that are not
+    /// announced: here they stay then.
+    pub(super) fn refuse(mut self, error: LogError, may_be_there: bool) {
+        if may_be_there {
+            self.files.leave();
+        }
+        let _ = self.reply.send(Err(error));
+    }
+}
+
+/// What one commit has done, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Commit {
+    /// The newest record behind it.
+    pub(super) newest: Place,
+    pub(super) answers: Vec<(Waiter, Appended)>,
+    /// Files whose records it has evicted.
+    pub(super) orphans: Vec<AttachmentId>,
+    /// What it has written. Giving its memory back takes time, for which nobody waits.
+    pub(super) rows: Vec<Row>,
+}
+
+/// Acknowledges commits.
+#[derive(Debug)]
+pub(super) struct Acknowledging {
+    disk: Arc<Disk>,
+    commits: Option<mpsc::SyncSender<Commit>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Acknowledging {
+    pub(super) fn start(disk: Arc<Disk>) -> io::Result<Acknowledging> {
+        let (commits, waiting) = mpsc::sync_channel(MAX_COMMITS);
+        let thread = thread::Builder::new().name("tidings-log-sync".into()).spawn({
+            let disk = disk.clone();
+            move || run(&disk, &waiting)
+        })?;
+        Ok(Acknowledging { disk, commits: Some(commits), thread: Some(thread) })
+    }
+
+    /// Acknowledges here if nothing is before it and `nobody_waits` behind it, else on the other thread.
+    pub(super) fn acknowledge(&self, commit: Commit, nobody_waits: bool) {
+        if (nobody_waits || !self.disk.syncs) && self.disk.waiting.load(Ordering::Acquire) == 0 {
+            return self.disk.acknowledge([commit]);
+        }
+        self.disk.waiting.fetch_add(1, Ordering::AcqRel);
+        if let Some(Err(mpsc::SendError(commit))) = self.commits.as_ref().map(|commits| commits.send(commit))
+        {
+            // The thread has panicked, and says nothing any more.
+            self.disk.acknowledge([commit]);
+        }
+    }
+}
+
+impl Drop for Acknowledging {
+    fn drop(&mut self) {
+        // Without a sender the thread ends, after what it has been sent.
+        self.commits = None;
+        if let Some(thread) = self.thread.take() {
+            if thread.join().is_err() {
+                tracing::error!("the log's syncing thread panicked");
+            }
+        }
+    }
+}
+
+/// One sync does for all commits that wait.
+fn run(disk: &Disk, waiting: &mpsc::Receiver<Commit>) {
+    while let Ok(first) = waiting.recv() {
+        let commits: Vec<_> = std::iter::once(first).chain(waiting.try_iter().take(MAX_COMMITS)).collect();
+        let count = commits.len();
+        disk.acknowledge(commits);
+        disk.waiting.fetch_sub(count, Ordering::AcqRel);
+    }
+}
+
+/// What of a log is on the disk, as far as it is known.
+#[derive(Debug)]
+pub(super) struct Disk {
+    file: Mutex<WriteAheadFile>,
+    /// Whether a commit is synced before it is acknowledged.
+    syncs: bool,
+    /// Why nothing is written any more, until the log is opened again.
+    failed_sync: Mutex<Option<ffi::Error>>,
+    /// How many commits are on their way to the other thread, or there.
+    waiting: AtomicUsize,
+    attachments: Arc<Attachments>,
+    bounds: Arc<RwLock<Bounds>>,
+    newest: watch::Sender<u64>,
+}
+
+impl Disk {
+    pub(super) fn new(
+        file: WriteAheadFile,
+        syncs: bool,
+        attachments: Arc<Attachments>,
+        bounds: Arc<RwLock<Bounds>>,
+        newest: watch::Sender<u64>,
+    ) -> Disk {
+        Disk {
+            file: Mutex::new(file),
+            syncs,
+            failed_sync: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            attachments,
+            bounds,
+            newest,
+        }
+    }
+
+    /// Brings the write-ahead log to the disk, with all that was committed before.
+    pub(super) fn sync(&self) -> Result<(), ffi::Error> {
+        if let Some(failed) = self.failed_sync() {
+            return Err(failed);
+        }
+        lock(&self.file).sync().inspect_err(|error| self.note_failed_sync(*error))
+    }
+
+    pub(super) fn failed_sync(&self) -> Option<ffi::Error> {
+        *lock(&self.failed_sync)
+    }
+
+    /// After a sync that failed nobody knows what is on the disk, and trying again would not tell.
+    pub(super) fn note_failed_sync(&self, error: ffi::Error) {
+        tracing::error!(%error, "the log can't be brought to the disk");
+        lock(&self.failed_sync).get_or_insert(error);
+    }
+
+    fn acknowledge(&self, commits: impl IntoIterator<Item = Commit>) {
+        let synced = if self.syncs { self.sync() } else { Ok(()) };
+        for Commit { newest, answers, orphans, rows } in commits {
+            if let Err(error) = synced {
+                let error = failed(rusqlite::Error::SqliteFailure(error, None));
+                for (waiter, _) in answers {
+                    waiter.refuse(error.clone(), true);
+                }
+                continue;
+            }
+            self.show_newest(newest);
+            for id in &orphans {
+                self.attachments.remove(id);
+            }
+            for (waiter, outcome) in answers {
+                waiter.accept(outcome);
+            }
+            drop(rows);
+        }
+    }
+
+    /// Says that what is older is gone. Readers no longer find it once that is committed, on the disk or not.
+    pub(super) fn show_oldest(&self, oldest: u64) {
+        self.bounds.write().unwrap_or_else(PoisonError::into_inner).oldest = oldest;
+    }
+
+    /// Lets readers see what has come.
+    fn show_newest(&self, newest: Place) {
+        self.bounds.write().unwrap_or_else(PoisonError::into_inner).newest = newest;
+        self.newest.send_if_modified(|shown| std::mem::replace(shown, newest.sequence) != newest.sequence);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
