@@ -24,13 +24,13 @@ pub(super) const CLOSE: i64 = 2;
 /// A query of whole records, in the order of columns that `from_row` reads.
 macro_rules! records {
     ($rest:literal) => {
-        records!("", $rest)
+        records!("", " FROM records ", $rest)
     };
-    ($more_columns:literal, $rest:literal) => {
+    ($more_columns:literal, $from:literal, $rest:literal) => {
         concat!(
             "SELECT sequence, time, flags, retry, topics, type, data, publisher_id, sum, attachment",
             $more_columns,
-            " FROM records ",
+            $from,
             $rest
         )
     };
@@ -121,6 +121,21 @@ impl Pages<'_> {
             }
         }
 
+        if let (true, [topic]) = (interest.is_exact(), interest.topics()) {
+            let mut statement = connection.prepare_cached(records!(
+                "",
+                " FROM topics CROSS JOIN records USING (sequence) ",
+                "WHERE topic = ? AND sequence > ? AND sequence <= ? ORDER BY sequence"
+            ))?;
+            let mut rows = statement.query((topic.as_str(), after, newest.sequence))?;
+            while let Some(row) = rows.next()? {
+                if !take(from_row(epoch, row)?) {
+                    break;
+                }
+            }
+            return Ok(page);
+        }
+
         if interest.is_exact() {
             // One more than fits, to know whether the page is full.
             let most = i64::try_from(limit.records).unwrap_or(i64::MAX).saturating_add(1);
@@ -134,10 +149,12 @@ impl Pages<'_> {
                 let sequences = statement.query_map(range, |row| row.get::<_, u64>(0))?;
                 lists.push(sequences.collect::<rusqlite::Result<Vec<_>>>()?.into_iter());
             }
+            let mut statement = connection.prepare_cached(records!("WHERE sequence = ?"))?;
             for sequence in Merge::new(lists) {
-                let Some(record) = self.record(sequence)? else { continue };
-                if !take(record) {
-                    return Ok(page);
+                let mut rows = statement.query([sequence])?;
+                let Some(row) = rows.next()? else { continue };
+                if !take(from_row(epoch, row)?) {
+                    break;
                 }
             }
             return Ok(page);

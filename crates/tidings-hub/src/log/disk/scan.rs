@@ -111,6 +111,7 @@ impl<'c> Records<'c> {
         let read = (|| -> rusqlite::Result<()> {
             let mut statement = self.connection.prepare_cached(records!(
                 ", key",
+                " FROM records ",
                 "WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"
             ))?;
             let mut rows = statement.query((self.after, self.through, ROWS))?;
@@ -176,7 +177,11 @@ impl<'c> Records<'c> {
     }
 
     fn is_readable_from(&self, sequence: u64) -> rusqlite::Result<bool> {
-        let query = records!(", key", "WHERE sequence >= ? AND sequence <= ? ORDER BY sequence LIMIT 1");
+        let query = records!(
+            ", key",
+            " FROM records ",
+            "WHERE sequence >= ? AND sequence <= ? ORDER BY sequence LIMIT 1"
+        );
         // The tables themselves may be unreadable, and then no query can be prepared.
         let read = self
             .connection
