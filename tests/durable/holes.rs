@@ -112,6 +112,32 @@ async fn every_place_leads_on_and_a_gap_is_told_where_something_is_missing() {
 }
 
 #[tokio::test]
+async fn who_catches_up_over_many_holes_is_told_once_and_who_asks_for_all_that_is_kept_never() {
+    const UPDATES: usize = 3_000;
+    for memory in [true, false] {
+        let history = History::new();
+        let rules = ["--retain", "a/*=1"];
+        let hub = if memory { HubProcess::start(&rules) } else { history.serve(&rules) };
+        let first = say(&hub.address, "/topics/b", "first").await;
+        for topic in ["b", "a/1"].into_iter().cycle().take(20) {
+            let lines: String = (0..UPDATES / 20).map(|_| "{\"data\": \"x\"}\n").collect();
+            assert_eq!(post(&hub.address, &format!("/topics/{topic}"), NDJSON, lines).await.status(), 200);
+        }
+        say(&hub.address, "/topics/b", "last").await;
+        for topics in ["topic=*", "topic=a/1&topic=b", "topic=a/*&topic=b"] {
+            for (start, gaps) in [(format!("lastEventId={first}"), 1), ("from=start".into(), 0)] {
+                let mut stream = Stream::open(&hub.address, &format!("/topics?{topics}&{start}"), &[]).await;
+                let seen = events(&mut stream, Some("last")).await;
+                let told = seen.iter().filter(|event| event.event_type == "gap").count();
+                assert_eq!(told, gaps, "{topics}&{start}, memory {memory}");
+                let kept = UPDATES / 2 + 2 + usize::from(gaps == 0);
+                assert_eq!(seen.len() - told, kept, "{topics}&{start}, memory {memory}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_long_poll_is_told_of_what_went_before_it_could_be_read() {
     for memory in [true, false] {
         let history = History::new();

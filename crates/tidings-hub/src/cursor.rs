@@ -23,7 +23,7 @@ use crate::{
     metrics::EndReason,
     resume::{Opened, Opening, open},
     routing::Registration,
-    subscription::{PAGE, Read, Subscription},
+    subscription::{PAGE, Read, Standing, Subscription},
 };
 
 /// What a subscriber asks for.
@@ -58,8 +58,8 @@ pub struct Cursor {
     subscription: Arc<Subscription>,
     registration: Registration,
     verdict: Option<Verdict>,
-    /// All up to here is delivered or queued.
-    place: u64,
+    /// Where it is when what is queued is delivered.
+    standing: Standing,
     /// Topics whose close is still to come; `None` for a subscription that never ends.
     open: Option<Vec<Topic>>,
     queued: VecDeque<Bytes>,
@@ -81,8 +81,7 @@ enum Step {
 /// What is left of a cursor whose socket is delivered to by the loop of its core.
 #[derive(Debug)]
 pub(crate) struct HandedOver {
-    /// All up to here has been taken.
-    pub(crate) place: u64,
+    pub(crate) standing: Standing,
     /// Topics whose close is still to come; `None` for a subscription that never ends.
     pub(crate) open: Option<Vec<Topic>>,
 }
@@ -109,7 +108,7 @@ impl Cursor {
             subscription: Arc::new(Subscription { interest, form, grant }),
             registration,
             verdict,
-            place: 0,
+            standing: Standing::default(),
             queued: VecDeque::new(),
             step: Step::Following,
         };
@@ -117,7 +116,7 @@ impl Cursor {
             let id = HubId { epoch, place: page.reached }.to_string();
             cursor.queued.push_back(hub_event("start", &json!({ "id": id }), id));
         }
-        let read = cursor.subscription.read_page(&cursor.shared, 0, &page, gap);
+        let read = cursor.subscription.read_page(&cursor.shared, Standing::default(), &page, gap);
         cursor.take(read);
         Ok(Some(cursor))
     }
@@ -143,12 +142,12 @@ impl Cursor {
     pub(crate) fn hand_over(mut self) -> HandedOver {
         debug_assert!(self.queued.is_empty(), "what is queued has been sent");
         self.step = Step::HandedOver;
-        HandedOver { place: self.place, open: self.open.take() }
+        HandedOver { standing: self.standing, open: self.open.take() }
     }
 
     fn take(&mut self, read: Read) {
-        let Read { chunk, reached, more } = read;
-        self.place = reached;
+        let Read { chunk, then, more } = read;
+        self.standing = then;
         self.step = if more { Step::Following } else { Step::Waiting };
         self.shared.metrics.delivered.inc_by(chunk.events());
         if let Some(open) = &mut self.open {
@@ -166,12 +165,12 @@ impl Cursor {
     }
 
     fn follow(&mut self) {
-        if let Some(read) = self.subscription.read_window(&self.shared, self.place) {
+        if let Some(read) = self.subscription.read_window(&self.shared, self.standing) {
             self.take(read);
             return;
         }
-        let (shared, subscription, after) = (self.shared.clone(), self.subscription.clone(), self.place);
-        self.step = Step::Reading(Box::pin(async move { subscription.read_log(&shared, after).await }));
+        let (shared, subscription, from) = (self.shared.clone(), self.subscription.clone(), self.standing);
+        self.step = Step::Reading(Box::pin(async move { subscription.read_log(&shared, from).await }));
     }
 }
 
@@ -193,7 +192,7 @@ impl Stream for Cursor {
                     let first = ready!(self.registration.poll_update(context));
                     // Nothing before the first that was signalled is for this subscription. So a cursor that was quiet
                     // for long need not look for its place in the log.
-                    self.place = self.place.max(first - 1);
+                    self.standing.reach(first - 1);
                     self.step = Step::Following;
                 }
                 Step::Following => self.follow(),
@@ -207,7 +206,7 @@ impl Stream for Cursor {
                         }
                     }
                     Err(error) => {
-                        tracing::error!(%error, place = self.place, "a subscriber's stream ends: the log can't be read");
+                        tracing::error!(%error, place = self.standing.place, "a subscriber's stream ends: the log can't be read");
                         self.end(EndReason::LogFailed);
                     }
                 },
@@ -232,7 +231,7 @@ impl fmt::Debug for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cursor")
             .field("subscription", &self.subscription)
-            .field("place", &self.place)
+            .field("place", &self.standing.place)
             .finish_non_exhaustive()
     }
 }

@@ -159,7 +159,7 @@ pub(crate) async fn open(
 
     let page = match start {
         StartAt::Tail => {
-            Page { records: Vec::new(), reached: bounds.newest, lost: false, oldest: bounds.oldest }
+            Page { records: Vec::new(), reached: bounds.newest, lost: None, oldest: bounds.oldest }
         }
         _ => log.read(after, &interest, limit).await?,
     };
@@ -167,7 +167,7 @@ pub(crate) async fn open(
         (StartAt::After(asked), Some(reason)) => {
             (Some(Verdict::Gap), Some(Gap::before(log, &page, asked, reason).await?))
         }
-        (StartAt::After(asked), None) if page.lost => {
+        (StartAt::After(asked), None) if page.lost.is_some() => {
             (Some(Verdict::Gap), Some(Gap::before(log, &page, asked, GapReason::Evicted).await?))
         }
         (StartAt::After(_), None) => (Some(Verdict::Resumed), None),

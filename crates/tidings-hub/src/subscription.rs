@@ -22,52 +22,74 @@ pub(crate) struct Subscription {
     pub(crate) grant: Grant,
 }
 
+/// Where a subscriber is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Standing {
+    /// All that matches up to here has been taken.
+    pub(crate) place: u64,
+    /// That something behind the place is lost, up to here, has been told; 0 when nothing has.
+    told: u64,
+}
+
+impl Standing {
+    /// Goes on to `place`, if that is further. What was told of what lies behind it counts no more, so that those who were
+    /// told and those who missed nothing are the same there.
+    pub(crate) fn reach(&mut self, place: u64) {
+        self.place = self.place.max(place);
+        if self.told <= self.place {
+            self.told = 0;
+        }
+    }
+}
+
 /// What follows a place.
 #[derive(Debug)]
 pub(crate) struct Read {
     /// What to send, possibly nothing.
     pub(crate) chunk: Chunk,
-    /// All that matches up to here is in the chunk.
-    pub(crate) reached: u64,
+    /// Where the subscriber is when it has that.
+    pub(crate) then: Standing,
     /// Whether there may be more behind that.
     pub(crate) more: bool,
 }
 
 impl Subscription {
-    /// What follows `after` in the window; `None` if that place is before it, and the log has to be read.
-    pub(crate) fn read_window(&self, shared: &Shared, after: u64) -> Option<Read> {
+    /// What follows in the window; `None` if that place is before it, and the log has to be read.
+    pub(crate) fn read_window(&self, shared: &Shared, from: Standing) -> Option<Read> {
         // Frames are encoded and joined after this line, when the window is not locked.
-        let run = shared.read_window().read(after, &self.interest)?;
+        let run = shared.read_window().read(from.place, &self.interest)?;
         let mut chunk = Chunk::default();
-        let mut reached = after;
+        let mut then = from;
         for framed in &run.records {
             // A run is measured by its data; its frames may be longer.
             if chunk.is_full() {
-                return Some(Read { chunk, reached, more: true });
+                return Some(Read { chunk, then, more: true });
             }
             if self.grant.may_receive(&framed.record) {
                 chunk.push_framed(framed, self.form);
             }
-            reached = framed.record.sequence();
+            then.reach(framed.record.sequence());
         }
-        Some(Read { chunk, reached: run.reached, more: run.more })
+        then.reach(run.reached);
+        Some(Read { chunk, then, more: run.more })
     }
 
-    /// A page of the log from `after` on, with a `gap` event first if it turns out that something there is lost.
-    pub(crate) async fn read_log(&self, shared: &Shared, after: u64) -> Result<Read, LogError> {
-        let page = shared.log.read(after, &self.interest, PAGE).await?;
-        let gap = match page.lost {
-            true => {
-                let place = HubId { epoch: shared.log.bounds().epoch, place: Place::unchecked(after) };
-                Some(Gap::before(&*shared.log, &page, place.to_string(), GapReason::Evicted).await?)
+    /// A page of the log, with a `gap` event first if something there is lost that the subscriber does not know of.
+    pub(crate) async fn read_log(&self, shared: &Shared, from: Standing) -> Result<Read, LogError> {
+        let page = shared.log.read(from.place, &self.interest, PAGE).await?;
+        let gap = match page.lost.filter(|lost| *lost > from.told) {
+            Some(_) => {
+                let place = Place::unchecked(from.place);
+                let asked = HubId { epoch: shared.log.bounds().epoch, place }.to_string();
+                Some(Gap::before(&*shared.log, &page, asked, GapReason::Evicted).await?)
             }
-            false => None,
+            None => None,
         };
-        Ok(self.read_page(shared, after, &page, gap))
+        Ok(self.read_page(shared, from, &page, gap))
     }
 
     /// The same of a page that has been read.
-    pub(crate) fn read_page(&self, shared: &Shared, after: u64, page: &Page, gap: Option<Gap>) -> Read {
+    pub(crate) fn read_page(&self, shared: &Shared, from: Standing, page: &Page, gap: Option<Gap>) -> Read {
         let mut chunk = Chunk::default();
         if let Some(gap) = gap {
             shared.metrics.gap(gap.reason);
@@ -76,6 +98,8 @@ impl Subscription {
         for record in page.records.iter().filter(|record| self.grant.may_receive(record)) {
             chunk.push(record, self.form);
         }
-        Read { chunk, reached: after.max(page.reached.sequence), more: true }
+        let mut then = Standing { told: from.told.max(page.lost.unwrap_or_default()), ..from };
+        then.reach(page.reached.sequence);
+        Read { chunk, then, more: true }
     }
 }

@@ -85,7 +85,7 @@ async fn the_first_versions_log_says_exactly_what_was_published() {
     // The close whose record was evicted stands before the records.
     let (tombstone, records) = page.records.split_first().unwrap();
     assert!(tombstone.says_the_same_as(&written[1].update) && tombstone.sequence() == 2);
-    assert_eq!((records.len(), page.oldest, page.lost), (written.len() - EVICTED, 3, true));
+    assert_eq!((records.len(), page.oldest, page.lost.is_some()), (written.len() - EVICTED, 3, true));
     for (record, append) in records.iter().zip(&written[EVICTED..]) {
         assert!(record.says_the_same_as(&append.update), "{record:?}");
         assert_eq!(Some(record.time()), append.time);
@@ -102,7 +102,7 @@ async fn the_first_versions_log_goes_on() {
     let limit = PageLimit { records: 1, bytes: 0 };
     for (topic, lost) in [("gone", true), ("news", false)] {
         let interest = [tidings_hub::TopicFilter::parse(topic).unwrap()].into_iter().collect();
-        assert_eq!(log.read(0, &interest, limit).await.unwrap().lost, lost, "{topic}");
+        assert_eq!(log.read(0, &interest, limit).await.unwrap().lost.is_some(), lost, "{topic}");
     }
     // IDs, keys and closes of then are still taken.
     let repeated = vec![written[4].clone(), written[5].clone(), written[9].clone(), written[1].clone()];

@@ -73,7 +73,7 @@ pub(crate) async fn history(
             }
         }
         opening.page = shared.log.read(reached.sequence, &interest, limit).await?;
-        if opening.page.lost && misses {
+        if opening.page.lost.is_some() && misses {
             let place = HubId { epoch: opening.epoch, place: reached }.to_string();
             let gap = Gap::before(&*shared.log, &opening.page, place, GapReason::Evicted).await?;
             opening.gap = Some(gap);

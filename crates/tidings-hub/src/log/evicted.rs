@@ -42,21 +42,21 @@ impl Evicted {
         }
     }
 
-    /// Whether a record after `after` that `interest` asks for may be gone.
-    pub(crate) fn may_miss(&self, interest: &Interest, after: u64) -> bool {
+    /// The last record after `after` that may be gone, of those that `interest` asks for.
+    pub(crate) fn lost(&self, interest: &Interest, after: u64) -> Option<u64> {
         if after >= self.last {
-            return false;
+            return None;
         }
-        interest.is_everything()
-            || interest.topics().iter().any(|topic| after < *self.marks.get(topic).unwrap_or(&self.floor))
-            || interest.prefixes().iter().any(|prefix| {
-                after < self.floor
-                    || self
-                        .marks
-                        .range::<str, _>((Bound::Excluded(prefix.as_str()), Bound::Unbounded))
-                        .take_while(|(topic, _)| prefix.covers(topic))
-                        .any(|(_, mark)| after < *mark)
-            })
+        if interest.is_everything() {
+            return Some(self.last);
+        }
+        let of_topics = interest.topics().iter().map(|topic| *self.marks.get(topic).unwrap_or(&self.floor));
+        let of_prefixes = interest.prefixes().iter().flat_map(|prefix| {
+            let marks = self.marks.range::<str, _>((Bound::Excluded(prefix.as_str()), Bound::Unbounded));
+            let below = marks.take_while(|(topic, _)| prefix.covers(topic)).map(|(_, mark)| *mark);
+            below.chain([self.floor])
+        });
+        of_topics.chain(of_prefixes).max().filter(|lost| *lost > after)
     }
 }
 
@@ -67,6 +67,10 @@ mod tests {
 
     fn topic(text: &str) -> Topic {
         Topic::parse(text).unwrap()
+    }
+
+    fn may_miss(evicted: &Evicted, interest: &Interest, after: u64) -> bool {
+        evicted.lost(interest, after).is_some()
     }
 
     fn asks(filter: &str) -> Interest {
@@ -82,8 +86,8 @@ mod tests {
         for (filter, last) in
             [("a/1", 1), ("b", 2), ("a/2", 3), ("c", 3), ("a/*", 3), ("*", 3), ("d", 0), ("d/*", 0)]
         {
-            assert!(!evicted.may_miss(&asks(filter), last), "{filter} after {last}");
-            assert!(last == 0 || evicted.may_miss(&asks(filter), last - 1), "{filter} after {}", last - 1);
+            assert!(!may_miss(&evicted, &asks(filter), last), "{filter} after {last}");
+            assert!(last == 0 || may_miss(&evicted, &asks(filter), last - 1), "{filter} after {}", last - 1);
         }
     }
 
@@ -94,9 +98,9 @@ mod tests {
             evicted.note(&[topic(name)], sequence as u64 + 1);
         }
         // b, whose mark 2 is the oldest, left: whatever is not in the table counts as evicted up to 2.
-        assert!(evicted.may_miss(&asks("b"), 1) && evicted.may_miss(&asks("unseen"), 1));
-        assert!(evicted.may_miss(&asks("unseen/*"), 1));
-        assert!(!evicted.may_miss(&asks("b"), 2) && !evicted.may_miss(&asks("unseen"), 2));
-        assert!(evicted.may_miss(&asks("a"), 2) && !evicted.may_miss(&asks("a"), 3));
+        assert!(may_miss(&evicted, &asks("b"), 1) && may_miss(&evicted, &asks("unseen"), 1));
+        assert!(may_miss(&evicted, &asks("unseen/*"), 1));
+        assert!(!may_miss(&evicted, &asks("b"), 2) && !may_miss(&evicted, &asks("unseen"), 2));
+        assert!(may_miss(&evicted, &asks("a"), 2) && !may_miss(&evicted, &asks("a"), 3));
     }
 }

@@ -304,7 +304,7 @@ impl State {
         let mut page = Page {
             records: Vec::new(),
             reached: self.newest,
-            lost: self.evicted.may_miss(interest, after),
+            lost: self.evicted.lost(interest, after),
             oldest: self.oldest(),
         };
         let mut bytes = 0;

@@ -204,8 +204,8 @@ pub struct Page {
     pub records: Vec<Arc<Record>>,
     /// How far the log was looked through: all that matches up to here is in `records`, or lost.
     pub reached: Place,
-    /// Whether a record that could have matched, after the place that was asked for, has been evicted.
-    pub lost: bool,
+    /// The last record behind the place that was asked for that has been evicted and could have matched, if there is one.
+    pub lost: Option<u64>,
     /// The first sequence that is kept, or the next one if none is.
     pub oldest: u64,
 }

@@ -15,7 +15,7 @@ use crate::{
     delivery::chunk::{Encoded, LAST_CHUNK},
     log::LogError,
     metrics::EndReason,
-    subscription::{Read, Subscription},
+    subscription::{Read, Standing, Subscription},
 };
 
 /// How many rows get live updates in one piece of work, at about 2 µs each.
@@ -41,7 +41,7 @@ pub(super) struct Pass {
 #[derive(Debug)]
 pub(super) struct Page {
     group: Slot,
-    place: u64,
+    from: Standing,
     prepared: Prepared,
 }
 
@@ -52,17 +52,17 @@ pub(super) struct Prepared {
     events: u64,
     /// The closes in it, where they count: in subscriptions that end.
     closed: Vec<Topic>,
-    reached: u64,
+    then: Standing,
     more: bool,
 }
 
 impl Prepared {
     fn new(read: Read, subscription: &Subscription) -> Prepared {
-        let Read { chunk, reached, more } = read;
+        let Read { chunk, then, more } = read;
         let closed = if subscription.interest.is_exact() { chunk.closed().to_vec() } else { Vec::new() };
         let events = chunk.events();
         let bytes = chunk.into_encoded().map(Encoded::into_chunk);
-        Prepared { bytes, events, closed, reached, more }
+        Prepared { bytes, events, closed, then, more }
     }
 }
 
@@ -110,7 +110,7 @@ impl Worker {
             if matches!(row.state, State::Live) {
                 // Nothing before the first that was signalled is for it. So who was quiet for long need not look for its
                 // place in the log.
-                row.place = row.place.max(pass.first - 1);
+                row.standing.reach(pass.first - 1);
                 self.advance(*slot);
             }
         }
@@ -128,15 +128,15 @@ impl Worker {
     /// Hands a page to those who wait for it; returns what is left of the budget.
     fn hand_out(&mut self, page: Page, mut budget: usize) -> usize {
         while let Some(readers) =
-            self.groups.get_mut(page.group).and_then(|group| group.readers.get_mut(&page.place))
+            self.groups.get_mut(page.group).and_then(|group| group.readers.get_mut(&page.from))
         {
             let Some(slot) = readers.pop() else {
-                self.forget_page(page.group, page.place);
+                self.forget_page(page.group, page.from);
                 return budget;
             };
-            if self.is_reading(slot, page.group, page.place) {
+            if self.is_reading(slot, page.group, page.from) {
                 if budget == 0 {
-                    self.want_page(slot, page.group, page.place);
+                    self.want_page(slot, page.group, page.from);
                     self.pages.push_front(page);
                     return 0;
                 }
@@ -148,60 +148,60 @@ impl Worker {
     }
 
     /// Whether a row still waits for this page. It may have left, and another may have its number.
-    fn is_reading(&self, slot: Slot, group: Slot, place: u64) -> bool {
+    fn is_reading(&self, slot: Slot, group: Slot, from: Standing) -> bool {
         self.rows.get(slot).is_some_and(|row| {
-            matches!(row.state, State::Reading) && row.group == group && row.place == place
+            matches!(row.state, State::Reading) && row.group == group && row.standing == from
         })
     }
 
     /// Sends one chunk of what follows a row's place.
     fn advance(&mut self, slot: Slot) {
         let Some(row) = self.rows.get(slot) else { return };
-        let (group, place) = (row.group, row.place);
+        let (group, from) = (row.group, row.standing);
         let prepared = match self.prepared.take() {
-            Some(prepared) if prepared.0 == group && prepared.1 == place => Some(prepared.2),
+            Some(prepared) if prepared.0 == group && prepared.1 == from => Some(prepared.2),
             _ => self.groups.get(group).and_then(|group| {
-                let read = group.subscription.read_window(&self.shared, place)?;
+                let read = group.subscription.read_window(&self.shared, from)?;
                 Some(Prepared::new(read, &group.subscription))
             }),
         };
         match prepared {
             Some(prepared) => {
                 self.send(slot, &prepared);
-                self.prepared = Some((group, place, prepared));
+                self.prepared = Some((group, from, prepared));
             }
-            None => self.want_page(slot, group, place),
+            None => self.want_page(slot, group, from),
         }
     }
 
-    /// Makes a row wait for what follows its place in the log, together with others of its group at the same place.
-    fn want_page(&mut self, slot: Slot, group_slot: Slot, place: u64) {
+    /// Makes a row wait for what follows its place in the log, together with others of its group that are there.
+    fn want_page(&mut self, slot: Slot, group_slot: Slot, from: Standing) {
         let (Some(row), Some(group)) = (self.rows.get_mut(slot), self.groups.get_mut(group_slot)) else {
             return;
         };
         row.state = State::Reading;
-        if let Some(readers) = group.readers.get_mut(&place) {
+        if let Some(readers) = group.readers.get_mut(&from) {
             readers.push(slot);
             return;
         }
-        group.readers.insert(place, vec![slot]);
-        self.wanted.push_back((group_slot, place));
+        group.readers.insert(from, vec![slot]);
+        self.wanted.push_back((group_slot, from));
         self.read_wanted();
     }
 
     fn read_wanted(&mut self) {
         while self.reads.len() < READS {
-            let Some((group, place)) = self.wanted.pop_front() else { return };
+            let Some((group, from)) = self.wanted.pop_front() else { return };
             let Some(subscription) = self.groups.get(group).map(|group| group.subscription.clone()) else {
                 continue;
             };
             let shared = self.shared.clone();
-            self.reads.spawn(async move { (group, place, subscription.read_log(&shared, place).await) });
+            self.reads.spawn(async move { (group, from, subscription.read_log(&shared, from).await) });
         }
     }
 
-    pub(super) fn take_page(&mut self, read: Result<(Slot, u64, Result<Read, LogError>), JoinError>) {
-        let (group, place, read) = match read {
+    pub(super) fn take_page(&mut self, read: Result<(Slot, Standing, Result<Read, LogError>), JoinError>) {
+        let (group, from, read) = match read {
             Ok(read) => read,
             // Nobody aborts them. A log that panics is a bug, and ends this loop as it would end a body.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -211,24 +211,24 @@ impl Worker {
             Ok(read) => {
                 let Some(of) = self.groups.get(group) else { return };
                 let prepared = Prepared::new(read, &of.subscription);
-                self.pages.push_back(Page { group, place, prepared });
+                self.pages.push_back(Page { group, from, prepared });
             }
             Err(error) => {
-                tracing::error!(%error, place, "subscribers' streams end: the log can't be read");
-                let readers = self.groups.get_mut(group).and_then(|group| group.readers.get_mut(&place));
+                tracing::error!(%error, place = from.place, "subscribers' streams end: the log can't be read");
+                let readers = self.groups.get_mut(group).and_then(|group| group.readers.get_mut(&from));
                 for slot in readers.map(std::mem::take).unwrap_or_default() {
-                    if self.is_reading(slot, group, place) {
+                    if self.is_reading(slot, group, from) {
                         self.finish(slot, EndReason::LogFailed);
                     }
                 }
-                self.forget_page(group, place);
+                self.forget_page(group, from);
             }
         }
     }
 
-    fn forget_page(&mut self, group: Slot, place: u64) {
+    fn forget_page(&mut self, group: Slot, from: Standing) {
         if let Some(group) = self.groups.get_mut(group) {
-            group.readers.remove(&place);
+            group.readers.remove(&from);
         }
         self.forget_if_unused(group);
     }
@@ -252,12 +252,12 @@ impl Worker {
             ended = row.note_closed(&prepared.closed);
             if sent < bytes.len() {
                 let then = if ended { Then::Finish(EndReason::Closed) } else { Then::Follow };
-                row.place = prepared.reached;
+                row.standing = prepared.then;
                 row.block(bytes.slice(sent..), self.now, then);
                 return;
             }
         }
-        row.place = prepared.reached;
+        row.standing = prepared.then;
         row.state = State::Live;
         if ended {
             self.finish(slot, EndReason::Closed);

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     delivery::chunk::Encoded,
     routing::{Registration, Routing},
-    subscription::Subscription,
+    subscription::{Standing, Subscription},
 };
 
 /// The groups of a worker: one for each subscription that its rows have.
@@ -36,8 +36,8 @@ pub(super) struct Group {
     keep_alive: KeepAlive,
     /// In the order of their sockets.
     pub(super) rows: BTreeSet<Slot>,
-    /// Who waits for the page of the log that follows a place.
-    pub(super) readers: HashMap<u64, Vec<Slot>>,
+    /// Who waits for the page of the log that follows.
+    pub(super) readers: HashMap<Standing, Vec<Slot>>,
     registration: Registration,
     waker: Waker,
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mio::net::TcpStream;
 
 use super::slots::Slot;
-use crate::{Topic, metrics::EndReason};
+use crate::{Topic, metrics::EndReason, subscription::Standing};
 
 /// A subscriber's socket and place: all that it costs while it has nothing to get, beside its group.
 #[derive(Debug)]
@@ -14,8 +14,8 @@ pub(super) struct Row {
     pub(super) socket: TcpStream,
     /// The group whose subscription it has.
     pub(super) group: Slot,
-    /// All up to here has been sent, or is in the unsent rest.
-    pub(super) place: u64,
+    /// Where it is when the unsent rest is sent.
+    pub(super) standing: Standing,
     /// When it was last written to, in milliseconds of the worker's time.
     pub(super) written: u64,
     pub(super) state: State,

@@ -29,7 +29,12 @@ use super::{
     slots::{Slot, Slots},
     sweep::{self, Sweep},
 };
-use crate::{hub::Shared, log::LogError, metrics::EndReason, subscription::Read};
+use crate::{
+    hub::Shared,
+    log::LogError,
+    metrics::EndReason,
+    subscription::{Read, Standing},
+};
 
 /// How many readiness events are fetched at once.
 const EVENTS: usize = 1024;
@@ -90,12 +95,12 @@ pub(super) struct Worker {
     pub(super) turns: VecDeque<Slot>,
     /// Pages of the log that have come, and for whom.
     pub(super) pages: VecDeque<Page>,
-    /// Pages that are being read: group, place, and what came of it.
-    pub(super) reads: JoinSet<(Slot, u64, Result<Read, LogError>)>,
-    /// Pages to be read when others are done: group and place.
-    pub(super) wanted: VecDeque<(Slot, u64)>,
+    /// Pages that are being read: for which group, from where, and what came of it.
+    pub(super) reads: JoinSet<(Slot, Standing, Result<Read, LogError>)>,
+    /// Pages to be read when others are done: for which group, and from where.
+    pub(super) wanted: VecDeque<(Slot, Standing)>,
     /// The last chunk that was made since the inbox was looked at: of rows at one place, all but the first find it here.
-    pub(super) prepared: Option<(Slot, u64, Prepared)>,
+    pub(super) prepared: Option<(Slot, Standing, Prepared)>,
     pub(super) sweep: Sweep,
     /// Events sent in this piece of work.
     pub(super) delivered: u64,
@@ -226,7 +231,7 @@ impl Worker {
         let row = self.rows.insert(Row {
             socket: mio::net::TcpStream::from_std(socket),
             group,
-            place: handed_over.place,
+            standing: handed_over.standing,
             written: self.now,
             state: State::Behind,
             persistent,

@@ -93,7 +93,7 @@ impl Pages<'_> {
     pub(super) fn read(self, after: u64, interest: &Interest, limit: PageLimit) -> rusqlite::Result<Page> {
         let Pages { connection, epoch, newest } = self;
         let oldest = schema::oldest(connection)?;
-        let lost = may_miss(connection, interest, after)?;
+        let lost = lost(connection, interest, after)?;
         let mut page = Page { records: Vec::new(), reached: newest, lost, oldest };
         let mut bytes = 0;
         // False when the page is full; what is in it then is all that matches up to its last record.
@@ -178,35 +178,32 @@ impl Pages<'_> {
     }
 }
 
-/// Whether a record after `after` that `interest` asks for may have been evicted.
-fn may_miss(connection: &Connection, interest: &Interest, after: u64) -> rusqlite::Result<bool> {
+/// The last record after `after` that may have been evicted, of those that `interest` asks for.
+fn lost(connection: &Connection, interest: &Interest, after: u64) -> rusqlite::Result<Option<u64>> {
     let (last, floor): (u64, u64) = connection
         .prepare_cached("SELECT evicted, evicted_floor FROM log")?
         .query_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
     if after >= last {
-        return Ok(false);
+        return Ok(None);
     }
     if interest.is_everything() {
-        return Ok(true);
+        return Ok(Some(last));
     }
+    let mut lost = 0;
     let mut of_topic = connection.prepare_cached("SELECT sequence FROM evicted WHERE topic = ?")?;
     for topic in interest.topics() {
-        let mark = of_topic.query_row([topic.as_str()], |row| row.get(0)).optional()?;
-        if after < mark.unwrap_or(floor) {
-            return Ok(true);
-        }
+        let mark: Option<u64> = of_topic.query_row([topic.as_str()], |row| row.get(0)).optional()?;
+        lost = lost.max(mark.unwrap_or(floor));
     }
-    let mut below = connection.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM evicted WHERE topic > ? AND topic < ? AND sequence > ?)",
-    )?;
+    let mut below =
+        connection.prepare_cached("SELECT max(sequence) FROM evicted WHERE topic > ? AND topic < ?")?;
     for prefix in interest.prefixes() {
         // What begins with `a/` is less than `a0`, as 0 follows the slash.
         let end = format!("{}0", &prefix.as_str()[..prefix.as_str().len() - 1]);
-        if after < floor || below.query_row((prefix.as_str(), end, after), |row| row.get(0))? {
-            return Ok(true);
-        }
+        let mark: Option<u64> = below.query_row((prefix.as_str(), end), |row| row.get(0))?;
+        lost = lost.max(mark.unwrap_or_default()).max(floor);
     }
-    Ok(false)
+    Ok(Some(lost).filter(|lost| *lost > after))
 }
 
 /// What has to be known of a record to count and evict it, without reading its data.
