@@ -275,6 +275,34 @@ async fn check_says_what_is_damaged_and_what_to_do() {
 }
 
 #[tokio::test]
+async fn check_looks_at_the_files_that_updates_announce() {
+    let directory = TempDir::new().unwrap();
+    let data = directory.path().to_str().unwrap();
+    let hub = HubProcess::start(&["--data", data]);
+    let mut files = Vec::new();
+    for content in ["whole", "shorter", "changed", "missing"] {
+        let (_, answer) = publish(&hub.address, "/topics/files", "image/png", content).await;
+        let url = answer["attachment"].as_str().unwrap();
+        files.push(directory.path().join("attachments").join(url.strip_prefix("/attachments/").unwrap()));
+    }
+    assert_eq!(log("check", directory.path(), &[]).await.code, Some(0), "beside the hub at work");
+    drop(hub);
+    fs::write(&files[1], "short").unwrap();
+    fs::write(&files[2], "CHANGED").unwrap();
+    fs::remove_file(&files[3]).unwrap();
+    let found = log("check", directory.path(), &["--json"]).await;
+    assert_eq!(found.code, Some(3));
+    let json = found.lines().remove(0);
+    assert_eq!((&json["updates"], &json["findings"].as_array().unwrap().len()), (&json!(4), &3));
+    let problems =
+        ["of record 2 has 5 bytes, and had 7", "of record 3 is not the one", "of record 4 is missing"];
+    for (finding, problem) in json["findings"].as_array().unwrap().iter().zip(problems) {
+        assert_eq!(finding["part"], "attachments");
+        assert!(finding["what"].as_str().unwrap().contains(problem), "{finding}");
+    }
+}
+
+#[tokio::test]
 async fn of_a_damaged_log_the_rest_is_exported() {
     let directory = filled().await;
     damage(&directory, "two topics");

@@ -9,4 +9,4 @@ pub(crate) use announcement::{Announcement, FileName, MediaType};
 pub use id::AttachmentId;
 pub use store::{AttachmentLimits, Attachments};
 pub(crate) use store::{Unannounced, Usage};
-pub(crate) use upload::{Received, Upload, UploadError};
+pub(crate) use upload::{Received, Upload, UploadError, sum_of};

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::PathBuf,
     sync::Arc,
 };
@@ -102,9 +102,7 @@ impl Upload {
             self.store.lock_usage().files += 1;
             let file = Unannounced::file(&self.store, self.id.clone());
             sync_directory(&self.store.directory)?;
-            let sha256 = self.sum.clone().finish();
-            let sha256 = sha256.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-            Ok(Received { id: self.id.clone(), bytes: self.bytes, sha256, file })
+            Ok(Received { id: self.id.clone(), bytes: self.bytes, sha256: digits(self.sum.clone()), file })
         })
         .await
     }
@@ -130,6 +128,26 @@ impl Received {
         self.file.leave();
         self.id
     }
+}
+
+/// How many bytes a file has, and their SHA-256 in hexadecimal digits.
+pub(crate) fn sum_of(mut file: File) -> io::Result<(u64, String)> {
+    let (mut sum, mut bytes, mut piece) = (Context::new(&SHA256), 0, vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok((bytes, digits(sum))),
+            Ok(read) => {
+                sum.update(&piece[..read]);
+                bytes += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn digits(sum: Context) -> String {
+    sum.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Runs what waits for the disk where nothing else waits for it.

@@ -1,7 +1,10 @@
 //! Everything that can be wrong with a log on disk, looked for.
 
+mod files;
+
 use rusqlite::Connection;
 
+use self::files::Files;
 use super::{DiskView, Found, Kept, Records, ViewError, marks::Marks, scan::is_damage, schema, state};
 use crate::{Interest, log::Bounds};
 
@@ -45,6 +48,8 @@ pub enum Part {
     Topics,
     /// How many bytes are kept, as a limit counts them.
     Size,
+    /// The files that records announce.
+    Attachments,
 }
 
 impl Check {
@@ -63,7 +68,7 @@ impl Check {
 }
 
 impl DiskView {
-    /// Checks everything: each page, each record, and whether the tables agree with them.
+    /// Checks everything: each page, each record and the file that it announces, and whether the tables agree with them.
     ///
     /// All is looked at in one state of the log, so while it runs, what a hub writes stays in the write-ahead log.
     /// `progress` is told how many records of how many are done.
@@ -84,7 +89,7 @@ impl DiskView {
                 check.found(Part::Topics, contradiction);
             }
         }
-        let checking = Checking { view: self, marks, check };
+        let checking = Checking { view: self, files: Files::beside(&self.path), marks, check };
         let mut check = checking.records(bounds, &mut progress)?;
         topics(&database, &mut check).or_else(damaged(&mut check, "the tables of topics"))?;
         Ok(check)
@@ -121,6 +126,7 @@ fn sqlite(database: &Connection, check: &mut Check) -> Result<(), ViewError> {
 /// The walk through all records.
 struct Checking<'v> {
     view: &'v DiskView,
+    files: Files,
     marks: Option<Marks>,
     check: Check,
 }
@@ -159,6 +165,7 @@ impl Checking<'_> {
                     }
                     rows += kept.record.topics().len() as u64;
                     self.record(&kept)?;
+                    self.file(&kept);
                     expected = first + 1;
                 }
                 Found::Unreadable(damage) => {
@@ -230,6 +237,21 @@ impl Checking<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the file that this record announces is there.
+    fn file(&mut self, kept: &Kept) {
+        let is_kept = || {
+            // Of the log as it is now: all else is read from one state of it.
+            let now = schema::open_reader(&self.view.path).and_then(|now| {
+                let is_kept = "SELECT EXISTS (SELECT 1 FROM records WHERE sequence = ?)";
+                now.query_row(is_kept, [kept.record.sequence()], |row| row.get(0))
+            });
+            now.unwrap_or(true)
+        };
+        if let Some(what) = self.files.check(&kept.record, is_kept) {
+            self.check.found(Part::Attachments, what);
+        }
     }
 
     /// Compares with the totals that the log has noted now and then: up to where, and how many bytes that were.

@@ -46,7 +46,7 @@ fn json(check: &Check) -> Value {
 /// Each finding, and behind the last of each part what to do about them.
 fn report(check: &Check) -> String {
     let mut text = String::new();
-    for part in [Part::Database, Part::Records, Part::Topics, Part::Size] {
+    for part in [Part::Database, Part::Records, Part::Topics, Part::Size, Part::Attachments] {
         let mut findings = check.findings.iter().filter(|finding| finding.part == part).peekable();
         if findings.peek().is_none() {
             continue;
@@ -70,6 +70,7 @@ fn name(part: Part) -> &'static str {
         Part::Records => "updates",
         Part::Topics => "topics",
         Part::Size => "size",
+        Part::Attachments => "attachments",
         _ => "log",
     }
 }
@@ -87,6 +88,10 @@ fn advice(part: Part) -> &'static str {
         Part::Topics => {
             "The updates are there, and what is said about them is wrong: subscribers of a topic may miss some without \
              being told. Export and import into a new directory, which says it anew."
+        }
+        Part::Attachments => {
+            "The updates are there, and say what these files were. Copy the files from a backup of the directory \
+             `attachments`: each has the ID for a name, and never changes."
         }
         _ => {
             "Only the count is wrong, so more or less is kept than --max-history says. Export and import into a new \
