@@ -14,6 +14,7 @@ use crate::{
     http::{HubService, serve},
     log::{Append, Appended, Log, LogError, MemoryLog, Receipt},
     metrics::Metrics,
+    probe::Probes,
     routing::Routing,
 };
 
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) routing: Arc<Routing>,
     pub(crate) metrics: Metrics,
+    pub(crate) probes: Probes,
     pub(crate) settings: Settings,
     window: RwLock<Window>,
     shutdown: watch::Sender<bool>,
@@ -58,6 +60,7 @@ impl Hub {
             log,
             routing: Arc::default(),
             metrics: Metrics::new(),
+            probes: Probes::default(),
             window: RwLock::new(Window::after(newest, settings.window_bytes)),
             settings,
             shutdown: watch::Sender::new(false),

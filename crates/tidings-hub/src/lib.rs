@@ -55,6 +55,7 @@ mod hub;
 mod json;
 pub mod log;
 mod metrics;
+pub mod probe;
 mod resume;
 mod routing;
 mod settings;

@@ -16,7 +16,7 @@ use tidings_server::SseBody;
 use tokio::{io::ReadBuf, net::TcpStream};
 
 use super::{file_body::FileBody, take_over::TakeOver};
-use crate::Cursor;
+use crate::{Cursor, probe::ProbeBody};
 
 /// The body of a response of the hub: a few bytes, a file, or an event stream.
 pub struct HubBody(Kind);
@@ -26,6 +26,10 @@ enum Kind {
     File(FileBody),
     Stream {
         body: Pin<Box<SseBody<Cursor>>>,
+        hang_up: Option<HangUp>,
+    },
+    Probe {
+        body: ProbeBody,
         hang_up: Option<HangUp>,
     },
     /// The first bytes of a stream that leaves its connection when they are written.
@@ -65,6 +69,11 @@ impl HubBody {
         HubBody(Kind::Stream { body: Box::pin(body), hang_up })
     }
 
+    /// A stream of known timing, which ends like any other.
+    pub(crate) fn probe(body: ProbeBody, hang_up: Option<HangUp>) -> HubBody {
+        HubBody(Kind::Probe { body, hang_up })
+    }
+
     pub(crate) fn file(body: FileBody) -> HubBody {
         HubBody(Kind::File(body))
     }
@@ -98,9 +107,12 @@ impl Body for HubBody {
             Kind::File(file) => {
                 file.poll_chunk(context).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
             }
-            Kind::Stream { hang_up: Some(hang_up), .. } if hang_up.poll(context).is_ready() => {
+            Kind::Stream { hang_up: Some(hang_up), .. } | Kind::Probe { hang_up: Some(hang_up), .. }
+                if hang_up.poll(context).is_ready() =>
+            {
                 Poll::Ready(None)
             }
+            Kind::Probe { body, .. } => Pin::new(body).poll_frame(context),
             Kind::Stream { body, .. } => body.as_mut().poll_frame(context),
             Kind::Leaving { first, take_over } => match first.pop_front() {
                 Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
@@ -117,6 +129,7 @@ impl Body for HubBody {
             Kind::Full(full) => full.is_end_stream(),
             Kind::File(file) => file.left() == 0,
             Kind::Stream { body, .. } => body.is_end_stream(),
+            Kind::Probe { body, .. } => body.is_end_stream(),
             Kind::Leaving { .. } => false,
         }
     }
@@ -126,6 +139,7 @@ impl Body for HubBody {
             Kind::Full(full) => full.size_hint(),
             Kind::File(file) => SizeHint::with_exact(file.left()),
             Kind::Stream { body, .. } => body.size_hint(),
+            Kind::Probe { body, .. } => body.size_hint(),
             Kind::Leaving { .. } => SizeHint::default(),
         }
     }
@@ -137,6 +151,7 @@ impl fmt::Debug for HubBody {
             Kind::Full(_) => "HubBody::Full",
             Kind::File(_) => "HubBody::File",
             Kind::Stream { .. } => "HubBody::Stream",
+            Kind::Probe { .. } => "HubBody::Probe",
             Kind::Leaving { .. } => "HubBody::Leaving",
         })
     }

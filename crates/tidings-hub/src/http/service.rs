@@ -17,6 +17,7 @@ use super::{
     HubBody, Problem,
     accept::{Representation, representation},
     attachment::attachment,
+    body::HangUp,
     cross_site::{Site, is_preflight},
     history::history,
     publish::publish,
@@ -94,6 +95,13 @@ where
     }
     let shared = hub.shared();
     let path = parts.uri.path();
+    if asks_for_probe(parts) {
+        if !shared.settings.access.anonymous().subscribe {
+            return Err(Problem::forbidden("subscribing is not allowed on this hub"));
+        }
+        let hang_up = parts.extensions.get::<HangUp>().cloned();
+        return Ok(shared.probes.answer(parts).map(|body| HubBody::probe(body, hang_up)));
+    }
     if let Some(topic) = path.strip_prefix("/topics/") {
         return match parts.method {
             Method::GET | Method::HEAD => read(shared, Some(topic), parts).await,
@@ -138,6 +146,14 @@ where
             None => Err(Problem::no_such_path(path)),
         },
     }
+}
+
+/// At the paths of topics too, since what a proxy does may depend on the path.
+fn asks_for_probe(parts: &Parts) -> bool {
+    let path = parts.uri.path();
+    let named = || parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "probe=1"));
+    path == "/probe"
+        || (parts.method == Method::GET && (path == "/topics" || path.starts_with("/topics/")) && named())
 }
 
 fn is_known(shared: &Shared, path: &str) -> bool {

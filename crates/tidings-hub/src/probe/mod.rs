@@ -1,0 +1,107 @@
+//! A stream of known timing, for whoever wants to know what the way to it does to streams.
+//!
+//! `tidings doctor` asks for it and compares what arrives with what was sent: each event says when it was sent and how many
+//! bytes went before it. The stream is bounded in time, bytes and number, carries nothing of anybody's, and changes
+//! nothing, so a hub serves it to everyone who may subscribe.
+//!
+//! A request asks for it at `/probe`, or at any path of topics with the parameter `probe`. The knobs are parameters of
+//! the query: see [`Knobs`].
+
+mod body;
+mod knobs;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use http::{
+    HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
+    request::Parts,
+};
+use tidings_server::{Visibility, stream_headers};
+use tokio::sync::Semaphore;
+
+pub use self::{
+    body::ProbeBody,
+    knobs::{InvalidKnob, Knobs},
+};
+
+/// The header by which an answer says that it is such a stream.
+pub const TIDINGS_PROBE: HeaderName = HeaderName::from_static("tidings-probe");
+
+/// How many of these streams are sent at a time.
+const MAX_STREAMS: usize = 256;
+
+/// Serves streams of known timing: at most 256 at a time, further requests get 503.
+#[derive(Debug, Clone)]
+pub struct Probes {
+    room: Arc<Semaphore>,
+    started: Arc<AtomicU64>,
+}
+
+impl Default for Probes {
+    fn default() -> Probes {
+        Probes { room: Arc::new(Semaphore::new(MAX_STREAMS)), started: Arc::default() }
+    }
+}
+
+impl Probes {
+    /// Answers a `GET` with a stream, and a `HEAD` with its head.
+    ///
+    /// Everything else is refused in a line of text: 400 for a knob that is out of its bounds, 405 for another method,
+    /// 503 when too many streams run. A request whose `Last-Event-ID` is that of the last event gets 204, which ends an
+    /// `EventSource`.
+    pub fn answer(&self, request: &Parts) -> Response<ProbeBody> {
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            let mut response =
+                refusal(StatusCode::METHOD_NOT_ALLOWED, "a probe is asked for by GET\n".into());
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        let knobs = match Knobs::parse(request.uri.query().unwrap_or_default()) {
+            Ok(knobs) => knobs,
+            Err(error) => return refusal(StatusCode::BAD_REQUEST, format!("{error}\n")),
+        };
+        let asked = request.headers.get("last-event-id").map(HeaderValue::as_bytes);
+        let seen = asked.and_then(|id| std::str::from_utf8(id).ok()?.parse::<u32>().ok());
+        if seen.is_some_and(|seen| seen == knobs.events) {
+            let mut response = refusal(StatusCode::NO_CONTENT, String::new());
+            response.headers_mut().remove(CONTENT_TYPE);
+            return response;
+        }
+        let Ok(room) = self.room.clone().try_acquire_owned() else {
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many probes run already\n".into());
+        };
+        let body = if request.method == Method::HEAD {
+            ProbeBody::text(String::new())
+        } else {
+            let seen = seen.filter(|seen| *seen < knobs.events);
+            ProbeBody::stream(knobs, request, seen, asked.is_some(), self.name(), room)
+        };
+        let mut response = Response::new(body);
+        *response.headers_mut() = stream_headers(Visibility::default());
+        response.headers_mut().insert(TIDINGS_PROBE, HeaderValue::from_static("1"));
+        response
+    }
+
+    /// A name that no other stream has, so that a stream that a cache repeats is known by it.
+    fn name(&self) -> String {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        format!("{:x}-{:x}", since.as_nanos(), self.started.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+fn refusal(status: StatusCode, text: String) -> Response<ProbeBody> {
+    let mut response = Response::new(ProbeBody::text(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(TIDINGS_PROBE, HeaderValue::from_static("1"));
+    response
+}
