@@ -3,14 +3,16 @@
 #![allow(rustdoc::bare_urls, reason = "the comments are the help text of a terminal")]
 
 mod bench;
+mod doctor;
 mod log;
 mod publish;
+mod request;
 mod serve;
 mod subscribe;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use self::{bench::*, log::*, publish::*, serve::*, subscribe::*};
+pub(crate) use self::{bench::*, doctor::*, log::*, publish::*, request::*, serve::*, subscribe::*};
 
 /// Server-Sent Events, complete: publish over HTTP, follow with EventSource, lose nothing.
 #[derive(Debug, Parser)]
@@ -26,6 +28,7 @@ pub(crate) enum Command {
     Serve(Serve),
     Publish(Publish),
     Subscribe(Subscribe),
+    Doctor(Box<Doctor>),
     Log(Log),
     Bench(Bench),
 }

@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Failure,
     /// 2: the command line asks for something that can't be done; nothing was begun. clap uses the same code.
     Usage,
+    /// 2: `tidings doctor` could not connect, so nothing was measured.
+    Unreachable,
     /// 3: a log is damaged. What could be done in spite of it was done.
     Damaged,
 }
@@ -20,7 +22,7 @@ impl From<Exit> for ExitCode {
         ExitCode::from(match exit {
             Exit::Success => 0,
             Exit::Failure => 1,
-            Exit::Usage => 2,
+            Exit::Usage | Exit::Unreachable => 2,
             Exit::Damaged => 3,
         })
     }

@@ -26,17 +26,19 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match cli.command {
+            Command::Doctor(doctor) => return cmd::doctor::run(*doctor).await,
             Command::Serve(serve) => cmd::serve::run(serve).await,
             Command::Publish(publish) => cmd::publish::run(publish).await,
             Command::Subscribe(subscribe) => cmd::subscribe::run(subscribe).await,
             Command::Log(log) => cmd::log::run(log).await,
             Command::Bench(bench) => cmd::bench::run(bench).await,
         }
+        .map(|()| Exit::Success)
     });
     // A read of standard input can't be cancelled; don't wait for the thread that is in it.
     runtime.shutdown_background();
     match result {
-        Ok(()) => Exit::Success.into(),
+        Ok(exit) => exit.into(),
         Err(error) => report(&error).into(),
     }
 }

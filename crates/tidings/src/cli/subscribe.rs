@@ -1,12 +1,11 @@
 //! Flags of `tidings subscribe`.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
-use http::Method;
 use tidings_hub::log::parse_bytes;
 
-use super::Hub;
+use super::{Hub, RequestFlags};
 
 /// Follow topics of a hub, or any event stream.
 ///
@@ -48,22 +47,8 @@ pub(crate) struct Subscribe {
     #[arg(long, value_name = "CMD")]
     pub(crate) exec: Option<String>,
 
-    /// Request method, as in curl
-    #[arg(short = 'X', long, value_name = "METHOD")]
-    pub(crate) request: Option<Method>,
-
-    /// Request header 'Name: value', as in curl; repeatable
-    #[arg(short = 'H', long, value_name = "LINE")]
-    pub(crate) header: Vec<String>,
-
-    /// Request body, as in curl (@file reads a file, @- standard input; makes it a POST; several are joined by &). It is
-    /// sent as JSON if it is JSON, and as a form otherwise, unless -H 'Content-Type: …' says so
-    #[arg(short, long, value_name = "DATA")]
-    pub(crate) data: Vec<String>,
-
-    /// User and password, as in curl; an Authorization header given with -H beats it
-    #[arg(short, long, value_name = "USER:PASSWORD", value_parser = parse_user)]
-    pub(crate) user: Option<User>,
+    #[command(flatten)]
+    pub(crate) request: RequestFlags,
 
     /// Reach the server through this proxy, as http://user:password@host:port; '' for none. Without it HTTP_PROXY,
     /// HTTPS_PROXY, ALL_PROXY and NO_PROXY decide
@@ -100,22 +85,4 @@ pub(crate) struct Subscribe {
 
     #[command(flatten)]
     pub(crate) hub: Hub,
-}
-
-/// Who asks. It is not shown.
-#[derive(Clone)]
-pub(crate) struct User {
-    pub(crate) name: String,
-    pub(crate) password: String,
-}
-
-impl fmt::Debug for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("User")
-    }
-}
-
-fn parse_user(text: &str) -> Result<User, String> {
-    let (name, password) = text.split_once(':').ok_or("it is a name, a colon and a password")?;
-    Ok(User { name: name.to_owned(), password: password.to_owned() })
 }

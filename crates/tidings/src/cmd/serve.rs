@@ -113,7 +113,7 @@ fn greeting(address: SocketAddr, access: &Access, history: &str) -> String {
 }
 
 /// Waits for Ctrl-C, or on Unix for SIGTERM.
-async fn stop_signal() -> anyhow::Result<()> {
+pub(super) async fn stop_signal() -> anyhow::Result<()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -2,7 +2,6 @@
 
 mod exec;
 pub(super) mod print;
-mod request;
 mod transport;
 
 use std::{io, sync::Arc, time::Duration};
@@ -12,6 +11,7 @@ use tidings_client::{Error, EventId, EventSource, EventStream, Item, Request};
 use tidings_hub::TopicFilter;
 
 use self::{exec::exec, print::Printer};
+use super::request;
 use crate::{cli::Subscribe, exit::UsageError, hub_url};
 
 /// A hub sends a heartbeat every 15 s by default.
@@ -19,7 +19,7 @@ const HUB_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
     let target = Target::of(&subscribe)?;
-    let request = request::request(&subscribe, &target.url)?;
+    let request = request::request(&subscribe.request, &target.url)?;
     // As the client has it: without a password that the URL may hold.
     let name = if target.is_hub { subscribe.topics.join(", ") } else { request.url().to_string() };
     let mut source = Source::new(&subscribe, &target, request)?;

@@ -6,12 +6,13 @@ use anyhow::Context;
 use http::{HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use tidings_client::Request;
 
-use crate::{cli::Subscribe, exit::UsageError};
+use crate::{cli::RequestFlags, exit::UsageError};
 
-pub(super) fn request(subscribe: &Subscribe, url: &str) -> anyhow::Result<Request> {
+/// A request for `url`, as the flags say.
+pub(super) fn request(flags: &RequestFlags, url: &str) -> anyhow::Result<Request> {
     let mut request = Request::get(url).map_err(|error| UsageError(error.to_string()))?;
-    if !subscribe.data.is_empty() {
-        let body = body(&subscribe.data)?;
+    if !flags.data.is_empty() {
+        let body = body(&flags.data)?;
         let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
         let content_type = if is_json { "application/json" } else { "application/x-www-form-urlencoded" };
         request = request
@@ -19,13 +20,13 @@ pub(super) fn request(subscribe: &Subscribe, url: &str) -> anyhow::Result<Reques
             .with_header(CONTENT_TYPE, HeaderValue::from_static(content_type))
             .with_body(body);
     }
-    if let Some(method) = &subscribe.request {
+    if let Some(method) = &flags.method {
         request = request.with_method(method.clone());
     }
-    if let Some(user) = &subscribe.user {
+    if let Some(user) = &flags.user {
         request = request.with_basic_auth(&user.name, &user.password);
     }
-    for line in &subscribe.header {
+    for line in &flags.header {
         let (name, value) = header(line)?;
         request = request.with_header(name, value);
     }
@@ -77,7 +78,7 @@ mod tests {
         let url = "http://h/s";
         let cli = Cli::parse_from(["tidings", "subscribe", url].iter().chain(arguments));
         let Command::Subscribe(subscribe) = cli.command else { panic!("subscribe is asked for") };
-        request(&subscribe, url)
+        request(&subscribe.request, url)
     }
 
     #[test]

@@ -1,0 +1,399 @@
+//! Which exchanges are made of a URL: the plan, and nothing of what they mean.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use tokio::task::JoinSet;
+
+use super::{
+    case::{Case, Role},
+    exchange::{Ask, Way, exchange},
+    observation::{End, Protocol, Seen},
+    rules::ORIGIN,
+};
+
+/// What Chrome says that it accepts over https.
+const BROWSER: &str = "gzip, deflate, br, zstd";
+
+/// How long the first look takes at the most, and then each of the others, which are made side by side.
+const FIRST_LOOK: Duration = Duration::from_secs(6);
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How long to wait for a head alone.
+const HEAD_LOOK: Duration = Duration::from_secs(3);
+
+/// One event each 100 ms for 3 s, then a silence, which tells a stream that is one event behind.
+const PROBE: &str = "events=30&every=100&idle=500";
+/// Enough bytes to fill buffers several times.
+const BIG: &str = "events=40&every=50&size=4096&idle=200";
+/// A silence of 2 s with five comments in it.
+const BEATS: &str = "events=2&every=100&idle=2000&heartbeat=400";
+const RESUMABLE: &str = "events=10&every=50&idle=200";
+const RESUMED_AFTER: &str = "4";
+const FINISHED_AFTER: &str = "10";
+
+/// An ID that nobody has ever given.
+const UNKNOWN_ID: &str = "tidings-doctor-was-never-given-this-id";
+
+/// How many redirects are followed.
+const MAX_REDIRECTS: usize = 3;
+
+/// What is examined.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) url: Uri,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) way: Way,
+    /// How long a silence to try.
+    pub(super) idle: Option<Duration>,
+    /// How long a life to try.
+    pub(super) long: Option<Duration>,
+}
+
+/// Looks at a target in every way that it allows.
+///
+/// # Errors
+/// When no connection comes about.
+pub(super) async fn examine(mut target: Target) -> anyhow::Result<Case> {
+    let mut case = Case::new(target.url.clone());
+    let (plain, probe) = first_look(&mut target, &mut case).await?;
+    case.url = target.url.clone();
+    let cooperative = probe.is_some_and(|probe| {
+        let is_one = probe.is_probe() && probe.is_stream();
+        if is_one {
+            case.seen.push((Role::Probe, probe));
+        }
+        is_one
+    });
+    let is_stream = plain.is_stream();
+    let plan = match (target.method == Method::GET, cooperative) {
+        (false, _) => vec![],
+        (true, true) => target.cooperative_plan(&mut case),
+        // An error or a page is what it is, however it is asked for.
+        (true, false) if is_stream || plain.head.is_none() => target.passive_plan(&mut case, &plain),
+        (true, false) => vec![],
+    };
+    case.seen.push((Role::Plain, plain));
+    let mut running = JoinSet::new();
+    for (role, ask, way) in plan {
+        running.spawn(async move { (role, exchange(&ask, &way).await) });
+    }
+    while let Some(seen) = running.join_next().await {
+        case.seen.extend(seen.ok().filter(|(_, seen)| !matches!(seen.end, End::Unreachable(_))));
+    }
+    target.say_what_is_missing(&mut case);
+    Ok(case)
+}
+
+/// The stream itself, and beside it the stream of known timing if there may be one; after redirects.
+async fn first_look(target: &mut Target, case: &mut Case) -> anyhow::Result<(Seen, Option<Seen>)> {
+    loop {
+        let plain = target.ask(None, FIRST_LOOK);
+        let probe = target.ask(Some(PROBE), FIRST_LOOK);
+        let (plain, probe) = match target.method {
+            Method::GET => {
+                let (plain, probe) =
+                    tokio::join!(exchange(&plain, &target.way), exchange(&probe, &target.way));
+                (plain, Some(probe))
+            }
+            // Nobody knows what else than an answer a POST makes, so there is one.
+            _ => (exchange(&plain, &target.way).await, None),
+        };
+        if let End::Unreachable(reason) = &plain.end {
+            return Err(anyhow!("{reason}"));
+        }
+        let status = plain.status().unwrap_or_default();
+        let location = plain.header("location").filter(|_| (301..=308).contains(&status) && status != 304);
+        let Some(location) = location else { return Ok((plain, probe)) };
+        case.redirects.push((status, without_query(location)));
+        match resolve(&target.url, location) {
+            Some(next) if case.redirects.len() <= MAX_REDIRECTS && target.method == Method::GET => {
+                target.go_to(next)?;
+            }
+            _ => return Ok((plain, probe)),
+        }
+    }
+}
+
+type Plan = Vec<(Role, Ask, Way)>;
+
+impl Target {
+    fn ask(&self, knobs: Option<&str>, within: Duration) -> Ask {
+        let mut headers = self.headers.clone();
+        let mut default = |name: HeaderName, value: &'static str| {
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
+        };
+        default(header::ACCEPT, "text/event-stream");
+        // As an EventSource has it.
+        default(header::CACHE_CONTROL, "no-cache");
+        default(header::USER_AGENT, concat!("tidings-doctor/", env!("CARGO_PKG_VERSION")));
+        let url = knobs.map_or_else(|| self.url.clone(), |knobs| with_query(&self.url, knobs));
+        Ask { method: self.method.clone(), url, headers, body: self.body.clone(), within }
+    }
+
+    /// Follows a redirect; secrets stay with the origin that they were meant for.
+    fn go_to(&mut self, url: Uri) -> anyhow::Result<()> {
+        let origin = |url: &Uri| (url.scheme().cloned(), url.authority().cloned());
+        if origin(&url) != origin(&self.url) {
+            for name in [header::AUTHORIZATION, header::COOKIE] {
+                self.headers.remove(name);
+            }
+            let connect_to = self.way.connect_to.take().filter(|_| url.host() == self.url.host());
+            self.way = Way::new(&url, connect_to, self.way.protocol)?;
+        }
+        self.url = url;
+        Ok(())
+    }
+
+    /// All of it against streams of known timing.
+    fn cooperative_plan(&self, case: &mut Case) -> Plan {
+        let probe = |role, coding: Option<&'static str>| {
+            let mut ask = self.ask(Some(PROBE), LOOK + Duration::from_secs(1));
+            set(&mut ask, header::ACCEPT_ENCODING, coding);
+            (role, ask, self.way.clone())
+        };
+        let knobs = |role, knobs, name, value: Option<&'static str>| {
+            let mut ask = self.ask(Some(knobs), LOOK);
+            set(&mut ask, name, value);
+            (role, ask, self.way.clone())
+        };
+        let last = HeaderName::from_static("last-event-id");
+        case.resumed_after = Some(RESUMED_AFTER.into());
+        let mut plan = vec![
+            probe(Role::Again, None),
+            probe(Role::Gzip, Some("gzip")),
+            probe(Role::Brotli, Some("br")),
+            probe(Role::Browser, Some(BROWSER)),
+            knobs(Role::Big, BIG, last.clone(), None),
+            knobs(Role::Beats, BEATS, last.clone(), None),
+            knobs(Role::BeatsGzip, BEATS, header::ACCEPT_ENCODING, Some("gzip")),
+            knobs(Role::Resume, RESUMABLE, last.clone(), Some(RESUMED_AFTER)),
+            knobs(Role::Finished, RESUMABLE, last, Some(FINISHED_AFTER)),
+        ];
+        if let Some((role, protocol)) = self.other_protocol(case) {
+            plan.push((role, self.ask(Some(PROBE), LOOK), self.way.by(protocol)));
+        }
+        plan.extend(self.heads());
+        if let Some(idle) = self.idle {
+            let seconds = idle.as_secs();
+            let silent = format!("events=2&every=100&idle={}", idle.as_millis());
+            let busy = format!("events={seconds}&every=1000&idle=100");
+            let within = idle + LOOK;
+            plan.push((Role::Idle, self.ask(Some(&silent), within), self.way.clone()));
+            plan.push((Role::Busy, self.ask(Some(&busy), within), self.way.clone()));
+            plan.push((Role::Watch, self.ask(None, within), self.way.clone()));
+        }
+        if let Some(long) = self.long {
+            let knobs = format!("events={}&every=5000&idle=100", long.as_secs() / 5);
+            plan.push((Role::Long, self.ask(Some(&knobs), long + LOOK), self.way.clone()));
+        }
+        plan
+    }
+
+    /// The stream itself again, asked for in other ways.
+    fn passive_plan(&self, case: &mut Case, plain: &Seen) -> Plan {
+        let look = |role, name, value: Option<&str>| {
+            let mut ask = self.ask(None, LOOK);
+            set(&mut ask, name, value);
+            (role, ask, self.way.clone())
+        };
+        let last = HeaderName::from_static("last-event-id");
+        let mut plan = vec![
+            look(Role::Again, last.clone(), None),
+            look(Role::Gzip, header::ACCEPT_ENCODING, Some("gzip")),
+            look(Role::Browser, header::ACCEPT_ENCODING, Some(BROWSER)),
+        ];
+        let ids = plain.ids();
+        if let [.., asked, _] = &*ids {
+            // The last but one: whatever followed it is in the history of the shortest memory.
+            case.resumed_after = Some((*asked).to_owned());
+            plan.push(look(Role::Resume, last.clone(), Some(asked)));
+            plan.push(look(Role::Unknown, last.clone(), Some(UNKNOWN_ID)));
+        }
+        if plain.end == End::Complete {
+            plan.push(look(Role::Finished, last, ids.last().copied()));
+        }
+        if let Some((role, protocol)) = self.other_protocol_than(plain) {
+            plan.push((role, self.ask(None, LOOK), self.way.by(protocol)));
+        }
+        plan.extend(self.heads());
+        if let Some(idle) = self.idle {
+            plan.push((Role::Watch, self.ask(None, idle + LOOK), self.way.clone()));
+        }
+        if let Some(long) = self.long {
+            plan.push((Role::Long, self.ask(None, long + LOOK), self.way.clone()));
+        }
+        plan
+    }
+
+    /// Requests of which only the head counts.
+    fn heads(&self) -> Plan {
+        let look = |role, method, headers: &[(&'static str, &'static str)]| {
+            let mut ask = self.ask(None, HEAD_LOOK);
+            ask.method = method;
+            for (name, value) in headers {
+                set(&mut ask, HeaderName::from_static(name), Some(value));
+            }
+            (role, ask, self.way.clone())
+        };
+        let preflight = [
+            ("origin", ORIGIN),
+            ("access-control-request-method", "GET"),
+            ("access-control-request-headers", "last-event-id"),
+        ];
+        vec![
+            look(Role::Head, Method::HEAD, &[]),
+            look(Role::CrossOrigin, Method::GET, &[("origin", ORIGIN)]),
+            look(Role::Preflight, Method::OPTIONS, &preflight),
+        ]
+    }
+
+    fn other_protocol(&self, case: &Case) -> Option<(Role, Protocol)> {
+        self.other_protocol_than(case.get(Role::Probe)?)
+    }
+
+    /// The version of HTTP to compare with, where the two sides are free to choose.
+    fn other_protocol_than(&self, seen: &Seen) -> Option<(Role, Protocol)> {
+        if self.way.tls.is_none() || self.way.protocol.is_some() {
+            return None;
+        }
+        Some(match seen.protocol? {
+            Protocol::Http1 => (Role::Http2, Protocol::Http2),
+            Protocol::Http2 => (Role::Http1, Protocol::Http1),
+        })
+    }
+
+    /// Lists what nobody has looked at: it is not known to be good.
+    fn say_what_is_missing(&self, case: &mut Case) {
+        let mut missing: Vec<(&'static str, String)> = Vec::new();
+        let has = |role| case.get(role).is_some();
+        if self.method != Method::GET {
+            let why =
+                format!("a {} is sent once, since nobody knows what it does a second time", self.method);
+            missing.push(("other encodings and protocols, resuming, CORS", why));
+        } else if !case.is_cooperative() {
+            let why = "the server sends no stream of known timing; run `tidings doctor origin` behind the same proxy";
+            missing.push(("holding delay and buffer size", why.into()));
+            if case.resumed_after.is_none() {
+                missing.push(("resuming", "too few events with IDs came".into()));
+            }
+            if !has(Role::Finished) {
+                missing.push((
+                    "what happens after the end",
+                    "the stream did not end while it was watched".into(),
+                ));
+            }
+        } else if case.get(Role::Plain).is_some_and(|plain| !plain.is_probe()) {
+            missing.push((
+                "the application's own resuming",
+                "streams of known timing were resumed, which is what the way allows".into(),
+            ));
+        }
+        let versions = [Protocol::Http1, Protocol::Http2].map(|protocol| {
+            case.seen.iter().any(|(_, seen)| seen.protocol == Some(protocol) && seen.head.is_some())
+        });
+        if !versions[1] {
+            let why = match (self.way.tls.is_some(), self.way.protocol) {
+                (_, Some(_)) => "one version of HTTP was asked for",
+                (false, _) => "an http:// URL can't choose it; --http2 speaks it all the same",
+                _ => "the server does not offer it",
+            };
+            missing.push(("HTTP/2", why.into()));
+        }
+        if !versions[0] && versions[1] {
+            missing.push(("HTTP/1.1", "one version of HTTP was asked for, or offered".into()));
+        }
+        missing.push(("HTTP/3", "this program does not speak it".into()));
+        if self.idle.is_none() {
+            missing.push((
+                "how long a silence may last, and heartbeats",
+                "takes up to 130 s; ask with --idle".into(),
+            ));
+        }
+        if self.long.is_none() {
+            missing.push(("how long a stream may last", "takes up to 16 minutes; ask with --long".into()));
+        }
+        let packed = case.seen.iter().find(|(_, seen)| !seen.reads.is_empty() && !seen.is_decoded);
+        if let Some(coding) = packed.and_then(|(_, seen)| seen.header("content-encoding")) {
+            missing.push((
+                "the content of compressed streams",
+                format!("{coding} is not decompressed; its pieces were counted"),
+            ));
+        }
+        let why = "virus scanners, extensions and service workers show only in the reader's browser";
+        missing.push(("the reader's machine", why.into()));
+        case.not_measured = missing;
+    }
+}
+
+fn set(ask: &mut Ask, name: HeaderName, value: Option<&str>) {
+    match value.and_then(|value| HeaderValue::from_str(value).ok()) {
+        Some(value) => drop(ask.headers.insert(name, value)),
+        None => drop(ask.headers.remove(name)),
+    }
+}
+
+fn with_query(url: &Uri, knobs: &str) -> Uri {
+    let mut parts = url.clone().into_parts();
+    let path = url.path();
+    let query = url.query().map_or_else(String::new, |query| format!("{query}&"));
+    parts.path_and_query = format!("{path}?{query}probe=1&{knobs}").parse().ok();
+    Uri::from_parts(parts).unwrap_or_else(|_| url.clone())
+}
+
+/// Where a `Location` leads: an absolute URL, or a path of the same server.
+fn resolve(base: &Uri, location: &str) -> Option<Uri> {
+    let location = location.split('#').next()?;
+    if location.contains("://") && !location.starts_with('/') {
+        let url: Uri = location.parse().ok()?;
+        return matches!(url.scheme_str(), Some("http" | "https")).then_some(url);
+    }
+    if let Some(rest) = location.strip_prefix("//") {
+        return format!("{}://{rest}", base.scheme_str()?).parse().ok();
+    }
+    let mut parts = base.clone().into_parts();
+    let path = match location.strip_prefix('/') {
+        Some(_) => location.to_owned(),
+        None => format!("{}/{location}", base.path().rsplit_once('/').map_or("", |(parent, _)| parent)),
+    };
+    parts.path_and_query = path.parse().ok();
+    Uri::from_parts(parts).ok()
+}
+
+/// A URL to be shown: what is behind the question mark may be a secret.
+fn without_query(location: &str) -> String {
+    match location.split_once('?') {
+        Some((path, _)) => format!("{path}?…"),
+        None => location.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_absolute_or_of_the_same_server() {
+        let base: Uri = "https://h:1/a/b?x=1".parse().unwrap();
+        for (location, url) in [
+            ("https://i/c", "https://i/c"),
+            ("/c?d=1#e", "https://h:1/c?d=1"),
+            ("c/", "https://h:1/a/c/"),
+            ("//i/c", "https://i/c"),
+        ] {
+            assert_eq!(resolve(&base, location).unwrap(), url, "{location}");
+        }
+        assert_eq!(resolve(&base, "ftp://i/c"), None);
+    }
+
+    #[test]
+    fn knobs_follow_the_query_that_is_there() {
+        let url = |url: &str| with_query(&url.parse().unwrap(), "events=1").to_string();
+        assert_eq!(url("http://h/a"), "http://h/a?probe=1&events=1");
+        assert_eq!(url("http://h/a?topic=b"), "http://h/a?topic=b&probe=1&events=1");
+    }
+}

@@ -1,0 +1,61 @@
+//! What is wrong, from what was seen: functions without a clock or a socket, a file for each family of rules.
+
+mod bytes;
+mod cors;
+mod cut;
+mod head;
+mod held;
+mod http2;
+mod resume;
+
+use super::{case::Case, finding::Finding};
+
+pub(super) use self::{cors::ORIGIN, cut::longest_silence, http2::max_streams, resume::verdict};
+
+/// All findings, the worst first.
+pub(super) fn judge(case: &Case) -> Vec<Finding> {
+    let families = [
+        head::findings,
+        held::findings,
+        cut::findings,
+        http2::findings,
+        resume::findings,
+        bytes::findings,
+        cors::findings,
+    ];
+    let mut findings: Vec<Finding> = families.iter().flat_map(|family| family(case)).collect();
+    // Stable: within a severity the order above, which is that of the catalogue.
+    findings.sort_by_key(|finding| finding.severity);
+    findings.dedup_by_key(|finding| finding.rule);
+    findings
+}
+
+#[cfg(test)]
+fn names(findings: &[Finding]) -> Vec<&'static str> {
+    findings.iter().map(|finding| finding.rule).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::doctor::case::{Role, made};
+
+    #[test]
+    fn a_clean_stream_of_known_timing_has_no_finding() {
+        let good = || made::probe(|_, sent| sent + 20);
+        let other = |name| made::probe_from(1, name, None, |_, sent| sent + 20);
+        let mut case = made::case(
+            "http://127.0.0.1/topics/news",
+            vec![
+                (Role::Plain, made::stream(&[(5, ":\nretry: 2000\nevent: start\nid: a\ndata: {}\n\n")])),
+                (Role::Probe, good()),
+                (Role::Browser, other("b")),
+                (Role::Gzip, other("c")),
+                (Role::Again, other("d")),
+                (Role::Resume, made::probe_from(5, "e", Some("4"), |_, sent| sent + 20)),
+            ],
+        );
+        case.resumed_after = Some("4".into());
+        assert_eq!(judge(&case), []);
+    }
+}

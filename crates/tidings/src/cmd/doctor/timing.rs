@@ -1,0 +1,122 @@
+//! What the way did to a stream of known timing: each event says when it was sent, and the clock says when it came.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::observation::{End, INSTANT, Seen};
+
+/// A stream of known timing as it arrived.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Timing {
+    /// The name that this one stream has.
+    pub(super) stream: String,
+    /// How many events were asked for.
+    pub(super) asked: u64,
+    /// The version of HTTP in which the server was asked.
+    pub(super) version_at_server: String,
+    /// The last event ID that reached the server.
+    pub(super) last_event_id_at_server: Option<String>,
+    /// The events in the order of their arrival.
+    pub(super) arrivals: Vec<Arrival>,
+    /// The last event of the stream, which says that it is complete.
+    pub(super) end: Option<Arrival>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Arrival {
+    pub(super) number: u64,
+    /// When the server sent it, from its beginning.
+    pub(super) sent: Duration,
+    /// When it came here, from ours.
+    pub(super) at: Duration,
+}
+
+impl Arrival {
+    /// How much later than it was sent. The two clocks began at different times, so only differences of it count.
+    fn lag(&self) -> i64 {
+        i64::try_from(self.at.as_micros()).unwrap_or(i64::MAX)
+            - i64::try_from(self.sent.as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Timing {
+    /// `None` for a stream that does not say its timing, or of which nothing came.
+    pub(super) fn of(seen: &Seen) -> Option<Timing> {
+        if !seen.is_probe() {
+            return None;
+        }
+        let mut timing = Timing::default();
+        for event in seen.events() {
+            let Ok(data) = serde_json::from_str::<Value>(event.data) else { continue };
+            let arrival = |number| {
+                let sent = Duration::from_micros(data["sent_us"].as_u64()?);
+                Some(Arrival { number, sent, at: event.at })
+            };
+            match event.event_type {
+                "start" => {
+                    timing.stream = text(&data["stream"]).unwrap_or_default();
+                    timing.asked = data["events"].as_u64().unwrap_or_default();
+                    timing.version_at_server = text(&data["request"]["version"]).unwrap_or_default();
+                    timing.last_event_id_at_server = text(&data["request"]["headers"]["last-event-id"]);
+                }
+                "end" => timing.end = arrival(0),
+                _ => timing.arrivals.extend(data["n"].as_u64().and_then(arrival)),
+            }
+        }
+        Some(timing)
+    }
+
+    /// How many instants there were at which events came, for each event: 1 is a stream, about 0 is one block.
+    pub(super) fn score(&self) -> Option<f64> {
+        let mut instants = 0;
+        let mut last = None;
+        for arrival in &self.arrivals {
+            if last.is_none_or(|last| arrival.at.saturating_sub(last) > INSTANT) {
+                instants += 1;
+            }
+            last = Some(arrival.at);
+        }
+        (self.arrivals.len() >= 3).then(|| f64::from(instants) / self.arrivals.len() as f64)
+    }
+
+    /// How much longer the event that was held the most took than the one that was held the least.
+    pub(super) fn held(&self) -> Duration {
+        let lags = || self.arrivals.iter().chain(&self.end).map(Arrival::lag);
+        let (Some(least), Some(most)) = (lags().min(), lags().max()) else { return Duration::ZERO };
+        Duration::from_micros(u64::try_from(most - least).unwrap_or_default())
+    }
+
+    /// Whether each event came when the next one was sent: all are late by the same time, and the last, behind which there
+    /// is a longer silence, by that silence.
+    pub(super) fn is_one_behind(&self) -> bool {
+        let Some((last, others)) = self.arrivals.split_last().filter(|(_, others)| others.len() >= 3) else {
+            return false;
+        };
+        let Some(end) = self.end else { return false };
+        let mut lags: Vec<_> = others.iter().map(Arrival::lag).collect();
+        lags.sort_unstable();
+        let usual = lags[lags.len() / 2];
+        let every = others[1].sent.saturating_sub(others[0].sent).as_micros() as i64;
+        let silence = end.sent.saturating_sub(last.sent).as_micros() as i64;
+        silence > 2 * every && last.lag() - usual > (silence - every) * 6 / 10
+    }
+
+    /// When it was cut, if it ended before it was over.
+    pub(super) fn cut(&self, seen: &Seen) -> Option<Duration> {
+        (self.end.is_none() && matches!(seen.end, End::Complete | End::Broken(_))).then_some(seen.ended)
+    }
+}
+
+/// The size of the blocks in which a stream came: the usual size of a piece, the last one left out. `None` when there
+/// are fewer than two.
+pub(super) fn block(seen: &Seen) -> Option<usize> {
+    let mut sizes: Vec<_> = seen.bursts().iter().map(|burst| burst.bytes).collect();
+    sizes.pop();
+    sizes.sort_unstable();
+    sizes.get(sizes.len() / 2).copied()
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
