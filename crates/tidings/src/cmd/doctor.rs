@@ -8,6 +8,7 @@ mod catalogue;
 mod exchange;
 mod finding;
 mod fixes;
+mod llm;
 mod numbers;
 mod observation;
 mod origin;
@@ -36,7 +37,7 @@ use crate::{
 pub(crate) async fn run(mut doctor: Doctor) -> anyhow::Result<Exit> {
     match doctor.command.take() {
         Some(DoctorCommand::Origin(flags)) => return origin::run(flags).await.map(|()| Exit::Success),
-        Some(DoctorCommand::Llm(_)) => anyhow::bail!("not yet"),
+        Some(DoctorCommand::Llm(flags)) => return llm::run(flags).await,
         None => {}
     }
     if let Some(name) = &doctor.explain {
@@ -57,11 +58,7 @@ pub(crate) async fn run(mut doctor: Doctor) -> anyhow::Result<Exit> {
         }
     };
     let findings = rules::judge(&case);
-    if doctor.json {
-        println!("{}", report::json(&shown, &case, &findings));
-    } else {
-        print!("{}", report::text(&shown, &case, &findings));
-    }
+    report::print(&shown, &case, &findings, &numbers::numbers(&case, &findings), doctor.json);
     Ok(exit(&findings, doctor.fail_on))
 }
 

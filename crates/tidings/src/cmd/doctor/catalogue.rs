@@ -92,6 +92,14 @@ pub(super) const RULES: &[Rule] = &[
         "Something limits the rate, or passes on a few bytes at a time.",
     ),
     new(
+        "delayed",
+        S3,
+        "delayed",
+        "Messages wait a fraction of a second for the next ones.",
+        "Something gathers small writes for a moment before it sends them: the way of HAProxy, of Nagle's algorithm and of \
+         corked sockets. For text that people read it does not matter; for what people control it does.",
+    ),
+    new(
         "cached",
         S1,
         "cdn",
@@ -432,6 +440,14 @@ pub(super) const RULES: &[Rule] = &[
         "Tokens come in lumps.",
         "Several tokens arrive together, again and again, so that the text stutters.",
     ),
+    new(
+        "llm-abort-ignored",
+        S2,
+        "abort",
+        "An answer that nobody reads any more seems to be finished all the same.",
+        "The next answer waited as if the aborted one was still being made. A server notices that its client has left only \
+         when it looks, or when it writes.",
+    ),
 ];
 
 #[cfg(test)]
@@ -439,14 +455,21 @@ mod tests {
     use super::*;
     use crate::cmd::doctor::fixes;
 
+    const DOCUMENTATION: &str = include_str!("../../../../../docs/doctor.md");
+
     #[test]
-    fn every_rule_has_a_name_of_its_own_and_a_fix_that_exists() {
+    fn every_rule_has_a_name_of_its_own_a_fix_that_exists_and_a_row_in_the_documentation() {
         let mut names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), RULES.len());
         for rule in RULES {
             assert!(fixes::text(rule.fix).is_some(), "{} has no fix {}", rule.name, rule.fix);
+            assert!(
+                DOCUMENTATION.contains(&format!("| `{}` | {} |", rule.name, rule.severity.name())),
+                "{}",
+                rule.name
+            );
             assert!(rule.title.ends_with('.') && rule.why.ends_with('.'), "{}", rule.name);
         }
     }

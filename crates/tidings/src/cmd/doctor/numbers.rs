@@ -137,11 +137,17 @@ pub(super) fn lines(numbers: &Map<String, Value>) -> Vec<String> {
         ("max_concurrent_streams", "HTTP/2 streams at a time", ""),
         ("resume", "resuming", ""),
         ("end", "asked again after the end", ""),
+        ("dialect", "dialect", ""),
+        ("first_token_ms", "first token after", " ms"),
+        ("tokens", "tokens", ""),
+        ("tokens_per_read", "tokens at a time", ""),
+        ("terminal_event", "said to be complete by", ""),
+        ("first_token_after_abort_ms", "first token after an abort", " ms"),
         ("idle_s", "silence", " s"),
         ("lifetime_s", "lifetime", " s"),
     ];
     names
         .iter()
-        .filter_map(|(name, shown, unit)| Some(format!("{shown:<26}{}{unit}", text(numbers.get(*name)?))))
+        .filter_map(|(name, shown, unit)| Some(format!("{shown:<27}{}{unit}", text(numbers.get(*name)?))))
         .collect()
 }

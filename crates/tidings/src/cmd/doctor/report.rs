@@ -3,19 +3,34 @@
 use std::fmt::Write;
 
 use http::Uri;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     case::Case,
     catalogue::{self, RULES},
     finding::Finding,
     fixes::{self, FIXES},
-    numbers::{lines, numbers},
+    numbers::lines,
 };
 use crate::cli::Severity;
 
+/// Prints the report to standard output.
+pub(super) fn print(
+    url: &str,
+    case: &Case,
+    findings: &[Finding],
+    numbers: &Map<String, Value>,
+    as_json: bool,
+) {
+    if as_json {
+        println!("{}", json(url, case, findings, numbers));
+    } else {
+        print!("{}", text(url, case, findings, numbers));
+    }
+}
+
 /// The report for people: what is wrong and what to change first, the numbers after it.
-pub(super) fn text(url: &str, case: &Case, findings: &[Finding]) -> String {
+fn text(url: &str, case: &Case, findings: &[Finding], numbers: &Map<String, Value>) -> String {
     let mut out = String::new();
     let title = |finding: &Finding| catalogue::rule(finding.rule).map_or("", |rule| rule.title);
     match findings.first() {
@@ -47,7 +62,7 @@ pub(super) fn text(url: &str, case: &Case, findings: &[Finding]) -> String {
         }
     }
     line(&mut out, "\nMeasured:");
-    for number in lines(&numbers(case, findings)) {
+    for number in lines(numbers) {
         line(&mut out, &format!("  {number}"));
     }
     line(&mut out, "Not measured:");
@@ -68,12 +83,12 @@ fn one_line(finding: &Finding) -> String {
 }
 
 /// One object, whose members keep their names and meanings.
-pub(super) fn json(url: &str, case: &Case, findings: &[Finding]) -> Value {
+fn json(url: &str, case: &Case, findings: &[Finding], numbers: &Map<String, Value>) -> Value {
     json!({
         "url": url,
         "verdict": if findings.is_empty() { "clean" } else { "findings" },
         "findings": findings.iter().map(|finding| json_finding(finding, &case.url)).collect::<Vec<_>>(),
-        "numbers": numbers(case, findings),
+        "numbers": numbers,
         "not_measured": case.not_measured.iter().map(|(what, why)| json!({ "what": what, "why": why })).collect::<Vec<_>>(),
     })
 }
@@ -141,6 +156,7 @@ mod tests {
             Role,
             made::{self, probe},
         },
+        numbers::numbers,
         rules::judge,
     };
 
@@ -155,7 +171,8 @@ mod tests {
     #[test]
     fn the_first_screen_says_what_to_change_before_any_number() {
         let case = held_by_nginx();
-        let text = text("http://localhost/events", &case, &judge(&case));
+        let found = judge(&case);
+        let text = text("http://localhost/events", &case, &found, &numbers(&case, &found));
         let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part:?} is in {text}"));
         assert!(place("held back and arrives late") < place("S1 buffered"));
         assert!(place("location /events {") < place("proxy_buffering off;"));
@@ -166,7 +183,8 @@ mod tests {
     #[test]
     fn json_has_every_member_that_is_promised() {
         let case = held_by_nginx();
-        let report = json("u", &case, &judge(&case));
+        let found = judge(&case);
+        let report = json("u", &case, &found, &numbers(&case, &found));
         assert_eq!((&report["url"], &report["verdict"]), (&json!("u"), &json!("findings")));
         let finding = &report["findings"][0];
         for member in ["rule", "severity", "confidence", "hop", "measured", "evidence", "fix"] {

@@ -13,6 +13,9 @@ use super::super::{
 /// Below this score a stream is held back: it came in less than half as many pieces as there were events.
 const HELD_SCORE: f64 = 0.5;
 
+/// What is held for no longer than this waits for a timer and not for bytes: HAProxy corks its socket for 200 ms.
+const SHORT: Duration = Duration::from_millis(400);
+
 /// Sizes that buffers have.
 const USUAL_BLOCKS: [usize; 6] = [4096, 8192, 16_384, 32_768, 65_536, 131_072];
 
@@ -22,6 +25,8 @@ enum Fate {
     Streamed,
     Held,
     OneBehind,
+    /// Several at a time, none of them late by much.
+    Delayed,
     Slow,
     /// Too little came to tell.
     Unknown,
@@ -50,7 +55,7 @@ fn fate(seen: &Seen, timing: &Timing) -> Fate {
         return Fate::OneBehind;
     }
     if timing.score().is_some_and(|score| score < HELD_SCORE) {
-        return Fate::Held;
+        return if timing.held() <= SHORT { Fate::Delayed } else { Fate::Held };
     }
     let (first, last) = (timing.arrivals[0], timing.arrivals[timing.arrivals.len() - 1]);
     let grew = (last.at.saturating_sub(first.at)).saturating_sub(last.sent.saturating_sub(first.sent));
@@ -79,9 +84,18 @@ fn measured(case: &Case) -> Vec<Finding> {
             );
         }
         Fate::Streamed => {
-            findings.extend(compressed(case));
+            findings.extend(compressed(case).or_else(|| heartbeats(case)));
             findings.extend(over_http2(case));
-            findings.extend(heartbeats(case));
+        }
+        Fate::Delayed => {
+            let (events, pieces) = (timing.arrivals.len(), probe.bursts().len());
+            let measured =
+                format!("{events} events in {pieces} pieces, up to {} late", seconds(timing.held()));
+            let hop = proxy(&hops).map(Hop::shown);
+            findings.push(
+                Finding::of("delayed", measured, "stream of known timing, one event each 100 ms")
+                    .with_hop(hop),
+            );
         }
         Fate::Unknown => {}
     }
@@ -170,7 +184,8 @@ fn compressed(case: &Case) -> Option<Finding> {
 
 fn shape_compressed(seen: &Seen, timing: &Timing) -> String {
     let (events, pieces) = (timing.arrivals.len(), seen.bursts().len());
-    format!("{events} events in {pieces} pieces, held for up to {}", seconds(timing.held()))
+    let pieces = if pieces == 1 { "one piece".into() } else { format!("{pieces} pieces") };
+    format!("{events} events in {pieces}, held for up to {}", seconds(timing.held()))
 }
 
 fn over_http2(case: &Case) -> Option<Finding> {
@@ -346,6 +361,12 @@ mod tests {
             "{}",
             found[0].measured
         );
+    }
+
+    #[test]
+    fn a_fifth_of_a_second_is_a_delay_and_no_buffer() {
+        let found = found(vec![(Role::Probe, probe(|_, sent| sent.div_ceil(300) * 300))]);
+        assert_eq!(names(&found), ["delayed"]);
     }
 
     #[test]

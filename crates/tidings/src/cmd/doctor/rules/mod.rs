@@ -8,6 +8,8 @@ mod held;
 mod http2;
 mod resume;
 
+use std::collections::HashSet;
+
 use super::{case::Case, finding::Finding};
 
 pub(super) use self::{cors::ORIGIN, cut::longest_silence, http2::max_streams, resume::verdict};
@@ -26,8 +28,14 @@ pub(super) fn judge(case: &Case) -> Vec<Finding> {
     let mut findings: Vec<Finding> = families.iter().flat_map(|family| family(case)).collect();
     // Stable: within a severity the order above, which is that of the catalogue.
     findings.sort_by_key(|finding| finding.severity);
-    findings.dedup_by_key(|finding| finding.rule);
+    let mut seen = HashSet::new();
+    findings.retain(|finding| seen.insert(finding.rule));
     findings
+}
+
+/// What the head of one answer gives away, for what is no stream of events about topics.
+pub(super) fn judge_head(case: &Case) -> Vec<Finding> {
+    head::findings(case)
 }
 
 #[cfg(test)]
