@@ -26,13 +26,15 @@ pub struct Grant {
     pub publish: bool,
     /// Whether it may subscribe, and read the history.
     pub subscribe: bool,
+    /// Whether it may receive private updates too, when it may subscribe.
+    pub private: bool,
 }
 
 impl Access {
     /// What a request without credentials may do.
     pub(crate) fn anonymous(&self) -> Grant {
         match self {
-            Access::Loopback => Grant { publish: true, subscribe: true },
+            Access::Loopback => Grant { publish: true, subscribe: true, private: false },
             Access::Anonymous(grant) => *grant,
         }
     }
@@ -41,7 +43,7 @@ impl Access {
 impl Grant {
     /// Whether its holder may receive `record`; asked for replayed records as for live ones.
     pub(crate) fn may_receive(self, record: &Record) -> bool {
-        self.subscribe && !record.is_private()
+        self.subscribe && (self.private || !record.is_private())
     }
 }
 

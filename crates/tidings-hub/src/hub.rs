@@ -17,6 +17,11 @@ use crate::{
     probe::Probes,
     routing::Routing,
 };
+#[cfg(feature = "gateway")]
+use crate::{
+    gateway::{Gateway, is_reserved},
+    log::Refused,
+};
 
 /// Takes updates and delivers them: a cheap handle, to be cloned.
 ///
@@ -44,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) probes: Probes,
     pub(crate) settings: Settings,
+    #[cfg(feature = "gateway")]
+    pub(crate) gateway: Option<Arc<Gateway>>,
     window: RwLock<Window>,
     shutdown: watch::Sender<bool>,
 }
@@ -61,11 +68,18 @@ impl Hub {
             routing: Arc::default(),
             metrics: Metrics::new(),
             probes: Probes::default(),
+            #[cfg(feature = "gateway")]
+            gateway: settings.gateway.clone().map(|settings| Arc::new(Gateway::new(settings))),
             window: RwLock::new(Window::after(newest, settings.window_bytes)),
             settings,
             shutdown: watch::Sender::new(false),
         });
-        Hub { feed: Arc::new(Feed::start(shared.clone())), shared }
+        let hub = Hub { feed: Arc::new(Feed::start(shared.clone())), shared };
+        #[cfg(feature = "gateway")]
+        if let Some(gateway) = &hub.shared.gateway {
+            gateway.begin(hub.clone());
+        }
+        hub
     }
 
     /// Publishes one update; returns when it is as durable as the log makes it.
@@ -91,6 +105,35 @@ impl Hub {
     /// # Errors
     /// When the log fails. It may then have kept some of them; with idempotency keys it is safe to publish them again.
     pub async fn publish_all(&self, batch: Vec<Append>) -> Result<Appended, LogError> {
+        #[cfg(feature = "gateway")]
+        if self.shared.gateway.is_some() {
+            return self.publish_unreserved(batch).await;
+        }
+        self.append(batch).await
+    }
+
+    /// The same, up to the first that is for a topic of the gateway.
+    #[cfg(feature = "gateway")]
+    async fn publish_unreserved(&self, mut batch: Vec<Append>) -> Result<Appended, LogError> {
+        let reserved = |append: &Append| {
+            let topic = append.update.topics().iter().find(|topic| is_reserved(topic.as_str()))?;
+            Some(Refused::Reserved { topic: topic.to_string() })
+        };
+        let refused = batch.iter().enumerate().find_map(|(index, append)| Some((index, reserved(append)?)));
+        let Some((index, refused)) = refused else { return self.append(batch).await };
+        batch.truncate(index);
+        let mut appended = self.append(batch).await?;
+        appended.refused.get_or_insert(refused);
+        Ok(appended)
+    }
+
+    /// Publishes to topics of the gateway.
+    #[cfg(feature = "gateway")]
+    pub(crate) async fn publish_reserved(&self, batch: Vec<Append>) -> Result<Appended, LogError> {
+        self.append(batch).await
+    }
+
+    async fn append(&self, batch: Vec<Append>) -> Result<Appended, LogError> {
         let appended = self.shared.log.append(batch).await?;
         let repeated = appended.receipts.iter().filter(|receipt| receipt.repeated).count() as u64;
         self.shared.metrics.repeated.inc_by(repeated);
@@ -105,7 +148,7 @@ impl Hub {
     /// # Errors
     /// When the log fails.
     pub async fn subscribe(&self, subscribe: impl Into<Subscribe>) -> Result<Option<Cursor>, LogError> {
-        let grant = Grant { publish: false, subscribe: true };
+        let grant = Grant { subscribe: true, ..Grant::default() };
         Cursor::open(self.shared.clone(), subscribe.into(), grant).await
     }
 
@@ -121,6 +164,10 @@ impl Hub {
 
     /// Ends all subscriptions between two events, then the hub's own task. Subscribers resume elsewhere, or later.
     pub async fn shutdown(&self) {
+        #[cfg(feature = "gateway")]
+        if let Some(gateway) = &self.shared.gateway {
+            gateway.shutdown(&self.shared).await;
+        }
         self.shared.begin_shutdown();
         self.feed.ended().await;
     }

@@ -50,6 +50,8 @@ mod cursor;
 mod delivery;
 mod dialect;
 mod error;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 mod http;
 mod hub;
 mod json;

@@ -21,6 +21,8 @@ pub enum StartAt {
     Oldest,
     /// After the event with this ID, which the subscriber has seen.
     After(String),
+    /// With the oldest record that is kept, after a `gap` event: what the subscriber named is no event of what it asks for.
+    Unknown(String),
 }
 
 /// What a subscriber that names the event it saw last is told.
@@ -136,6 +138,7 @@ pub(crate) async fn open(
     let (after, unknown) = match &start {
         StartAt::Tail => (bounds.newest.sequence, None),
         StartAt::Oldest => (0, None),
+        StartAt::Unknown(_) => (0, Some(GapReason::UnknownId)),
         StartAt::After(asked) => match locate(log, asked).await? {
             Ok(sequence) => (sequence, None),
             Err(reason) => (0, Some(reason)),
@@ -164,7 +167,7 @@ pub(crate) async fn open(
         _ => log.read(after, &interest, limit).await?,
     };
     let (verdict, gap) = match (start, unknown) {
-        (StartAt::After(asked), Some(reason)) => {
+        (StartAt::After(asked) | StartAt::Unknown(asked), Some(reason)) => {
             (Some(Verdict::Gap), Some(Gap::before(log, &page, asked, reason).await?))
         }
         (StartAt::After(asked), None) if page.lost.is_some() => {

@@ -95,6 +95,12 @@ impl Routing {
         }
     }
 
+    /// Whether somebody's subscription names `topic` itself.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn is_followed(&self, topic: &Topic) -> bool {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner).topics.contains_key(topic)
+    }
+
     /// Tells every subscriber to look at all that follows `sequence` - 1, or that the hub shuts down.
     pub(crate) fn signal_all(&self, sequence: u64) {
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);

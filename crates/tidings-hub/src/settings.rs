@@ -30,6 +30,9 @@ pub struct Settings {
     pub write_timeout: Duration,
     /// Static files to serve beside the hub, by path (`/`, `/style.css`).
     pub pages: HashMap<&'static str, Asset>,
+    /// The gateway for LLM streams. Default: none.
+    #[cfg(feature = "gateway")]
+    pub gateway: Option<crate::gateway::GatewaySettings>,
 }
 
 /// A static file.
@@ -54,6 +57,8 @@ impl Default for Settings {
             read_timeout: Duration::from_secs(300),
             write_timeout: Duration::from_secs(120),
             pages: HashMap::new(),
+            #[cfg(feature = "gateway")]
+            gateway: None,
         }
     }
 }

@@ -14,6 +14,10 @@ use crate::{
 /// How much is read from the log at once.
 pub(crate) const PAGE: PageLimit = PageLimit { records: 500, bytes: Chunk::FULL };
 
+/// What a reader who does not know of gaps is told.
+const LOST: &[u8] = b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"code\":\"gap\",\"message\":\"\
+a part of this answer is no longer kept\"}}\n\n";
+
 /// What a subscriber gets. For two with the same subscription at the same place, the next chunk is the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Subscription {
@@ -93,7 +97,10 @@ impl Subscription {
         let mut chunk = Chunk::default();
         if let Some(gap) = gap {
             shared.metrics.gap(gap.reason);
-            chunk.push_hub_event(&hub_event("gap", &gap.to_json(), gap.id.to_string()));
+            match self.form {
+                Form::Bare => chunk.push_hub_event(LOST),
+                _ => chunk.push_hub_event(&hub_event("gap", &gap.to_json(), gap.id.to_string())),
+            }
         }
         for record in page.records.iter().filter(|record| self.grant.may_receive(record)) {
             chunk.push(record, self.form);

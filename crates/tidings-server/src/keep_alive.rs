@@ -46,6 +46,7 @@ enum Form {
     Comment,
     Block,
     Event,
+    Encoded(&'static [u8]),
     None,
 }
 
@@ -67,6 +68,20 @@ impl KeepAlive {
     /// It has no ID, so a client's last event ID stays.
     pub const fn event() -> KeepAlive {
         KeepAlive::new(Form::Event)
+    }
+
+    /// Bytes that somebody has encoded: whole events or comments, for clients that know a heartbeat of their own.
+    ///
+    /// As with [`Frame::from_encoded`], they must end between two events.
+    ///
+    /// ```
+    /// use tidings_server::KeepAlive;
+    ///
+    /// let keep_alive = KeepAlive::encoded(b"event: ping\ndata: {\"type\": \"ping\"}\n\n");
+    /// assert!(keep_alive.heartbeat().is_some());
+    /// ```
+    pub const fn encoded(bytes: &'static [u8]) -> KeepAlive {
+        KeepAlive::new(Form::Encoded(bytes))
     }
 
     /// Nothing: a silent stream stays silent.
@@ -96,6 +111,7 @@ impl KeepAlive {
             Form::Comment => b":\n",
             Form::Block => b":\n\n",
             Form::Event => b"event: ping\ndata:\n\n",
+            Form::Encoded(bytes) => bytes,
             Form::None => return None,
         };
         Some(Frame::from_encoded(Bytes::from_static(bytes)))

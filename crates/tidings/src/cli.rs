@@ -4,6 +4,7 @@
 
 mod bench;
 mod doctor;
+mod gateway;
 mod log;
 mod publish;
 mod request;

@@ -29,6 +29,9 @@ impl Chunk {
 
     /// Adds a record with the frame that it has, or gets now.
     pub(crate) fn push_framed(&mut self, framed: &Framed, form: Form) {
+        if form.hides(&framed.record) {
+            return self.note(&framed.record);
+        }
         let frame = framed.frame(form);
         let first = self.is_empty();
         self.note(&framed.record);
@@ -42,7 +45,9 @@ impl Chunk {
     /// Adds a record that has no ready frame.
     pub(crate) fn push(&mut self, record: &Record, form: Form) {
         self.note(record);
-        form.encode(record, self.joined());
+        if !form.hides(record) {
+            form.encode(record, self.joined());
+        }
     }
 
     /// Adds an event of the hub itself, which is not counted.

@@ -22,15 +22,23 @@ pub enum Form {
     /// The same JSON, and every event is of type `message`: one `onmessage` of an `EventSource`, which only hears types
     /// that it knows, hears them all.
     MessageEnvelope,
+    /// The published events alone, without those of the hub: for readers that know another protocol. The end of a topic
+    /// is the end of the response, and a gap an event of type `error` with JSON of the shape that LLM interfaces use.
+    Bare,
 }
 
 impl Form {
-    const COUNT: usize = 4;
+    const COUNT: usize = 5;
+
+    /// Whether a reader of this form gets nothing for `record`.
+    pub(crate) fn hides(self, record: &Record) -> bool {
+        self == Form::Bare && record.is_close()
+    }
 
     /// Appends the event of `record` to `out`.
     pub fn encode(self, record: &Record, out: &mut Vec<u8>) {
         match self {
-            Form::Plain => record.event().encode(out),
+            Form::Plain | Form::Bare => record.event().encode(out),
             Form::TopicLine => {
                 for topic in record.topics() {
                     // A topic has no control characters, so it can't end its line.

@@ -51,6 +51,12 @@ impl HangUp {
         HangUp(socket)
     }
 
+    /// Waits until the client has hung up. Cancel safe.
+    #[cfg(feature = "gateway")]
+    pub(crate) async fn gone(&self) {
+        std::future::poll_fn(|context| self.poll(context)).await;
+    }
+
     /// Ready when the client has hung up. While it streams a response, hyper does not read, so nobody else waits for the
     /// socket to be readable.
     fn poll(&self, context: &mut Context<'_>) -> Poll<()> {

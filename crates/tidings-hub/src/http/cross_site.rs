@@ -10,6 +10,10 @@ use crate::{
     authorize::{host_name, is_loopback_host},
 };
 
+/// What a listed page may read of a response's headers, beside those that every page may.
+const EXPOSED: &str = "Tidings-Resume, Tidings-Stream, Tidings-Stop-Token, Location, Retry-After, ETag, Content-Range, \
+                       X-Request-Id, Request-Id";
+
 /// The origin of a web page, such as `https://app.example` or `http://localhost:3000`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
@@ -145,7 +149,10 @@ impl Site {
         let mut response = Response::new(HubBody::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST"));
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("GET, HEAD, POST, DELETE"),
+        );
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_HEADERS,
             HeaderValue::from_static("Last-Event-ID, Idempotency-Key, Authorization, Content-Type"),
@@ -163,10 +170,7 @@ impl Site {
         if let Some(origin) = &self.listed {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-            headers.insert(
-                header::ACCESS_CONTROL_EXPOSE_HEADERS,
-                HeaderValue::from_static("Tidings-Resume, Location, Retry-After, ETag, Content-Range"),
-            );
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
         }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) async fn history(
     let interest = Arc::new(params.interest);
     let start = params.start.unwrap_or(StartAt::Oldest);
     let asked = match &start {
-        StartAt::After(id) => Some(id.clone()),
+        StartAt::After(id) | StartAt::Unknown(id) => Some(id.clone()),
         StartAt::Tail | StartAt::Oldest => None,
     };
     let mut opening = match open(shared, interest.clone(), start, limit).await? {

@@ -16,6 +16,10 @@ mod service;
 mod subscribe;
 mod take_over;
 
+#[cfg(feature = "gateway")]
+pub(crate) use self::{
+    body::HangUp, cross_site::Site, publish::PublishedBody, service::BoxError, subscribe::subscribe,
+};
 pub use body::HubBody;
 pub use cross_site::{InvalidOrigin, Origin};
 pub(crate) use problem::Problem;

@@ -116,6 +116,70 @@ impl Problem {
         )
     }
 
+    /// 404: there is no such stream, or no more.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn no_such_stream() -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, "no such stream is kept; streams are removed with the history")
+    }
+
+    /// 413: a request for the upstream is over the limit.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn request_too_large(max_bytes: usize) -> Problem {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request's body is over {max_bytes} bytes"))
+    }
+
+    /// 422: an idempotency key came back with another body.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn key_reused() -> Problem {
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Idempotency-Key was used with another body; use a new key for each request",
+        )
+    }
+
+    /// 429: the gateway receives as many streams as it may.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn too_many_streams(max_streams: usize) -> Problem {
+        Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            format!(
+                "{max_streams} streams are being received, as many as there may be; try again in a moment"
+            ),
+        )
+    }
+
+    /// 502: the upstream failed.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn upstream_failed(detail: impl ToString) -> Problem {
+        Problem::new(StatusCode::BAD_GATEWAY, detail)
+    }
+
+    /// 503: somebody stopped the stream before its first event.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn stopped(detail: impl ToString) -> Problem {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+
+    /// 504: the upstream was silent for too long.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn upstream_timeout(detail: impl ToString) -> Problem {
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, detail)
+    }
+
+    /// The same with the members that the SDKs of LLM interfaces read.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn in_sdk_shape(self) -> Problem {
+        let kind = match self.status {
+            StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => "permission_error",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            StatusCode::GATEWAY_TIMEOUT => "timeout_error",
+            status if status.is_client_error() => "invalid_request_error",
+            _ => "api_error",
+        };
+        let error = json!({ "type": kind, "message": self.detail });
+        self.with("type", "error").with("error", error)
+    }
+
     /// 503: the hub shuts down.
     pub(crate) fn shutting_down() -> Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the hub is shutting down; try again in a moment")
@@ -194,6 +258,7 @@ impl From<Refused> for Problem {
         let status = match &refused {
             Refused::Closed { .. } | Refused::IdTaken { .. } => StatusCode::CONFLICT,
             Refused::KeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Refused::Reserved { .. } => StatusCode::FORBIDDEN,
         };
         Problem::new(status, refused)
     }

@@ -41,7 +41,7 @@ where
     }
     let settings = &hub.shared().settings;
     let max_data_bytes = settings.max_data_bytes;
-    let mut body = PublishedBody { body: Box::pin(body), timeout: settings.read_timeout };
+    let mut body = PublishedBody::new(body, settings.read_timeout);
     let topic = params.topic.clone();
     match BodyKind::of(headers)? {
         BodyKind::Text => {
@@ -241,7 +241,7 @@ impl Receipts {
 }
 
 /// A request's body, read piece by piece, each within the read timeout.
-pub(super) struct PublishedBody<B> {
+pub(crate) struct PublishedBody<B> {
     body: Pin<Box<B>>,
     timeout: Duration,
 }
@@ -251,7 +251,11 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+    pub(crate) fn new(body: B, timeout: Duration) -> PublishedBody<B> {
+        PublishedBody { body: Box::pin(body), timeout }
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
             match tokio::time::timeout(self.timeout, self.body.frame()).await {
                 Err(_) => return Err(Problem::read_timeout(self.timeout)),
@@ -272,7 +276,7 @@ where
     }
 
     /// How many bytes it has at least, as far as its head says.
-    pub(super) fn least_bytes(&self) -> u64 {
+    pub(crate) fn least_bytes(&self) -> u64 {
         self.body.size_hint().lower()
     }
 

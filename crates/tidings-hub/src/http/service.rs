@@ -102,6 +102,10 @@ where
         let hang_up = parts.extensions.get::<HangUp>().cloned();
         return Ok(shared.probes.answer(parts).map(|body| HubBody::probe(body, hang_up)));
     }
+    #[cfg(feature = "gateway")]
+    if let Some(gateway) = shared.gateway.as_ref().filter(|_| crate::gateway::serves(path)) {
+        return crate::gateway::route(hub, gateway, site, parts, body).await;
+    }
     if let Some(topic) = path.strip_prefix("/topics/") {
         return match parts.method {
             Method::GET | Method::HEAD => read(shared, Some(topic), parts).await,
@@ -174,12 +178,31 @@ async fn read(
     let representation = representation(accept.as_deref())
         .ok_or_else(|| Problem::not_acceptable(accept.as_deref().unwrap_or_default()))?;
     let params = ReadParams::parse(path_topic, parts)?;
+    #[cfg(feature = "gateway")]
+    if shared.gateway.is_some() {
+        may_read(&params.interest)?;
+    }
     let mut response = match representation {
         Representation::EventStream => subscribe(shared, grant, params, parts).await?,
         Representation::Json => history(shared, grant, params).await?,
     };
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
     Ok(response)
+}
+
+/// # Errors
+/// 403 for topics of the gateway: those are read by their own URLs. Patterns over all topics don't find them, since what is
+/// in them is private.
+#[cfg(feature = "gateway")]
+fn may_read(interest: &crate::Interest) -> Result<(), Problem> {
+    let names = interest.topics().iter().map(crate::Topic::as_str);
+    let mut names = names.chain(interest.prefixes().iter().map(crate::Prefix::as_str));
+    match names.find(|name| crate::gateway::is_reserved(name)) {
+        None => Ok(()),
+        Some(name) => Err(Problem::forbidden(format!(
+            "topic {name:?} is the gateway's own; a stream is read at /streams/<id> with its token"
+        ))),
+    }
 }
 
 /// A static file, which may use what comes from the hub and nothing else, and not be framed by other pages.

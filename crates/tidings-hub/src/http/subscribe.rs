@@ -40,20 +40,23 @@ pub(crate) async fn subscribe(
     let keep_alive = params.keep_alive.after(shared.settings.heartbeat);
     let retry = shared.settings.retry;
     let take_over = TakeOver::offered(request).filter(|_| !shared.is_shutting_down());
+    // What only some may read, no cache may keep for others.
+    let visibility = if grant.private { Visibility::Private } else { Visibility::default() };
     let first = take_over.as_ref().and_then(|_| cursor.take_queued());
     let mut response = match (take_over, first) {
         (Some(take_over), Some(mut first)) => {
             first.push_front(Frame::opening(Some(retry)).into_bytes());
             take_over.accept(cursor, keep_alive, &request.headers);
             let mut response = Response::new(HubBody::leaving(first, take_over));
-            *response.headers_mut() = stream_headers(Visibility::default());
+            *response.headers_mut() = stream_headers(visibility);
             response
         }
-        _ => Sse::new(cursor)
-            .retry(retry)
-            .keep_alive(keep_alive)
-            .into_response()
-            .map(|body| HubBody::stream(body, request.extensions.get::<HangUp>().cloned())),
+        _ => {
+            let sse = Sse::new(cursor).retry(retry).keep_alive(keep_alive);
+            let sse = if grant.private { sse.private() } else { sse };
+            let hang_up = request.extensions.get::<HangUp>().cloned();
+            sse.into_response().map(|body| HubBody::stream(body, hang_up))
+        }
     };
     sign_verdict(&mut response, verdict);
     Ok(response)

@@ -180,6 +180,12 @@ pub enum Refused {
         /// The ID.
         id: String,
     },
+    /// The topic is the hub's own.
+    #[error("topic {topic:?} is reserved for the streams of the gateway; publish to another topic")]
+    Reserved {
+        /// The topic.
+        topic: String,
+    },
     /// The idempotency key has been used for another update.
     #[error("idempotency key {key:?} was used for another update; use a new key for each publish")]
     KeyReused {

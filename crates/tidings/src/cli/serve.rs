@@ -8,6 +8,8 @@ use tidings_hub::{
     log::{Rule, parse_bytes},
 };
 
+use super::gateway::Gateway;
+
 /// Run a hub.
 ///
 /// Bound to a loopback address, as by default, it lets anyone on this machine publish and subscribe. Bound to any other
@@ -89,6 +91,10 @@ pub(crate) struct Serve {
     /// How long a connection may accept nothing before it is closed; its client resumes from the history
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = humantime::parse_duration)]
     pub(crate) write_timeout: Duration,
+
+    /// The gateway for LLM streams.
+    #[command(flatten)]
+    pub(crate) gateway: Gateway,
 
     /// Log more: -v for what was refused and why, -vv for everything
     #[arg(short, long, action = clap::ArgAction::Count)]

@@ -1,5 +1,6 @@
 //! `tidings serve`: run a hub.
 
+mod gateway;
 mod history;
 
 use std::{io::IsTerminal, net::SocketAddr};
@@ -29,6 +30,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the address of the listener is not known")?;
 
     let (log, history) = history::open(&serve)?;
+    let gateway = gateway::settings(&serve)?;
     let mut settings = Settings::default();
     settings.access = access.clone();
     settings.allowed_hosts = serve.allow_host;
@@ -38,9 +40,10 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     settings.retry = serve.retry;
     settings.write_timeout = serve.write_timeout;
     settings.pages = console::pages();
+    settings.gateway = gateway;
     let hub = Hub::new(log, settings);
 
-    eprint!("{}", greeting(address, &access, &history));
+    eprint!("{}", greeting(address, &access, &history, serve.gateway.upstream.as_deref()));
     let serving = tokio::spawn({
         let hub = hub.clone();
         async move { hub.serve(listener).await }
@@ -56,6 +59,7 @@ fn access(serve: &Serve) -> anyhow::Result<Access> {
         return Ok(Access::Anonymous(Grant {
             publish: serve.anonymous.contains(&Anonymous::Publish),
             subscribe: serve.anonymous.contains(&Anonymous::Subscribe),
+            private: false,
         }));
     }
     if !serve.listen.ip().is_loopback() {
@@ -88,7 +92,7 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn greeting(address: SocketAddr, access: &Access, history: &str) -> String {
+fn greeting(address: SocketAddr, access: &Access, history: &str, upstream: Option<&str>) -> String {
     let url = format!("http://{address}");
     let who = match access {
         Access::Loopback => {
@@ -101,10 +105,13 @@ fn greeting(address: SocketAddr, access: &Access, history: &str) -> String {
         }
         _ => "as its access rule says".into(),
     };
+    let gateway =
+        upstream.map(|upstream| format!("\x20 Gateway  {url}/v1, to {upstream}\n")).unwrap_or_default();
     format!(
         "Tidings listens on {url}\n\
          \x20 Access   {who}\n\
          \x20 History  {history}\n\
+         {gateway}\
          \n\
          Open       {url}/\n\
          Subscribe  curl -N {url}/topics/news\n\

@@ -1,0 +1,86 @@
+//! What becomes of a stream that nobody reads any more.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::stream::StreamId;
+use crate::hub::Shared;
+
+/// How often somebody looks whether a stream has readers. Readers come and go without a word to the gateway: most are in
+/// the delivery loops, as for any other topic.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What to do when the last reader of a stream has left and the upstream still sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Abandon {
+    /// Go on: the answer will be there when somebody comes back.
+    #[default]
+    Continue,
+    /// Stop the upstream when nobody has come back for this long; zero is at once.
+    CancelAfter(Duration),
+}
+
+/// A text that names no [`Abandon`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not continue, cancel, or a grace as grace:30s")]
+pub struct InvalidAbandon {
+    text: String,
+}
+
+impl FromStr for Abandon {
+    type Err = InvalidAbandon;
+
+    fn from_str(text: &str) -> Result<Abandon, InvalidAbandon> {
+        let grace = |grace: &str| humantime::parse_duration(grace).ok().map(Abandon::CancelAfter);
+        match text {
+            "continue" => Some(Abandon::Continue),
+            "cancel" => Some(Abandon::CancelAfter(Duration::ZERO)),
+            _ => text.strip_prefix("grace:").and_then(grace),
+        }
+        .ok_or_else(|| InvalidAbandon { text: text.into() })
+    }
+}
+
+impl fmt::Display for Abandon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Abandon::Continue => f.write_str("continue"),
+            Abandon::CancelAfter(grace) if grace.is_zero() => f.write_str("cancel"),
+            Abandon::CancelAfter(grace) => write!(f, "grace:{}", humantime::format_duration(*grace)),
+        }
+    }
+}
+
+impl Abandon {
+    /// Waits until a stream has been without a reader for too long; for ever where it may go on without. The readers of a
+    /// stream include those who wait for its head.
+    pub(super) async fn of(self, shared: &Shared, stream: &StreamId) {
+        let Abandon::CancelAfter(grace) = self else { return std::future::pending().await };
+        let topic = stream.topic();
+        let mut last_read = Instant::now();
+        loop {
+            sleep(LOOK_EVERY).await;
+            if shared.routing.is_followed(&topic) {
+                last_read = Instant::now();
+            } else if last_read.elapsed() >= grace {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_read_and_written() {
+        for text in ["continue", "cancel", "grace:30s", "grace:2m"] {
+            assert_eq!(text.parse::<Abandon>().unwrap().to_string(), text);
+        }
+        for text in ["", "stop", "grace", "grace:", "grace:x", "cancel:1s"] {
+            assert!(text.parse::<Abandon>().is_err(), "{text}");
+        }
+    }
+}

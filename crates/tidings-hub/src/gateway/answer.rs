@@ -1,0 +1,125 @@
+//! The answer to an SDK that asked for a stream.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, header, request::Parts};
+use http_body::Body;
+use tidings_server::Sse;
+use tokio::time::sleep;
+
+use super::{
+    dialect::Dialect,
+    live::{Gateway, Live, Progress},
+    pass_on::pass_on,
+    request::Asked,
+    start::{Started, start},
+    stream::StreamId,
+    token::Scope,
+    watch::READ_GRANT,
+};
+use crate::{
+    Cursor, Form, Hub, StartAt, Subscribe,
+    http::{BoxError, HangUp, HubBody, Problem, PublishedBody},
+    log::LogError,
+};
+
+/// Names the stream of a response.
+const TIDINGS_STREAM: HeaderName = HeaderName::from_static("tidings-stream");
+
+/// Lets its bearer read and stop the stream.
+const TIDINGS_STOP_TOKEN: HeaderName = HeaderName::from_static("tidings-stop-token");
+
+/// Answers a request of an SDK: with a subscription to its stream, or, where it asked for none, with what the upstream says.
+pub(super) async fn answer<B>(
+    hub: &Hub,
+    gateway: &Arc<Gateway>,
+    dialect: Dialect,
+    parts: &Parts,
+    body: B,
+) -> Result<Response<HubBody>, Problem>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let body = PublishedBody::new(body, hub.shared().settings.read_timeout);
+    let asked = Asked::read(dialect, parts, body, &gateway.settings).await?;
+    let hang_up = parts.extensions.get::<HangUp>().cloned();
+    if !asked.wants_stream() {
+        return pass_on(gateway, &parts.method, &asked, hang_up).await;
+    }
+    let Started { id, live, .. } = start(hub, gateway, &parts.headers, &asked).await?;
+    // It is a reader from now on, and counts as one while it waits for the head.
+    let cursor = open(hub, &id).await?;
+    let mut response = match head(gateway, live.as_deref(), hang_up.as_ref()).await {
+        Head::Opens => Response::new(()),
+        Head::OpensWith(headers) => {
+            let mut response = Response::new(());
+            response.headers_mut().clone_from(&headers);
+            response
+        }
+        Head::Refuses(response) => return Ok(response),
+    };
+    let keep_alive = gateway.settings.heartbeat.keep_alive(dialect, hub.shared().settings.heartbeat);
+    let stream = Sse::new(cursor).private().keep_alive(keep_alive).into_response();
+    let (head, body) = stream.into_parts();
+    response.headers_mut().extend(head.headers);
+    sign(&mut response, gateway, &id);
+    Ok(response.map(|()| HubBody::stream(body, hang_up)))
+}
+
+/// A subscription from the first event on, without what only readers of a hub know.
+async fn open(hub: &Hub, id: &StreamId) -> Result<Cursor, Problem> {
+    let subscribe = Subscribe {
+        interest: id.topic().into(),
+        start: StartAt::After(id.start_id().into_string()),
+        form: Form::Bare,
+        start_event: false,
+    };
+    let opened = Cursor::open(hub.shared().clone(), subscribe, READ_GRANT).await?;
+    // Whoever starts before the first event has not seen the end.
+    opened.ok_or_else(|| LogError::Unavailable { reason: "the stream has no end".into() }.into())
+}
+
+/// What is known of a stream when its response's head is due.
+enum Head {
+    Opens,
+    OpensWith(Arc<http::HeaderMap>),
+    Refuses(Response<HubBody>),
+}
+
+/// Waits for the first event, but not longer than the deadline for the first byte.
+async fn head(gateway: &Gateway, live: Option<&Live>, hang_up: Option<&HangUp>) -> Head {
+    let Some(live) = live else { return Head::Opens };
+    let gone = async {
+        match hang_up {
+            Some(hang_up) => hang_up.gone().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        progress = live.head() => match progress {
+            Progress::Failed(failure) => Head::Refuses(failure.to_response()),
+            Progress::Flowing(headers) => Head::OpensWith(headers),
+            _ => Head::Opens,
+        },
+        () = sleep(gateway.settings.first_byte_deadline) => Head::Opens,
+        // Nobody sees the answer. Without it the reader would be counted until the deadline.
+        () = gone => Head::Refuses(Response::new(HubBody::empty())),
+    }
+}
+
+/// Names the stream, and hands out the rights to it.
+fn sign(response: &mut Response<()>, gateway: &Gateway, id: &StreamId) {
+    let visible = |text: String| HeaderValue::try_from(text).expect("base64url is visible ASCII");
+    let read = gateway.tokens.issue(id, Scope::Read);
+    let mut location = visible(format!("/streams/{id}?token={read}"));
+    let mut stop = visible(gateway.tokens.issue(id, Scope::Stop));
+    location.set_sensitive(true);
+    stop.set_sensitive(true);
+    let headers = response.headers_mut();
+    headers.insert(TIDINGS_STREAM, visible(id.to_string()));
+    headers.insert(header::LOCATION, location);
+    headers.insert(TIDINGS_STOP_TOKEN, stop);
+}

@@ -1,0 +1,173 @@
+//! The interfaces that SDKs speak: where each ends, and how each says that something went wrong.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidings_codec::{Event, EventType};
+
+/// One of the interfaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// OpenAI's Chat Completions, which everyone speaks.
+    ChatCompletions,
+    /// OpenAI's Responses.
+    Responses,
+    /// Anthropic's Messages.
+    Messages,
+}
+
+/// What an event of the upstream says of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// There is more to come.
+    More,
+    /// The answer is complete, though the interface has an event for its end that may follow.
+    Finished,
+    /// This is the last event of a complete answer.
+    Complete,
+    /// This is the last event of an answer that failed.
+    Failed,
+}
+
+/// The parts of an event's data that tell its end.
+#[derive(Deserialize)]
+struct Told {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    error: Option<Value>,
+    choices: Option<Vec<Choice>>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    finish_reason: Option<Value>,
+}
+
+impl Dialect {
+    pub(crate) const ALL: [Dialect; 3] = [Dialect::ChatCompletions, Dialect::Responses, Dialect::Messages];
+
+    pub(crate) fn of_path(path: &str) -> Option<Dialect> {
+        Dialect::ALL.into_iter().find(|dialect| dialect.path() == path)
+    }
+
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Dialect::ChatCompletions => "/v1/chat/completions",
+            Dialect::Responses => "/v1/responses",
+            Dialect::Messages => "/v1/messages",
+        }
+    }
+
+    /// What an event says. One that is not understood says nothing of the end.
+    pub(crate) fn read(self, event_type: &str, data: &str) -> Says {
+        if self == Dialect::ChatCompletions && data.trim() == "[DONE]" {
+            return Says::Complete;
+        }
+        let told: Option<Told> = serde_json::from_str(data).ok();
+        let kind = told.as_ref().and_then(|told| told.kind.as_deref()).unwrap_or(event_type);
+        match self {
+            Dialect::ChatCompletions => match told {
+                Some(Told { error: Some(_), .. }) => Says::Failed,
+                Some(Told { choices: Some(choices), .. })
+                    if choices.iter().any(|choice| choice.finish_reason.is_some()) =>
+                {
+                    Says::Finished
+                }
+                _ => Says::More,
+            },
+            Dialect::Responses => match kind {
+                "response.completed" | "response.incomplete" => Says::Complete,
+                "response.failed" | "error" => Says::Failed,
+                _ => Says::More,
+            },
+            Dialect::Messages => match kind {
+                "message_stop" => Says::Complete,
+                "error" => Says::Failed,
+                _ => Says::More,
+            },
+        }
+    }
+
+    /// An error as an event that the SDKs of this interface raise. `number` is how many events went before.
+    pub(crate) fn error_event(self, code: &str, message: &str, number: u64) -> Event {
+        let mut data = error_json(code, message);
+        if self == Dialect::Responses {
+            // Strict clients want all of them in an error.
+            data["code"] = code.into();
+            data["message"] = message.into();
+            data["param"] = Value::Null;
+            data["sequence_number"] = number.into();
+        }
+        let event = Event::new(data.to_string());
+        match self {
+            Dialect::ChatCompletions => event,
+            Dialect::Responses | Dialect::Messages => {
+                event.with_type(EventType::parse("error").expect("a word is a valid event type"))
+            }
+        }
+    }
+}
+
+/// An error in the one shape that the SDKs of all interfaces read, in bodies and in events.
+pub(crate) fn error_json(code: &str, message: &str) -> Value {
+    json!({ "type": "error", "error": { "type": error_type(code), "code": code, "message": message } })
+}
+
+fn error_type(code: &str) -> &'static str {
+    match code {
+        "expired" => "timeout_error",
+        "invalid_request" | "idempotency_key_reused" => "invalid_request_error",
+        "too_many_streams" => "rate_limit_error",
+        _ => "api_error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dialect::*, Says::*, *};
+
+    #[test]
+    fn each_interface_ends_in_its_own_way() {
+        let cases = [
+            (ChatCompletions, "message", "[DONE]", Complete),
+            (
+                ChatCompletions,
+                "message",
+                r#"{"choices":[{"delta":{"content":"x"},"finish_reason":null}]}"#,
+                More,
+            ),
+            (ChatCompletions, "message", r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, Finished),
+            (ChatCompletions, "message", r#"{"choices":[]}"#, More),
+            (ChatCompletions, "message", r#"{"error":{"message":"overloaded"}}"#, Failed),
+            (ChatCompletions, "message", r#"{"error":null,"choices":[]}"#, More),
+            (ChatCompletions, "message", "<html>", More),
+            (Responses, "response.output_text.delta", r#"{"type":"response.output_text.delta"}"#, More),
+            (Responses, "response.completed", r#"{"type":"response.completed"}"#, Complete),
+            (Responses, "message", r#"{"type":"response.incomplete"}"#, Complete),
+            (Responses, "error", r#"{"type":"error","code":"x"}"#, Failed),
+            (Responses, "response.failed", "not JSON", Failed),
+            (Messages, "ping", r#"{"type":"ping"}"#, More),
+            (Messages, "message_stop", r#"{"type":"message_stop"}"#, Complete),
+            (Messages, "error", r#"{"type":"error","error":{"type":"overloaded_error"}}"#, Failed),
+            (
+                Messages,
+                "content_block_delta",
+                r#"{"type":"content_block_delta","delta":{"text":"[DONE]"}}"#,
+                More,
+            ),
+        ];
+        for (dialect, event_type, data, says) in cases {
+            assert_eq!(dialect.read(event_type, data), says, "{dialect:?} {data}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_one_in_each_interface() {
+        for dialect in Dialect::ALL {
+            let event = dialect.error_event("truncated", "it broke off", 7);
+            assert_eq!(dialect.read(event.event_type(), event.data()), Failed, "{dialect:?}");
+            let data: Value = serde_json::from_str(event.data()).unwrap();
+            assert_eq!(data["error"]["message"], "it broke off");
+            assert_eq!(data["sequence_number"].as_u64(), (dialect == Responses).then_some(7));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! How a stream ends.
+
+/// Why a stream ends: the data of its `close`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The upstream said that the answer is complete.
+    Complete,
+    /// Somebody stopped it, or nobody read it.
+    Stopped,
+    /// The upstream's connection ended before its answer did.
+    Truncated,
+    /// The upstream failed, or said so.
+    UpstreamError,
+    /// The gateway stopped or was killed while the upstream still sent.
+    GatewayRestart,
+    /// A time limit ran out.
+    Expired,
+}
+
+impl Ending {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Ending::Complete => "complete",
+            Ending::Stopped => "stopped",
+            Ending::Truncated => "truncated",
+            Ending::UpstreamError => "upstream_error",
+            Ending::GatewayRestart => "gateway_restart",
+            Ending::Expired => "expired",
+        }
+    }
+}

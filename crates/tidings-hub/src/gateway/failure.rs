@@ -1,0 +1,80 @@
+//! Why there is no answer, or no whole one.
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+
+use super::ending::Ending;
+use crate::http::{HubBody, Problem};
+
+/// A stream's end that is no complete answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) ending: Ending,
+    pub(crate) message: String,
+    /// Whether the same request may succeed if it is sent again.
+    pub(crate) again: bool,
+    /// What the upstream itself had to say, for a client that has no head yet.
+    pub(crate) refusal: Option<Box<Refusal>>,
+    /// Whether the client has been told in band already, by the upstream itself.
+    pub(crate) told: bool,
+}
+
+/// An upstream's answer that opens no stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Failure {
+    pub(crate) fn new(ending: Ending, message: impl Into<String>) -> Failure {
+        Failure { ending, message: message.into(), again: false, refusal: None, told: false }
+    }
+
+    /// The same, worth another try.
+    pub(crate) fn again(mut self) -> Failure {
+        self.again = true;
+        self
+    }
+
+    /// The upstream has said it in the stream itself.
+    pub(crate) fn told(mut self) -> Failure {
+        self.told = true;
+        self
+    }
+
+    pub(crate) fn refused(refusal: Refusal) -> Failure {
+        let status = refusal.status;
+        Failure {
+            // A server that is overloaded, restarts, or is a proxy without one.
+            again: matches!(status.as_u16(), 500 | 502 | 503 | 504 | 529),
+            refusal: Some(Box::new(refusal)),
+            ..Failure::new(Ending::UpstreamError, format!("the upstream answered {status}"))
+        }
+    }
+
+    /// The answer for a client that has no head yet: the upstream's own refusal, or what the gateway says of it.
+    pub(crate) fn to_response(&self) -> Response<HubBody> {
+        match &self.refusal {
+            Some(refusal) => {
+                let mut response = Response::new(HubBody::from(refusal.body.clone()));
+                *response.status_mut() = refusal.status;
+                *response.headers_mut() = refusal.headers.clone();
+                response
+            }
+            None => self.to_problem().in_sdk_shape().into_response(),
+        }
+    }
+
+    fn to_problem(&self) -> Problem {
+        match self.ending {
+            Ending::Expired => Problem::upstream_timeout(&self.message),
+            Ending::GatewayRestart => Problem::shutting_down(),
+            Ending::Stopped => Problem::stopped(&self.message),
+            Ending::Complete | Ending::Truncated | Ending::UpstreamError => {
+                Problem::upstream_failed(&self.message)
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What an SDK gets while its model is silent.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use tidings_server::KeepAlive;
+
+use super::dialect::Dialect;
+
+/// The ping of Anthropic's interface.
+const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
+
+/// The form of a heartbeat in the answer to an SDK.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Heartbeat {
+    /// An empty comment, which everyone who follows the standard ignores.
+    Comment,
+    /// An event of type `ping`, for clients that watch events and not bytes. OpenAI's SDKs yield it as a chunk.
+    Event,
+    /// What the interface itself has: Anthropic's `ping`; a comment for OpenAI's, which have none.
+    #[default]
+    Dialect,
+    /// Nothing.
+    None,
+}
+
+/// A text that names no [`Heartbeat`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not comment, event, dialect or none")]
+pub struct InvalidHeartbeat {
+    text: String,
+}
+
+impl FromStr for Heartbeat {
+    type Err = InvalidHeartbeat;
+
+    fn from_str(text: &str) -> Result<Heartbeat, InvalidHeartbeat> {
+        match text {
+            "comment" => Ok(Heartbeat::Comment),
+            "event" => Ok(Heartbeat::Event),
+            "dialect" => Ok(Heartbeat::Dialect),
+            "none" => Ok(Heartbeat::None),
+            _ => Err(InvalidHeartbeat { text: text.into() }),
+        }
+    }
+}
+
+impl fmt::Display for Heartbeat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Heartbeat::Comment => "comment",
+            Heartbeat::Event => "event",
+            Heartbeat::Dialect => "dialect",
+            Heartbeat::None => "none",
+        })
+    }
+}
+
+impl Heartbeat {
+    pub(super) fn keep_alive(self, dialect: Dialect, silence: Duration) -> KeepAlive {
+        match (self, dialect) {
+            (Heartbeat::None, _) => KeepAlive::none(),
+            (Heartbeat::Event, _) | (Heartbeat::Dialect, Dialect::Messages) => KeepAlive::encoded(PING),
+            (Heartbeat::Comment | Heartbeat::Dialect, _) => KeepAlive::comment(),
+        }
+        .after(silence)
+    }
+}

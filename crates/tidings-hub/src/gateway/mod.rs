@@ -1,0 +1,32 @@
+//! The gateway: LLM answers as topics of the log, so that a cut stream resumes instead of being paid for twice.
+//!
+//! An SDK posts to `/v1/chat/completions`, `/v1/responses` or `/v1/messages` as it would to its provider. A streaming
+//! request becomes a topic: `relay` publishes each event of the upstream there as it arrives, and the response is a
+//! subscription to it (`answer`). Whoever has a token of the stream reads it at `/streams/<id>` (`watch`) from any
+//! place, any number of times, also when it is complete: to the hub it is a topic like any other.
+
+mod abandon;
+mod answer;
+mod dialect;
+mod ending;
+mod failure;
+mod heartbeat;
+mod live;
+mod pass_on;
+mod relay;
+mod request;
+mod restart;
+mod route;
+mod settings;
+mod start;
+mod stream;
+mod token;
+mod upstream;
+mod watch;
+
+pub use abandon::Abandon;
+pub use heartbeat::Heartbeat;
+pub(crate) use live::Gateway;
+pub(crate) use route::{route, serves};
+pub use settings::{GatewaySettings, InvalidUpstream, Secret, Timeouts};
+pub(crate) use stream::is_reserved;

@@ -1,0 +1,53 @@
+//! Which paths are the gateway's.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Response, request::Parts};
+use http_body::Body;
+
+use super::{answer::answer, dialect::Dialect, live::Gateway, watch::watch};
+use crate::{
+    Hub,
+    http::{BoxError, HubBody, Problem, Site},
+};
+
+const STREAMS: &str = "/streams/";
+
+/// Whether the gateway answers requests to this path.
+pub(crate) fn serves(path: &str) -> bool {
+    path.starts_with(STREAMS) || Dialect::of_path(path).is_some()
+}
+
+/// Answers a request to one of its paths.
+pub(crate) async fn route<B>(
+    hub: &Hub,
+    gateway: &Arc<Gateway>,
+    site: &Site,
+    parts: &Parts,
+    body: B,
+) -> Result<Response<HubBody>, Problem>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let path = parts.uri.path();
+    if let Some(id) = path.strip_prefix(STREAMS) {
+        if parts.method == Method::DELETE {
+            site.may_publish()?;
+        }
+        return watch(hub.shared(), gateway, id, parts).await;
+    }
+    let Some(dialect) = Dialect::of_path(path) else { return Err(Problem::no_such_path(path)) };
+    if parts.method != Method::POST {
+        return Err(Problem::method_not_allowed(&parts.method, "POST, OPTIONS"));
+    }
+    site.may_publish()?;
+    // A request costs its operator money: it takes the right to publish.
+    if !hub.shared().settings.access.anonymous().publish {
+        return Err(Problem::forbidden(
+            "publishing is not allowed on this hub, and so is asking its upstream",
+        ));
+    }
+    answer(hub, gateway, dialect, parts, body).await.map_err(Problem::in_sdk_shape)
+}

@@ -1,0 +1,158 @@
+//! From a request to its stream: a new one, or the one that it had the first time.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName};
+use serde_json::json;
+
+use super::{
+    ending::Ending,
+    failure::Failure,
+    live::{Entered, Gateway, Live, Progress},
+    relay::Relay,
+    request::{Asked, credentials},
+    stream::StreamId,
+};
+use crate::{
+    Hub,
+    http::Problem,
+    log::{Append, Appended, IdempotencyKey, LogError, PageLimit, Refused},
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// How often a request with one key may fail before its first event and be tried anew.
+const MAX_TRIES: u32 = 64;
+
+/// A stream that answers a request.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) id: StreamId,
+    /// The stream while it is received; `None` for one that has ended.
+    pub(super) live: Option<Arc<Live>>,
+}
+
+/// A client's idempotency key, with what says whose it is.
+struct Key<'a>(Vec<&'a [u8]>);
+
+impl<'a> Key<'a> {
+    fn of(headers: &'a HeaderMap, asked: &'a Asked) -> Result<Option<Key<'a>>, Problem> {
+        let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+        IdempotencyKey::parse(&String::from_utf8_lossy(key.as_bytes()))?;
+        let mut parts = vec![key.as_bytes(), asked.target.as_bytes()];
+        parts.extend(credentials(headers));
+        Ok(Some(Key(parts)))
+    }
+
+    /// The stream of the key's `number`th try. It follows from the key, so the log itself decides who came first.
+    fn stream(&self, gateway: &Gateway, number: u32) -> StreamId {
+        let number = number.to_be_bytes();
+        let mut parts = self.0.clone();
+        parts.push(&number);
+        gateway.tokens.derive(&parts)
+    }
+}
+
+/// Finds the stream of a request by its idempotency key, or begins a new one.
+///
+/// # Errors
+/// 422 for a key that was used with another body, 429 when there are too many streams, and when the log fails.
+pub(super) async fn start(
+    hub: &Hub,
+    gateway: &Arc<Gateway>,
+    headers: &HeaderMap,
+    asked: &Asked,
+) -> Result<Started, Problem> {
+    let Some(key) = Key::of(headers, asked)? else {
+        let id = StreamId::random().map_err(|error| {
+            Problem::from(LogError::Unavailable { reason: format!("there is no randomness: {error}") })
+        })?;
+        return enter(hub, gateway, id, asked, false).await;
+    };
+    let mut number = 1;
+    loop {
+        let started = enter(hub, gateway, key.stream(gateway, number), asked, true).await?;
+        // Nothing is to be had from a stream that failed before its first event. So a client may try again with its key,
+        // as SDKs do by themselves.
+        let failed = started.live.is_none() && failed_at_once(hub, &started.id).await?;
+        if !failed || number == MAX_TRIES {
+            return Ok(started);
+        }
+        number += 1;
+    }
+}
+
+async fn enter(
+    hub: &Hub,
+    gateway: &Arc<Gateway>,
+    id: StreamId,
+    asked: &Asked,
+    has_key: bool,
+) -> Result<Started, Problem> {
+    let live = match gateway.enter(id, asked.body_digest()) {
+        Entered::Full => return Err(Problem::too_many_streams(gateway.settings.max_streams)),
+        Entered::Running(live) if live.body != asked.body_digest() => return Err(Problem::key_reused()),
+        Entered::Running(live) => {
+            let kept = matches!(live.announced().await, Progress::Kept);
+            return Ok(Started { id, live: (!kept).then_some(live) });
+        }
+        Entered::New(live) => live,
+    };
+    // In a task of its own: a client that leaves meanwhile must not leave others waiting for it.
+    let (hub, asked, gateway) = (hub.clone(), asked.clone(), gateway.clone());
+    let begun = tokio::spawn(async move { begin(&hub, &gateway, live, asked, has_key).await });
+    begun.await.unwrap_or_else(|_| Err(Problem::shutting_down()))
+}
+
+/// Puts the stream into the log, and begins to receive it if it is not there yet.
+async fn begin(
+    hub: &Hub,
+    gateway: &Arc<Gateway>,
+    live: Arc<Live>,
+    asked: Asked,
+    has_key: bool,
+) -> Result<Started, Problem> {
+    let id = live.id;
+    let announcement = json!({ "path": asked.dialect.path(), "body": live.body }).to_string();
+    // Nobody else knows the ID, and with it the key, before this is appended.
+    let key = format!("llm:{id}");
+    let append = Append {
+        update: id.announce(announcement),
+        key: has_key.then(|| IdempotencyKey::parse(&key)).transpose()?,
+        time: None,
+    };
+    let problem = match hub.publish_reserved(vec![append]).await {
+        Ok(Appended { receipts, refused: None }) => {
+            if receipts.iter().all(|receipt| receipt.repeated) {
+                gateway.leave(&live, Progress::Kept);
+                return Ok(Started { id, live: None });
+            }
+            live.progress.send_replace(Progress::Waiting);
+            let relay = Relay::new(hub.clone(), gateway.clone(), live.clone(), asked);
+            gateway.spawn(relay.run());
+            return Ok(Started { id, live: Some(live) });
+        }
+        Ok(Appended { refused: Some(Refused::KeyReused { .. } | Refused::IdTaken { .. }), .. }) => {
+            Problem::key_reused()
+        }
+        Ok(Appended { refused: Some(refused), .. }) => refused.into(),
+        Err(error) => error.into(),
+    };
+    let failure =
+        Failure::new(Ending::UpstreamError, "the stream was not begun: another request with its key failed");
+    gateway.leave(&live, Progress::Failed(Arc::new(failure)));
+    Err(problem)
+}
+
+/// Whether a stream ended without one event of its upstream, and nobody stopped it.
+async fn failed_at_once(hub: &Hub, id: &StreamId) -> Result<bool, LogError> {
+    let log = &hub.shared().log;
+    let topic = id.topic();
+    let Some(close) = log.closed(&topic).await? else { return Ok(false) };
+    if close.event().data() == Ending::Stopped.as_str() {
+        return Ok(false);
+    }
+    let interest = topic.into();
+    let page = log.read(0, &interest, PageLimit { records: 1, bytes: 1 }).await?;
+    Ok(page.records.first().is_some_and(|first| first.event().id() == Some(&id.error_id())))
+}

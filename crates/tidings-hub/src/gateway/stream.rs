@@ -1,0 +1,148 @@
+//! The name of a stream, and the names that follow from it.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use tidings_codec::{Event, EventId, EventType};
+
+use crate::{Topic, Update, log::HubId};
+
+/// Topics at and below it are the gateway's own.
+const RESERVED: &str = "llm";
+
+/// Where each stream is announced when it starts, so that one that was cut is found after a restart.
+const STARTED: &str = "llm/started";
+
+/// A stream's ID: 128 bits that nobody guesses, as 22 characters of base64url.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct StreamId([u8; 16]);
+
+impl StreamId {
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> StreamId {
+        StreamId(bytes)
+    }
+
+    pub(crate) fn random() -> Result<StreamId, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(StreamId(bytes))
+    }
+
+    /// Reads an ID back; `None` for what [`Display`](fmt::Display) would not have written.
+    pub(crate) fn parse(text: &str) -> Option<StreamId> {
+        let mut bytes = [0; 16];
+        (text.len() == 22 && URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) == Ok(16))
+            .then_some(StreamId(bytes))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The topic that has the stream's events.
+    pub(crate) fn topic(&self) -> Topic {
+        Topic::parse(&format!("{RESERVED}/{self}")).expect("base64url has no control characters and no star")
+    }
+
+    /// What all IDs of the stream's events start with. A dot is in no ID that the hub makes for other topics, and no
+    /// publisher may choose one that starts with a tilde.
+    fn event_id_prefix(&self) -> String {
+        format!("{}{self}.", HubId::PREFIX)
+    }
+
+    /// The ID of the stream's `number`th event, from 1.
+    pub(crate) fn event_id(&self, number: u64) -> EventId {
+        self.named(&number.to_string())
+    }
+
+    /// The ID of the record that announces the stream. It is also the place before its first event.
+    pub(crate) fn start_id(&self) -> EventId {
+        self.named("start")
+    }
+
+    /// The ID of the event by which the gateway itself reports an error; there is one at most.
+    pub(crate) fn error_id(&self) -> EventId {
+        self.named("error")
+    }
+
+    fn named(&self, name: &str) -> EventId {
+        let text = format!("{}{name}", self.event_id_prefix());
+        EventId::parse(text).expect("base64url has no line breaks and no NUL")
+    }
+
+    /// Whether a last event ID may be of this stream: one of another stream must not lead into this one.
+    pub(crate) fn may_have_given(&self, event_id: &str) -> bool {
+        event_id.starts_with(&self.event_id_prefix()) || HubId::parse(event_id).is_some()
+    }
+
+    /// One event of the stream. Private, so that only who has a token of it may read it.
+    pub(crate) fn update(&self, event: Event) -> Update {
+        Update::from_parts(Box::new([self.topic()]), event, true, false)
+    }
+
+    /// The end of the stream.
+    pub(crate) fn close(&self, reason: &str) -> Update {
+        let close = EventType::parse("close").expect("a word is a valid event type");
+        let event = Event::new(reason).with_type(close).with_id(self.named("close"));
+        Update::from_parts(Box::new([self.topic()]), event, true, true)
+    }
+
+    /// The announcement of the stream.
+    pub(crate) fn announce(&self, data: String) -> Update {
+        Update::from_parts(Box::new([started()]), Event::new(data).with_id(self.start_id()), true, false)
+    }
+}
+
+/// The topic of the announcements.
+pub(crate) fn started() -> Topic {
+    Topic::parse(STARTED).expect("a plain topic")
+}
+
+/// Whether only the gateway publishes to `topic`, and reads it.
+pub(crate) fn is_reserved(topic: &str) -> bool {
+    topic.strip_prefix(RESERVED).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamId({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_back_and_garbage_is_not() {
+        let id = StreamId::from_bytes([7; 16]);
+        assert_eq!(StreamId::parse(&id.to_string()), Some(id));
+        for bad in ["", "x", &id.to_string()[1..], &format!("{id}A"), &"*".repeat(22), &"_".repeat(22)] {
+            assert_eq!(StreamId::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_event_id_belongs_to_one_stream() {
+        let (one, other) = (StreamId::from_bytes([1; 16]), StreamId::from_bytes([2; 16]));
+        let id = one.event_id(12);
+        assert!(one.may_have_given(id.as_str()) && !other.may_have_given(id.as_str()));
+        assert_eq!(HubId::parse(one.event_id(1).as_str()), None, "it is never taken for a place");
+    }
+
+    #[test]
+    fn what_is_reserved_is_the_word_and_what_is_below_it() {
+        for topic in ["llm", "llm/", "llm/x", "llm/started"] {
+            assert!(is_reserved(topic), "{topic}");
+        }
+        for topic in ["llms", "LLM/x", "a/llm", "ll"] {
+            assert!(!is_reserved(topic), "{topic}");
+        }
+    }
+}

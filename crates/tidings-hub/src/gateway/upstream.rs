@@ -1,0 +1,177 @@
+//! The model server behind the gateway.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, header};
+use tidings_client::{HyperTransport, RequestBody, ResponseBody, Transport, TransportError};
+use tokio::time::timeout;
+
+use super::{
+    ending::Ending,
+    failure::{Failure, Refusal},
+    settings::GatewaySettings,
+};
+
+/// How much of a refusal is passed on. Refusals are a few lines of JSON.
+const MAX_REFUSAL_BYTES: usize = 256 << 10;
+
+/// How long a refusal may take to arrive after its head.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where requests go, and how.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    base: Uri,
+    transport: HyperTransport,
+}
+
+impl Upstream {
+    pub(crate) fn new(settings: &GatewaySettings) -> Upstream {
+        let transport = HyperTransport::new().with_connect_timeout(settings.timeouts.connect);
+        Upstream { base: settings.upstream.clone(), transport }
+    }
+
+    /// Sends a request; redirects are answers like any other. Dropping the future or the body ends the connection.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        target: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<ResponseBody>, TransportError> {
+        let mut request = Request::new(RequestBody::from(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.url(target).map_err(|_| TransportError::Unsupported {
+            url: self.base.clone(),
+            reason: "the path of the request can't be appended to it",
+        })?;
+        *request.headers_mut() = headers;
+        self.transport.send(request).await
+    }
+
+    /// Asks for a stream: the head of a response that is one, and its body.
+    ///
+    /// # Errors
+    /// When nothing came of it, or something else than a stream.
+    pub(crate) async fn open(
+        &self,
+        target: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(HeaderMap, ResponseBody), Failure> {
+        let (head, body) = self.send(Method::POST, target, headers, body).await.map_err(broken)?.into_parts();
+        if head.status.is_redirection() {
+            let message = format!("the upstream answered {}, and redirects are not followed", head.status);
+            return Err(Failure::new(Ending::UpstreamError, message));
+        }
+        let kind =
+            head.headers.get(header::CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()));
+        if head.status == StatusCode::OK && kind.as_deref().is_some_and(is_event_stream) {
+            return Ok((worth_passing_on(&head.headers), body));
+        }
+        if head.status.is_success() {
+            let kind = kind.unwrap_or("nothing".into());
+            let message = format!("the upstream answered {} with {kind} instead of a stream", head.status);
+            return Err(Failure::new(Ending::UpstreamError, message));
+        }
+        // What has arrived of a refusal says enough.
+        let mut kept = BytesMut::new();
+        let _ = timeout(REFUSAL_TIMEOUT, read_into(&mut kept, body, MAX_REFUSAL_BYTES)).await;
+        Err(Failure::refused(Refusal {
+            status: head.status,
+            headers: worth_passing_on(&head.headers),
+            body: kept.freeze(),
+        }))
+    }
+
+    /// The upstream's URL with the request's path behind it; a `/v1` that ends the one and begins the other is one.
+    fn url(&self, target: &str) -> Result<Uri, http::Error> {
+        let base = self.base.path().trim_end_matches('/');
+        let target = match base.ends_with("/v1") {
+            true => target.strip_prefix("/v1").unwrap_or(target),
+            false => target,
+        };
+        let mut parts = self.base.clone().into_parts();
+        parts.path_and_query = Some(format!("{base}{target}").parse()?);
+        Ok(Uri::from_parts(parts)?)
+    }
+}
+
+/// Reads at most so many bytes of a body.
+///
+/// # Errors
+/// When the connection breaks, or there is more.
+pub(crate) async fn read_into(
+    whole: &mut BytesMut,
+    mut body: ResponseBody,
+    max_bytes: usize,
+) -> Result<(), Failure> {
+    while let Some(chunk) = body.chunk().await {
+        let chunk = chunk.map_err(broken)?;
+        let room = max_bytes - whole.len();
+        whole.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            let message = format!("the upstream's answer is over {max_bytes} bytes");
+            return Err(Failure::new(Ending::UpstreamError, message));
+        }
+    }
+    Ok(())
+}
+
+/// What became of a request that has no answer. What may be in the error, addresses and proxies, is for the log.
+pub(crate) fn broken(error: TransportError) -> Failure {
+    let failure = match &error {
+        TransportError::Connect { .. } => {
+            Failure::new(Ending::UpstreamError, "the upstream can't be reached").again()
+        }
+        TransportError::Broken { .. } => {
+            Failure::new(Ending::Truncated, "the upstream's connection broke before its answer was complete")
+                .again()
+        }
+        _ => Failure::new(Ending::UpstreamError, "the upstream can't be asked"),
+    };
+    tracing::warn!(error = &error as &dyn std::error::Error, "an upstream failed");
+    failure
+}
+
+/// What of an upstream's headers a client gets: what its SDK reads, and none that are about the connection.
+pub(crate) fn worth_passing_on(from_upstream: &HeaderMap) -> HeaderMap {
+    const PREFIXES: [&str; 4] = ["openai-", "anthropic-", "x-ratelimit-", "retry-after"];
+    const NAMES: [&str; 4] = ["content-type", "x-request-id", "request-id", "x-should-retry"];
+    let known = |name: &&HeaderName| {
+        NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+    };
+    let mut headers = HeaderMap::new();
+    for name in from_upstream.keys().filter(known) {
+        for value in from_upstream.get_all(name) {
+            headers.append(name, value.clone());
+        }
+    }
+    headers
+}
+
+fn is_event_stream(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("text/event-stream")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::Secret;
+
+    #[test]
+    fn a_path_is_appended_and_v1_not_doubled() {
+        for (base, expected) in [
+            ("https://api.openai.com", "https://api.openai.com/v1/messages?beta=true"),
+            ("https://api.openai.com/", "https://api.openai.com/v1/messages?beta=true"),
+            ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1/messages?beta=true"),
+            ("http://host/openai/v1/", "http://host/openai/v1/messages?beta=true"),
+            ("http://host/openai", "http://host/openai/v1/messages?beta=true"),
+        ] {
+            let upstream = Upstream::new(&GatewaySettings::new(base, Secret::new("s")).unwrap());
+            assert_eq!(upstream.url("/v1/messages?beta=true").unwrap().to_string(), expected);
+        }
+    }
+}

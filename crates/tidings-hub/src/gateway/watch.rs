@@ -1,0 +1,92 @@
+//! A stream's own URL: reading it from anywhere, and stopping it.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Method, Response, StatusCode, header, request::Parts};
+use percent_encoding::percent_decode_str;
+use tokio::time::timeout;
+
+use super::{ending::Ending, live::Gateway, stream::StreamId, token::Scope};
+use crate::{
+    Grant, StartAt,
+    dialect::native::ReadParams,
+    http::{HubBody, Problem, subscribe},
+    hub::Shared,
+    log::LogError,
+};
+
+/// What the bearer of a token of a stream may do with its topic.
+pub(super) const READ_GRANT: Grant = Grant { publish: false, subscribe: true, private: true };
+
+/// How long a request to stop waits until the stream has ended in the log.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Answers a request to `/streams/<id>`.
+pub(super) async fn watch(
+    shared: &Arc<Shared>,
+    gateway: &Gateway,
+    id: &str,
+    parts: &Parts,
+) -> Result<Response<HubBody>, Problem> {
+    let wanted = match parts.method {
+        Method::GET | Method::HEAD => Scope::Read,
+        Method::DELETE => Scope::Stop,
+        _ => return Err(Problem::method_not_allowed(&parts.method, "GET, HEAD, DELETE")),
+    };
+    let id = StreamId::parse(id).ok_or_else(Problem::no_such_stream)?;
+    let token = token(parts).ok_or_else(|| {
+        Problem::forbidden("a stream is opened by its token: ?token=…, or Authorization: Bearer …")
+    })?;
+    gateway.tokens.check(&token, &id, wanted).map_err(Problem::forbidden)?;
+    if !is_known(shared, gateway, &id).await? {
+        return Err(Problem::no_such_stream());
+    }
+    match wanted {
+        Scope::Read => read(shared, &id, parts).await,
+        Scope::Stop => stop(gateway, &id).await,
+    }
+}
+
+/// Subscribes to the stream: after the last event ID, or from its first event on.
+async fn read(shared: &Arc<Shared>, id: &StreamId, parts: &Parts) -> Result<Response<HubBody>, Problem> {
+    let mut params = ReadParams::parse(Some(id.topic().as_str()), parts)?;
+    params.start = Some(match params.start {
+        // The announcement is the place before the first event. From there, a gap is told if something was evicted.
+        None | Some(StartAt::Oldest) => StartAt::After(id.start_id().into_string()),
+        Some(StartAt::After(asked)) if !id.may_have_given(&asked) => StartAt::Unknown(asked),
+        Some(start) => start,
+    });
+    subscribe(shared, READ_GRANT, params, parts).await
+}
+
+/// Stops the upstream at once. What has arrived stays readable.
+async fn stop(gateway: &Gateway, id: &StreamId) -> Result<Response<HubBody>, Problem> {
+    if let Some(live) = gateway.find(id) {
+        live.stop.send_replace(Some(Ending::Stopped));
+        // The upstream is stopped by now; only the log may take longer.
+        let _ = timeout(STOP_TIMEOUT, live.ended()).await;
+    }
+    let mut response = Response::new(HubBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+/// Whether there is something to read, now or later. A log that was lost would keep a reader waiting for ever.
+async fn is_known(shared: &Shared, gateway: &Gateway, id: &StreamId) -> Result<bool, LogError> {
+    let log = &shared.log;
+    Ok(gateway.find(id).is_some()
+        || log.closed(&id.topic()).await?.is_some()
+        || log.find(id.start_id().as_str()).await?.is_some())
+}
+
+/// The token of a request: in the query, since an `EventSource` sends no headers, or as a bearer token.
+fn token(parts: &Parts) -> Option<String> {
+    let query = parts.uri.query().unwrap_or_default();
+    let in_query = query.split('&').find_map(|pair| pair.strip_prefix("token="));
+    if let Some(token) = in_query {
+        return percent_decode_str(token).decode_utf8().ok().map(Into::into);
+    }
+    let credentials = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = credentials.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}

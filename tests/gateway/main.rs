@@ -1,0 +1,10 @@
+//! The gateway for LLM streams: a misbehaving model server behind it, and clients that come, go and come back.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(unreachable_pub, reason = "the modules of a test share what is public in them")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod answering;
+mod model;
