@@ -6,5 +6,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abandoned;
 mod answering;
+mod cross_site;
+mod cut_clients;
+mod failures;
+mod heartbeats;
+mod idempotency;
 mod model;
+mod restarts;
+mod tokens;
+mod watchers;

@@ -75,7 +75,7 @@ impl Wire {
     }
 
     /// The data of the next chunk; empty for the last, `None` if the connection ends before.
-    async fn chunk(&mut self) -> Option<Bytes> {
+    pub async fn chunk(&mut self) -> Option<Bytes> {
         let line = String::from_utf8(self.until(b"\r\n").await?.into()).expect("a chunk's size is ASCII");
         let length = usize::from_str_radix(line.trim_end(), 16).expect("a chunk starts with its size");
         let mut data = self.exactly(length + 2).await?;
@@ -271,6 +271,11 @@ impl Stream {
     /// The stream that answers a request which was sent already.
     pub async fn read(mut wire: Wire) -> Stream {
         let head = wire.head().await;
+        Stream::of(wire, head)
+    }
+
+    /// The stream whose head has been read.
+    pub fn of(wire: Wire, head: String) -> Stream {
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}{}", wire.text());
         assert_eq!(header(&head, "content-type"), Some("text/event-stream"), "{head}");
         assert_eq!(header(&head, "transfer-encoding"), Some("chunked"), "{head}");

@@ -118,6 +118,8 @@ impl Cursor {
         }
         let read = cursor.subscription.read_page(&cursor.shared, Standing::default(), &page, gap);
         cursor.take(read);
+        let ready: usize = cursor.queued.iter().map(Bytes::len).sum();
+        cursor.shared.metrics.replayed_bytes.inc_by(ready as u64);
         Ok(Some(cursor))
     }
 

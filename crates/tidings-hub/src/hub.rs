@@ -63,13 +63,18 @@ impl Hub {
     pub fn new(log: Arc<dyn Log>, settings: Settings) -> Hub {
         // The window begins at the tail. What is older is read from the log by those who ask for it.
         let newest = log.bounds().newest.sequence;
+        #[cfg_attr(not(feature = "gateway"), expect(unused_mut, reason = "a gateway adds its own"))]
+        let mut metrics = Metrics::new();
         let shared = Arc::new(Shared {
             log,
             routing: Arc::default(),
-            metrics: Metrics::new(),
             probes: Probes::default(),
             #[cfg(feature = "gateway")]
-            gateway: settings.gateway.clone().map(|settings| Arc::new(Gateway::new(settings))),
+            gateway: settings
+                .gateway
+                .clone()
+                .map(|settings| Arc::new(Gateway::new(settings, metrics.registry()))),
+            metrics,
             window: RwLock::new(Window::after(newest, settings.window_bytes)),
             settings,
             shutdown: watch::Sender::new(false),

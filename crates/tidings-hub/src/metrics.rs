@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     pub(crate) repeated: Counter,
     pub(crate) subscriptions: Gauge,
     pub(crate) delivered: Counter,
+    pub(crate) replayed_bytes: Counter,
     pub(crate) stalled: Counter,
     attachments: Gauge,
     attachment_bytes: Gauge,
@@ -66,6 +67,7 @@ impl Metrics {
             repeated: Counter::default(),
             subscriptions: Gauge::default(),
             delivered: Counter::default(),
+            replayed_bytes: Counter::default(),
             stalled: Counter::default(),
             attachments: Gauge::default(),
             attachment_bytes: Gauge::default(),
@@ -91,6 +93,11 @@ impl Metrics {
         registry.register("subscriptions", "Open subscriptions", self.subscriptions.clone());
         registry.register("events_delivered", "Events handed to subscribers", self.delivered.clone());
         registry.register(
+            "replayed_bytes",
+            "Bytes that were ready for subscribers when they came, at most about 64 KiB for each",
+            self.replayed_bytes.clone(),
+        );
+        registry.register(
             "connections_stalled",
             "Connections closed by the write timeout",
             self.stalled.clone(),
@@ -112,6 +119,12 @@ impl Metrics {
         registry.register("subscriptions_ended", "Streams that ended, by reason", self.ended.clone());
         registry.register("requests_refused", "Requests answered 4xx or 5xx", self.refused.clone());
         self
+    }
+
+    /// Where others register their own.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn registry(&mut self) -> &mut Registry {
+        &mut self.registry
     }
 
     /// Sets what is stored, which nobody counts between two readings.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request::Parts};
 use http_body::Body;
 use tidings_server::Sse;
 use tokio::time::sleep;
@@ -48,12 +48,12 @@ where
     if !asked.wants_stream() {
         return pass_on(gateway, &parts.method, &asked, hang_up).await;
     }
-    let Started { id, live, .. } = start(hub, gateway, &parts.headers, &asked).await?;
+    let Started { id, live, first_reader } = start(hub, gateway, &parts.headers, &asked).await?;
     // It is a reader from now on, and counts as one while it waits for the head.
     let cursor = open(hub, &id).await?;
+    drop(first_reader);
     let mut response = match head(gateway, live.as_deref(), hang_up.as_ref()).await {
-        Head::Opens => Response::new(()),
-        Head::OpensWith(headers) => {
+        Head::Opens(headers) => {
             let mut response = Response::new(());
             response.headers_mut().clone_from(&headers);
             response
@@ -83,14 +83,14 @@ async fn open(hub: &Hub, id: &StreamId) -> Result<Cursor, Problem> {
 
 /// What is known of a stream when its response's head is due.
 enum Head {
-    Opens,
-    OpensWith(Arc<http::HeaderMap>),
+    /// It opens, with the upstream's headers as far as there are any.
+    Opens(Arc<HeaderMap>),
     Refuses(Response<HubBody>),
 }
 
 /// Waits for the first event, but not longer than the deadline for the first byte.
 async fn head(gateway: &Gateway, live: Option<&Live>, hang_up: Option<&HangUp>) -> Head {
-    let Some(live) = live else { return Head::Opens };
+    let Some(live) = live else { return Head::Opens(Arc::default()) };
     let gone = async {
         match hang_up {
             Some(hang_up) => hang_up.gone().await,
@@ -101,10 +101,9 @@ async fn head(gateway: &Gateway, live: Option<&Live>, hang_up: Option<&HangUp>) 
         biased;
         progress = live.head() => match progress {
             Progress::Failed(failure) => Head::Refuses(failure.to_response()),
-            Progress::Flowing(headers) => Head::OpensWith(headers),
-            _ => Head::Opens,
+            _ => Head::Opens(live.headers()),
         },
-        () = sleep(gateway.settings.first_byte_deadline) => Head::Opens,
+        () = sleep(gateway.settings.first_byte_deadline) => Head::Opens(Arc::default()),
         // Nobody sees the answer. Without it the reader would be counted until the deadline.
         () = gone => Head::Refuses(Response::new(HubBody::empty())),
     }

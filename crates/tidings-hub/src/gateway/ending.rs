@@ -18,6 +18,15 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
+    pub(super) const ALL: [Ending; 6] = [
+        Ending::Complete,
+        Ending::Stopped,
+        Ending::Truncated,
+        Ending::UpstreamError,
+        Ending::GatewayRestart,
+        Ending::Expired,
+    ];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Ending::Complete => "complete",

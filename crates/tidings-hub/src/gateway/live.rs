@@ -8,6 +8,7 @@ use std::{
 };
 
 use http::HeaderMap;
+use prometheus_client::registry::Registry;
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -15,8 +16,8 @@ use tokio::{
 };
 
 use super::{
-    ending::Ending, failure::Failure, restart::end_cut_streams, settings::GatewaySettings, stream::StreamId,
-    token::Tokens, upstream::Upstream,
+    ending::Ending, failure::Failure, metrics::GatewayMetrics, restart::end_cut_streams,
+    settings::GatewaySettings, stream::StreamId, token::Tokens, upstream::Upstream,
 };
 use crate::{Hub, hub::Shared};
 
@@ -29,6 +30,7 @@ pub(crate) struct Gateway {
     pub(super) settings: GatewaySettings,
     pub(super) tokens: Tokens,
     pub(super) upstream: Upstream,
+    pub(super) metrics: GatewayMetrics,
     live: Mutex<HashMap<StreamId, Arc<Live>>>,
     tasks: Mutex<JoinSet<()>>,
     shutdown: watch::Sender<bool>,
@@ -56,8 +58,8 @@ pub(super) enum Progress {
     Flowing(Arc<HeaderMap>),
     /// It failed before its first event, or was never begun.
     Failed(Arc<Failure>),
-    /// It is another request's stream, or has ended.
-    Kept,
+    /// It has ended, or was there before; with the headers of its upstream where they are known.
+    Kept(Arc<HeaderMap>),
 }
 
 /// Whether a stream is new.
@@ -70,10 +72,11 @@ pub(super) enum Entered {
 }
 
 impl Gateway {
-    pub(crate) fn new(settings: GatewaySettings) -> Gateway {
+    pub(crate) fn new(settings: GatewaySettings, registry: &mut Registry) -> Gateway {
         Gateway {
             tokens: Tokens::new(&settings.token_secret, settings.token_lifetime),
             upstream: Upstream::new(&settings),
+            metrics: GatewayMetrics::new(registry),
             settings,
             live: Mutex::default(),
             tasks: Mutex::default(),
@@ -168,16 +171,24 @@ impl Live {
         self.wait_for(|progress| !matches!(progress, Progress::Starting | Progress::Waiting)).await
     }
 
+    /// What the upstream sent, as far as it has.
+    pub(super) fn headers(&self) -> Arc<HeaderMap> {
+        match &*self.progress.borrow() {
+            Progress::Flowing(headers) | Progress::Kept(headers) => headers.clone(),
+            _ => Arc::default(),
+        }
+    }
+
     /// Waits until the stream is no longer received.
     pub(super) async fn ended(&self) {
-        self.wait_for(|progress| matches!(progress, Progress::Failed(_) | Progress::Kept)).await;
+        self.wait_for(|progress| matches!(progress, Progress::Failed(_) | Progress::Kept(_))).await;
     }
 
     async fn wait_for(&self, enough: impl FnMut(&Progress) -> bool) -> Progress {
         match self.progress.subscribe().wait_for(enough).await {
             Ok(progress) => progress.clone(),
             // The sender is in `self`.
-            Err(_) => Progress::Kept,
+            Err(_) => Progress::Kept(Arc::default()),
         }
     }
 }

@@ -12,6 +12,7 @@ mod ending;
 mod failure;
 mod heartbeat;
 mod live;
+mod metrics;
 mod pass_on;
 mod relay;
 mod request;

@@ -33,6 +33,10 @@ pub(super) struct Relay {
     asked: Asked,
     /// How many events are in the log, or on their way to it.
     events: u64,
+    begun: Instant,
+    /// When the newest events have arrived.
+    arrived: Option<Instant>,
+    abandoned: bool,
 }
 
 /// A batch of events that arrived together.
@@ -46,11 +50,13 @@ struct Batch {
 
 impl Relay {
     pub(super) fn new(hub: Hub, gateway: Arc<Gateway>, live: Arc<Live>, asked: Asked) -> Relay {
-        Relay { hub, gateway, live, asked, events: 0 }
+        Relay { hub, gateway, live, asked, events: 0, begun: Instant::now(), arrived: None, abandoned: false }
     }
 
     /// Receives the stream and ends it in the log.
     pub(super) async fn run(mut self) {
+        let gateway = self.gateway.clone();
+        gateway.metrics.streams.inc();
         let outcome = self.receive().await;
         let ending = outcome.as_ref().map_or_else(|failure| failure.ending, |()| Ending::Complete);
         let failure = outcome.err();
@@ -58,9 +64,14 @@ impl Relay {
         tracing::debug!(stream = %self.live.id, ending = ending.as_str(), events = self.events, "a stream has ended");
         let last = match failure {
             Some(failure) if self.events == 0 => Progress::Failed(Arc::new(failure)),
-            _ => Progress::Kept,
+            _ => Progress::Kept(self.live.headers()),
         };
-        self.gateway.leave(&self.live, last);
+        if self.abandoned {
+            gateway.metrics.abandoned.inc();
+        }
+        gateway.metrics.ended(ending);
+        gateway.metrics.streams.dec();
+        gateway.leave(&self.live, last);
     }
 
     /// Receives the answer, until it is complete or something ends it. The upstream's connection ends with this.
@@ -76,6 +87,7 @@ impl Relay {
             }
             () = gateway.shutdown_begun() => Err(restarted()),
             () = gateway.settings.abandon.of(&shared, &live.id) => {
+                self.abandoned = true;
                 Err(Failure::new(Ending::Stopped, "the stream was stopped, since nobody read it"))
             }
             () = sleep(total) => {
@@ -92,6 +104,7 @@ impl Relay {
         loop {
             match self.attempt().await {
                 Err(failure) if failure.again && self.events == 0 && left > 0 => {
+                    self.gateway.metrics.retried.inc();
                     tracing::info!(stream = %self.live.id, reason = failure.message, "the upstream is asked again");
                     sleep(pause).await;
                     (left, pause) = (left - 1, pause * 2);
@@ -199,6 +212,7 @@ impl Relay {
         if updates.is_empty() {
             return Ok(());
         }
+        self.measure(updates.len() as u64);
         let batch = updates.into_iter().map(Append::from).collect();
         match self.hub.publish_reserved(batch).await {
             Ok(Appended { refused: None, .. }) => {}
@@ -213,6 +227,18 @@ impl Relay {
             first
         });
         Ok(())
+    }
+
+    /// Counts events that have just arrived.
+    fn measure(&mut self, count: u64) {
+        let metrics = &self.gateway.metrics;
+        let now = Instant::now();
+        match self.arrived.replace(now) {
+            Some(before) => metrics.next_event_after(now - before),
+            None => metrics.first_event_after(now - self.begun),
+        }
+        metrics.events.inc_by(count);
+        self.abandoned |= !self.hub.shared().routing.is_followed(&self.live.id.topic());
     }
 
     /// Ends the stream in the log; until that is done, readers wait.

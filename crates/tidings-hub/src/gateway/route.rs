@@ -39,6 +39,22 @@ where
         return watch(hub.shared(), gateway, id, parts).await;
     }
     let Some(dialect) = Dialect::of_path(path) else { return Err(Problem::no_such_path(path)) };
+    ask(hub, gateway, dialect, site, parts, body).await.map_err(Problem::in_sdk_shape)
+}
+
+/// Answers an SDK, if it may ask.
+async fn ask<B>(
+    hub: &Hub,
+    gateway: &Arc<Gateway>,
+    dialect: Dialect,
+    site: &Site,
+    parts: &Parts,
+    body: B,
+) -> Result<Response<HubBody>, Problem>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     if parts.method != Method::POST {
         return Err(Problem::method_not_allowed(&parts.method, "POST, OPTIONS"));
     }
@@ -49,5 +65,5 @@ where
             "publishing is not allowed on this hub, and so is asking its upstream",
         ));
     }
-    answer(hub, gateway, dialect, parts, body).await.map_err(Problem::in_sdk_shape)
+    answer(hub, gateway, dialect, parts, body).await
 }

@@ -17,6 +17,7 @@ use crate::{
     Hub,
     http::Problem,
     log::{Append, Appended, IdempotencyKey, LogError, PageLimit, Refused},
+    routing::Registration,
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -30,6 +31,8 @@ pub(super) struct Started {
     pub(super) id: StreamId,
     /// The stream while it is received; `None` for one that has ended.
     pub(super) live: Option<Arc<Live>>,
+    /// Counts as a reader of a new stream, until the client's own subscription does.
+    pub(super) first_reader: Option<Registration>,
 }
 
 /// A client's idempotency key, with what says whose it is.
@@ -93,8 +96,9 @@ async fn enter(
         Entered::Full => return Err(Problem::too_many_streams(gateway.settings.max_streams)),
         Entered::Running(live) if live.body != asked.body_digest() => return Err(Problem::key_reused()),
         Entered::Running(live) => {
-            let kept = matches!(live.announced().await, Progress::Kept);
-            return Ok(Started { id, live: (!kept).then_some(live) });
+            gateway.metrics.saved.inc();
+            let kept = matches!(live.announced().await, Progress::Kept(_));
+            return Ok(Started { id, live: (!kept).then_some(live), first_reader: None });
         }
         Entered::New(live) => live,
     };
@@ -124,13 +128,15 @@ async fn begin(
     let problem = match hub.publish_reserved(vec![append]).await {
         Ok(Appended { receipts, refused: None }) => {
             if receipts.iter().all(|receipt| receipt.repeated) {
-                gateway.leave(&live, Progress::Kept);
-                return Ok(Started { id, live: None });
+                gateway.leave(&live, Progress::Kept(Arc::default()));
+                gateway.metrics.saved.inc();
+                return Ok(Started { id, live: None, first_reader: None });
             }
+            let first_reader = Some(hub.shared().routing.register(Arc::new(id.topic().into())));
             live.progress.send_replace(Progress::Waiting);
             let relay = Relay::new(hub.clone(), gateway.clone(), live.clone(), asked);
             gateway.spawn(relay.run());
-            return Ok(Started { id, live: Some(live) });
+            return Ok(Started { id, live: Some(live), first_reader });
         }
         Ok(Appended { refused: Some(Refused::KeyReused { .. } | Refused::IdTaken { .. }), .. }) => {
             Problem::key_reused()

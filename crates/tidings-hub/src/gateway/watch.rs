@@ -42,14 +42,22 @@ pub(super) async fn watch(
         return Err(Problem::no_such_stream());
     }
     match wanted {
-        Scope::Read => read(shared, &id, parts).await,
+        Scope::Read => read(shared, gateway, &id, parts).await,
         Scope::Stop => stop(gateway, &id).await,
     }
 }
 
 /// Subscribes to the stream: after the last event ID, or from its first event on.
-async fn read(shared: &Arc<Shared>, id: &StreamId, parts: &Parts) -> Result<Response<HubBody>, Problem> {
+async fn read(
+    shared: &Arc<Shared>,
+    gateway: &Gateway,
+    id: &StreamId,
+    parts: &Parts,
+) -> Result<Response<HubBody>, Problem> {
     let mut params = ReadParams::parse(Some(id.topic().as_str()), parts)?;
+    if matches!(params.start, Some(StartAt::After(_))) {
+        gateway.metrics.resumed.inc();
+    }
     params.start = Some(match params.start {
         // The announcement is the place before the first event. From there, a gap is told if something was evicted.
         None | Some(StartAt::Oldest) => StartAt::After(id.start_id().into_string()),

@@ -140,7 +140,7 @@ impl Site {
     }
 
     /// The answer to a preflight request.
-    pub(crate) fn preflight(&self) -> Result<Response<HubBody>, Problem> {
+    pub(crate) fn preflight(&self, parts: &Parts) -> Result<Response<HubBody>, Problem> {
         if let Some(origin) = &self.foreign {
             return Err(Problem::forbidden(format!(
                 "Origin is {origin:?}, which is not listed (tidings serve --allow-origin ORIGIN)"
@@ -157,6 +157,12 @@ impl Site {
             header::ACCESS_CONTROL_ALLOW_HEADERS,
             HeaderValue::from_static("Last-Event-ID, Idempotency-Key, Authorization, Content-Type"),
         );
+        // SDKs of LLM interfaces send a dozen more, which differ from version to version. None makes the hub do anything.
+        if parts.uri.path().starts_with("/v1/") {
+            if let Some(asked) = parts.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+                headers.append(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+            }
+        }
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         Ok(response)
     }

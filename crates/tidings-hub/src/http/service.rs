@@ -91,7 +91,7 @@ where
 {
     site.may_lead_here()?;
     if is_preflight(parts) {
-        return site.preflight();
+        return site.preflight(parts);
     }
     let shared = hub.shared();
     let path = parts.uri.path();

@@ -1,0 +1,108 @@
+//! Who may read a stream, and who may stop it.
+
+use scripted_server::stream;
+
+use crate::{
+    model::*,
+    support::wire::{self, Stream},
+};
+
+fn token_of(location: &str) -> &str {
+    location.split_once("?token=").expect("a location has its token").1
+}
+
+#[tokio::test]
+async fn a_token_of_one_stream_opens_no_other() {
+    let model = saying(chat(2)).await;
+    let hub = gateway(&model, &[]);
+    let (a, b) = (ask(&hub, CHAT).await, ask(&hub, CHAT).await);
+    let (a_read, b_read) = (token_of(&a.location), token_of(&b.location));
+    for token in [a_read, &a.stop, "", "x", &b_read[1..], &b_read.replace(char::is_alphanumeric, "A")] {
+        let target = format!("/streams/{}?token={token}", b.id);
+        for method in ["GET", "DELETE"] {
+            wire::ask(&hub.address, method, &target, &[], "").await.refusal(403, "token");
+        }
+    }
+    let target = format!("/streams/{}", b.id);
+    wire::ask(&hub.address, "GET", &target, &[], "").await.refusal(403, "token");
+    wire::ask(&hub.address, "DELETE", &b.location, &[], "").await.refusal(403, "reading only");
+    wire::ask(&hub.address, "GET", "/streams/nothing?token=x", &[], "").await.refusal(404, "stream");
+    let bearer = format!("Bearer {b_read}");
+    let mut opened = Stream::open(&hub.address, &target, &[("authorization", &bearer)]).await;
+    assert_eq!(text(&without_close(opened.rest().await).0), chat(2), "a header does as well as the query");
+}
+
+#[tokio::test]
+async fn an_id_of_one_stream_is_unknown_to_another() {
+    let model = saying(chat(2)).await;
+    let hub = gateway(&model, &[]);
+    let (mut a, mut b) = (ask(&hub, CHAT).await, ask(&hub, CHAT).await);
+    let of_a = a.stream.rest().await;
+    let of_b = b.stream.rest().await;
+    for id in [&*of_a[0].id, &of_b[0].id.replace(".1", ".99"), "~", "1"] {
+        let mut watching = watch(&hub, &b.location, Some(id)).await;
+        assert_eq!(watching.verdict(), Some("gap"), "{id}");
+        let gap = watching.event().await;
+        assert_eq!((&*gap.event_type, &gap.json()["asked"]), ("gap", &id.into()));
+        let (events, _) = without_close(watching.rest().await);
+        assert_eq!(events, of_b, "all of its own, and nothing of another");
+        // Who was cut just behind the gap is not told again.
+        assert_eq!(watch(&hub, &b.location, Some(&gap.id)).await.verdict(), Some("resumed"));
+    }
+}
+
+#[tokio::test]
+async fn streams_are_neither_read_nor_written_as_topics() {
+    let model = model(|| stream().send(token("secret")).hold()).await;
+    let hub = gateway(&model, &[]);
+    let mut answering = ask(&hub, CHAT).await;
+    answering.stream.event().await;
+    let topic = format!("/topics/llm/{}", answering.id);
+    for target in
+        [&*topic, "/topics/llm/started", "/topics/llm/*", "/topics?topic=a&topic=llm/x", "/topics/llm"]
+    {
+        wire::ask(&hub.address, "GET", target, &[], "").await.refusal(403, "/streams/");
+        wire::ask(&hub.address, "GET", target, &[wire::JSON], "").await.refusal(403, "/streams/");
+    }
+    for target in [&*topic, "/topics/llm/started", "/topics/llm", "/topics/llm%2Fx"] {
+        wire::post(&hub.address, target, wire::TEXT, "forged").await.refusal(403, "reserved");
+        wire::post(&hub.address, target, wire::NDJSON, "{\"data\":\"forged\"}")
+            .await
+            .refusal(403, "reserved");
+    }
+    let mut everything = Stream::open(&hub.address, "/topics?topic=*&from=start", &[]).await;
+    wire::say(&hub.address, "/topics/news", "public").await;
+    assert_eq!(everything.event().await.data, "public", "a pattern does not find them");
+    let page = wire::page(&hub.address, "/topics?topic=*").await;
+    assert_eq!(wire::data(&page), ["public"]);
+}
+
+#[tokio::test]
+async fn a_token_ends_with_its_lifetime() {
+    let model = saying(chat(1)).await;
+    let hub = gateway(&model, &["--stream-token-lifetime", "0s"]);
+    let answering = ask(&hub, CHAT).await;
+    wire::ask(&hub.address, "GET", &answering.location, &[], "").await.refusal(403, "expired");
+}
+
+#[tokio::test]
+async fn keys_of_providers_stay_in_the_gateway_and_out_of_its_log() {
+    let model = saying(chat(1)).await;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidings"));
+    let upstream = model.url("/v1");
+    command.args(["serve", "--listen", "127.0.0.1:0", "--memory", "-vv", "--upstream", &upstream]);
+    command.args(["--upstream-key-env", "TEST_KEY"]).env("TEST_KEY", "sk-provider");
+    let hub = crate::support::HubProcess::spawn(command);
+    let client = [("authorization", "Bearer of-the-client"), ("x-api-key", "of-the-client")];
+    let mut answering = ask_with(&hub, CHAT, &client, ASK).await;
+    answering.stream.rest().await;
+    ask_with(&hub, MESSAGES, &client, ASK).await;
+    let asked = model.requests();
+    assert_eq!(asked[0].header("authorization"), Some("Bearer sk-provider"));
+    assert_eq!(asked[0].header("x-api-key"), None);
+    assert_eq!(asked[1].header("x-api-key"), Some("sk-provider"));
+    assert_eq!(asked[1].header("authorization"), None);
+    assert!(asked[1].header("anthropic-version").is_some());
+    assert_eq!(asked[0].line, format!("POST {CHAT} HTTP/1.1"), "a /v1 is not doubled");
+    assert!(!hub.greeting.contains("sk-provider"));
+}
