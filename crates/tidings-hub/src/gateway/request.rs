@@ -41,6 +41,10 @@ impl Asked {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
+        if let Some(coding) = parts.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+            let detail = format!("Content-Encoding is {coding:?}; send the body without an encoding");
+            return Err(Problem::unsupported_body(detail));
+        }
         let body = read_body(body, settings.max_request_bytes).await?;
         let target = parts.uri.path_and_query().map_or(dialect.path(), http::uri::PathAndQuery::as_str);
         let headers = headers_for_upstream(&parts.headers, dialect, settings)?;
