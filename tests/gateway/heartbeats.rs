@@ -42,7 +42,7 @@ async fn a_heartbeat_has_the_form_that_is_wanted() {
         assert!(beats.len() >= 2 * beat.len(), "{before:?}");
         assert_eq!(beats.replace(beat, ""), "", "{form:?} at {path}: {before:?}");
     }
-    assert_eq!(thinking(CHAT, Some("none")).await, ":\n");
+    assert_eq!(thinking(CHAT, Some("none")).await, "", "not even the first comment");
 }
 
 #[tokio::test]

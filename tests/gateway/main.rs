@@ -8,6 +8,7 @@ mod support;
 
 mod abandoned;
 mod answering;
+mod compacted;
 mod cross_site;
 mod cut_clients;
 mod failures;

@@ -4,7 +4,10 @@ use scripted_server::{Server, stream};
 
 use crate::{
     model::*,
-    support::{HubProcess, wire::Stream},
+    support::{
+        HubProcess,
+        wire::{self, Stream},
+    },
 };
 
 /// A model that says two tokens, and then holds the line.
@@ -78,6 +81,23 @@ async fn a_gateway_that_stops_tells_sdks_and_readers_before_it_goes() {
     let (_, reason) = without_close(watching.rest().await);
     assert_eq!(reason, "gateway_restart");
     model.all_closed().await;
+}
+
+#[tokio::test]
+async fn a_stream_of_a_history_that_is_gone_is_not_waited_for() {
+    let model = saying(chat(1)).await;
+    let start = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidings"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--memory", "--upstream", &model.url("")]);
+        command.args(["--stream-secret-env", "SECRET"]).env("SECRET", "sixteen or more bytes");
+        HubProcess::spawn(command)
+    };
+    let hub = start();
+    let answering = ask(&hub, CHAT).await;
+    drop(hub);
+    let hub = start();
+    let answer = wire::ask(&hub.address, "GET", &answering.location, &[], "").await;
+    answer.refusal(404, "no such stream");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Who may read a stream, and who may stop it.
 
+use std::process::Command;
+
 use scripted_server::stream;
 
 use crate::{
@@ -88,7 +90,7 @@ async fn a_token_ends_with_its_lifetime() {
 #[tokio::test]
 async fn keys_of_providers_stay_in_the_gateway_and_out_of_its_log() {
     let model = saying(chat(1)).await;
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidings"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
     let upstream = model.url("/v1");
     command.args(["serve", "--listen", "127.0.0.1:0", "--memory", "-vv", "--upstream", &upstream]);
     command.args(["--upstream-key-env", "TEST_KEY"]).env("TEST_KEY", "sk-provider");
@@ -104,5 +106,48 @@ async fn keys_of_providers_stay_in_the_gateway_and_out_of_its_log() {
     assert_eq!(asked[1].header("authorization"), None);
     assert!(asked[1].header("anthropic-version").is_some());
     assert_eq!(asked[0].line, format!("POST {CHAT} HTTP/1.1"), "a /v1 is not doubled");
-    assert!(!hub.greeting.contains("sk-provider"));
+}
+
+#[tokio::test]
+async fn neither_keys_nor_tokens_are_logged() {
+    let model = model(|| stream().send(token("a"))).await;
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let mut hub = Command::new(env!("CARGO_BIN_EXE_tidings"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--memory", "-vv", "--upstream", &model.url("")])
+        .args(["--upstream-key-env", "KEY", "--stream-secret-env", "SECRET"])
+        .envs([("KEY", "sk-provider"), ("SECRET", "the secret of all tokens")])
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let said = || std::fs::read_to_string(&log).unwrap();
+    let address = loop {
+        let said = said();
+        match said.split_once("listens on http://").and_then(|(_, rest)| rest.split_once('\n')) {
+            Some((address, _)) => break address.to_owned(),
+            None => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+        }
+    };
+    let body = r#"{"stream":true,"messages":["a prompt"]}"#;
+    let headers =
+        [("content-type", "application/json"), ("idempotency-key", "a-key"), ("x-api-key", "of-the-client")];
+    let length = body.len().to_string();
+    let mut wire = wire::Wire::connect(&address).await;
+    let all = [&headers[..], &[("content-length", &*length)]].concat();
+    wire.write(wire::head(&address, "POST", CHAT, &all) + body).await;
+    let mut answering = Stream::read(wire).await;
+    let named = |name| wire::header(&answering.head, name).unwrap().to_owned();
+    let (location, stop) = (named("location"), named("tidings-stop-token"));
+    answering.rest().await;
+    Stream::open(&address, &location, &[]).await.rest().await;
+    wire::ask(&address, "DELETE", &location, &[], "").await.refusal(403, "reading only");
+    hub.kill().unwrap();
+    hub.wait().unwrap();
+    let said = said();
+    assert!(said.contains("refused"), "it does log: {said}");
+    for secret in
+        ["sk-provider", "the secret", "of-the-client", "a-key", "a prompt", token_of(&location), &stop]
+    {
+        assert!(!said.contains(secret), "{secret} in {said}");
+    }
 }

@@ -140,6 +140,14 @@ impl Cursor {
         }
     }
 
+    /// Sends these whole events before all that it reads.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn begin_with(&mut self, events: Bytes) {
+        if !events.is_empty() {
+            self.queued.push_front(events);
+        }
+    }
+
     /// Ends this cursor for somebody who delivers what follows, and who is registered for it already.
     pub(crate) fn hand_over(mut self) -> HandedOver {
         debug_assert!(self.queued.is_empty(), "what is queued has been sent");

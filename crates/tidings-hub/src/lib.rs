@@ -31,6 +31,9 @@
 //! `Router::nest_service("/hub", hub.service())`. The application publishes with [`Hub::publish`], and decides who reaches
 //! the mounted routes; the hub's own rule is the [`Access`] in its [`Settings`].
 //!
+//! With the feature `gateway`, [`Settings`] may name an LLM provider: the hub then serves its interfaces too, and keeps each
+//! streamed answer as a topic, so that a cut answer resumes. See the module `gateway`.
+//!
 //! # What it promises
 //!
 //! - **Acknowledged means kept**: [`Hub::publish`] returns when the update is as durable as its log makes it. With

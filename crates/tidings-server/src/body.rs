@@ -3,7 +3,6 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -25,7 +24,7 @@ pin_project! {
         S: Stream,
         S::Item: IntoFrame,
     {
-        // Until the first poll.
+        // Until the first poll, if there is one.
         opening: Option<Frame>,
         // Until it has ended or failed.
         #[pin]
@@ -42,13 +41,8 @@ where
     S: Stream,
     S::Item: IntoFrame,
 {
-    pub(crate) fn new(stream: S, retry: Option<Duration>, keep_alive: KeepAlive) -> SseBody<S> {
-        SseBody {
-            opening: Some(Frame::opening(retry)),
-            stream: Some(stream),
-            failure: None,
-            heartbeats: Heartbeats::new(keep_alive),
-        }
+    pub(crate) fn new(stream: S, opening: Option<Frame>, keep_alive: KeepAlive) -> SseBody<S> {
+        SseBody { opening, stream: Some(stream), failure: None, heartbeats: Heartbeats::new(keep_alive) }
     }
 }
 

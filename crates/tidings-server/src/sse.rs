@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use http::Response;
 
-use crate::{IntoFrame, KeepAlive, SseBody, Visibility, stream_headers};
+use crate::{Frame, IntoFrame, KeepAlive, SseBody, Visibility, stream_headers};
 
 /// A response that is an event stream, made from a stream of events.
 ///
@@ -46,6 +46,7 @@ pub struct Sse<S> {
     stream: S,
     retry: Option<Duration>,
     keep_alive: KeepAlive,
+    opening: bool,
     visibility: Visibility,
 }
 
@@ -56,7 +57,13 @@ where
 {
     /// Sends what `stream` yields.
     pub fn new(stream: S) -> Sse<S> {
-        Sse { stream, retry: None, keep_alive: KeepAlive::default(), visibility: Visibility::default() }
+        Sse {
+            stream,
+            retry: None,
+            keep_alive: KeepAlive::default(),
+            opening: true,
+            visibility: Visibility::default(),
+        }
     }
 
     /// Tells the client how long to wait before it reconnects.
@@ -74,6 +81,14 @@ where
         self
     }
 
+    /// Sends no first bytes, for clients that know neither comments nor `retry`.
+    ///
+    /// The head alone then has to tell proxies and clients that the stream is open.
+    pub fn without_opening(mut self) -> Sse<S> {
+        self.opening = false;
+        self
+    }
+
     /// Marks the stream as one subscriber's own: `Cache-Control` gains `private`.
     pub fn private(mut self) -> Sse<S> {
         self.visibility = Visibility::Private;
@@ -84,7 +99,8 @@ where
     ///
     /// More headers can be added; a `Content-Length` or `Content-Encoding` would break the stream.
     pub fn into_response(self) -> Response<SseBody<S>> {
-        let mut response = Response::new(SseBody::new(self.stream, self.retry, self.keep_alive));
+        let opening = self.opening.then(|| Frame::opening(self.retry));
+        let mut response = Response::new(SseBody::new(self.stream, opening, self.keep_alive));
         *response.headers_mut() = stream_headers(self.visibility);
         response
     }

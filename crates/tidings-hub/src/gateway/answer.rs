@@ -61,8 +61,11 @@ where
         Head::Refuses(response) => return Ok(response),
     };
     let keep_alive = gateway.settings.heartbeat.keep_alive(dialect, hub.shared().settings.heartbeat);
-    let stream = Sse::new(cursor).private().keep_alive(keep_alive).into_response();
-    let (head, body) = stream.into_parts();
+    let mut sse = Sse::new(cursor).private().keep_alive(keep_alive);
+    if !gateway.settings.heartbeat.has_comments() {
+        sse = sse.without_opening();
+    }
+    let (head, body) = sse.into_response().into_parts();
     response.headers_mut().extend(head.headers);
     sign(&mut response, gateway, &id);
     Ok(response.map(|()| HubBody::stream(body, hang_up)))

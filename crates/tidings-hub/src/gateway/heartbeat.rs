@@ -19,7 +19,7 @@ pub enum Heartbeat {
     /// What the interface itself has: Anthropic's `ping`; a comment for OpenAI's, which have none.
     #[default]
     Dialect,
-    /// Nothing.
+    /// Nothing, and no comment at the beginning either: for clients that fail on them.
     None,
 }
 
@@ -56,6 +56,11 @@ impl fmt::Display for Heartbeat {
 }
 
 impl Heartbeat {
+    /// Whether a comment may begin the stream.
+    pub(super) fn has_comments(self) -> bool {
+        self != Heartbeat::None
+    }
+
     pub(super) fn keep_alive(self, dialect: Dialect, silence: Duration) -> KeepAlive {
         match (self, dialect) {
             (Heartbeat::None, _) => KeepAlive::none(),

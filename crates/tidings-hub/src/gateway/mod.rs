@@ -6,7 +6,9 @@
 //! place, any number of times, also when it is complete: to the hub it is a topic like any other.
 
 mod abandon;
+mod announcement;
 mod answer;
+mod compact;
 mod dialect;
 mod ending;
 mod failure;

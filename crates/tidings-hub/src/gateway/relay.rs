@@ -60,17 +60,18 @@ impl Relay {
         let outcome = self.receive().await;
         let ending = outcome.as_ref().map_or_else(|failure| failure.ending, |()| Ending::Complete);
         let failure = outcome.err();
+        // Before readers hear of the end: who has read it finds it counted.
+        if self.abandoned {
+            gateway.metrics.abandoned.inc();
+        }
+        gateway.metrics.ended(ending);
+        gateway.metrics.streams.dec();
         self.end(ending, failure.as_ref()).await;
         tracing::debug!(stream = %self.live.id, ending = ending.as_str(), events = self.events, "a stream has ended");
         let last = match failure {
             Some(failure) if self.events == 0 => Progress::Failed(Arc::new(failure)),
             _ => Progress::Kept(self.live.headers()),
         };
-        if self.abandoned {
-            gateway.metrics.abandoned.inc();
-        }
-        gateway.metrics.ended(ending);
-        gateway.metrics.streams.dec();
         gateway.leave(&self.live, last);
     }
 

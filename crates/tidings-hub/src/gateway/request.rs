@@ -41,7 +41,9 @@ impl Asked {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        if let Some(coding) = parts.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        if let Some(coding) =
+            parts.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity")
+        {
             let detail = format!("Content-Encoding is {coding:?}; send the body without an encoding");
             return Err(Problem::unsupported_body(detail));
         }

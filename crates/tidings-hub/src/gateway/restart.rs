@@ -1,8 +1,7 @@
 //! Streams that the end of an earlier process has cut.
 
-use serde::Deserialize;
-
 use super::{
+    announcement::Announcement,
     dialect::Dialect,
     ending::Ending,
     relay::restarted,
@@ -10,14 +9,8 @@ use super::{
 };
 use crate::{
     Hub, Interest,
-    log::{Append, LogError, PageLimit, Record},
+    log::{Append, LogError, PageLimit},
 };
-
-/// What is read of an announcement.
-#[derive(Deserialize)]
-struct Announcement {
-    path: String,
-}
 
 /// Ends in the log what no process receives any more, so that no reader waits for it.
 ///
@@ -30,7 +23,7 @@ pub(super) async fn end_cut_streams(hub: &Hub, newest: u64) -> Result<u64, LogEr
     while after < newest {
         let page = log.read(after, &interest, limit).await?;
         for record in page.records.iter().filter(|record| record.sequence() <= newest) {
-            let Some((id, dialect)) = announced(record) else { continue };
+            let Some((id, dialect)) = Announcement::read(record) else { continue };
             if log.closed(&id.topic()).await?.is_none() {
                 end(hub, &id, dialect).await?;
                 ended += 1;
@@ -42,12 +35,6 @@ pub(super) async fn end_cut_streams(hub: &Hub, newest: u64) -> Result<u64, LogEr
         after = page.reached.sequence;
     }
     Ok(ended)
-}
-
-fn announced(record: &Record) -> Option<(StreamId, Dialect)> {
-    let id = StreamId::parse(record.id().strip_prefix('~')?.strip_suffix(".start")?)?;
-    let announcement: Announcement = serde_json::from_str(record.event().data()).ok()?;
-    Some((id, Dialect::of_path(&announcement.path)?))
 }
 
 async fn end(hub: &Hub, id: &StreamId, dialect: Dialect) -> Result<(), LogError> {

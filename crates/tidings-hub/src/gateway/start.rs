@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName};
-use serde_json::json;
-
 use super::{
+    announcement::Announcement,
     ending::Ending,
     failure::Failure,
     live::{Entered, Gateway, Live, Progress},
@@ -19,6 +17,7 @@ use crate::{
     log::{Append, Appended, IdempotencyKey, LogError, PageLimit, Refused},
     routing::Registration,
 };
+use http::{HeaderMap, HeaderName};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -117,11 +116,10 @@ async fn begin(
     has_key: bool,
 ) -> Result<Started, Problem> {
     let id = live.id;
-    let announcement = json!({ "path": asked.dialect.path(), "body": live.body }).to_string();
     // Nobody else knows the ID, and with it the key, before this is appended.
     let key = format!("llm:{id}");
     let append = Append {
-        update: id.announce(announcement),
+        update: Announcement::new(asked.dialect, &live.body).to_update(&id),
         key: has_key.then(|| IdempotencyKey::parse(&key)).transpose()?,
         time: None,
     };

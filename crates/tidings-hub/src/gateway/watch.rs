@@ -6,11 +6,17 @@ use http::{Method, Response, StatusCode, header, request::Parts};
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
-use super::{ending::Ending, live::Gateway, stream::StreamId, token::Scope};
+use super::{
+    compact::{Compacted, compact},
+    ending::Ending,
+    live::Gateway,
+    stream::StreamId,
+    token::Scope,
+};
 use crate::{
-    Grant, StartAt,
+    Cursor, Form, Grant, StartAt, Subscribe,
     dialect::native::ReadParams,
-    http::{HubBody, Problem, subscribe},
+    http::{HubBody, Problem, deliver, ended, subscribe},
     hub::Shared,
     log::LogError,
 };
@@ -64,7 +70,52 @@ async fn read(
         Some(StartAt::After(asked)) if !id.may_have_given(&asked) => StartAt::Unknown(asked),
         Some(start) => start,
     });
-    subscribe(shared, READ_GRANT, params, parts).await
+    match (is_compact(parts)?, &params.start) {
+        (true, Some(StartAt::After(after))) => {
+            if params.form != Form::Plain {
+                return Err(Problem::invalid(
+                    "view=compact has events of its own; it takes no envelope and no fields",
+                ));
+            }
+            match compact(shared, id, after).await? {
+                Some(compacted) => read_compacted(shared, compacted, params, parts).await,
+                None => subscribe(shared, READ_GRANT, params, parts).await,
+            }
+        }
+        _ => subscribe(shared, READ_GRANT, params, parts).await,
+    }
+}
+
+/// What was said so far, joined, and then what follows as it comes.
+async fn read_compacted(
+    shared: &Arc<Shared>,
+    compacted: Compacted,
+    params: ReadParams,
+    parts: &Parts,
+) -> Result<Response<HubBody>, Problem> {
+    let subscribe = Subscribe {
+        interest: params.interest,
+        start: StartAt::After(compacted.last_event_id),
+        form: Form::Plain,
+        start_event: false,
+    };
+    Ok(match Cursor::open(shared.clone(), subscribe, READ_GRANT).await? {
+        Some(mut cursor) => {
+            cursor.begin_with(compacted.events);
+            deliver(shared, cursor, params.keep_alive, parts)
+        }
+        None => ended(),
+    })
+}
+
+/// Whether the query asks for the compacted view.
+fn is_compact(parts: &Parts) -> Result<bool, Problem> {
+    let query = parts.uri.query().unwrap_or_default();
+    match query.split('&').find_map(|pair| pair.strip_prefix("view=")) {
+        None | Some("full") => Ok(false),
+        Some("compact") => Ok(true),
+        Some(other) => Err(Problem::invalid(format!("view is {other:?}; it is one of: full, compact"))),
+    }
 }
 
 /// Stops the upstream at once. What has arrived stays readable.

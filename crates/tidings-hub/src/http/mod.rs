@@ -18,7 +18,11 @@ mod take_over;
 
 #[cfg(feature = "gateway")]
 pub(crate) use self::{
-    body::HangUp, cross_site::Site, publish::PublishedBody, service::BoxError, subscribe::subscribe,
+    body::HangUp,
+    cross_site::Site,
+    publish::PublishedBody,
+    service::BoxError,
+    subscribe::{deliver, ended, subscribe},
 };
 pub use body::HubBody;
 pub use cross_site::{InvalidOrigin, Origin};

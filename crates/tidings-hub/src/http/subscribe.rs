@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Response, StatusCode, header::CACHE_CONTROL, request::Parts};
-use tidings_server::{Frame, Sse, Visibility, stream_headers};
+use tidings_server::{Frame, KeepAlive, Sse, Visibility, stream_headers};
 
 use super::{HubBody, Problem, body::HangUp, take_over::TakeOver};
 use crate::{
@@ -28,16 +28,32 @@ pub(crate) async fn subscribe(
         form: params.form,
         start_event: params.start_event,
     };
-    let Some(mut cursor) = Cursor::open(shared.clone(), subscribe, grant).await? else {
-        // 204 is the one answer after which an EventSource does not come back.
-        let mut response = Response::new(HubBody::empty());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        // By default a cache may keep it, and a topic's name may be used again once its close is forgotten.
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        return Ok(response);
-    };
+    match Cursor::open(shared.clone(), subscribe, grant).await? {
+        Some(cursor) => Ok(deliver(shared, cursor, params.keep_alive, request)),
+        None => Ok(ended()),
+    }
+}
+
+/// The answer to a subscriber for whom nothing is to come, ever.
+pub(crate) fn ended() -> Response<HubBody> {
+    // 204 is the one answer after which an EventSource does not come back.
+    let mut response = Response::new(HubBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    // By default a cache may keep it, and a topic's name may be used again once its close is forgotten.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The response whose body is what `cursor` reads.
+pub(crate) fn deliver(
+    shared: &Shared,
+    mut cursor: Cursor,
+    keep_alive: KeepAlive,
+    request: &Parts,
+) -> Response<HubBody> {
+    let grant = cursor.subscription().grant;
     let verdict = cursor.verdict();
-    let keep_alive = params.keep_alive.after(shared.settings.heartbeat);
+    let keep_alive = keep_alive.after(shared.settings.heartbeat);
     let retry = shared.settings.retry;
     let take_over = TakeOver::offered(request).filter(|_| !shared.is_shutting_down());
     // What only some may read, no cache may keep for others.
@@ -59,7 +75,7 @@ pub(crate) async fn subscribe(
         }
     };
     sign_verdict(&mut response, verdict);
-    Ok(response)
+    response
 }
 
 /// Adds the verdict to the head of a response.

@@ -1,0 +1,31 @@
+//! The record that says that a stream has begun.
+
+use serde::{Deserialize, Serialize};
+
+use super::{dialect::Dialect, stream::StreamId};
+use crate::{Update, log::Record};
+
+/// What is kept of a request beside its answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Announcement {
+    path: String,
+    /// The digest of the body: with the same idempotency key, another one is another request.
+    body: String,
+}
+
+impl Announcement {
+    pub(super) fn new(dialect: Dialect, body: &str) -> Announcement {
+        Announcement { path: dialect.path().to_owned(), body: body.to_owned() }
+    }
+
+    pub(super) fn to_update(&self, id: &StreamId) -> Update {
+        id.announce(serde_json::to_string(self).expect("strings are JSON"))
+    }
+
+    /// The stream that `record` announces; `None` for what is no announcement.
+    pub(super) fn read(record: &Record) -> Option<(StreamId, Dialect)> {
+        let id = StreamId::parse(record.id().strip_prefix('~')?.strip_suffix(".start")?)?;
+        let announcement: Announcement = serde_json::from_str(record.event().data()).ok()?;
+        Some((id, Dialect::of_path(&announcement.path)?))
+    }
+}

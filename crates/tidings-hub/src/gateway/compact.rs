@@ -1,0 +1,285 @@
+//! The compacted view: what a stream has said so far, in few events.
+
+use bytes::Bytes;
+use serde_json::Value;
+use tidings_codec::{Event, EventId, EventType};
+
+use super::{announcement::Announcement, dialect::Dialect, stream::StreamId};
+use crate::{
+    Interest,
+    hub::Shared,
+    log::{LogError, PageLimit, Record},
+};
+
+/// Where compacting stops: what follows comes as it was sent. A bound on what is made for one reader.
+const MAX_BYTES: usize = 4 << 20;
+
+/// The beginning of a stream for a late reader.
+#[derive(Debug)]
+pub(super) struct Compacted {
+    /// Whole events. Each has the ID of the last one that is in it, and so is a place to resume from.
+    pub(super) events: Bytes,
+    /// The place behind them.
+    pub(super) last_event_id: String,
+}
+
+/// Joins what follows the event `after` up to the end of the log; `None` where that place is unknown, or something behind it
+/// is lost, which a plain subscription tells.
+pub(super) async fn compact(
+    shared: &Shared,
+    id: &StreamId,
+    after: &str,
+) -> Result<Option<Compacted>, LogError> {
+    let log = &shared.log;
+    let (Some(dialect), Some(mut place)) = (dialect(shared, id).await?, log.find(after).await?) else {
+        return Ok(None);
+    };
+    let newest = log.bounds().newest.sequence;
+    let interest = Interest::from(id.topic());
+    let mut joined = Joined::new(dialect);
+    let mut last_event_id = after.to_owned();
+    while place < newest && joined.out.len() < MAX_BYTES {
+        let page = log.read(place, &interest, PageLimit { records: 500, bytes: 64 << 10 }).await?;
+        if page.lost {
+            return Ok(None);
+        }
+        // The close is the subscription's own: it ends with it.
+        for record in page.records.iter().filter(|record| !record.is_close()) {
+            joined.push(record);
+            record.id().clone_into(&mut last_event_id);
+        }
+        if page.reached.sequence <= place {
+            break;
+        }
+        place = page.reached.sequence;
+    }
+    Ok(Some(Compacted { events: joined.finish(), last_event_id }))
+}
+
+async fn dialect(shared: &Shared, id: &StreamId) -> Result<Option<Dialect>, LogError> {
+    let log = &shared.log;
+    let Some(sequence) = log.find(id.start_id().as_str()).await? else { return Ok(None) };
+    let record = log.record(sequence).await?;
+    Ok(record.and_then(|record| Announcement::read(&record)).map(|(_, dialect)| dialect))
+}
+
+/// Events, those that continue one text joined.
+struct Joined {
+    dialect: Dialect,
+    out: Vec<u8>,
+    /// The text that the next event may continue.
+    open: Option<Open>,
+}
+
+struct Open {
+    delta: Delta,
+    event: Event,
+    /// How many events are in it.
+    count: usize,
+}
+
+/// A piece of a text in an event.
+#[derive(Debug)]
+struct Delta {
+    text: String,
+    /// Where it stands in the data.
+    pointer: &'static str,
+    /// The data without the text and without what differs in each event. Two pieces that have the same are of one text.
+    around: Value,
+    /// The number that each event of OpenAI's Responses has.
+    number: Option<Value>,
+}
+
+impl Joined {
+    fn new(dialect: Dialect) -> Joined {
+        Joined { dialect, out: Vec::new(), open: None }
+    }
+
+    fn push(&mut self, record: &Record) {
+        let event = record.event();
+        let delta = Delta::read(self.dialect, event.data());
+        match (&mut self.open, delta) {
+            (Some(open), Some(delta)) if open.continues(event, &delta) => {
+                open.delta.text.push_str(&delta.text);
+                open.delta.number = delta.number;
+                open.event = event.clone();
+                open.count += 1;
+            }
+            (_, delta) => {
+                self.flush();
+                match delta {
+                    Some(delta) => self.open = Some(Open { delta, event: event.clone(), count: 1 }),
+                    None => event.encode(&mut self.out),
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        match open.count {
+            // As it was sent.
+            1 => open.event.encode(&mut self.out),
+            _ => open.join().encode(&mut self.out),
+        }
+    }
+
+    fn finish(mut self) -> Bytes {
+        self.flush();
+        self.out.into()
+    }
+}
+
+impl Open {
+    fn continues(&self, event: &Event, delta: &Delta) -> bool {
+        self.event.event_type() == event.event_type()
+            && self.delta.pointer == delta.pointer
+            && self.delta.around == delta.around
+    }
+
+    /// One event for all pieces, with the ID of the last.
+    fn join(self) -> Event {
+        let Delta { text, pointer, mut around, number } = self.delta;
+        if let Some(place) = around.pointer_mut(pointer) {
+            *place = text.into();
+        }
+        if let (Some(number), Some(members)) = (number, around.as_object_mut()) {
+            members.insert("sequence_number".into(), number);
+        }
+        let id = self.event.id().map_or("", EventId::as_str);
+        let event = Event::new(around.to_string()).with_id(EventId::parse(id).expect("it is an event's ID"));
+        match self.event.event_type() {
+            "message" => event,
+            kind => event.with_type(EventType::parse(kind).expect("it is an event's type")),
+        }
+    }
+}
+
+impl Delta {
+    fn read(dialect: Dialect, data: &str) -> Option<Delta> {
+        let mut around: Value = serde_json::from_str(data).ok()?;
+        let pointer = pointer(dialect, &around)?;
+        let text = around.pointer_mut(pointer)?.take();
+        let members = around.as_object_mut()?;
+        // Random characters that hide how long a text is.
+        members.remove("obfuscation");
+        let number = members.remove("sequence_number");
+        Some(Delta { text: text.as_str()?.to_owned(), pointer, around, number })
+    }
+}
+
+/// Where an event of this interface has its piece of a text, if it has one and nothing else.
+fn pointer(dialect: Dialect, data: &Value) -> Option<&'static str> {
+    let candidates: &[&'static str] = match dialect {
+        Dialect::ChatCompletions if data["choices"].as_array().is_some_and(|choices| choices.len() == 1) => {
+            &[
+                "/choices/0/delta/content",
+                "/choices/0/delta/reasoning_content",
+                "/choices/0/delta/reasoning",
+                "/choices/0/delta/refusal",
+                "/choices/0/delta/tool_calls/0/function/arguments",
+            ]
+        }
+        Dialect::Responses if data["type"].as_str().is_some_and(|kind| kind.ends_with(".delta")) => {
+            &["/delta"]
+        }
+        Dialect::Messages if data["type"] == "content_block_delta" => {
+            &["/delta/text", "/delta/thinking", "/delta/partial_json"]
+        }
+        _ => return None,
+    };
+    let mut texts = candidates.iter().filter(|pointer| data.pointer(pointer).is_some_and(Value::is_string));
+    let only = texts.next()?;
+    texts.next().is_none().then_some(*only)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::log::Epoch;
+
+    fn joined(dialect: Dialect, events: &[(&str, &str)]) -> String {
+        let id = StreamId::from_bytes([1; 16]);
+        let mut joined = Joined::new(dialect);
+        for (number, (kind, data)) in (1..).zip(events) {
+            let mut event = Event::new(*data).with_id(id.event_id(number));
+            if *kind != "message" {
+                event = event.with_type(EventType::parse(*kind).unwrap());
+            }
+            joined.push(&Record::new(Epoch::from_bits(1), number, SystemTime::now(), id.update(event)));
+        }
+        let text = String::from_utf8(joined.finish().to_vec()).unwrap();
+        text.replace(&format!("~{id}."), "")
+    }
+
+    #[test]
+    fn deltas_of_one_block_become_one_event_with_the_id_of_the_last() {
+        let text = |text: &str| {
+            format!(
+                r#"{{"delta":{{"text":"{text}","type":"text_delta"}},"index":0,"type":"content_block_delta"}}"#
+            )
+        };
+        let kind = "content_block_delta";
+        let (a, b, c) = (text("a"), text("b"), text("c"));
+        let start = r#"{"type":"message_start"}"#;
+        assert_eq!(
+            joined(Dialect::Messages, &[("message_start", start), (kind, &a), (kind, &b), (kind, &c)]),
+            format!(
+                "event: message_start\ndata: {start}\nid: 1\n\nevent: {kind}\ndata: {}\nid: 4\n\n",
+                text("abc")
+            ),
+        );
+        let other = a.replace("\"index\":0", "\"index\":1");
+        assert_eq!(
+            joined(Dialect::Messages, &[(kind, &a), (kind, &other)]),
+            format!("event: {kind}\ndata: {a}\nid: 1\n\nevent: {kind}\ndata: {other}\nid: 2\n\n"),
+            "another block is another event"
+        );
+    }
+
+    #[test]
+    fn chunks_of_a_completion_are_joined_and_its_end_is_not() {
+        let chunk = |text: &str| {
+            format!(
+                r#"{{"choices":[{{"delta":{{"content":"{text}"}},"finish_reason":null,"index":0}}],"id":"x"}}"#
+            )
+        };
+        let (a, b) = (chunk("a"), chunk("ü"));
+        assert_eq!(
+            joined(Dialect::ChatCompletions, &[("message", &a), ("message", &b), ("message", "[DONE]")]),
+            format!("data: {}\nid: 2\n\ndata: [DONE]\nid: 3\n\n", chunk("aü")),
+        );
+    }
+
+    #[test]
+    fn numbers_and_padding_of_responses_do_not_keep_pieces_apart() {
+        let kind = "response.output_text.delta";
+        let delta = |number: u32, text: &str| {
+            format!(
+                r#"{{"delta":"{text}","item_id":"m","obfuscation":"{text}zz","sequence_number":{number},"type":"{kind}"}}"#
+            )
+        };
+        assert_eq!(
+            joined(Dialect::Responses, &[(kind, &delta(4, "a")), (kind, &delta(5, "b"))]),
+            format!(
+                "event: {kind}\ndata: {{\"delta\":\"ab\",\"item_id\":\"m\",\"sequence_number\":5,\"type\":\"{kind}\"}}\nid: 2\n\n"
+            ),
+        );
+    }
+
+    #[test]
+    fn what_is_no_delta_comes_as_it_was_sent() {
+        let odd = [
+            r#"{ "choices" : [] }"#,
+            "{broken",
+            r#"{"choices":[{"delta":{"role":"assistant"}}]}"#,
+            r#"{"choices":[{"delta":{"content":null}}]}"#,
+        ];
+        let events: Vec<_> = odd.iter().map(|data| ("message", *data)).collect();
+        let sent: String =
+            (1..).zip(odd).map(|(number, data)| format!("data: {data}\nid: {number}\n\n")).collect();
+        assert_eq!(joined(Dialect::ChatCompletions, &events), sent);
+    }
+}
