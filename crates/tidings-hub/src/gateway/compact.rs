@@ -40,7 +40,7 @@ pub(super) async fn compact(
     let mut last_event_id = after.to_owned();
     while place < newest && joined.out.len() < MAX_BYTES {
         let page = log.read(place, &interest, PageLimit { records: 500, bytes: 64 << 10 }).await?;
-        if page.lost {
+        if page.lost.is_some() {
             return Ok(None);
         }
         // The close is the subscription's own: it ends with it.
