@@ -19,7 +19,7 @@ async fn a_stream_that_is_held_until_its_end_is_buffered() {
     let (code, report) = doctor(&[&server.url("/events?topic=a")]).await;
     assert_eq!((code, rules(&report)), (Some(1), vec!["buffered"]), "{report}");
     let held = report["numbers"]["held_ms"].as_u64().unwrap();
-    assert!((3200..3700).contains(&held), "{held}");
+    assert!((3200..3500).contains(&held), "{held}");
     assert_eq!(report["findings"][0]["severity"], "S1");
     assert!(report["findings"][0]["fix"]["text"].as_str().unwrap().contains("proxy_buffering off;"));
 }
@@ -52,10 +52,8 @@ async fn what_is_held_only_for_browsers_is_the_compression() {
     .await;
     let (_, report) = doctor(&[&server.url("/e?a=b")]).await;
     assert_eq!(rules(&report), ["buffered-compressed"], "{report}");
-    assert_eq!(
-        (&report["numbers"]["score"]["identity"], report["numbers"]["score"]["gzip"].as_f64().unwrap() < 0.2),
-        (&1.0.into(), true)
-    );
+    let score = |coding| report["numbers"]["score"][coding].as_f64().unwrap();
+    assert!(score("identity") > 0.7 && score("gzip") < 0.2, "{report}");
 }
 
 #[tokio::test]
@@ -66,7 +64,9 @@ async fn a_stream_that_is_cut_after_a_time_has_a_lifetime() {
     .await;
     let (_, report) = doctor(&[&server.url("/e?a=b")]).await;
     assert_eq!(rules(&report), ["lifetime-cut"], "{report}");
-    assert!(report["findings"][0]["measured"].as_str().unwrap().contains("1.5 s"), "{report}");
+    // The stand-in may be late, but never early.
+    let measured = report["findings"][0]["measured"].as_str().unwrap();
+    assert!(measured.contains("cut after 1.") || measured.contains("cut after 2."), "{measured}");
 }
 
 #[tokio::test]
@@ -83,7 +83,8 @@ async fn a_silence_that_is_cut_is_told_from_a_lifetime() {
     let (_, report) = doctor(&[&server.url("/e?a=b"), "--idle=6s"]).await;
     assert_eq!(rules(&report), ["idle-cut"], "{report}");
     assert_eq!(report["findings"][0]["confidence"], "proved");
-    assert!(report["findings"][0]["measured"].as_str().unwrap().contains("2.5 s"), "{report}");
+    let measured = report["findings"][0]["measured"].as_str().unwrap();
+    assert!(measured.contains("after 2.") || measured.contains("after 3."), "{measured}");
 }
 
 #[tokio::test]

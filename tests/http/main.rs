@@ -11,6 +11,7 @@ mod head;
 mod history;
 mod hostile_requests;
 mod idempotency;
+mod probe;
 mod publish;
 mod resume;
 mod slow_reader;

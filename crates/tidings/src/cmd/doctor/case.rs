@@ -204,6 +204,13 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_is_slow_itself_is_not_one_behind() {
+        assert!(
+            !timing(|number, sent| if number == 10 { sent + 420 } else { sent + number * 2 }).is_one_behind()
+        );
+    }
+
+    #[test]
     fn the_size_of_a_block_is_the_usual_piece_without_the_last() {
         let seen = made::stream(&[(0, "aaaa"), (100, "aaaa"), (200, "aaaa"), (300, "a")]);
         assert_eq!(block(&seen), Some(4));

@@ -115,7 +115,12 @@ pub(super) fn unreachable(url: &str, reason: &str, as_json: bool) {
         println!("{report}");
     } else {
         eprintln!("tidings: {url} can't be reached: {reason}");
-        eprintln!("hint: nothing was measured. Is the server running, and is the address right?");
+        let hint = if reason.contains("certificate") {
+            "the certificate is not trusted here; SSL_CERT_FILE names a file with the authority's"
+        } else {
+            "nothing was measured; is the server running, and is the address right?"
+        };
+        eprintln!("hint: {hint}");
     }
 }
 

@@ -87,8 +87,8 @@ impl Timing {
         Duration::from_micros(u64::try_from(most - least).unwrap_or_default())
     }
 
-    /// Whether each event came when the next one was sent: all are late by the same time, and the last, behind which there
-    /// is a longer silence, by that silence.
+    /// Whether each event came when the next one was sent: the last, behind which there is a longer silence, is late by
+    /// that silence, and came together with the end.
     pub(super) fn is_one_behind(&self) -> bool {
         let Some((last, others)) = self.arrivals.split_last().filter(|(_, others)| others.len() >= 3) else {
             return false;
@@ -99,7 +99,9 @@ impl Timing {
         let usual = lags[lags.len() / 2];
         let every = others[1].sent.saturating_sub(others[0].sent).as_micros() as i64;
         let silence = end.sent.saturating_sub(last.sent).as_micros() as i64;
-        silence > 2 * every && last.lag() - usual > (silence - every) * 6 / 10
+        // A server that is late itself is not one behind: its last event does not wait for the end.
+        let came_with_end = end.at.saturating_sub(last.at) <= 2 * INSTANT;
+        came_with_end && silence > 2 * every && last.lag() - usual > (silence - every) * 6 / 10
     }
 
     /// When it was cut, if it ended before it was over.

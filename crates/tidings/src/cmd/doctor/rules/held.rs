@@ -84,8 +84,9 @@ fn measured(case: &Case) -> Vec<Finding> {
             );
         }
         Fate::Streamed => {
-            findings.extend(compressed(case).or_else(|| heartbeats(case)));
+            findings.extend(compressed(case));
             findings.extend(over_http2(case));
+            findings.extend(heartbeats(case));
         }
         Fate::Delayed => {
             let (events, pieces) = (timing.arrivals.len(), probe.bursts().len());
@@ -127,7 +128,8 @@ fn shape(case: &Case, seen: &Seen, timing: &Timing) -> String {
     let events = timing.arrivals.len();
     let held = seconds(timing.held());
     let big = case.get(Role::Big).filter(|big| big.bursts().len() > 2).and_then(block);
-    let block = big.or_else(|| block(seen).filter(|_| pieces > 2));
+    // A buffer that is smaller than the large events shows in the small ones.
+    let block = block(seen).filter(|_| pieces > 2).or(big);
     let whole = if pieces <= 2 {
         format!("all {events} events came together")
     } else {
@@ -374,7 +376,7 @@ mod tests {
         let data = "x".repeat(8000);
         let pieces: Vec<_> = (0..5).map(|n| (n * 500, &*data)).collect();
         let found = found(vec![
-            (Role::Probe, probe(|_, sent| sent.div_ceil(500) * 500)),
+            (Role::Probe, probe(|_, _| 1500)),
             (Role::Big, answer(200, CLEAN, &pieces, End::Complete)),
         ]);
         assert_eq!(names(&found), ["buffered"]);

@@ -28,7 +28,6 @@ pub(super) fn findings(case: &Case) -> Vec<Finding> {
 }
 
 fn failed(case: &Case, http2: &Seen) -> Option<Finding> {
-    let End::Broken(reason) = &http2.end else { return None };
     if http2.head.is_some() {
         return None;
     }
@@ -36,11 +35,12 @@ fn failed(case: &Case, http2: &Seen) -> Option<Finding> {
     let over_http1 = case.seen.iter().any(|(_, seen)| http1(seen));
     let evidence =
         if over_http1 { "the same request over HTTP/1.1 is answered" } else { "the request over HTTP/2" };
-    Some(match forbidden(&http2.first_bytes) {
-        Some(name) => Finding::of("forbidden-header", format!("HTTP/2 answer with {name}"), evidence),
-        None if over_http1 => Finding::of("http2-error", reason.clone(), evidence),
-        None => Finding::of("http2-error", reason.clone(), evidence).consistent(),
-    })
+    if let Some(name) = forbidden(&http2.first_bytes) {
+        return Some(Finding::of("forbidden-header", format!("HTTP/2 answer with {name}"), evidence));
+    }
+    let End::Broken(reason) = &http2.end else { return None };
+    let finding = Finding::of("http2-error", reason.clone(), evidence);
+    Some(if over_http1 { finding } else { finding.consistent() })
 }
 
 /// The name of a forbidden field in the first bytes of a connection, which the HTTP library refuses to show.

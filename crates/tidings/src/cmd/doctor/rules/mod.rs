@@ -30,7 +30,20 @@ pub(super) fn judge(case: &Case) -> Vec<Finding> {
     findings.sort_by_key(|finding| finding.severity);
     let mut seen = HashSet::new();
     findings.retain(|finding| seen.insert(finding.rule));
+    let rules: Vec<_> = findings.iter().map(|finding| finding.rule).collect();
+    findings.retain(|finding| !follows_from(finding.rule).iter().any(|cause| rules.contains(cause)));
     findings
+}
+
+/// The findings that explain this one: to report both would send people after two faults where there is one.
+fn follows_from(rule: &str) -> &'static [&'static str] {
+    match rule {
+        "heartbeats-held" => &["buffered", "buffered-compressed"],
+        "no-first-byte" => &["forbidden-header"],
+        // The stream ends where the announced length does, or is cut because it did not come up to it.
+        "lifetime-cut" | "broken-off" => &["content-length"],
+        _ => &[],
+    }
 }
 
 /// What the head of one answer gives away, for what is no stream of events about topics.
@@ -46,7 +59,18 @@ fn names(findings: &[Finding]) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cmd::doctor::case::{Role, made};
+    use crate::cmd::doctor::{
+        case::{Role, made},
+        observation::End,
+    };
+
+    #[test]
+    fn what_follows_from_another_finding_is_left_out() {
+        let headers: Vec<_> = made::CLEAN.iter().copied().chain([("content-length", "99")]).collect();
+        let broken = made::answer(200, &headers, &[(9, "data: a\n\n")], End::Broken("short".into()));
+        let findings = judge(&made::case("http://localhost/", vec![(Role::Plain, broken)]));
+        assert_eq!(names(&findings), ["content-length"]);
+    }
 
     #[test]
     fn a_clean_stream_of_known_timing_has_no_finding() {
