@@ -41,7 +41,7 @@ pub(crate) async fn run(mut doctor: Doctor) -> anyhow::Result<Exit> {
         None => {}
     }
     if let Some(name) = &doctor.explain {
-        print!("{}", report::explain(name).ok_or_else(|| unknown(name))?);
+        report::say(&report::explain(name).ok_or_else(|| unknown(name))?);
         return Ok(Exit::Success);
     }
     let url = doctor.url.as_deref().context("clap asks for a URL")?;

@@ -34,6 +34,8 @@ pub(super) enum Role {
     Head,
     /// A browser's question whether a page of another origin may send `Last-Event-ID`.
     Preflight,
+    /// A path that nobody serves, where the stream's own says nothing: whoever answers names itself.
+    Elsewhere,
     /// With an `Origin`.
     CrossOrigin,
     /// As it was asked for, watched for long.

@@ -179,8 +179,8 @@ pub(super) const RULES: &[Rule] = &[
         S1,
         "first-byte",
         "The connection opens and then nothing comes, not even a header.",
-        "Some servers send nothing until the first event. Everything on the way that has a time limit gives up by then, and \
-         a buffering proxy looks just the same.",
+        "Most often a proxy collects the answer before it passes it on. Or the server itself sends nothing until its first \
+         message; everything on the way that has a time limit gives up by then.",
     ),
     new(
         "late-first-byte",

@@ -73,7 +73,7 @@ fn codings(case: &Case) -> Value {
     let codings: Map<String, Value> = roles
         .into_iter()
         .filter_map(|(role, name)| {
-            let seen = case.get(role)?;
+            let seen = case.get(role).filter(|seen| seen.head.is_some())?;
             Some((name.into(), seen.header("content-encoding").unwrap_or("identity").into()))
         })
         .collect();

@@ -1,6 +1,6 @@
 //! `tidings doctor origin`: a server that sends a stream of known timing at every path.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, io::Write};
 
 use anyhow::Context;
 use http::Request;
@@ -15,7 +15,9 @@ pub(super) async fn run(flags: DoctorOrigin) -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(flags.listen).await.with_context(|| format!("can't listen on {}", flags.listen))?;
     let address = listener.local_addr().context("the address of the listener is not known")?;
-    eprintln!(
+    // Whether anybody reads it is not what a stand-in depends on.
+    let _ = writeln!(
+        std::io::stderr(),
         "A stream of known timing is at every path of http://{address}\n\
          \x20 Point the proxy at it, and run: tidings doctor http://THE-PROXY/ITS/PATH\n\
          \x20 To see it:                      curl -N http://{address}/"
@@ -34,7 +36,7 @@ async fn serve(listener: TcpListener) {
         let socket = match listener.accept().await {
             Ok((socket, _)) => socket,
             Err(error) => {
-                eprintln!("a connection can't be accepted: {error}");
+                let _ = writeln!(std::io::stderr(), "a connection can't be accepted: {error}");
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 continue;
             }

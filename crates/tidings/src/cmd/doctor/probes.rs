@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, uri::PathAndQuery};
 use tokio::task::JoinSet;
 
 use super::{
@@ -220,6 +220,11 @@ impl Target {
         if let Some((role, protocol)) = self.other_protocol_than(plain) {
             plan.push((role, self.ask(None, LOOK), self.way.by(protocol)));
         }
+        if plain.head.is_none() {
+            let mut ask = self.ask(None, HEAD_LOOK);
+            ask.url = elsewhere(&self.url);
+            plan.push((Role::Elsewhere, ask, self.way.clone()));
+        }
         plan.extend(self.heads());
         if let Some(idle) = self.idle {
             plan.push((Role::Watch, self.ask(None, idle + LOOK), self.way.clone()));
@@ -362,6 +367,12 @@ fn resolve(base: &Uri, location: &str) -> Option<Uri> {
     };
     parts.path_and_query = path.parse().ok();
     Uri::from_parts(parts).ok()
+}
+
+fn elsewhere(url: &Uri) -> Uri {
+    let mut parts = url.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_static("/tidings-doctor-asks-who-is-there"));
+    Uri::from_parts(parts).unwrap_or_else(|_| url.clone())
 }
 
 /// A URL to be shown: what is behind the question mark may be a secret.

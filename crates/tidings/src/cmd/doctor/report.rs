@@ -1,6 +1,6 @@
 //! What was found, in words and as JSON.
 
-use std::fmt::Write;
+use std::{fmt::Write, io::Write as _};
 
 use http::Uri;
 use serde_json::{Map, Value, json};
@@ -22,11 +22,12 @@ pub(super) fn print(
     numbers: &Map<String, Value>,
     as_json: bool,
 ) {
-    if as_json {
-        println!("{}", json(url, case, findings, numbers));
+    let report = if as_json {
+        format!("{}\n", json(url, case, findings, numbers))
     } else {
-        print!("{}", text(url, case, findings, numbers));
-    }
+        text(url, case, findings, numbers)
+    };
+    say(&report);
 }
 
 /// The report for people: what is wrong and what to change first, the numbers after it.
@@ -112,7 +113,7 @@ pub(super) fn unreachable(url: &str, reason: &str, as_json: bool) {
             "url": url, "verdict": "unreachable", "reason": reason,
             "findings": [], "numbers": {}, "not_measured": [{ "what": "everything", "why": reason }],
         });
-        println!("{report}");
+        say(&format!("{report}\n"));
     } else {
         eprintln!("tidings: {url} can't be reached: {reason}");
         let hint = if reason.contains("certificate") {
@@ -144,6 +145,11 @@ pub(super) fn explain(name: &str) -> Option<String> {
     fixes::text(fix)?;
     line(&mut out, &format!("{} ({fix})", fixes::text_for(fix, &here)));
     Some(out)
+}
+
+/// Writes to standard output. Whoever stopped reading it, as `head` does, has seen enough.
+pub(super) fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Writes a line without what could command a terminal: a server chose some of the words.

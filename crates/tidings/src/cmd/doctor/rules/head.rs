@@ -121,7 +121,12 @@ fn first_byte(plain: &Seen, case: &Case) -> Option<Finding> {
             let probed = case.get(Role::Probe).is_some_and(|probe| probe.head.is_some());
             (!probed).then(|| {
                 let measured = format!("no header within {} s", plain.ended.as_secs());
-                Finding::of("no-first-byte", measured, "the first request").consistent()
+                let finding = Finding::of("no-first-byte", measured, "the first request").consistent();
+                // A proxy that buffers is the usual reason, and it names itself in its answers to other requests.
+                match case.seen.iter().flat_map(|(_, seen)| hops(seen)).find(|hop| !hop.is_application()) {
+                    Some(hop) => finding.with_fix(hop.fix).with_hop(Some(hop.shown())),
+                    None => finding,
+                }
             })
         }
         Some(head) if head.at > LATE && !case.is_cooperative() => {
@@ -250,6 +255,11 @@ mod tests {
             names(&findings(&case("http://localhost/", vec![(Role::Plain, silent)]))),
             ["no-first-byte"]
         );
+        let silent = Seen { end: End::Open, ..Seen::default() };
+        let nginx = answer(404, &[("server", "nginx")], &[], End::Complete);
+        let found =
+            findings(&case("http://localhost/", vec![(Role::Plain, silent), (Role::Elsewhere, nginx)]));
+        assert_eq!((names(&found), found[0].fix), (vec!["no-first-byte"], "nginx"));
         let mut late = stream(&[]);
         late.head.as_mut().unwrap().at = Duration::from_secs(4);
         assert_eq!(
