@@ -3,15 +3,23 @@
 use std::time::Duration;
 
 use scripted_server::{Reply, stream};
+use tokio::sync::watch::channel;
 
 use crate::{
     model::*,
-    support::wire::{self, Stream},
+    support::{
+        HubProcess,
+        wire::{self, Stream},
+    },
 };
 
 /// Says something at once, and the rest after a while.
 fn slow(pause: Duration) -> impl Fn() -> Reply + Send + 'static {
     move || stream().send(token("a")).wait(pause).send(token("b")).send("data: [DONE]\n\n")
+}
+
+async fn metrics(hub: &HubProcess) -> String {
+    wire::ask(&hub.address, "GET", "/metrics", &[], "").await.body
 }
 
 async fn reason(watching: &mut Stream) -> String {
@@ -20,21 +28,28 @@ async fn reason(watching: &mut Stream) -> String {
 
 #[tokio::test]
 async fn an_answer_goes_on_when_its_reader_leaves() {
-    let model = model(slow(Duration::from_millis(300))).await;
+    let (go_on, gate) = channel(false);
+    let model =
+        model(move || stream().send(token("a")).until(&gate).send(token("b")).send("data: [DONE]\n\n")).await;
     let hub = gateway(&model, &[]);
     let mut answering = ask(&hub, CHAT).await;
     answering.stream.event().await;
     drop(answering.stream);
-    model.all_closed().await;
+    while !metrics(&hub).await.contains("tidings_subscriptions 0\n") {
+        tokio::task::yield_now().await;
+    }
+    go_on.send_replace(true);
+    while !metrics(&hub).await.contains("tidings_gateway_streams 0\n") {
+        tokio::task::yield_now().await;
+    }
     let mut watching = watch(&hub, &answering.location, None).await;
     assert_eq!(reason(&mut watching).await, "complete");
-    let metrics = wire::ask(&hub.address, "GET", "/metrics", &[], "").await.body;
+    let metrics = metrics(&hub).await;
     for line in [
         "tidings_gateway_streams_abandoned_total 1\n",
         "tidings_gateway_events_total 3\n",
         "tidings_gateway_first_event_seconds_count 1\n",
         "tidings_gateway_streams_ended_total{reason=\"complete\"} 1\n",
-        "tidings_gateway_streams 0\n",
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }

@@ -48,6 +48,22 @@ async fn the_first_bytes_come_before_the_first_event() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_an_opening_the_first_event_comes_first() {
+    let (sender, events) = fed();
+    let mut body = Box::pin(Sse::new(events).retry(SECOND).without_opening().into_response().into_body());
+    assert!(next(&mut body).now_or_never().is_none());
+    sender.send(Event::new("a")).unwrap();
+    assert_eq!(next(&mut body).await, "data: a\n\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_can_be_any_bytes() {
+    let keep_alive = KeepAlive::encoded(b"event: tick\ndata: 1\n\n").after(SECOND);
+    let mut body = opened(Sse::new(stream::pending::<Event>()).keep_alive(keep_alive)).await;
+    assert_eq!(next(&mut body).await, "event: tick\ndata: 1\n\n");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_stream_sends_a_comment_every_15_seconds() {
     let mut body = opened(Sse::new(stream::pending::<Event>())).await;
     for _ in 0..3 {

@@ -27,6 +27,7 @@ enum Act {
     Send(Vec<u8>),
     Drip(Vec<u8>, usize),
     Wait(Duration),
+    Until(watch::Receiver<bool>),
     Hold,
     Relay(String),
     Reset,
@@ -63,6 +64,12 @@ impl Reply {
     /// Is silent for a while.
     pub fn wait(mut self, time: Duration) -> Self {
         self.0.push(Act::Wait(time));
+        self
+    }
+
+    /// Is silent until the test sets `gate`.
+    pub fn until(mut self, gate: &watch::Receiver<bool>) -> Self {
+        self.0.push(Act::Until(gate.clone()));
         self
     }
 
@@ -104,6 +111,10 @@ impl Reply {
                     }
                 }
                 Act::Wait(time) => tokio::time::sleep(time).await,
+                Act::Until(mut gate) => {
+                    // Without the test, nobody waits for the rest either.
+                    let _ = gate.wait_for(|open| *open).await;
+                }
                 Act::Hold => while stream.read(&mut [0; 1024]).await? > 0 {},
                 Act::Relay(authority) => {
                     let mut server = TcpStream::connect(authority).await?;

@@ -60,6 +60,7 @@ impl Relay {
         let outcome = self.receive().await;
         let ending = outcome.as_ref().map_or_else(|failure| failure.ending, |()| Ending::Complete);
         let failure = outcome.err();
+        self.abandoned |= !self.hub.shared().routing.is_followed(&self.live.id.topic());
         // Before readers hear of the end: who has read it finds it counted.
         if self.abandoned {
             gateway.metrics.abandoned.inc();
