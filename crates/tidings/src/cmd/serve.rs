@@ -3,7 +3,7 @@
 mod gateway;
 mod history;
 
-use std::{io::IsTerminal, net::SocketAddr};
+use std::{future::Future, io::IsTerminal, net::SocketAddr};
 
 use anyhow::Context;
 use tidings_hub::{Access, Grant, Hub, Settings};
@@ -43,12 +43,14 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     settings.gateway = gateway;
     let hub = Hub::new(log, settings);
 
+    // Whoever reads the greeting may stop the hub.
+    let stop = stop_signal()?;
     eprint!("{}", greeting(address, &access, &history, serve.gateway.upstream.as_deref()));
     let serving = tokio::spawn({
         let hub = hub.clone();
         async move { hub.serve(listener).await }
     });
-    stop_signal().await?;
+    stop.await?;
     eprintln!("Stopping: subscribers are told to come back.");
     hub.shutdown().await;
     serving.await.context("the server failed")
@@ -119,19 +121,23 @@ fn greeting(address: SocketAddr, access: &Access, history: &str, upstream: Optio
     )
 }
 
-/// Waits for Ctrl-C, or on Unix for SIGTERM.
-pub(super) async fn stop_signal() -> anyhow::Result<()> {
+/// From now on, Ctrl-C and on Unix SIGTERM end the process no more; what is returned waits for one of them.
+pub(super) fn stop_signal() -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be awaited")?;
-        tokio::select! {
-            interrupt = tokio::signal::ctrl_c() => interrupt.context("Ctrl-C can't be awaited"),
-            _ = terminate.recv() => Ok(()),
-        }
+        let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C can't be awaited")?;
+        Ok(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            Ok(())
+        })
     }
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.context("Ctrl-C can't be awaited")
+    Ok(async { tokio::signal::ctrl_c().await.context("Ctrl-C can't be awaited") })
 }
 
 fn start_logging(verbose: u8) {

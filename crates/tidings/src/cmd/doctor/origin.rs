@@ -12,6 +12,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use crate::{cli::DoctorOrigin, cmd::serve::stop_signal};
 
 pub(super) async fn run(flags: DoctorOrigin) -> anyhow::Result<()> {
+    let stop = stop_signal()?;
     let listener =
         TcpListener::bind(flags.listen).await.with_context(|| format!("can't listen on {}", flags.listen))?;
     let address = listener.local_addr().context("the address of the listener is not known")?;
@@ -24,7 +25,7 @@ pub(super) async fn run(flags: DoctorOrigin) -> anyhow::Result<()> {
     );
     tokio::select! {
         () = serve(listener) => Ok(()),
-        stopped = stop_signal() => stopped,
+        stopped = stop => stopped,
     }
 }
 
