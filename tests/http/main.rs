@@ -10,6 +10,7 @@ mod delivery;
 mod head;
 mod history;
 mod hostile_requests;
+mod http2;
 mod idempotency;
 mod probe;
 mod publish;

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 /// How long the hub may keep a test waiting for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection on which the test decides about every byte.
 pub struct Wire {
@@ -120,7 +120,7 @@ impl Wire {
 }
 
 /// The bytes up to the first `end` and with it, if there is one.
-fn split_after(bytes: &mut BytesMut, end: &[u8]) -> Option<Bytes> {
+pub fn split_after(bytes: &mut BytesMut, end: &[u8]) -> Option<Bytes> {
     let start = bytes.windows(end.len()).position(|window| window == end)?;
     Some(bytes.split_to(start + end.len()).freeze())
 }

@@ -155,6 +155,13 @@ impl Cursor {
         HandedOver { standing: self.standing, open: self.open.take() }
     }
 
+    /// Ends this cursor because its subscriber takes nothing.
+    pub(crate) fn stall(&mut self) {
+        if !matches!(self.step, Step::Ended | Step::HandedOver) {
+            self.end(EndReason::Stalled);
+        }
+    }
+
     fn take(&mut self, read: Read) {
         let Read { chunk, then, more } = read;
         self.standing = then;

@@ -44,6 +44,12 @@ where
     pub(crate) fn new(stream: S, opening: Option<Frame>, keep_alive: KeepAlive) -> SseBody<S> {
         SseBody { opening, stream: Some(stream), failure: None, heartbeats: Heartbeats::new(keep_alive) }
     }
+
+    /// The stream that the events come from, unless it has ended: to tell it something. What is taken from it by hand is
+    /// missing in the response.
+    pub fn stream(self: Pin<&mut Self>) -> Option<Pin<&mut S>> {
+        self.project().stream.as_pin_mut()
+    }
 }
 
 impl<S> Body for SseBody<S>

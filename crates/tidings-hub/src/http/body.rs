@@ -89,6 +89,15 @@ impl HubBody {
         HubBody(Kind::Leaving { first, take_over })
     }
 
+    /// Makes the end of a stream one for which its client is to blame: it took nothing.
+    pub(super) fn stall(&mut self) {
+        if let Kind::Stream { body, .. } = &mut self.0 {
+            if let Some(cursor) = body.as_mut().stream() {
+                cursor.get_mut().stall();
+            }
+        }
+    }
+
     pub(crate) fn empty() -> HubBody {
         HubBody::from(Bytes::new())
     }

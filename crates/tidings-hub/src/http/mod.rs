@@ -8,11 +8,16 @@ mod connection;
 mod cross_site;
 mod file_body;
 mod history;
+mod http1;
+mod http2;
 mod problem;
+mod progress;
 mod publish;
 mod range;
 mod serve;
 mod service;
+mod socket;
+mod streams;
 mod subscribe;
 mod take_over;
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
@@ -10,7 +9,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::connection::{Leaving, serve_connection};
+use super::{
+    connection::serve_connection,
+    http1::{self, Leaving},
+};
 use crate::{
     Hub,
     delivery::{Joining, Workers},
@@ -38,7 +40,7 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener) {
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => drop(connections.spawn(serve_connection(hub.clone(), socket, Bytes::new()))),
+                Ok((socket, _)) => drop(connections.spawn(serve_connection(hub.clone(), socket))),
                 Err(error) => {
                     tracing::warn!(%error, "a connection can't be accepted");
                     sleep(ACCEPT_PAUSE).await;
@@ -47,7 +49,7 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener) {
             Some(ended) = connections.join_next() => hand_over(&workers, ended.ok().flatten()),
             // A stream has ended, and its connection serves on.
             Some((socket, read)) = returned.recv() => match TcpStream::from_std(socket) {
-                Ok(socket) => drop(connections.spawn(serve_connection(hub.clone(), socket, read))),
+                Ok(socket) => drop(connections.spawn(http1::serve(hub.clone(), socket, read))),
                 Err(error) => tracing::warn!(%error, "a connection ends with its stream: it can't be watched"),
             },
             () = &mut shutdown => break,

@@ -1,0 +1,91 @@
+//! A connection that speaks HTTP/1.1: hyper, until a subscription takes its socket over.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use super::{
+    body::HangUp,
+    socket::Socket,
+    take_over::{TakeOver, Taken},
+};
+use crate::Hub;
+
+/// How long a client may take to send the head of a request.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much of a request's head, and of what a slow reader has not taken yet, is kept for one connection.
+const MAX_BUFFER_BYTES: usize = 128 << 10;
+
+/// A subscription with its socket, which is non-blocking and nobody else's.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    pub(super) socket: TcpStream,
+    pub(super) taken: Taken,
+    /// What the client has sent behind its request.
+    pub(super) pipelined: Bytes,
+}
+
+/// Serves the requests of one connection until it ends, or until `Some` subscription leaves it with its socket.
+///
+/// `read` is what has been read of the connection already.
+pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Leaving> {
+    let mut shutdown = pin!(hub.shared().shutdown_begun());
+    let socket = Arc::new(socket);
+    let (hang_up, take_over) = (HangUp::of(socket.clone()), TakeOver::default());
+    let io = Socket::new(hub.clone(), socket, read, take_over.clone());
+    let service = hub.service();
+    let offer = take_over.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(hang_up.clone());
+        if cfg!(unix) {
+            request.extensions_mut().insert(offer.clone());
+        }
+        service.clone().call(request)
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_BUFFER_BYTES)
+        // A publisher may close as soon as it has sent everything, and what it sent counts; see `HangUp` for the rest.
+        .half_close(true)
+        .serve_connection(TokioIo::new(io), service);
+    let mut stopping = false;
+    let taken = poll_fn(|context| {
+        if !stopping && shutdown.as_mut().poll(context).is_ready() {
+            stopping = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        match Pin::new(&mut connection).poll(context) {
+            Poll::Ready(ended) => Poll::Ready(ended.map(|()| None)),
+            Poll::Pending => take_over.take().map_or(Poll::Pending, |taken| Poll::Ready(Ok(Some(taken)))),
+        }
+    });
+    let taken = match taken.await {
+        Ok(taken) => taken?,
+        Err(error) => {
+            tracing::debug!(%error, "a connection ended early");
+            return None;
+        }
+    };
+    let parts = connection.into_parts();
+    let (mut pipelined, (socket, read)) = (parts.read_buf, parts.io.into_inner().into_parts());
+    if !read.is_empty() {
+        pipelined = [pipelined, read].concat().into();
+    }
+    drop(parts.service);
+    let socket =
+        Arc::into_inner(socket).expect("the service and the body, which watched it, have been dropped");
+    Some(Leaving { socket, taken, pipelined })
+}

@@ -1,0 +1,127 @@
+//! The socket of a connection, with a limit on how long its peer may accept nothing.
+
+use std::{
+    future::Future,
+    io,
+    net::Shutdown,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Sleep, sleep},
+};
+
+use super::take_over::TakeOver;
+use crate::Hub;
+
+/// A socket that fails when its peer has accepted nothing for the write timeout.
+///
+/// A reader that stalls costs a socket and its buffers; its place in the log costs nothing, so it can come back.
+pub(super) struct Socket {
+    /// Shared with the stream on this connection, which watches for its client's hang-up.
+    socket: Arc<TcpStream>,
+    /// What has been read of it already.
+    read: Bytes,
+    hub: Hub,
+    /// Is told when all that was written is with the kernel.
+    take_over: TakeOver,
+    /// Runs from the first write that had to wait until a write succeeds.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Socket {
+    /// A socket of which `read` has been read already.
+    pub(super) fn new(hub: Hub, socket: Arc<TcpStream>, read: Bytes, take_over: TakeOver) -> Socket {
+        Socket { socket, read, hub, take_over, stalled: None }
+    }
+
+    /// The socket, and what has been read of it and not by hyper.
+    pub(super) fn into_parts(self) -> (Arc<TcpStream>, Bytes) {
+        (self.socket, self.read)
+    }
+
+    /// Does what `attempt` does once the socket has room, or fails at the write timeout.
+    fn poll_write_with(
+        &mut self,
+        context: &mut Context<'_>,
+        attempt: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        while let Poll::Ready(ready) = self.socket.poll_write_ready(context) {
+            ready?;
+            match attempt(&self.socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => {
+                    self.stalled = None;
+                    return Poll::Ready(written);
+                }
+            }
+        }
+        let shared = self.hub.shared();
+        let limit = shared.settings.write_timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(stalled.as_mut().poll(context));
+        shared.metrics.stalled.inc();
+        tracing::info!(after = ?limit, "a connection is closed: its client accepts nothing");
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.read.is_empty() {
+            let count = self.read.len().min(buffer.remaining());
+            buffer.put_slice(&self.read[..count]);
+            self.read.advance(count);
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            ready!(self.socket.poll_read_ready(context))?;
+            match self.socket.try_read(buffer.initialize_unfilled()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read.map(|count| buffer.advance(count))),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(context, |socket| socket.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(context, |socket| socket.try_write_vectored(buffers))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A TCP socket has no buffer of its own on this side of the kernel. hyper flushes when its own is empty.
+        self.take_over.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&*self.socket).shutdown(Shutdown::Write))
+    }
+}

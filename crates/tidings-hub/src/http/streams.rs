@@ -1,0 +1,268 @@
+//! The streams of one HTTP/2 connection, which are polled by the connection's own task.
+//!
+//! hyper makes a future for each request. As tasks they would run one by one, on any core, each wake up the connection, and
+//! an update for a hundred of them would be a hundred small writes in the worst case. Here those that were woken are polled
+//! one after the other, then the connection, which writes what they gave at once; and no future needs a task's memory.
+
+use std::{
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use hyper::rt::Executor;
+use tokio::{
+    sync::mpsc,
+    task::unconstrained,
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::progress::{Did, Progress};
+use crate::Hub;
+
+/// How often whoever was woken is polled before other tasks of the thread have their turn.
+const ROUNDS: usize = 16;
+
+/// The number of the connection itself among those that are woken.
+const CONNECTION: usize = usize::MAX;
+
+type Answering = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where hyper leaves the futures of new streams.
+#[derive(Debug, Clone)]
+pub(super) struct Door(mpsc::UnboundedSender<Answering>);
+
+impl<F> Executor<F> for Door
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        // Unconstrained: the heartbeats' timers of a hundred streams would use up what tokio allows one task, and the
+        // connection could not write. Whether others have their turn is for the rounds to see.
+        // It fails only when the connection has ended, and its streams with it.
+        let _ = self.0.send(Box::pin(unconstrained(future)));
+    }
+}
+
+/// The streams of one connection.
+pub(super) struct Streams {
+    hub: Hub,
+    new: mpsc::UnboundedReceiver<Answering>,
+    slots: Vec<Option<Stream>>,
+    free: Vec<usize>,
+    woken: Arc<Woken>,
+    connection: Arc<Alarm>,
+    progress: Progress,
+    /// When to look for streams whose clients take nothing, if there are any that have to wait.
+    sweep: Option<Pin<Box<Sleep>>>,
+    /// Those who are polled now; kept for its memory.
+    batch: Vec<usize>,
+}
+
+struct Stream {
+    answering: Answering,
+    alarm: Arc<Alarm>,
+    /// Since when it has waited for its client to take what it gave.
+    waits_since: Option<Instant>,
+}
+
+impl Streams {
+    /// No streams yet, and the door through which they come.
+    pub(super) fn new(hub: Hub) -> (Door, Streams) {
+        let (door, new) = mpsc::unbounded_channel();
+        let woken = Arc::<Woken>::default();
+        let connection = Alarm::ringing(CONNECTION, &woken);
+        let streams = Streams {
+            hub,
+            new,
+            slots: Vec::new(),
+            free: Vec::new(),
+            woken,
+            connection,
+            progress: Progress::default(),
+            sweep: None,
+            batch: Vec::new(),
+        };
+        (Door(door), streams)
+    }
+
+    /// Where the bodies of these streams note what they do.
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// Polls `connection` at the next opportunity, although nothing has happened on it.
+    pub(super) fn wake_connection(&self) {
+        self.connection.wake_by_ref();
+    }
+
+    /// Polls the streams that were woken, then `connection` if it was or they have given it something; ready when it has ended.
+    pub(super) fn poll_with<C: Future>(
+        &mut self,
+        mut connection: Pin<&mut C>,
+        context: &mut Context<'_>,
+    ) -> Poll<C::Output> {
+        for _ in 0..ROUNDS {
+            self.reset_stalled(context);
+            let mut batch = mem::take(&mut self.batch);
+            if !self.woken.take(&mut batch, context.waker()) {
+                self.batch = batch;
+                return Poll::Pending;
+            }
+            for number in batch.drain(..) {
+                if number != CONNECTION {
+                    self.poll_stream(number);
+                    continue;
+                }
+                self.connection.rearm();
+                let waker = Waker::from(self.connection.clone());
+                if let Poll::Ready(ended) = connection.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    return Poll::Ready(ended);
+                }
+                while let Ok(answering) = self.new.try_recv() {
+                    self.add(answering);
+                }
+            }
+            self.batch = batch;
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn add(&mut self, answering: Answering) {
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        let alarm = Alarm::ringing(number, &self.woken);
+        self.slots[number] = Some(Stream { answering, alarm, waits_since: None });
+    }
+
+    fn remove(&mut self, number: usize) {
+        self.slots[number] = None;
+        self.free.push(number);
+    }
+
+    fn poll_stream(&mut self, number: usize) {
+        // A waker may outlive its stream, and wake the next one with its number: it is polled once for nothing.
+        let Some(stream) = &mut self.slots[number] else { return };
+        stream.alarm.rearm();
+        let waker = Waker::from(stream.alarm.clone());
+        if stream.answering.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+            self.remove(number);
+            return;
+        }
+        match self.progress.take() {
+            Did::Nothing => {}
+            Did::Waited => stream.waits_since = None,
+            // It gave something and was not asked for more: its client has to take that first.
+            Did::Gave => {
+                let now = Instant::now();
+                stream.waits_since = Some(now);
+                let limit = self.hub.shared().settings.write_timeout;
+                self.sweep.get_or_insert_with(|| Box::pin(sleep_until(now + limit)));
+            }
+        }
+    }
+
+    /// Resets the streams whose clients have taken nothing for the write timeout. They come back, and lose nothing.
+    fn reset_stalled(&mut self, context: &mut Context<'_>) {
+        while let Some(sweep) = &mut self.sweep {
+            if sweep.as_mut().poll(context).is_pending() {
+                return;
+            }
+            let shared = self.hub.shared().clone();
+            let (now, limit) = (Instant::now(), shared.settings.write_timeout);
+            let mut next = None;
+            for number in 0..self.slots.len() {
+                let stream = self.slots[number].as_ref();
+                let Some(since) = stream.and_then(|stream| stream.waits_since) else { continue };
+                if since + limit > now {
+                    next = Some(next.map_or(since + limit, |next| Instant::min(next, since + limit)));
+                    continue;
+                }
+                shared.metrics.stalled.inc();
+                tracing::info!(after = ?limit, "a stream is reset: its client takes nothing");
+                self.progress.drop_stalled(self.slots[number].take());
+                self.free.push(number);
+            }
+            self.sweep = next.map(|next| Box::pin(sleep_until(next)));
+        }
+    }
+}
+
+/// Who is to be polled.
+#[derive(Debug, Default)]
+struct Woken(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    numbers: Vec<usize>,
+    /// The task that polls them, while it waits.
+    task: Option<Waker>,
+}
+
+impl Woken {
+    /// Exchanges `batch`, which is empty, for those who were woken; if there are none, `task` is woken when one is.
+    fn take(&self, batch: &mut Vec<usize>, task: &Waker) -> bool {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.numbers.is_empty() {
+            waiting.task = Some(task.clone());
+            return false;
+        }
+        waiting.task = None;
+        mem::swap(batch, &mut waiting.numbers);
+        true
+    }
+
+    fn push(&self, number: usize) {
+        let task = {
+            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.numbers.push(number);
+            waiting.task.take()
+        };
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+}
+
+/// Wakes one stream, or the connection.
+#[derive(Debug)]
+struct Alarm {
+    number: usize,
+    /// Whether it is among those who are to be polled.
+    rung: AtomicBool,
+    woken: Arc<Woken>,
+}
+
+impl Alarm {
+    /// Whoever is new is polled first of all.
+    fn ringing(number: usize, woken: &Arc<Woken>) -> Arc<Alarm> {
+        let alarm = Arc::new(Alarm { number, rung: AtomicBool::new(false), woken: woken.clone() });
+        alarm.wake_by_ref();
+        alarm
+    }
+
+    /// Is told of before its poll, so that what happens during that wakes it again.
+    fn rearm(&self) {
+        self.rung.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            self.woken.push(self.number);
+        }
+    }
+}

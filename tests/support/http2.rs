@@ -1,0 +1,123 @@
+//! HTTP/2 over plain TCP, many requests on one connection.
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    client::conn::http2::{self, SendRequest},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
+
+use super::{
+    Body, full,
+    wire::{Headers, PATIENCE},
+};
+
+/// A connection, to be asked many things at once.
+pub struct Http2 {
+    sender: SendRequest<Body>,
+    address: String,
+    /// Ends with the connection.
+    pub connection: JoinHandle<hyper::Result<()>>,
+}
+
+impl Http2 {
+    pub async fn connect(address: &str) -> Http2 {
+        Http2::with(address, &mut http2::Builder::new(TokioExecutor::new())).await
+    }
+
+    /// The same with settings of one's own.
+    pub async fn with(address: &str, builder: &mut http2::Builder<TokioExecutor>) -> Http2 {
+        let socket = TcpStream::connect(address).await.expect("the hub listens");
+        let (sender, connection) = builder.handshake(TokioIo::new(socket)).await.expect("it speaks HTTP/2");
+        Http2 { sender, address: address.to_owned(), connection: tokio::spawn(connection) }
+    }
+
+    /// Names another host in what is asked from now on.
+    pub fn name(&mut self, authority: &str) {
+        authority.clone_into(&mut self.address);
+    }
+
+    pub async fn send(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: Headers<'_>,
+        body: impl Into<Bytes>,
+    ) -> hyper::Result<Response<Incoming>> {
+        let mut request = Request::builder().method(method).uri(format!("http://{}{target}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.sender.ready().await?;
+        self.sender.send_request(request.body(full(body)).expect("a valid request")).await
+    }
+
+    /// The status and the whole body of an answer.
+    pub async fn ask(&mut self, method: &str, target: &str, body: &'static str) -> (u16, String) {
+        let response = self.send(method, target, &[], body).await.expect("the hub answers");
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.expect("the answer is whole").to_bytes();
+        (status, String::from_utf8(body.into()).expect("answers are text"))
+    }
+
+    /// Subscribes; the head and the stream.
+    pub async fn subscribe(&mut self, target: &str, headers: Headers<'_>) -> Stream2 {
+        let response = timeout(PATIENCE, self.send("GET", target, headers, "")).await;
+        let response = response.expect("the hub is silent").expect("the hub answers");
+        assert_eq!(response.status(), 200, "{response:?}");
+        let (head, body) = response.into_parts();
+        Stream2 { head, body, unread: BytesMut::new() }
+    }
+}
+
+/// One stream of many on a connection.
+pub struct Stream2 {
+    pub head: hyper::http::response::Parts,
+    pub body: Incoming,
+    unread: BytesMut,
+}
+
+impl Stream2 {
+    /// The next bytes up to `end` and with it, or `None` if the stream ends before.
+    pub async fn until(&mut self, end: &str) -> Option<String> {
+        loop {
+            if let Some(piece) = super::wire::split_after(&mut self.unread, end.as_bytes()) {
+                return Some(String::from_utf8(piece.into()).expect("a stream is UTF-8"));
+            }
+            let piece = self.piece().await?;
+            self.unread.extend_from_slice(&piece);
+        }
+    }
+
+    /// The next DATA frame, or `None` at the end.
+    pub async fn piece(&mut self) -> Option<Bytes> {
+        let frame = timeout(PATIENCE, self.body.frame()).await.expect("the hub is silent")?;
+        Some(frame.expect("the stream ends cleanly").into_data().expect("there are no trailers"))
+    }
+
+    /// The next block, or how the stream broke; `None` at its clean end.
+    pub async fn next_event(&mut self) -> Option<hyper::Result<String>> {
+        loop {
+            if let Some(piece) = super::wire::split_after(&mut self.unread, b"\n\n") {
+                return Some(Ok(String::from_utf8(piece.into()).expect("a stream is UTF-8")));
+            }
+            match timeout(PATIENCE, self.body.frame()).await.expect("the hub is silent")? {
+                Ok(frame) => {
+                    self.unread.extend_from_slice(&frame.into_data().expect("there are no trailers"));
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// All that still comes before the end.
+    pub async fn rest(&mut self) -> String {
+        while let Some(piece) = self.piece().await {
+            self.unread.extend_from_slice(&piece);
+        }
+        String::from_utf8(std::mem::take(&mut self.unread).into()).expect("a stream is UTF-8")
+    }
+}
