@@ -359,3 +359,27 @@ async fn a_file_is_published_with_its_name_and_type() {
     let data = support::wire::data(&history);
     assert!(data.len() == 1 && data[0].contains("application/x-mine"), "{history}");
 }
+
+#[tokio::test]
+async fn a_second_hub_on_a_port_is_refused_with_the_port_and_the_next_step() {
+    let hub = HubProcess::start(&[]);
+    let outcome = tidings(&["serve", "--memory", "--listen", &hub.address], "").await;
+    assert_eq!(outcome.code, Some(1), "{}", outcome.err);
+    let expected = format!("can't listen on {}", hub.address);
+    assert!(outcome.err.contains(&expected) && outcome.err.contains("hint: "), "{}", outcome.err);
+    assert!(outcome.err.contains("--listen"), "{}", outcome.err);
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_is_named() {
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let file = directory.path().join("cert.pem");
+    std::fs::write(&file, "none").expect("a file");
+    let file = file.to_str().expect("a path of letters");
+    let serve = ["serve", "--memory", "--listen", "127.0.0.1:0", "--tls-cert", file];
+    let outcome = tidings(&[&serve[..], &["--tls-key", file]].concat(), "").await;
+    assert_eq!(outcome.code, Some(1), "{}", outcome.err);
+    assert!(outcome.err.contains(file) && outcome.err.contains("PEM"), "{}", outcome.err);
+    let outcome = tidings(&serve, "").await;
+    assert_eq!(outcome.code, Some(2), "a certificate without its key: {}", outcome.err);
+}

@@ -1,4 +1,4 @@
-//! HTTP/2 on the same port: many streams on one connection, and what none of them may do to the others.
+//! Many streams on one connection, and what none of them may do to the others.
 
 use hyper::client::conn::http2::Builder;
 use hyper_util::rt::TokioExecutor;
@@ -6,7 +6,7 @@ use hyper_util::rt::TokioExecutor;
 use crate::support::{
     HubProcess,
     http2::Http2,
-    wire::{NDJSON, Stream, ask, post, say},
+    wire::{EVENTS, NDJSON, PATIENCE, Stream, ask, data, page, post, say},
 };
 
 const WINDOW: u32 = 65_535;
@@ -15,7 +15,7 @@ const WINDOW: u32 = 65_535;
 async fn with_small_windows(hub: &HubProcess) -> Http2 {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.initial_stream_window_size(WINDOW).initial_connection_window_size(64 << 20);
-    Http2::with(&hub.address, &mut builder).await
+    Http2::with(&hub.direct, &mut builder).await
 }
 
 fn number(block: &str) -> usize {
@@ -32,7 +32,7 @@ async fn publish(hub: &HubProcess, numbers: std::ops::Range<usize>) {
 #[tokio::test]
 async fn its_streams_bring_the_bytes_that_http_1_brings() {
     let hub = HubProcess::start(&[]);
-    let mut connection = Http2::connect(&hub.address).await;
+    let mut connection = Http2::connect(&hub.direct).await;
     for (number, query) in [
         "",
         "from=start",
@@ -65,7 +65,7 @@ async fn its_streams_bring_the_bytes_that_http_1_brings() {
 #[tokio::test]
 async fn its_head_has_nothing_of_a_connection() {
     let hub = HubProcess::start(&[]);
-    let mut connection = Http2::connect(&hub.address).await;
+    let mut connection = Http2::connect(&hub.direct).await;
     let stream = connection.subscribe("/topics/a", &[("last-event-id", "unknown")]).await;
     let mut names: Vec<_> = stream.head.headers.keys().map(hyper::header::HeaderName::as_str).collect();
     names.sort_unstable();
@@ -78,7 +78,7 @@ async fn its_head_has_nothing_of_a_connection() {
 #[tokio::test]
 async fn a_hundred_streams_on_one_connection_are_all_live_beside_requests() {
     let hub = HubProcess::start(&[]);
-    let mut connection = Http2::connect(&hub.address).await;
+    let mut connection = Http2::connect(&hub.direct).await;
     let mut streams = Vec::new();
     for topic in 0..100 {
         let mut stream = connection.subscribe(&format!("/topics/{}", topic % 10), &[]).await;
@@ -107,7 +107,7 @@ async fn a_hundred_streams_on_one_connection_are_all_live_beside_requests() {
 #[tokio::test]
 async fn what_waits_for_a_stream_comes_in_one_piece() {
     let hub = HubProcess::start(&[]);
-    let mut connection = Http2::connect(&hub.address).await;
+    let mut connection = Http2::connect(&hub.direct).await;
     let first = say(&hub.address, "/topics/a", "first").await;
     let lines = "{\"data\":\"x\"}\n".repeat(100);
     post(&hub.address, "/topics/a", NDJSON, lines).await;
@@ -181,9 +181,31 @@ async fn a_stream_that_nobody_reads_is_reset_after_the_write_timeout_and_resumes
 }
 
 #[tokio::test]
+async fn what_arrived_of_a_publish_right_before_its_reset_is_kept() {
+    let hub = HubProcess::start(&[]);
+    for round in 0..30 {
+        let mut connection = Http2::connect(&hub.direct).await;
+        let target = format!("/topics/{round}");
+        let (mut publish, answer) = connection.begin("POST", &target, &[EVENTS]).await;
+        publish.send("data: 1\n\ndata: 2\n\ndata: half\n").await;
+        if round % 2 == 0 {
+            // The stream alone is reset, or else the connection ends.
+            answer.abort();
+            assert_eq!(connection.ask("GET", "/healthz", "").await, (200, "ok\n".to_owned()));
+        } else {
+            connection.flushed().await;
+            connection.connection.abort();
+        }
+        let kept = async { while data(&page(&hub.address, &target).await) != ["1", "2"] {} };
+        let kept = tokio::time::timeout(PATIENCE, kept).await;
+        kept.unwrap_or_else(|_| panic!("round {round}: what was complete is kept"));
+    }
+}
+
+#[tokio::test]
 async fn heartbeats_come_on_every_stream() {
     let hub = HubProcess::start(&["--heartbeat", "100ms"]);
-    let mut connection = Http2::connect(&hub.address).await;
+    let mut connection = Http2::connect(&hub.direct).await;
     let mut streams = Vec::new();
     for query in ["start=none", "start=none&heartbeat=block", "start=none&heartbeat=event"] {
         streams.push(connection.subscribe(&format!("/topics/a?{query}"), &[]).await);
@@ -200,7 +222,7 @@ async fn heartbeats_come_on_every_stream() {
 #[tokio::test]
 async fn a_shutdown_ends_its_streams_between_two_events_and_says_goodbye() {
     let hub = HubProcess::start(&[]);
-    let mut connection = Http2::connect(&hub.address).await;
+    let mut connection = Http2::connect(&hub.direct).await;
     let mut streams = Vec::new();
     for _ in 0..3 {
         streams.push(connection.subscribe("/topics/a?start=none", &[]).await);
@@ -221,7 +243,7 @@ async fn a_shutdown_ends_its_streams_between_two_events_and_says_goodbye() {
 #[tokio::test]
 async fn a_request_for_another_host_is_misdirected_over_http_2_too() {
     let hub = HubProcess::start(&[]);
-    let mut connection = Http2::connect(&hub.address).await;
+    let mut connection = Http2::connect(&hub.direct).await;
     connection.name("rebound.example");
     assert_eq!(connection.ask("GET", "/topics/a", "").await.0, 421);
     assert_eq!(ask(&hub.address, "GET", "/healthz", &[], "").await.status(), 200);

@@ -156,19 +156,32 @@ async fn a_stalled_connection_is_closed_after_the_write_timeout_and_resumes() {
     assert_eq!(number(&follower.event().await), EVENTS, "whoever reads is not closed");
 }
 
-/// The complete events in what a cut connection left, chunk sizes and all.
+/// The complete events in what a cut connection left of a chunked body.
 fn events(bytes: &[u8]) -> Vec<Event> {
-    let text = String::from_utf8_lossy(bytes);
-    let lines = text.split('\n').filter(|line| !line.ends_with('\r'));
+    let text = dechunked(bytes);
     let (mut events, mut data) = (Vec::new(), String::new());
-    for line in lines {
+    // What follows the last line end may be half a line.
+    for line in text.rsplit_once('\n').map_or("", |(whole, _)| whole).split('\n') {
         if let Some(value) = line.strip_prefix("data: ") {
             value.clone_into(&mut data);
         } else if let Some(id) = line.strip_prefix("id: ") {
             events.push(Event { data: std::mem::take(&mut data), id: id.to_owned(), ..Event::default() });
         }
     }
-    // The last one may lack its blank line, and its ID may be half of one.
+    // The last one may lack its blank line.
     events.pop();
     events
+}
+
+/// The data of all chunks, as far as they have come.
+fn dechunked(mut bytes: &[u8]) -> String {
+    let mut all = Vec::new();
+    while let Some(end) = bytes.windows(2).position(|window| window == b"\r\n") {
+        let size = std::str::from_utf8(&bytes[..end]).expect("a chunk's size is ASCII");
+        let size = usize::from_str_radix(size, 16).expect("a chunk starts with its size");
+        let data = &bytes[end + 2..];
+        all.extend_from_slice(&data[..size.min(data.len())]);
+        bytes = data.get(size + 2..).unwrap_or_default();
+    }
+    String::from_utf8_lossy(&all).into_owned()
 }

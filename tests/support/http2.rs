@@ -1,17 +1,29 @@
-//! HTTP/2 over plain TCP, many requests on one connection.
+//! HTTP/2, many requests on one connection.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::{
     Request, Response,
-    body::Incoming,
+    body::{Frame, Incoming},
     client::conn::http2::{self, SendRequest},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinHandle,
+    time::timeout,
+};
 
 use super::{
     Body, full,
+    tls::Certificate,
+    way::way,
     wire::{Headers, PATIENCE},
 };
 
@@ -30,14 +42,46 @@ impl Http2 {
 
     /// The same with settings of one's own.
     pub async fn with(address: &str, builder: &mut http2::Builder<TokioExecutor>) -> Http2 {
-        let socket = TcpStream::connect(address).await.expect("the hub listens");
-        let (sender, connection) = builder.handshake(TokioIo::new(socket)).await.expect("it speaks HTTP/2");
+        if way().is_encrypted() {
+            let stream = Certificate::of_all().connect(address, "h2").await.expect("the hub listens");
+            return Http2::over(stream, address, builder).await;
+        }
+        Http2::over(TcpStream::connect(address).await.expect("the hub listens"), address, builder).await
+    }
+
+    async fn over<S>(stream: S, address: &str, builder: &mut http2::Builder<TokioExecutor>) -> Http2
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.expect("it speaks HTTP/2");
         Http2 { sender, address: address.to_owned(), connection: tokio::spawn(connection) }
     }
 
     /// Names another host in what is asked from now on.
     pub fn name(&mut self, authority: &str) {
         authority.clone_into(&mut self.address);
+    }
+
+    /// Begins a request whose body is sent by and by; its answer comes when it comes.
+    pub async fn begin(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: Headers<'_>,
+    ) -> (Publish, JoinHandle<hyper::Result<Response<Incoming>>>) {
+        let mut request = Request::builder().method(method).uri(format!("http://{}{target}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (pieces, body) = tokio::sync::mpsc::channel(1);
+        let request = request.body(Pieces(body).boxed()).expect("a valid request");
+        self.sender.ready().await.expect("the connection is open");
+        (Publish(pieces), tokio::spawn(self.sender.send_request(request)))
+    }
+
+    /// Waits until the hub has what was sent before.
+    pub async fn flushed(&mut self) {
+        assert_eq!(self.ask("GET", "/healthz", "").await.0, 200);
     }
 
     pub async fn send(
@@ -70,6 +114,35 @@ impl Http2 {
         assert_eq!(response.status(), 200, "{response:?}");
         let (head, body) = response.into_parts();
         Stream2 { head, body, unread: BytesMut::new() }
+    }
+}
+
+/// A body that is still being sent; dropping it with the answer resets its stream.
+pub struct Publish(tokio::sync::mpsc::Sender<Bytes>);
+
+impl Publish {
+    pub async fn send(&mut self, piece: &'static str) {
+        self.0.send(Bytes::from_static(piece.as_bytes())).await.expect("the hub reads on");
+        // The place is free again when the piece was taken.
+        drop(self.0.reserve().await.expect("the hub reads on"));
+    }
+}
+
+struct Pieces(tokio::sync::mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        // Without its sender it is cut, not complete: the test drops the request as well.
+        match self.0.poll_recv(context) {
+            Poll::Ready(Some(piece)) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
     }
 }
 

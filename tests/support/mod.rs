@@ -2,7 +2,10 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod front;
 pub mod http2;
+pub mod tls;
+pub mod way;
 pub mod wire;
 
 use std::{
@@ -19,10 +22,20 @@ use hyper_util::rt::TokioIo;
 use tidings_codec::{Decoder, Item};
 use tokio::net::TcpStream;
 
+use self::{
+    front::Front,
+    tls::Certificate,
+    way::{Way, way},
+};
+
 /// `tidings serve` on a free port of its own; ended when dropped.
 pub struct HubProcess {
     child: Child,
+    /// Where clients reach it, the way that this test binary is for.
     pub address: String,
+    /// Where it listens itself.
+    pub direct: String,
+    _front: Option<Front>,
     /// What it said on standard error until it said where it listens.
     pub greeting: String,
 }
@@ -38,11 +51,20 @@ impl HubProcess {
     pub fn start_on(address: &str, arguments: &[&str]) -> HubProcess {
         let history: &[&str] = if arguments.contains(&"--data") { &[] } else { &["--memory"] };
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
-        command.args(["serve", "--listen", address]).args(history).args(arguments);
-        HubProcess::spawn(command)
+        command.args(["serve", "--listen", front::behind(address)]).args(history).args(arguments);
+        if way().is_encrypted() {
+            command.args(Certificate::of_all().flags());
+        }
+        let mut hub = HubProcess::spawn(command);
+        if way() != Way::Plain {
+            let front = Front::start(address, hub.direct.clone());
+            hub.address.clone_from(&front.address);
+            hub._front = Some(front);
+        }
+        hub
     }
 
-    /// The same by a command of one's own, which becomes `tidings serve`.
+    /// The same by a command of one's own, which becomes `tidings serve`; there is one way to it.
     pub fn spawn(mut command: Command) -> HubProcess {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the hub starts");
         let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
@@ -52,13 +74,13 @@ impl HubProcess {
             let read = stderr.read_line(&mut line).expect("what it says is UTF-8");
             assert!(read > 0, "the hub says where it listens, not only {greeting}");
             greeting.push_str(&line);
-            if let Some((_, address)) = line.trim().split_once("listens on http://") {
-                break address.to_owned();
+            if let Some(address) = front::listening(&line) {
+                break address.to_string();
             }
         };
         // What else it says must not fill the pipe.
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        HubProcess { child, address, greeting }
+        HubProcess { child, direct: address.clone(), address, _front: None, greeting }
     }
 
     pub fn url(&self) -> String {

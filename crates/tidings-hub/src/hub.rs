@@ -11,7 +11,7 @@ use crate::{
     Cursor, PublishError, Settings, Subscribe, Update,
     authorize::Grant,
     delivery::{Feed, Window},
-    http::{HubService, serve},
+    http::{Encryption, HubService, serve},
     log::{Append, Appended, Log, LogError, MemoryLog, Receipt},
     metrics::Metrics,
     probe::Probes,
@@ -163,8 +163,18 @@ impl Hub {
     }
 
     /// Serves the HTTP interface on `listener` until [`shutdown`](Hub::shutdown) begins and open connections are done.
+    ///
+    /// HTTP/1.1, and HTTP/2 for clients that know beforehand that they may speak it.
     pub async fn serve(&self, listener: TcpListener) {
-        serve(self.clone(), listener).await;
+        serve(self.clone(), listener, Encryption::None).await;
+    }
+
+    /// The same over TLS, and over nothing else: HTTP/2 or HTTP/1.1, as client and hub agree.
+    ///
+    /// A client that sends a request without TLS is told so.
+    #[cfg(feature = "tls")]
+    pub async fn serve_tls(&self, listener: TcpListener, tls: crate::Tls) {
+        serve(self.clone(), listener, Encryption::Tls(tls)).await;
     }
 
     /// Ends all subscriptions between two events, then the hub's own task. Subscribers resume elsewhere, or later.

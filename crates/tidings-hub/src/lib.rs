@@ -65,6 +65,8 @@ mod resume;
 mod routing;
 mod settings;
 mod subscription;
+#[cfg(feature = "tls")]
+mod tls;
 mod topic;
 mod update;
 
@@ -77,5 +79,7 @@ pub use error::PublishError;
 pub use hub::Hub;
 pub use resume::{StartAt, Verdict};
 pub use settings::{Asset, Settings};
+#[cfg(feature = "tls")]
+pub use tls::{InvalidCertificate, Tls};
 pub use topic::{Interest, InvalidTopic, MAX_FILTERS, MAX_TOPIC_BYTES, Prefix, Topic, TopicFilter};
 pub use update::{InvalidName, MAX_NAME_BYTES, RESERVED_TYPES, Update, UpdateId, UpdateType};

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Doctor(doctor) => return cmd::doctor::run(*doctor).await,
-            Command::Serve(serve) => cmd::serve::run(serve).await,
+            Command::Serve(serve) => cmd::serve::run(*serve).await,
             Command::Publish(publish) => cmd::publish::run(publish).await,
             Command::Subscribe(subscribe) => cmd::subscribe::run(subscribe).await,
             Command::Log(log) => cmd::log::run(log).await,

@@ -1,11 +1,12 @@
 //! One connection: which HTTP it speaks.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 
 use super::{
+    Encryption,
     http1::{self, HEAD_TIMEOUT, Leaving},
     http2,
     socket::Socket,
@@ -20,27 +21,94 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIRST_BYTES: usize = 1 << 10;
 
 /// Serves the requests of a new connection until it ends, or until `Some` subscription leaves it with its socket.
-pub(super) async fn serve_connection(hub: Hub, mut socket: TcpStream) -> Option<Leaving> {
+pub(super) async fn serve_connection(hub: Hub, socket: TcpStream, encryption: Encryption) -> Option<Leaving> {
     // An event is small and must go out now, not when there is more to fill a segment.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone before it began");
         return None;
     }
     let shutdown = hub.shared().shutdown_begun();
-    let read = tokio::select! {
-        first = timeout(HEAD_TIMEOUT, first_bytes(&mut socket)) => first.ok()?.ok()?,
+    let begun = tokio::select! {
+        begun = timeout(HEAD_TIMEOUT, begin(&hub, socket, encryption)) => begun,
         () = shutdown => return None,
     };
-    if read.starts_with(PREFACE) {
-        let socket = Socket::new(hub.clone(), Arc::new(socket), read, TakeOver::default());
-        http2::serve(hub, socket).await;
-        return None;
+    let connection = match begun {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a connection ended before its first request");
+            return None;
+        }
+        Err(_) => return None,
+    };
+    match connection {
+        Begun::Http1 { socket, read } => return http1::serve(hub, socket, read).await,
+        Begun::Http2(socket) => http2::serve(hub, socket).await,
+        #[cfg(feature = "tls")]
+        Begun::Encrypted { stream, is_http2: false } => http1::serve_encrypted(hub, *stream).await,
+        #[cfg(feature = "tls")]
+        Begun::Encrypted { stream, is_http2: true } => http2::serve(hub, *stream).await,
     }
-    http1::serve(hub, socket, read).await
+    None
+}
+
+/// A connection of which it is clear what it speaks.
+enum Begun {
+    Http1 {
+        socket: TcpStream,
+        read: Bytes,
+    },
+    Http2(Socket),
+    #[cfg(feature = "tls")]
+    Encrypted {
+        stream: Box<tokio_rustls::server::TlsStream<Socket>>,
+        is_http2: bool,
+    },
+}
+
+async fn begin(hub: &Hub, mut socket: TcpStream, encryption: Encryption) -> io::Result<Begun> {
+    let over = |socket, read| Socket::new(hub.clone(), Arc::new(socket), read, TakeOver::default());
+    match encryption {
+        Encryption::None => {
+            let read = first_bytes(&mut socket).await?;
+            Ok(match read.starts_with(PREFACE) {
+                true => Begun::Http2(over(socket, read)),
+                false => Begun::Http1 { socket, read },
+            })
+        }
+        #[cfg(feature = "tls")]
+        Encryption::Tls(tls) => {
+            // The first byte of every TLS session: a record that is a handshake.
+            const HANDSHAKE: u8 = 22;
+            let mut first = [HANDSHAKE];
+            socket.peek(&mut first).await?;
+            if first != [HANDSHAKE] {
+                return Err(refuse_plain(socket).await);
+            }
+            let (stream, is_http2) = tls.accept(over(socket, Bytes::new())).await?;
+            Ok(Begun::Encrypted { stream: Box::new(stream), is_http2 })
+        }
+    }
+}
+
+/// Tells a client that forgot the `s` of `https`.
+#[cfg(feature = "tls")]
+async fn refuse_plain(mut socket: TcpStream) -> io::Error {
+    use tokio::io::AsyncWriteExt;
+    const BODY: &str = "{\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,\
+                        \"detail\":\"this port speaks TLS only; the URL begins with https://\"}";
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{BODY}",
+        BODY.len()
+    );
+    // What it has sent is read first: closing a socket with unread bytes resets it, and the answer would be lost.
+    let _ = first_bytes(&mut socket).await;
+    let _ = socket.write_all(answer.as_bytes()).await;
+    io::Error::new(io::ErrorKind::InvalidData, "a request came without TLS")
 }
 
 /// Reads until it is clear which HTTP this is: as long as what came could still become the preface of HTTP/2.
-async fn first_bytes(socket: &mut TcpStream) -> std::io::Result<Bytes> {
+async fn first_bytes(socket: &mut TcpStream) -> io::Result<Bytes> {
     let mut read = BytesMut::with_capacity(FIRST_BYTES);
     while socket.read_buf(&mut read).await? > 0 && read.len() < PREFACE.len() && PREFACE.starts_with(&read) {}
     Ok(read.freeze())

@@ -15,6 +15,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+#[cfg(feature = "tls")]
+use super::progress::{Progress, Watched};
 use super::{
     body::HangUp,
     socket::Socket,
@@ -54,13 +56,8 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
         }
         service.clone().call(request)
     });
-    let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_BUFFER_BYTES)
-        // A publisher may close as soon as it has sent everything, and what it sent counts; see `HangUp` for the rest.
-        .half_close(true)
-        .serve_connection(TokioIo::new(io), service);
+    // A publisher may close as soon as it has sent everything, and what it sent counts; see `HangUp` for the rest.
+    let mut connection = builder().half_close(true).serve_connection(TokioIo::new(io), service);
     let mut stopping = false;
     let taken = poll_fn(|context| {
         if !stopping && shutdown.as_mut().poll(context).is_ready() {
@@ -88,4 +85,49 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
     let socket =
         Arc::into_inner(socket).expect("the service and the body, which watched it, have been dropped");
     Some(Leaving { socket, taken, pipelined })
+}
+
+/// Serves the requests of a connection over TLS until it ends: its streams stay with hyper, as bodies.
+///
+/// A client that stops sending has gone, also one that still waits for the answer to a publish: what is left to read of the
+/// socket is encrypted, so that nobody but hyper can watch for the end of a stream.
+#[cfg(feature = "tls")]
+pub(super) async fn serve_encrypted<S>(hub: Hub, stream: S)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+{
+    let mut shutdown = pin!(hub.shared().shutdown_begun());
+    let (service, progress) = (hub.service(), Progress::default());
+    let watching = progress.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (answer, progress) = (service.clone().call(request), watching.clone());
+        async { answer.await.map(|response| response.map(|body| Watched::new(body, progress))) }
+    });
+    let mut connection = Box::pin(builder().serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.as_mut() => {
+            connection.as_mut().graceful_shutdown();
+            connection.as_mut().await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+        if is_stalled(&error) {
+            progress.drop_stalled(connection);
+        }
+    }
+}
+
+/// Whether the socket accepted nothing for the write timeout.
+#[cfg(feature = "tls")]
+fn is_stalled(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    source.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
+}
+
+fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_BUFFER_BYTES);
+    builder
 }

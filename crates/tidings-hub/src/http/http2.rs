@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use http::Request;
+use http::{Method, Request};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -53,8 +53,13 @@ where
     let (door, mut streams) = Streams::new(hub.clone());
     let progress = streams.progress();
     let service = hub.service();
+    let publishing = door.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (answer, progress) = (service.clone().call(request), progress.clone());
+        let publishes = request.method() == Method::POST;
+        let answer = service.clone().call(request);
+        // hyper drops the future of a stream that is reset. What has arrived of a publish counts all the same.
+        let answer = if publishes { publishing.detach(answer) } else { answer };
+        let progress = progress.clone();
         async { answer.await.map(|response| response.map(|body| Watched::new(body, progress))) }
     });
     let connection = http2::Builder::<Door>::new(door)
@@ -69,7 +74,7 @@ where
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(hub.shared().settings.write_timeout)
         .serve_connection(TokioIo::new(socket), service);
-    let mut connection = pin!(connection);
+    let mut connection = Box::pin(connection);
     let mut stopping = false;
     let ended = poll_fn(|context| {
         if !stopping && shutdown.as_mut().poll(context).is_ready() {
@@ -82,4 +87,7 @@ where
     if let Err(error) = ended.await {
         tracing::debug!(%error, "a connection ended early");
     }
+    // Its streams end with it; a publish whose client is gone ends with what has arrived.
+    drop(connection);
+    poll_fn(|context| streams.poll_rest(context)).await;
 }

@@ -6,6 +6,7 @@ mod attachment;
 mod body;
 mod connection;
 mod cross_site;
+mod encryption;
 mod file_body;
 mod history;
 mod http1;
@@ -31,6 +32,7 @@ pub(crate) use self::{
 };
 pub use body::HubBody;
 pub use cross_site::{InvalidOrigin, Origin};
+pub(crate) use encryption::Encryption;
 pub(crate) use problem::Problem;
 pub(crate) use serve::serve;
 pub use service::HubService;

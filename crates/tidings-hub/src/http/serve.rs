@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use super::{
+    Encryption,
     connection::serve_connection,
     http1::{self, Leaving},
 };
@@ -25,7 +26,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts connections until the hub shuts down, then waits for those that are open.
-pub(crate) async fn serve(hub: Hub, listener: TcpListener) {
+pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryption) {
     let (door, mut returned) = mpsc::unbounded_channel();
     let workers = match Workers::start(hub.shared(), &door) {
         Ok(workers) => workers,
@@ -40,7 +41,7 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener) {
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => drop(connections.spawn(serve_connection(hub.clone(), socket))),
+                Ok((socket, _)) => drop(connections.spawn(serve_connection(hub.clone(), socket, encryption.clone()))),
                 Err(error) => {
                     tracing::warn!(%error, "a connection can't be accepted");
                     sleep(ACCEPT_PAUSE).await;

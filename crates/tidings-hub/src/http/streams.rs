@@ -17,7 +17,7 @@ use std::{
 
 use hyper::rt::Executor;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::unconstrained,
     time::{Instant, Sleep, sleep_until},
 };
@@ -46,6 +46,24 @@ where
         // connection could not write. Whether others have their turn is for the rounds to see.
         // It fails only when the connection has ended, and its streams with it.
         let _ = self.0.send(Box::pin(unconstrained(future)));
+    }
+}
+
+impl Door {
+    /// Lets `future` go on when nobody waits for it any more.
+    pub(super) fn detach<T>(
+        &self,
+        future: Pin<Box<dyn Future<Output = T> + Send>>,
+    ) -> Pin<Box<dyn Future<Output = T> + Send>>
+    where
+        T: Send + 'static,
+    {
+        let (tell, told) = oneshot::channel();
+        self.execute(async {
+            // Whoever has waited may be gone.
+            let _ = tell.send(future.await);
+        });
+        Box::pin(async { told.await.expect("it is polled to its end") })
     }
 }
 
@@ -124,14 +142,36 @@ impl Streams {
                 if let Poll::Ready(ended) = connection.as_mut().poll(&mut Context::from_waker(&waker)) {
                     return Poll::Ready(ended);
                 }
-                while let Ok(answering) = self.new.try_recv() {
-                    self.add(answering);
-                }
             }
+            self.take_new();
             self.batch = batch;
         }
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Polls what is left when the connection has ended; ready when nothing is.
+    pub(super) fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.take_new();
+        loop {
+            if self.free.len() == self.slots.len() {
+                return Poll::Ready(());
+            }
+            let mut batch = mem::take(&mut self.batch);
+            if !self.woken.take(&mut batch, context.waker()) {
+                return Poll::Pending;
+            }
+            for number in batch.drain(..).filter(|number| *number != CONNECTION) {
+                self.poll_stream(number);
+            }
+            self.batch = batch;
+        }
+    }
+
+    fn take_new(&mut self) {
+        while let Ok(answering) = self.new.try_recv() {
+            self.add(answering);
+        }
     }
 
     fn add(&mut self, answering: Answering) {

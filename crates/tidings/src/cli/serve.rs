@@ -20,6 +20,20 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4400")]
     pub(crate) listen: SocketAddr,
 
+    /// Speak HTTPS (HTTP/2 and HTTP/1.1) with the certificate in this PEM file, followed by those that lead to its root; read
+    /// anew with its key on SIGHUP
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The private key of that certificate, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Speak HTTPS with a certificate of its own making for localhost, 127.0.0.1 and ::1, which is kept with the history;
+    /// for development
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
+    pub(crate) tls_dev: bool,
+
     /// Keep the history in this directory: what was published survives a restart, a crash and a power cut
     #[arg(long, value_name = "DIR", env = "TIDINGS_DATA", default_value = "tidings-data")]
     pub(crate) data: PathBuf,

@@ -2,6 +2,7 @@
 
 mod gateway;
 mod history;
+mod tls;
 
 use std::{future::Future, io::IsTerminal, net::SocketAddr};
 
@@ -10,6 +11,7 @@ use tidings_hub::{Access, Grant, Hub, Settings};
 use tokio::net::{TcpListener, TcpSocket};
 use tracing::Level;
 
+use self::tls::Certificate;
 use crate::{
     cli::{Anonymous, Serve},
     console,
@@ -31,6 +33,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
 
     let (log, history) = history::open(&serve)?;
     let gateway = gateway::settings(&serve)?;
+    let certificate = tls::open(&serve)?;
     let mut settings = Settings::default();
     settings.access = access.clone();
     settings.allowed_hosts = serve.allow_host;
@@ -45,10 +48,19 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
 
     // Whoever reads the greeting may stop the hub.
     let stop = stop_signal()?;
-    eprint!("{}", greeting(address, &access, &history, serve.gateway.upstream.as_deref()));
+    let upstream = serve.gateway.upstream.as_deref();
+    eprint!("{}", greeting(address, &access, &history, certificate.as_ref(), upstream));
+    if let Some(certificate) = &certificate {
+        certificate.reload_on_hangup()?;
+    }
     let serving = tokio::spawn({
         let hub = hub.clone();
-        async move { hub.serve(listener).await }
+        async move {
+            match certificate {
+                Some(certificate) => hub.serve_tls(listener, certificate.tls).await,
+                None => hub.serve(listener).await,
+            }
+        }
     });
     stop.await?;
     eprintln!("Stopping: subscribers are told to come back.");
@@ -77,8 +89,9 @@ fn access(serve: &Serve) -> anyhow::Result<Access> {
 fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listen = || -> std::io::Result<TcpListener> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // A hub that restarts gets its port back at once, although connections of the old one linger.
-        socket.set_reuseaddr(true)?;
+        // A hub that restarts gets its port back at once, although connections of the old one linger. Windows does so
+        // anyway, and there the option would let two hubs share a port.
+        socket.set_reuseaddr(cfg!(unix))?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };
@@ -94,8 +107,18 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn greeting(address: SocketAddr, access: &Access, history: &str, upstream: Option<&str>) -> String {
-    let url = format!("http://{address}");
+fn greeting(
+    address: SocketAddr,
+    access: &Access,
+    history: &str,
+    certificate: Option<&Certificate>,
+    upstream: Option<&str>,
+) -> String {
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{address}");
+    let encryption =
+        certificate.map(|certificate| format!("  TLS      {}\n", certificate.describe())).unwrap_or_default();
+    let trust = certificate.map(Certificate::curl_flags).unwrap_or_default();
     let who = match access {
         Access::Loopback => {
             "anyone on this machine may publish and subscribe; no other machine can reach it".into()
@@ -113,11 +136,12 @@ fn greeting(address: SocketAddr, access: &Access, history: &str, upstream: Optio
         "Tidings listens on {url}\n\
          \x20 Access   {who}\n\
          \x20 History  {history}\n\
+         {encryption}\
          {gateway}\
          \n\
          Open       {url}/\n\
-         Subscribe  curl -N {url}/topics/news\n\
-         Publish    curl -d 'Hello, world' {url}/topics/news\n"
+         Subscribe  curl{trust} -N {url}/topics/news\n\
+         Publish    curl{trust} -d 'Hello, world' {url}/topics/news\n"
     )
 }
 

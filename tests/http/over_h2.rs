@@ -1,0 +1,17 @@
+//! The HTTP interface over HTTP/2 within TLS: the tests of `main.rs` that are not about the bytes of HTTP/1.1.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod attachments;
+mod close;
+mod cross_site;
+mod head;
+mod history;
+mod http2;
+mod idempotency;
+mod publish;
+mod resume;
+mod slow_reader;
+mod streamed_publish;
+mod subscribe;
