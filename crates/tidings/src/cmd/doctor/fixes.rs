@@ -39,6 +39,9 @@ mod tests {
             let mut lines = text.lines();
             assert!(lines.next().is_some_and(|title| title.ends_with(':')), "{name}");
             assert!(lines.next().is_some(), "{name}");
+            let is_mark =
+                |line: &str| ["<<<<<<<", "=======", ">>>>>>>"].iter().any(|mark| line.starts_with(mark));
+            assert!(!text.lines().any(is_mark), "{name} has the marks of a merge");
             for line in text.lines() {
                 assert!(line.chars().count() <= 120 && !line.contains('\t'), "{name}: {line}");
             }
