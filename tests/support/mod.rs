@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod chaos;
 pub mod front;
 pub mod http2;
 pub mod tls;

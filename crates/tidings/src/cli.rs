@@ -3,6 +3,7 @@
 #![allow(rustdoc::bare_urls, reason = "the comments are the help text of a terminal")]
 
 mod bench;
+mod chaos;
 mod doctor;
 mod gateway;
 mod log;
@@ -13,7 +14,9 @@ mod subscribe;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use self::{bench::*, doctor::*, log::*, publish::*, request::*, serve::*, subscribe::*};
+pub(crate) use self::{
+    bench::*, chaos::*, doctor::*, log::*, publish::*, request::*, serve::*, subscribe::*,
+};
 
 /// Server-Sent Events, complete: publish over HTTP, follow with EventSource, lose nothing.
 #[derive(Debug, Parser)]
@@ -32,6 +35,7 @@ pub(crate) enum Command {
     Doctor(Box<Doctor>),
     Log(Log),
     Bench(Bench),
+    Chaos(Chaos),
 }
 
 /// Where the hub is.

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
             Command::Subscribe(subscribe) => cmd::subscribe::run(subscribe).await,
             Command::Log(log) => cmd::log::run(log).await,
             Command::Bench(bench) => cmd::bench::run(bench).await,
+            Command::Chaos(chaos) => cmd::chaos::run(chaos).await,
         }
         .map(|()| Exit::Success)
     });

@@ -86,7 +86,7 @@ fn access(serve: &Serve) -> anyhow::Result<Access> {
     Ok(Access::Loopback)
 }
 
-fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+pub(super) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listen = || -> std::io::Result<TcpListener> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         // A hub that restarts gets its port back at once, although connections of the old one linger. Windows does so
