@@ -40,7 +40,9 @@ fn lifetime_cut(case: &Case) -> Option<Finding> {
         Role::Busy,
         Role::Long,
     ];
-    let streams: Vec<_> = roles.iter().filter_map(|role| case.timing(*role)).collect();
+    // What could not be decompressed has no events that could be missing.
+    let streams: Vec<_> =
+        roles.iter().filter_map(|role| case.timing(*role)).filter(|(seen, _)| seen.is_decoded).collect();
     let cut: Vec<_> = streams.iter().filter_map(|(seen, timing)| Some((*seen, timing.cut(seen)?))).collect();
     if let Some((seen, first)) = cut.first() {
         let alike = cut.iter().filter(|(_, at)| is_about(*at, *first)).count();
@@ -176,6 +178,13 @@ mod tests {
         ]);
         assert_eq!(names(&found), ["lifetime-cut"]);
         assert!(found[0].measured.contains("0.6 s") && found[0].evidence.starts_with("2 of 2"), "{found:?}");
+    }
+
+    #[test]
+    fn a_stream_that_cannot_be_read_is_not_taken_for_cut() {
+        let mut brotli = cut(620, End::Complete);
+        brotli.is_decoded = false;
+        assert!(found(vec![(Role::Probe, probe(|_, sent| sent)), (Role::Browser, brotli)]).is_empty());
     }
 
     #[test]

@@ -42,6 +42,8 @@ fn follows_from(rule: &str) -> &'static [&'static str] {
         "no-first-byte" => &["forbidden-header"],
         // The stream ends where the announced length does, or is cut because it did not come up to it.
         "lifetime-cut" | "broken-off" => &["content-length"],
+        // A recording of a stream that had ended begins again.
+        "replay-after-end" => &["cached"],
         _ => &[],
     }
 }
