@@ -16,7 +16,7 @@ const NEXT = `${HERE}node_modules/next/dist/bin/next`;
 
 describe("Next.js", () => {
   spoils("its default", ["buffered-compressed"], "next", applicationInNext, async (t, origin, text) => {
-    const application = await built(t);
+    const application = built.get(t);
     const configuration = text ? lines(text, /^module\.exports/) : "module.exports = {};";
     await writeFile(join(application, "next.config.js"), configuration);
     const port = await freePort();
@@ -25,16 +25,15 @@ describe("Next.js", () => {
   });
 });
 
+/** Applications that are built, by the test that built them: building takes long, and does not read what is mended. */
+const built = new WeakMap();
+
 async function applicationInNext(t) {
+  built.set(t, await build(t));
   return { ...(await BEHIND.application(t)), path: "/api/events" };
 }
 
-/** The built application in a folder of its own, built once for each test. */
-async function built(t) {
-  t.application ??= build(t);
-  return t.application;
-}
-
+/** Builds the application in a folder of its own, and gives its path. */
 async function build(t) {
   // Beside node_modules, where it looks for Next.js.
   const application = await mkdtemp(`${HERE}next_app/built-`);
