@@ -64,7 +64,7 @@ pub(crate) async fn run(chaos: Chaos) -> anyhow::Result<()> {
     let proxy = Arc::new(Proxy::new(upstream, chaos.fault, seed));
     // Dropping the connections closes them, and with them those to the upstream.
     let mut connections = JoinSet::new();
-    let mut stop = std::pin::pin!(stop_signal());
+    let mut stop = std::pin::pin!(stop_signal()?);
     loop {
         tokio::select! {
             stopped = &mut stop => return stopped,
