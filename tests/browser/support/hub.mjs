@@ -42,7 +42,7 @@ export class Hub {
       child.ended.then(({ code }) => `it ended with code ${code}`),
     ]);
     lines.on("line", () => {});
-    const url = /^Tidings listens on (http:\S+)$/.exec(first)?.[1];
+    const url = /^Tidings listens on (https?:\S+)$/.exec(first)?.[1];
     if (!url) throw new Error(`${binary} did not start a hub: ${first}`);
     return new Hub(t, child, url);
   }

@@ -128,6 +128,10 @@ pub(crate) struct BenchFanout {
     #[arg(long, value_name = "FORM", value_enum, default_value = "post")]
     pub(crate) publish_as: PublishForm,
 
+    /// Let so many subscribers share a connection, over HTTP/2 with prior knowledge; the bound stays with HTTP/1.1
+    #[arg(long, value_name = "STREAMS", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) http2: Option<u32>,
+
     #[command(flatten)]
     pub(crate) target: BenchTarget,
 }
@@ -155,6 +159,10 @@ pub(crate) struct BenchIdle {
     /// How long they are held before the server is looked at
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
     pub(crate) hold: Duration,
+
+    /// Let so many subscribers share a connection, over HTTP/2 with prior knowledge; the bound stays with HTTP/1.1
+    #[arg(long, value_name = "STREAMS", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) http2: Option<u32>,
 
     #[command(flatten)]
     pub(crate) target: BenchTarget,

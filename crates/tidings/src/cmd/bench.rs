@@ -9,6 +9,7 @@ mod clock;
 mod fanout;
 mod fleet;
 mod histogram;
+mod http2;
 mod idle;
 mod job;
 mod load;

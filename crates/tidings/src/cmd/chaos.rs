@@ -54,6 +54,8 @@ pub(crate) async fn run(chaos: Chaos) -> anyhow::Result<()> {
     let seed = chaos.seed.unwrap_or_else(any);
     let listener = bind(chaos.listen)?;
     let address = listener.local_addr().context("the address of the listener is not known")?;
+    // Whoever reads this may stop it.
+    let mut stop = std::pin::pin!(stop_signal()?);
     eprint!(
         "Chaos listens on http://{address}\n\
          \x20 Upstream  {upstream}\n\
@@ -64,7 +66,6 @@ pub(crate) async fn run(chaos: Chaos) -> anyhow::Result<()> {
     let proxy = Arc::new(Proxy::new(upstream, chaos.fault, seed));
     // Dropping the connections closes them, and with them those to the upstream.
     let mut connections = JoinSet::new();
-    let mut stop = std::pin::pin!(stop_signal()?);
     loop {
         tokio::select! {
             stopped = &mut stop => return stopped,

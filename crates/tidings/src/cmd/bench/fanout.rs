@@ -30,7 +30,7 @@ impl Scenario for BenchFanout {
     fn settings(&self) -> Value {
         json!({
             "subscribers": self.subscribers, "topics": self.topics, "events": self.events, "burst": self.burst,
-            "rate": self.rate, "bytes": self.target.bytes,
+            "rate": self.rate, "bytes": self.target.bytes, "http2": self.http2,
         })
     }
 
@@ -52,7 +52,7 @@ impl Scenario for BenchFanout {
         let run = Run::new(self.topics, self.target.bytes);
         let (subscribers, events) = (u64::from(self.subscribers), u64::from(self.events));
         let mut fleet = Fleet::start(self.subscribers, self.target.processes)?;
-        let opened = fleet.open(&target.job(&run, self.subscribers, None))?;
+        let opened = fleet.open(&target.job(&run, self.subscribers, None).over_http2(target, self.http2))?;
         let mut load = Load::new(target, &run, self.publish_as)?;
         load.sweep(WARM_UP)?;
         let mut is_complete = fleet.reach(WARM_UP, self.target.patience)?;

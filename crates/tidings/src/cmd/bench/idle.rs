@@ -24,7 +24,10 @@ impl Scenario for BenchIdle {
     }
 
     fn settings(&self) -> Value {
-        json!({ "subscribers": self.subscribers, "hold": humantime::format_duration(self.hold).to_string() })
+        json!({
+            "subscribers": self.subscribers, "hold": humantime::format_duration(self.hold).to_string(),
+            "http2": self.http2,
+        })
     }
 
     fn steps(&self) -> u64 {
@@ -42,7 +45,7 @@ impl Scenario for BenchIdle {
     fn measure(&self, target: &Target, meter: &mut Meter) -> anyhow::Result<Outcome> {
         let run = Run::new(1, self.target.bytes);
         let mut fleet = Fleet::start(self.subscribers, self.target.processes)?;
-        let opened = fleet.open(&target.job(&run, self.subscribers, None))?;
+        let opened = fleet.open(&target.job(&run, self.subscribers, None).over_http2(target, self.http2))?;
         let (began, cpu) = (Instant::now(), target.processes.cpu());
         thread::sleep(self.hold);
         let cpu = target.processes.cpu().zip(cpu).map(|(after, before)| after.saturating_sub(before));

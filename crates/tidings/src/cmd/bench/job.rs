@@ -17,6 +17,8 @@ pub(super) struct Job {
     /// The topics, of which subscriber n has the one with the number n modulo their count.
     pub(super) topics: Vec<String>,
     pub(super) subscribers: u32,
+    /// How many of them share a connection, over HTTP/2; `None` is HTTP/1.1.
+    pub(super) streams: Option<u32>,
     /// The number of the first of them among those of all processes.
     pub(super) first: u32,
     /// The run that the data of its updates names, and how long that data is.
@@ -30,6 +32,23 @@ pub(super) struct Job {
     pub(super) churns: bool,
     /// Whether the ID of update 0 is wanted.
     pub(super) wants_id: bool,
+}
+
+impl Job {
+    /// How many connections carry its streams.
+    pub(super) fn connections(&self) -> usize {
+        self.subscribers.div_ceil(self.streams.unwrap_or(1)) as usize
+    }
+
+    /// The heads of the requests of one connection.
+    pub(super) fn heads(&self, connection: usize) -> impl Iterator<Item = String> + '_ {
+        let each = self.streams.unwrap_or(1) as usize;
+        let end = ((connection + 1) * each).min(self.subscribers as usize);
+        (connection * each..end).map(|subscriber| {
+            let topic = (self.first as usize + subscriber) % self.topics.len();
+            self.head.replace("{topic}", &self.topics[topic])
+        })
+    }
 }
 
 /// What a reading process is asked for.

@@ -11,6 +11,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::{
     clock::Clock,
+    http2::Http2,
     job::{Job, Report},
     order::Order,
     payload::Payload,
@@ -45,6 +46,9 @@ struct Connection {
     began: u64,
     scanner: Scanner,
     order: Order,
+    /// Its streams, if it has many, and how many of them have yet to begin.
+    http2: Option<Box<Http2>>,
+    awaited: u32,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +64,7 @@ enum Stage {
 impl Readers {
     pub(super) fn new(job: Job, registry: Registry, clock: Clock) -> Readers {
         let connection = || Connection { order: Order::from(job.first_update), ..Connection::default() };
-        let connections = std::iter::repeat_with(connection).take(job.subscribers as usize).collect();
+        let connections = std::iter::repeat_with(connection).take(job.connections()).collect();
         let sought = Sought { payload: Payload::new(job.run, job.bytes), ids: job.wants_id };
         Readers {
             job,
@@ -130,10 +134,19 @@ impl Readers {
                 Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
                 Err(error) => return Err(format!("can't connect: {error}")),
             }
-            let topic = (self.job.first as usize + place) % self.job.topics.len();
-            let head = self.job.head.replace("{topic}", &self.job.topics[topic]);
-            // The send buffer of a new socket has room for any head.
-            stream.write_all(head.as_bytes()).map_err(|error| format!("can't ask: {error}"))?;
+            let mut heads = self.job.heads(place);
+            let request = match self.job.streams {
+                None => heads.next().map(String::into_bytes).unwrap_or_default(),
+                Some(_) => {
+                    let mut http2 = Http2::new(heads, self.job.first_update);
+                    let request = std::mem::take(&mut http2.out);
+                    connection.awaited = http2.streams();
+                    connection.http2 = Some(Box::new(http2));
+                    request
+                }
+            };
+            // The send buffer of a new socket has room for any head, and for those of a thousand streams.
+            stream.write_all(&request).map_err(|error| format!("can't ask: {error}"))?;
             connection.stage = Stage::Asked;
             return Ok(());
         }
@@ -148,14 +161,22 @@ impl Readers {
             // Once for all that came together: it was there at this time.
             let now = self.clock.now();
             let (order, report) = (&mut connection.order, &mut self.report);
-            let mut found = |Update { mark, id }: Update<'_>| {
+            let mut found = |order: &mut Order, Update { mark, id }: Update<'_>| {
                 order.came(mark.number, &mut report.tally);
                 report.latencies.record(now.saturating_sub(mark.due));
                 if mark.number == 0 && self.job.wants_id {
                     report.id = Some(String::from_utf8_lossy(id).into_owned());
                 }
             };
-            connection.scanner.feed(&self.buffer[..read], &self.sought, &mut found)?;
+            if let Some(http2) = &mut connection.http2 {
+                http2.feed(&self.buffer[..read], &self.sought, &mut found)?;
+                let out = std::mem::take(&mut http2.out);
+                stream.write_all(&out).map_err(|error| format!("can't answer: {error}"))?;
+            } else {
+                connection
+                    .scanner
+                    .feed(&self.buffer[..read], &self.sought, &mut |update| found(order, update))?;
+            }
             if connection.scanner.is_over() {
                 return Err("the server ended it".into());
             }
@@ -165,7 +186,18 @@ impl Readers {
                 break;
             }
         }
-        if connection.stage == Stage::Asked && connection.scanner.is_live() {
+        if let Some(http2) = &mut connection.http2 {
+            let begun = http2.take_begun();
+            let latency = self.clock.now().saturating_sub(connection.began);
+            (0..begun).for_each(|_| self.report.connect_latencies.record(latency));
+            self.report.connected += u64::from(begun);
+            self.live += begun;
+            connection.awaited -= begun;
+            if connection.stage == Stage::Asked && connection.awaited == 0 {
+                connection.stage = Stage::Live;
+                self.opening -= 1;
+            }
+        } else if connection.stage == Stage::Asked && connection.scanner.is_live() {
             connection.stage = Stage::Live;
             let latency = self.clock.now().saturating_sub(connection.began);
             self.report.connect_latencies.record(latency);
@@ -182,13 +214,15 @@ impl Readers {
     }
 
     fn end(&mut self, place: usize, reason: String) {
+        let streams = self.job.heads(place).count() as u32;
         let connection = &mut self.connections[place];
         connection.stream = None;
         if connection.stage != Stage::Live {
             self.opening -= 1;
-            self.failed += 1;
+            // Before it asked, it waited for none.
+            self.failed += if connection.http2.is_some() { connection.awaited } else { streams };
         }
-        self.report.disconnected += 1;
+        self.report.disconnected += u64::from(streams);
         self.report.reason.get_or_insert(reason);
     }
 }

@@ -65,6 +65,11 @@ pub(super) struct Sought {
 }
 
 impl Scanner {
+    /// A scanner of what is a body already.
+    pub(super) fn of_body() -> Scanner {
+        Scanner { stage: Stage::Plain, ..Scanner::default() }
+    }
+
     /// Whether the head is complete, and says that an event stream follows.
     pub(super) fn is_live(&self) -> bool {
         self.stage != Stage::Head

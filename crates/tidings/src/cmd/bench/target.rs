@@ -10,6 +10,9 @@ use anyhow::Context;
 use super::{job::Job, process::Processes, started::Started};
 use crate::{cli::BenchTarget, exit::UsageError};
 
+/// The name of the reference server.
+const BOUND: &str = "bound";
+
 /// A server, and how to use it.
 pub(super) struct Target {
     pub(super) name: &'static str,
@@ -21,6 +24,13 @@ pub(super) struct Target {
     pub(super) memory_before: Option<u64>,
     /// Ends with the target, if the measurement started it.
     _started: Option<Started>,
+}
+
+impl Job {
+    /// The same with `streams` on a connection, over HTTP/2, of all servers but the bound, which speaks HTTP/1.1 alone.
+    pub(super) fn over_http2(self, target: &Target, streams: Option<u32>) -> Job {
+        Job { streams: streams.filter(|_| target.name != BOUND), ..self }
+    }
 }
 
 /// How updates are published to a server.
@@ -57,7 +67,7 @@ impl Target {
         }
         if flags.bound {
             let bound = Started::bound(flags.server_core)?;
-            targets.push(Target::hub(&bound.url(), "bound", flags, Some(bound))?);
+            targets.push(Target::hub(&bound.url(), BOUND, flags, Some(bound))?);
         }
         Ok(targets)
     }
@@ -117,6 +127,7 @@ impl Target {
             ),
             topics: run.topics.clone(),
             subscribers,
+            streams: None,
             first: 0,
             run: run.number,
             bytes: run.bytes,
