@@ -204,9 +204,11 @@ async fn an_attachment_over_the_limit_is_refused_and_leaves_nothing() {
     let (fits, over) = (picture(100 << 10), picture((100 << 10) + 1));
     disk.attach("/topics/fits", &fits).await;
     let files = disk.files();
-    // By its length.
-    let answer = post(&disk.hub.address, "/topics/a", PNG, &over).await;
-    answer.refusal(413, "102400");
+    // By its length, before a byte is read.
+    let mut wire = Wire::connect(&disk.hub.address).await;
+    let headers = [PNG, ("content-length", "102401")];
+    wire.write(head(&disk.hub.address, "POST", "/topics/a", &headers)).await;
+    wire.answer().await.refusal(413, "102400");
     // And without one, where it is crossed.
     let mut wire = Wire::connect(&disk.hub.address).await;
     let headers = [PNG, ("transfer-encoding", "chunked")];
