@@ -45,10 +45,13 @@ export async function readMetrics() {
   return (await ask(new URL("metrics", base), { cache: "no-store" })).text();
 }
 
-/** Why a request was refused: a hub says it in a problem document, and what stands before a hub may not. */
+/**
+ * Why a request was refused: a hub says it in a problem document, and its gateway as an LLM provider would. What stands
+ * before a hub may say it in no way.
+ */
 export async function detail(response) {
   const problem = await response.json().catch(() => ({}));
-  return problem.detail ?? `the answer is ${response.status}, and not a hub's`;
+  return problem.detail ?? problem.error?.message ?? `the answer is ${response.status}, and not a hub's`;
 }
 
 async function ask(url, options) {
