@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
@@ -19,6 +20,12 @@ use tokio::{
 
 use super::take_over::TakeOver;
 use crate::Hub;
+
+/// How long a client may go on sending what is read no more, or take to close, before its connection is closed.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How much it may send meanwhile.
+const LINGER_BYTES: usize = 4 << 20;
 
 /// A socket that fails when its peer has accepted nothing for the write timeout.
 ///
@@ -33,12 +40,14 @@ pub(super) struct Socket {
     take_over: TakeOver,
     /// Runs from the first write that had to wait until a write succeeds.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// From the shutdown on: until when what comes is still read, and how much of it.
+    lingering: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl Socket {
     /// A socket of which `read` has been read already.
     pub(super) fn new(hub: Hub, socket: Arc<TcpStream>, read: Bytes, take_over: TakeOver) -> Socket {
-        Socket { socket, read, hub, take_over, stalled: None }
+        Socket { socket, read, hub, take_over, stalled: None, lingering: None }
     }
 
     /// The socket, and what has been read of it and not by hyper.
@@ -121,7 +130,32 @@ impl AsyncWrite for Socket {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&*self.socket).shutdown(Shutdown::Write))
+    /// Ends what is sent, then reads on for a while: a socket that is closed with unread bytes is reset, and the answer to a
+    /// request that was refused in the middle of its body would be lost with it (RFC 9112, "Tear-down").
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Socket { socket, hub, lingering, .. } = &mut *self;
+        let (until, left) = match lingering {
+            Some(lingering) => lingering,
+            None => {
+                SockRef::from(&**socket).shutdown(Shutdown::Write)?;
+                lingering.insert((Box::pin(sleep(LINGER)), LINGER_BYTES))
+            }
+        };
+        let mut piece = [0; 4 << 10];
+        while *left > 0 {
+            match socket.try_read(&mut piece) {
+                Ok(0) => break,
+                Ok(count) => *left = left.saturating_sub(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if hub.shared().is_shutting_down() || until.as_mut().poll(context).is_ready() {
+                        break;
+                    }
+                    ready!(socket.poll_read_ready(context))?;
+                }
+                // It was reset from the other side: nobody is there to be answered.
+                Err(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
