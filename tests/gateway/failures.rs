@@ -74,6 +74,14 @@ async fn an_answer_that_names_its_finish_is_complete_without_done() {
 }
 
 #[tokio::test]
+async fn an_empty_reason_to_finish_is_none() {
+    let piece = token("a").replace("null", "\"\"");
+    let sent = piece.clone();
+    let (events, reason) = broken_off(CHAT, move || stream().send(&sent), &[]).await;
+    assert_eq!((text(&events[..1]), events.len(), &*reason), (piece, 2, "truncated"));
+}
+
+#[tokio::test]
 async fn an_error_of_the_model_itself_is_passed_on_and_nothing_added() {
     let cases = [
         (CHAT, "data: {\"error\":{\"message\":\"overloaded\"}}\n\n"),

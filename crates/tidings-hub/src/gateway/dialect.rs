@@ -42,6 +42,13 @@ struct Choice {
     finish_reason: Option<Value>,
 }
 
+impl Choice {
+    /// Some servers write an empty reason into every piece, where OpenAI has `null`.
+    fn is_finished(&self) -> bool {
+        self.finish_reason.as_ref().is_some_and(|reason| reason != "")
+    }
+}
+
 impl Dialect {
     pub(crate) const ALL: [Dialect; 3] = [Dialect::ChatCompletions, Dialect::Responses, Dialect::Messages];
 
@@ -67,9 +74,7 @@ impl Dialect {
         match self {
             Dialect::ChatCompletions => match told {
                 Some(Told { error: Some(_), .. }) => Says::Failed,
-                Some(Told { choices: Some(choices), .. })
-                    if choices.iter().any(|choice| choice.finish_reason.is_some()) =>
-                {
+                Some(Told { choices: Some(choices), .. }) if choices.iter().any(Choice::is_finished) => {
                     Says::Finished
                 }
                 _ => Says::More,
@@ -136,6 +141,7 @@ mod tests {
                 More,
             ),
             (ChatCompletions, "message", r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, Finished),
+            (ChatCompletions, "message", r#"{"choices":[{"delta":{},"finish_reason":""}]}"#, More),
             (ChatCompletions, "message", r#"{"choices":[]}"#, More),
             (ChatCompletions, "message", r#"{"error":{"message":"overloaded"}}"#, Failed),
             (ChatCompletions, "message", r#"{"error":null,"choices":[]}"#, More),
