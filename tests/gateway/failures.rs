@@ -82,6 +82,24 @@ async fn an_empty_reason_to_finish_is_none() {
 }
 
 #[tokio::test]
+async fn an_answer_whose_last_event_lacks_its_empty_line_is_complete() {
+    let completed = typed("response.completed", 1);
+    for (path, last) in
+        [(CHAT, "data: [DONE]\n\n"), (RESPONSES, &*completed), (MESSAGES, &*typed("message_stop", 1))]
+    {
+        let sent = format!("{}{}", token("a"), &last[..last.len() - 1]);
+        let (events, reason) = broken_off(path, move || stream().send(&sent), &[]).await;
+        assert_eq!((text(&events), &*reason), (token("a") + last, "complete"), "{path}");
+    }
+    // An event whose data broke off is none, whatever its type says.
+    for cut in [4, completed.len() / 2] {
+        let sent = format!("{}{}", token("a"), &completed[..completed.len() - cut]);
+        let (events, reason) = broken_off(RESPONSES, move || stream().send(&sent), &[]).await;
+        assert_eq!((events.len(), &*events[1].event_type, &*reason), (2, "error", "truncated"), "{cut}");
+    }
+}
+
+#[tokio::test]
 async fn an_error_of_the_model_itself_is_passed_on_and_nothing_added() {
     let cases = [
         (CHAT, "data: {\"error\":{\"message\":\"overloaded\"}}\n\n"),

@@ -140,7 +140,7 @@ impl Relay {
                 0 => silent("event", timeouts.first_event),
                 _ => silent("further event", timeouts.between_events),
             })?;
-            let Some(chunk) = chunk else { return self.at_the_end(said) };
+            let Some(chunk) = chunk else { return self.at_the_end(said, decoder, &headers).await };
             let chunk = chunk.map_err(broken)?;
             let mut input = &chunk[..];
             let (batch, problem) = self.decode(&mut decoder, &mut input);
@@ -153,9 +153,7 @@ impl Relay {
             self.publish(batch.updates, &headers).await?;
             match said {
                 Says::Complete => return Ok(()),
-                Says::Failed => {
-                    return Err(Failure::new(Ending::UpstreamError, "the upstream failed").told());
-                }
+                Says::Failed => return Err(told()),
                 Says::More | Says::Finished => {}
             }
             if let Some(problem) = problem {
@@ -164,12 +162,33 @@ impl Relay {
         }
     }
 
-    /// The connection has ended in good order. Some upstreams leave the interface's last event out.
-    fn at_the_end(&self, said: Says) -> Result<(), Failure> {
+    /// The connection has ended in good order. Some upstreams leave the interface's last event out, and some the empty line
+    /// behind it.
+    async fn at_the_end(
+        &mut self,
+        mut said: Says,
+        mut decoder: Decoder,
+        headers: &Arc<HeaderMap>,
+    ) -> Result<(), Failure> {
+        let before = self.events;
+        // It ends an event whose lines are whole; a line that was cut stays without its event.
+        let (last, _) = self.decode(&mut decoder, &mut &b"\n"[..]);
+        match last.says {
+            Says::More => self.events = before,
+            says => {
+                said = says;
+                self.publish(last.updates, headers).await?;
+            }
+        }
         match (said, self.events) {
-            (Says::Finished, _) => Ok(()),
-            (_, 0) => Err(Failure::new(Ending::Truncated, "the upstream's answer has no event").again()),
-            _ => Err(Failure::new(Ending::Truncated, "the upstream's answer ended before it was complete")),
+            (Says::Finished | Says::Complete, _) => Ok(()),
+            (Says::Failed, _) => Err(told()),
+            (Says::More, 0) => {
+                Err(Failure::new(Ending::Truncated, "the upstream's answer has no event").again())
+            }
+            (Says::More, _) => {
+                Err(Failure::new(Ending::Truncated, "the upstream's answer ended before it was complete"))
+            }
         }
     }
 
@@ -274,6 +293,11 @@ impl Relay {
 /// What a stream that the gateway's end has cut is told.
 pub(super) fn restarted() -> Failure {
     Failure::new(Ending::GatewayRestart, "the gateway was restarted before the answer was complete")
+}
+
+/// The upstream's own error is the last event.
+fn told() -> Failure {
+    Failure::new(Ending::UpstreamError, "the upstream failed").told()
 }
 
 fn not_kept(error: &dyn std::fmt::Display) -> Failure {
