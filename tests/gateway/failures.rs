@@ -189,6 +189,36 @@ async fn what_is_no_stream_is_a_bad_gateway() {
 }
 
 #[tokio::test]
+async fn a_compressed_stream_is_a_bad_gateway_and_not_asked_for_again() {
+    let compressed = || {
+        response(
+            "HTTP/1.1 200 OK\nContent-Type: text/event-stream\nContent-Encoding: gzip\nContent-Length: 4",
+        )
+        .send("gzip")
+    };
+    let (answer, model) = refused(compressed, &[]).await;
+    answer.refusal(502, "Content-Encoding");
+    let requests = model.requests();
+    assert_eq!((requests.len(), requests[0].header("accept-encoding")), (1, Some("identity")));
+}
+
+#[tokio::test]
+async fn a_compressed_body_that_is_passed_on_says_so() {
+    let reply = || {
+        response("HTTP/1.1 400 Bad Request\nContent-Type: application/json\nContent-Encoding: gzip\nContent-Length: 4")
+            .send("gzip")
+    };
+    let model = model(reply).await;
+    let hub = gateway(&model, &[]);
+    for body in [ASK, "{}"] {
+        let json = ("content-type", "application/json");
+        let answer = wire::ask(&hub.address, "POST", CHAT, &[json], body).await;
+        assert_eq!((answer.status(), answer.header("content-encoding")), (400, Some("gzip")), "{body}");
+        assert_eq!(answer.body, "gzip");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_of_the_model_comes_as_it_is() {
     let body = r#"{"error":{"message":"no such model","type":"invalid_request_error"}}"#;
     let length = body.len();

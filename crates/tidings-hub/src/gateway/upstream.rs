@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use tidings_client::{HyperTransport, RequestBody, ResponseBody, Transport, TransportError};
 use tokio::time::timeout;
 
@@ -47,6 +47,8 @@ impl Upstream {
             reason: "the path of the request can't be appended to it",
         })?;
         *request.headers_mut() = headers;
+        // Nothing is decoded here: events are read, and the rest is passed on as it is.
+        request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         self.transport.send(request).await
     }
 
@@ -60,7 +62,8 @@ impl Upstream {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<(HeaderMap, ResponseBody), Failure> {
-        let (head, body) = self.send(Method::POST, target, headers, body).await.map_err(broken)?.into_parts();
+        let (mut head, body) =
+            self.send(Method::POST, target, headers, body).await.map_err(broken)?.into_parts();
         if head.status.is_redirection() {
             let message = format!("the upstream answered {}, and redirects are not followed", head.status);
             return Err(Failure::new(Ending::UpstreamError, message));
@@ -68,7 +71,17 @@ impl Upstream {
         let kind =
             head.headers.get(header::CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()));
         if head.status == StatusCode::OK && kind.as_deref().is_some_and(is_event_stream) {
-            return Ok((worth_passing_on(&head.headers), body));
+            let coding = head.headers.remove(header::CONTENT_ENCODING);
+            return match coding.filter(|coding| *coding != "identity") {
+                None => Ok((worth_passing_on(&head.headers), body)),
+                // The same would come again, and be paid for again.
+                Some(coding) => Err(Failure::new(
+                    Ending::UpstreamError,
+                    format!(
+                        "the upstream's stream has the Content-Encoding {coding:?}, which was not asked for"
+                    ),
+                )),
+            };
         }
         if head.status.is_success() {
             let kind = kind.unwrap_or("nothing".into());
@@ -138,7 +151,8 @@ pub(crate) fn broken(error: TransportError) -> Failure {
 /// What of an upstream's headers a client gets: what its SDK reads, and none that are about the connection.
 pub(crate) fn worth_passing_on(from_upstream: &HeaderMap) -> HeaderMap {
     const PREFIXES: [&str; 4] = ["openai-", "anthropic-", "x-ratelimit-", "retry-after"];
-    const NAMES: [&str; 4] = ["content-type", "x-request-id", "request-id", "x-should-retry"];
+    const NAMES: [&str; 5] =
+        ["content-type", "content-encoding", "x-request-id", "request-id", "x-should-retry"];
     let known = |name: &&HeaderName| {
         NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
     };
