@@ -42,6 +42,20 @@ async fn a_late_reader_gets_what_was_said_in_one_event_and_resumes_anywhere() {
 }
 
 #[tokio::test]
+async fn a_text_of_any_length_is_joined_in_pieces_of_a_bounded_size() {
+    let word = "w".repeat(64 << 10);
+    let model = saying(token(&word).repeat(160) + "data: [DONE]\n\n").await;
+    let hub = gateway(&model, &[]);
+    let mut answering = ask(&hub, CHAT).await;
+    let events = answering.stream.rest().await;
+    let target = format!("{}&view=compact", answering.location);
+    let (compacted, reason) = without_close(Stream::open(&hub.address, &target, &[]).await.rest().await);
+    assert_eq!((said(&compacted) == said(&events), &*reason), (true, "complete"));
+    let longest = compacted.iter().map(|event| event.data.len()).max().unwrap();
+    assert!((1 << 20..6 << 20).contains(&longest), "{longest}");
+}
+
+#[tokio::test]
 async fn the_rest_comes_live_behind_what_was_compacted() {
     let model = model(|| stream().send(token("a")).send(token("b")).hold()).await;
     let hub = gateway(&model, &[]);

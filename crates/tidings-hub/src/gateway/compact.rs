@@ -38,7 +38,7 @@ pub(super) async fn compact(
     let interest = Interest::from(id.topic());
     let mut joined = Joined::new(dialect);
     let mut last_event_id = after.to_owned();
-    while place < newest && joined.out.len() < MAX_BYTES {
+    while place < newest && joined.bytes() < MAX_BYTES {
         let page = log.read(place, &interest, PageLimit { records: 500, bytes: 64 << 10 }).await?;
         if page.lost.is_some() {
             return Ok(None);
@@ -113,6 +113,11 @@ impl Joined {
                 }
             }
         }
+    }
+
+    /// How much is held, with the text that is still open.
+    fn bytes(&self) -> usize {
+        self.out.len() + self.open.as_ref().map_or(0, |open| open.delta.text.len())
     }
 
     fn flush(&mut self) {
