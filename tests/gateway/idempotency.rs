@@ -101,3 +101,19 @@ async fn a_request_without_a_key_is_a_request_of_its_own() {
     assert_ne!(one.id, two.id);
     assert_eq!(header(&one.stream.head, "cache-control"), Some("private, no-cache, no-transform"));
 }
+
+#[tokio::test]
+async fn a_key_whose_answer_is_no_longer_kept_is_a_new_request() {
+    let model = saying(chat(20)).await;
+    let hub = gateway(&model, &["--max-updates", "50"]);
+    let first = ask_with(&hub, CHAT, &[KEY], ASK).await.id;
+    for _ in 0..4 {
+        ask(&hub, CHAT).await.stream.rest().await;
+    }
+    let asked = model.requests().len();
+    let mut again = ask_with(&hub, CHAT, &[KEY], ASK).await;
+    assert_eq!(text(&again.stream.rest().await), chat(20));
+    assert_ne!(again.id, first);
+    assert_eq!(ask_with(&hub, CHAT, &[KEY], ASK).await.id, again.id, "the key is that of the new one");
+    assert_eq!(model.requests().len(), asked + 1);
+}

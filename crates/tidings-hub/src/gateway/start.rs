@@ -21,7 +21,7 @@ use http::{HeaderMap, HeaderName};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// How often a request with one key may fail before its first event and be tried anew.
+/// How often a request with one key may fail before its first event, or have its answer removed, and be tried anew.
 const MAX_TRIES: u32 = 64;
 
 /// A stream that answers a request.
@@ -73,7 +73,12 @@ pub(super) async fn start(
     };
     let mut number = 1;
     loop {
-        let started = enter(hub, gateway, key.stream(gateway, number), asked, true).await?;
+        let id = key.stream(gateway, number);
+        if number < MAX_TRIES && is_gone(hub, &id).await? {
+            number += 1;
+            continue;
+        }
+        let started = enter(hub, gateway, id, asked, true).await?;
         // Nothing is to be had from a stream that failed before its first event. So a client may try again with its key,
         // as SDKs do by themselves.
         let failed = started.live.is_none() && failed_at_once(hub, &started.id).await?;
@@ -146,6 +151,12 @@ async fn begin(
         Failure::new(Ending::UpstreamError, "the stream was not begun: another request with its key failed");
     gateway.leave(&live, Progress::Failed(Arc::new(failure)));
     Err(problem)
+}
+
+/// Whether a stream has ended and is removed with the history. Its end outlives it, and nothing is published behind that.
+async fn is_gone(hub: &Hub, id: &StreamId) -> Result<bool, LogError> {
+    let log = &hub.shared().log;
+    Ok(log.closed(&id.topic()).await?.is_some() && log.find(id.start_id().as_str()).await?.is_none())
 }
 
 /// Whether a stream ended without one event of its upstream, and nobody stopped it.
