@@ -74,6 +74,22 @@ async fn an_answer_that_names_its_finish_is_complete_without_done() {
 }
 
 #[tokio::test]
+async fn an_answer_of_several_choices_is_complete_when_each_of_them_is() {
+    let last =
+        |index: u32| format!("data: {{\"choices\":[{{\"index\":{index},\"finish_reason\":\"stop\"}}]}}\n\n");
+    for (ends, expected) in [(vec![0, 1], "complete"), (vec![1], "truncated"), (vec![0, 0], "truncated")] {
+        let sent: String = ends.iter().copied().map(last).collect();
+        let model = model(move || stream().send(&sent)).await;
+        let hub = gateway(&model, &[]);
+        let body = r#"{"model":"m","stream":true,"n":2}"#;
+        let mut answering = ask_with(&hub, CHAT, &[], body).await;
+        answering.stream.rest().await;
+        let (_, reason) = without_close(watch(&hub, &answering.location, None).await.rest().await);
+        assert_eq!(reason, expected, "{ends:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_empty_reason_to_finish_is_none() {
     let piece = token("a").replace("null", "\"\"");
     let sent = piece.clone();

@@ -4,6 +4,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tidings_codec::{Event, EventType};
 
+/// How many choices of one answer are told apart; OpenAI gives as many at most.
+pub(super) const MAX_CHOICES: u32 = u128::BITS;
+
 /// One of the interfaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -20,8 +23,9 @@ pub(crate) enum Dialect {
 pub(crate) enum Says {
     /// There is more to come.
     More,
-    /// The answer is complete, though the interface has an event for its end that may follow.
-    Finished,
+    /// These of the answer's choices are complete: one bit for each index. The interface has an event for the end of all,
+    /// that may follow or not.
+    Finished(u128),
     /// This is the last event of a complete answer.
     Complete,
     /// This is the last event of an answer that failed.
@@ -39,6 +43,8 @@ struct Told {
 
 #[derive(Deserialize)]
 struct Choice {
+    #[serde(default)]
+    index: u32,
     finish_reason: Option<Value>,
 }
 
@@ -74,8 +80,12 @@ impl Dialect {
         match self {
             Dialect::ChatCompletions => match told {
                 Some(Told { error: Some(_), .. }) => Says::Failed,
-                Some(Told { choices: Some(choices), .. }) if choices.iter().any(Choice::is_finished) => {
-                    Says::Finished
+                Some(Told { choices: Some(choices), .. }) => {
+                    let finished = choices.iter().filter(|choice| choice.is_finished());
+                    match finished.fold(0, |bits, choice| bits | 1 << choice.index.min(MAX_CHOICES - 1)) {
+                        0 => Says::More,
+                        bits => Says::Finished(bits),
+                    }
                 }
                 _ => Says::More,
             },
@@ -140,7 +150,19 @@ mod tests {
                 r#"{"choices":[{"delta":{"content":"x"},"finish_reason":null}]}"#,
                 More,
             ),
-            (ChatCompletions, "message", r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, Finished),
+            (ChatCompletions, "message", r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, Finished(1)),
+            (
+                ChatCompletions,
+                "message",
+                r#"{"choices":[{"index":2,"finish_reason":"stop"},{"index":0,"finish_reason":null}]}"#,
+                Finished(4),
+            ),
+            (
+                ChatCompletions,
+                "message",
+                r#"{"choices":[{"index":9999,"finish_reason":"stop"}]}"#,
+                Finished(1 << 127),
+            ),
             (ChatCompletions, "message", r#"{"choices":[{"delta":{},"finish_reason":""}]}"#, More),
             (ChatCompletions, "message", r#"{"choices":[]}"#, More),
             (ChatCompletions, "message", r#"{"error":{"message":"overloaded"}}"#, Failed),

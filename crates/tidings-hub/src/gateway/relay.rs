@@ -36,6 +36,8 @@ pub(super) struct Relay {
     begun: Instant,
     /// When the newest events have arrived.
     arrived: Option<Instant>,
+    /// Which of the answer's choices are complete, as bits.
+    finished: u128,
     abandoned: bool,
 }
 
@@ -50,7 +52,17 @@ struct Batch {
 
 impl Relay {
     pub(super) fn new(hub: Hub, gateway: Arc<Gateway>, live: Arc<Live>, asked: Asked) -> Relay {
-        Relay { hub, gateway, live, asked, events: 0, begun: Instant::now(), arrived: None, abandoned: false }
+        Relay {
+            hub,
+            gateway,
+            live,
+            asked,
+            events: 0,
+            begun: Instant::now(),
+            arrived: None,
+            finished: 0,
+            abandoned: false,
+        }
     }
 
     /// Receives the stream and ends it in the log.
@@ -154,7 +166,7 @@ impl Relay {
             match said {
                 Says::Complete => return Ok(()),
                 Says::Failed => return Err(told()),
-                Says::More | Says::Finished => {}
+                Says::More | Says::Finished(_) => {}
             }
             if let Some(problem) = problem {
                 return Err(problem);
@@ -181,12 +193,13 @@ impl Relay {
             }
         }
         match (said, self.events) {
-            (Says::Finished | Says::Complete, _) => Ok(()),
+            (Says::Complete, _) => Ok(()),
+            (Says::Finished(choices), _) if choices.count_ones() >= self.asked.choices() => Ok(()),
             (Says::Failed, _) => Err(told()),
             (Says::More, 0) => {
                 Err(Failure::new(Ending::Truncated, "the upstream's answer has no event").again())
             }
-            (Says::More, _) => {
+            (Says::More | Says::Finished(_), _) => {
                 Err(Failure::new(Ending::Truncated, "the upstream's answer ended before it was complete"))
             }
         }
@@ -209,6 +222,10 @@ impl Relay {
             batch.updates.push(self.update(&event));
             match self.asked.dialect.read(event.event_type(), event.data()) {
                 Says::More => {}
+                Says::Finished(choices) => {
+                    self.finished |= choices;
+                    batch.says = Says::Finished(self.finished);
+                }
                 says => batch.says = says,
             }
             if matches!(batch.says, Says::Complete | Says::Failed) {

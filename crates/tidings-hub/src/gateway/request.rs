@@ -6,7 +6,10 @@ use http_body::Body;
 use ring::digest;
 use serde::Deserialize;
 
-use super::{dialect::Dialect, settings::GatewaySettings};
+use super::{
+    dialect::{Dialect, MAX_CHOICES},
+    settings::GatewaySettings,
+};
 use crate::http::{BoxError, Problem, PublishedBody};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -23,11 +26,14 @@ pub(crate) struct Asked {
     pub(crate) body: Bytes,
 }
 
-/// The one member of the body that matters here.
+/// The members of the body that matter here.
 #[derive(Deserialize)]
-struct StreamMember {
+struct Members {
     #[serde(default)]
     stream: Option<bool>,
+    /// How many choices are asked for.
+    #[serde(default)]
+    n: Option<u32>,
 }
 
 impl Asked {
@@ -55,7 +61,13 @@ impl Asked {
 
     /// Whether the body says `"stream": true`. What is no JSON is for the upstream to refuse.
     pub(crate) fn wants_stream(&self) -> bool {
-        serde_json::from_slice(&self.body).is_ok_and(|body: StreamMember| body.stream == Some(true))
+        serde_json::from_slice(&self.body).is_ok_and(|body: Members| body.stream == Some(true))
+    }
+
+    /// How many choices the whole answer has.
+    pub(crate) fn choices(&self) -> u32 {
+        let asked = serde_json::from_slice(&self.body).ok().and_then(|body: Members| body.n);
+        asked.unwrap_or(1).clamp(1, MAX_CHOICES)
     }
 
     /// The SHA-256 of the body, in hexadecimal.
