@@ -45,7 +45,7 @@ where
     let body = PublishedBody::new(body, hub.shared().settings.read_timeout);
     let asked = Asked::read(dialect, parts, body, &gateway.settings).await?;
     let hang_up = parts.extensions.get::<HangUp>().cloned();
-    if !asked.wants_stream() {
+    if !asked.wants_stream {
         return pass_on(gateway, &parts.method, &asked, hang_up).await;
     }
     let Started { id, live, first_reader } = start(hub, gateway, &parts.headers, &asked).await?;

@@ -194,7 +194,7 @@ impl Relay {
         }
         match (said, self.events) {
             (Says::Complete, _) => Ok(()),
-            (Says::Finished(choices), _) if choices.count_ones() >= self.asked.choices() => Ok(()),
+            (Says::Finished(choices), _) if choices.count_ones() >= self.asked.choices => Ok(()),
             (Says::Failed, _) => Err(told()),
             (Says::More, 0) => {
                 Err(Failure::new(Ending::Truncated, "the upstream's answer has no event").again())

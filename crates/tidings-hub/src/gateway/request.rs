@@ -24,16 +24,27 @@ pub(crate) struct Asked {
     /// What the upstream gets of the client's headers.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Whether the body says `"stream": true`. What is no JSON is for the upstream to refuse.
+    pub(crate) wants_stream: bool,
+    /// How many choices the whole answer has.
+    pub(crate) choices: u32,
 }
 
 /// The members of the body that matter here.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Members {
     #[serde(default)]
     stream: Option<bool>,
-    /// How many choices are asked for.
+    /// How many choices are asked for; what is no number is for the upstream to refuse.
     #[serde(default)]
-    n: Option<u32>,
+    n: Option<serde_json::Value>,
+}
+
+impl Members {
+    /// None of them is there in a body that is no JSON, or has one of another type.
+    fn read(body: &[u8]) -> Members {
+        serde_json::from_slice(body).unwrap_or_default()
+    }
 }
 
 impl Asked {
@@ -56,18 +67,10 @@ impl Asked {
         let body = read_body(body, settings.max_request_bytes).await?;
         let target = parts.uri.path_and_query().map_or(dialect.path(), http::uri::PathAndQuery::as_str);
         let headers = headers_for_upstream(&parts.headers, dialect, settings)?;
-        Ok(Asked { dialect, target: target.to_owned(), headers, body })
-    }
-
-    /// Whether the body says `"stream": true`. What is no JSON is for the upstream to refuse.
-    pub(crate) fn wants_stream(&self) -> bool {
-        serde_json::from_slice(&self.body).is_ok_and(|body: Members| body.stream == Some(true))
-    }
-
-    /// How many choices the whole answer has.
-    pub(crate) fn choices(&self) -> u32 {
-        let asked = serde_json::from_slice(&self.body).ok().and_then(|body: Members| body.n);
-        asked.unwrap_or(1).clamp(1, MAX_CHOICES)
+        let Members { stream, n } = Members::read(&body);
+        let choices = n.and_then(|n| u32::try_from(n.as_u64()?).ok()).unwrap_or(1).clamp(1, MAX_CHOICES);
+        let wants_stream = stream == Some(true);
+        Ok(Asked { dialect, target: target.to_owned(), headers, body, wants_stream, choices })
     }
 
     /// The SHA-256 of the body, in hexadecimal.

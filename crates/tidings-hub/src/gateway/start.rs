@@ -65,11 +65,12 @@ pub(super) async fn start(
     headers: &HeaderMap,
     asked: &Asked,
 ) -> Result<Started, Problem> {
+    let body = asked.body_digest();
     let Some(key) = Key::of(headers, asked)? else {
         let id = StreamId::random().map_err(|error| {
             Problem::from(LogError::Unavailable { reason: format!("there is no randomness: {error}") })
         })?;
-        return enter(hub, gateway, id, asked, false).await;
+        return enter(hub, gateway, id, asked, &body, false).await;
     };
     let mut number = 1;
     loop {
@@ -78,7 +79,7 @@ pub(super) async fn start(
             number += 1;
             continue;
         }
-        let started = enter(hub, gateway, id, asked, true).await?;
+        let started = enter(hub, gateway, id, asked, &body, true).await?;
         // Nothing is to be had from a stream that failed before its first event. So a client may try again with its key,
         // as SDKs do by themselves.
         let failed = started.live.is_none() && failed_at_once(hub, &started.id).await?;
@@ -94,11 +95,12 @@ async fn enter(
     gateway: &Arc<Gateway>,
     id: StreamId,
     asked: &Asked,
+    body: &str,
     has_key: bool,
 ) -> Result<Started, Problem> {
-    let live = match gateway.enter(id, asked.body_digest()) {
+    let live = match gateway.enter(id, body.to_owned()) {
         Entered::Full => return Err(Problem::too_many_streams(gateway.settings.max_streams)),
-        Entered::Running(live) if live.body != asked.body_digest() => return Err(Problem::key_reused()),
+        Entered::Running(live) if live.body != body => return Err(Problem::key_reused()),
         Entered::Running(live) => {
             gateway.metrics.saved.inc();
             let kept = matches!(live.announced().await, Progress::Kept(_));
