@@ -13,7 +13,7 @@ use super::super::{
 /// Below this score a stream is held back: it came in less than half as many pieces as there were events.
 const HELD_SCORE: f64 = 0.5;
 
-/// What is held for no longer than this waits for a timer and not for bytes: HAProxy corks its socket for 200 ms.
+/// What is usually held for no longer than this waits for a timer and not for bytes: HAProxy corks its socket for 200 ms.
 const SHORT: Duration = Duration::from_millis(400);
 
 /// Sizes that buffers have.
@@ -55,7 +55,7 @@ fn fate(seen: &Seen, timing: &Timing) -> Fate {
         return Fate::OneBehind;
     }
     if timing.score().is_some_and(|score| score < HELD_SCORE) {
-        return if timing.held() <= SHORT { Fate::Delayed } else { Fate::Held };
+        return if timing.usually_held() <= SHORT { Fate::Delayed } else { Fate::Held };
     }
     let (first, last) = (timing.arrivals[0], timing.arrivals[timing.arrivals.len() - 1]);
     let grew = (last.at.saturating_sub(first.at)).saturating_sub(last.sent.saturating_sub(first.sent));
@@ -369,6 +369,10 @@ mod tests {
     fn a_fifth_of_a_second_is_a_delay_and_no_buffer() {
         let found = found(vec![(Role::Probe, probe(|_, sent| sent.div_ceil(300) * 300))]);
         assert_eq!(names(&found), ["delayed"]);
+        // Nor when the machine stood still for a while in between.
+        let stalled = |_, sent: u64| if sent > 600 { 1200 } else { sent.div_ceil(300) * 300 };
+        let stalled = case("http://localhost/events", vec![(Role::Probe, probe(stalled))]);
+        assert_eq!(names(&findings(&stalled)), ["delayed"]);
     }
 
     #[test]
