@@ -271,13 +271,16 @@ pub(super) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Reco
     let damaged = |column: usize, reason: &str| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, reason.to_owned().into())
     };
-    let topics: String = row.get(4)?;
-    let topics: Result<Box<[Topic]>, _> = topics.split('\n').map(Topic::parse).collect();
+    let text = |column| row.get_ref(column)?.as_str().map_err(|error| damaged(column, &error.to_string()));
+    let topics: Result<Box<[Topic]>, _> = text(4)?.split('\n').map(Topic::parse).collect();
     let topics = topics.map_err(|error| damaged(4, &error.to_string()))?;
 
-    let mut event = Event::new(row.get::<_, String>(6)?).with_type(
-        EventType::parse(row.get::<_, String>(5)?).map_err(|error| damaged(5, &error.to_string()))?,
-    );
+    let mut event = Event::new(row.get::<_, String>(6)?);
+    let event_type = text(5)?;
+    if event_type != event.event_type() {
+        let event_type = EventType::parse(event_type).map_err(|error| damaged(5, &error.to_string()))?;
+        event = event.with_type(event_type);
+    }
     if let Some(id) = row.get::<_, Option<String>>(7)? {
         event = event.with_id(EventId::parse(id).map_err(|error| damaged(7, &error.to_string()))?);
     }
