@@ -71,7 +71,7 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Bounds), OpenError> {
     }
     let failed = |source| OpenError::of(path, source);
     let mut connection = Connection::open(path).map_err(failed)?;
-    connection.set_prepared_statement_cache_capacity(32);
+    prepare_once(&connection).map_err(failed)?;
     let keep_wal = |connection: &Connection, keep| {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map_err(failed)
     };
@@ -88,8 +88,15 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Bounds), OpenError> {
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.set_prepared_statement_cache_capacity(32);
+    prepare_once(&connection)?;
     Ok(connection)
+}
+
+/// Keeps statements, and their plans whatever is bound to them: SQLite would plan `LIMIT ?` anew for each new binding, which
+/// takes longer than reading a few records.
+fn prepare_once(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(32);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// The version of a database's tables, if it is a log of ours that this program knows.
@@ -242,4 +249,28 @@ fn check_newest(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_is_planned_once_whatever_is_bound_to_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log.sqlite");
+        let (writer, _) = open(&path).unwrap();
+        let reader = open_reader(&path).unwrap();
+        for connection in [&writer, &reader] {
+            let mut statement = connection
+                .prepare("SELECT * FROM records WHERE sequence > ? ORDER BY sequence LIMIT ?")
+                .unwrap();
+            for number in 1..4_u64 {
+                assert!(!statement.exists((number, number)).unwrap());
+            }
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+        }
+    }
 }
