@@ -2,6 +2,7 @@
 
 use hyper::client::conn::http2::Builder;
 use hyper_util::rt::TokioExecutor;
+use tokio::time::timeout;
 
 use crate::support::{
     HubProcess,
@@ -247,4 +248,17 @@ async fn a_request_for_another_host_is_misdirected_over_http_2_too() {
     connection.name("rebound.example");
     assert_eq!(connection.ask("GET", "/topics/a", "").await.0, 421);
     assert_eq!(ask(&hub.address, "GET", "/healthz", &[], "").await.status(), 200);
+}
+
+#[tokio::test]
+async fn head_ends_with_its_head() {
+    let hub = HubProcess::start(&[]);
+    say(&hub.address, "/topics/a", "one").await;
+    let mut connection = Http2::connect(&hub.direct).await;
+    for target in ["/topics/a", "/topics/a?from=start", "/probe", "/healthz", "/topics/a%00"] {
+        let answer = timeout(PATIENCE, connection.ask("HEAD", target, "")).await;
+        assert_eq!(answer.expect("the answer ends").1, "", "{target}");
+    }
+    let page = connection.send("HEAD", "/healthz", &[], "").await.expect("the hub answers");
+    assert_eq!(page.headers()["content-length"], "3", "as with GET");
 }

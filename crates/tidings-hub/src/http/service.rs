@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, Version, header, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
@@ -76,10 +76,24 @@ where
     let site = Site::of(&parts, &shared.settings);
     let mut response = route(hub, &site, &parts, body).await.unwrap_or_else(Problem::into_response);
     site.sign(&mut response);
+    if parts.method == Method::HEAD && parts.version == Version::HTTP_2 {
+        response = without_body(response);
+    }
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         shared.metrics.refused(status);
         tracing::debug!(method = %parts.method, path = parts.uri.path(), %status, "refused");
+    }
+    response
+}
+
+/// hyper leaves the body out of an answer to HEAD over HTTP/1.1 and not over HTTP/2, where a stream would begin and never end,
+/// and clients take the first byte of it for a broken answer.
+fn without_body(response: Response<HubBody>) -> Response<HubBody> {
+    let length = response.body().size_hint().exact().filter(|length| *length > 0);
+    let mut response = response.map(|_| HubBody::empty());
+    if let Some(length) = length {
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());
     }
     response
 }
