@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use scripted_server::{Received, Reply, Server, response};
 
-use crate::{doctor, rules};
+use crate::{doctor, rules, stand_in::without_stream};
 
 const HEAD: &str = "HTTP/1.1 200 OK\nContent-Type: text/event-stream\nCache-Control: no-cache, no-transform";
 
@@ -15,7 +15,8 @@ fn healthy() -> Reply {
 
 /// Each case is a rule and a server that is wrong in this one thing.
 async fn found(script: impl Fn(&Received) -> Reply + Send + 'static) -> (Option<i32>, Vec<String>) {
-    let server = Server::start_with(script).await;
+    let server =
+        Server::start_with(move |request| without_stream(request).unwrap_or_else(|| script(request))).await;
     let (code, report) = doctor(&[&server.url("/events")]).await;
     (code, rules(&report).into_iter().map(str::to_owned).collect())
 }
@@ -48,8 +49,11 @@ async fn heads_that_are_wrong_are_found() {
 
 #[tokio::test]
 async fn severity_3_does_not_fail_unless_it_is_asked_for() {
-    let server =
-        Server::start_with(|_| response("HTTP/1.1 200 OK\nContent-Type: text/event-stream").hold()).await;
+    let script = |request: &Received| {
+        let stream = || response("HTTP/1.1 200 OK\nContent-Type: text/event-stream").hold();
+        without_stream(request).unwrap_or_else(stream)
+    };
+    let server = Server::start_with(script).await;
     let (code, report) = doctor(&[&server.url("/events")]).await;
     assert_eq!((code, rules(&report)), (Some(0), vec!["cacheable"]));
     assert_eq!(doctor(&[&server.url("/events"), "--fail-on", "s3"]).await.0, Some(1));
@@ -111,6 +115,23 @@ async fn a_connection_that_breaks_is_found() {
         response(&chunked).send("9\r\ndata: a\n\n\r\n").wait(Duration::from_millis(100))
     };
     assert_eq!(found(script).await.1, ["broken-off"]);
+}
+
+#[tokio::test]
+async fn head_and_options_that_open_a_stream_are_found() {
+    let server = Server::start_with(|_| healthy()).await;
+    let (code, report) = doctor(&[&server.url("/events")]).await;
+    assert_eq!((code, rules(&report)), (Some(0), vec!["head-request", "options-request"]), "{report}");
+    // What a POST does here nobody knows.
+    let methods: Vec<_> = server
+        .requests()
+        .into_iter()
+        .map(|request| request.line.split(' ').next().unwrap().to_owned())
+        .collect();
+    assert!(!methods.contains(&"POST".to_owned()), "{methods:?}");
+    for method in ["HEAD", "OPTIONS"] {
+        assert_eq!(methods.iter().filter(|other| *other == method).count(), 1, "{methods:?}");
+    }
 }
 
 #[tokio::test]

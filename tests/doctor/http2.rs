@@ -13,7 +13,7 @@ use tokio::{
 use crate::{doctor, rules};
 
 /// A server that does `serve` with each connection, until the test ends.
-async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> String
+pub(crate) async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> String
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -49,6 +49,7 @@ async fn a_clean_stream_over_http2_has_no_finding() {
     assert_eq!((code, rules(&report)), (Some(0), vec![]), "{report}");
     assert_eq!(report["numbers"]["protocol"], "HTTP/2");
     assert!(report["numbers"]["max_concurrent_streams"].as_u64().unwrap() >= 100, "{report}");
+    assert_eq!(report["numbers"]["streams_at_a_time"], "120+");
 }
 
 #[tokio::test]

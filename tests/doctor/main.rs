@@ -6,6 +6,7 @@ mod asked;
 mod clean;
 mod http2;
 mod llm;
+mod many;
 mod stand_in;
 #[path = "../support/mod.rs"]
 mod support;

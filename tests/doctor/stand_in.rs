@@ -11,6 +11,9 @@ pub(crate) type Pieces = Vec<(u64, String)>;
 pub(crate) async fn spoiled(way: impl Fn(&Received, usize, Pieces) -> Pieces + Send + 'static) -> Server {
     let mut count = 0;
     Server::start_with(move |request| {
+        if let Some(reply) = without_stream(request) {
+            return reply;
+        }
         count += 1;
         let pieces = way(request, count, sent(request, &count.to_string()));
         reply(&pieces)
@@ -53,7 +56,17 @@ fn start(name: &str, events: u64) -> String {
 }
 
 pub(crate) const HEAD: &str = "HTTP/1.1 200 OK\nContent-Type: text/event-stream\n\
-                               Cache-Control: no-cache, no-transform\nTidings-Probe: 1";
+                               Cache-Control: no-cache, no-transform\nTidings-Probe: 1\n\
+                               Allow: GET, HEAD, POST";
+
+/// What a healthy server answers where there is no stream to send.
+pub(crate) fn without_stream(request: &Received) -> Option<Reply> {
+    match request.line.split(' ').next() {
+        Some("HEAD") => Some(response("HTTP/1.1 200 OK\nContent-Type: text/event-stream")),
+        Some("OPTIONS") => Some(response("HTTP/1.1 204 No Content")),
+        _ => None,
+    }
+}
 
 fn reply(pieces: &Pieces) -> Reply {
     let mut reply = Reply::default();

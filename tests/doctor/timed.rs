@@ -57,6 +57,32 @@ async fn what_is_held_only_for_browsers_is_the_compression() {
 }
 
 #[tokio::test]
+async fn what_is_held_only_by_one_method_is_told_by_the_method() {
+    for (method, rule) in [("GET ", "buffered-get"), ("POST ", "buffered-post")] {
+        let server = spoiled(move |request, _, pieces| {
+            let end = pieces.last().unwrap().0;
+            if request.line.starts_with(method) { all_at(pieces, |_| end) } else { pieces }
+        })
+        .await;
+        let (_, report) = doctor(&[&server.url("/e?a=b")]).await;
+        assert_eq!(rules(&report), [rule], "{report}");
+        let posts = server.requests().into_iter().filter(|request| request.line.starts_with("POST "));
+        assert_eq!(posts.map(|request| request.body).collect::<Vec<_>>(), [b""]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_only_for_fetch_is_told_by_accept() {
+    let server = spoiled(|request, _, pieces| {
+        let end = pieces.last().unwrap().0;
+        if request.header("accept") == Some("*/*") { all_at(pieces, |_| end) } else { pieces }
+    })
+    .await;
+    let (_, report) = doctor(&[&server.url("/e?a=b")]).await;
+    assert_eq!(rules(&report), ["buffered-accept"], "{report}");
+}
+
+#[tokio::test]
 async fn a_stream_that_is_cut_after_a_time_has_a_lifetime() {
     let server = spoiled(|_, _, pieces| {
         pieces.into_iter().filter(|(at, _)| *at < 1500).chain([(1500, String::new())]).collect()

@@ -2,7 +2,7 @@
 
 use crate::support::{
     HubProcess,
-    wire::{Answer, Headers, Wire, ask, head},
+    wire::{Answer, Headers, Wire, ask, data, head, page},
 };
 
 const SHORT: &str = "events=2&every=1&idle=0";
@@ -24,7 +24,24 @@ async fn it_is_at_its_own_path_and_at_those_of_topics() {
     }
     assert_eq!(get(&hub, "/probe?events=2", &[("last-event-id", "2")]).await.status(), 204);
     assert_eq!(get(&hub, "/probe?events=many", &[]).await.status(), 400);
-    assert_eq!(ask(&hub.address, "POST", "/probe", &[], "").await.status(), 405);
+    assert_eq!(ask(&hub.address, "PUT", "/probe", &[], "").await.status(), 405);
+}
+
+#[tokio::test]
+async fn it_answers_post_like_get_and_says_so_and_publishes_nothing() {
+    let hub = HubProcess::start(&[]);
+    for path in ["/probe?", "/topics/news?probe=1&"] {
+        for method in ["GET", "POST"] {
+            let mut wire = Wire::connect(&hub.address).await;
+            let headers = [("connection", "close"), ("content-length", "0")];
+            wire.write(head(&hub.address, method, &format!("{path}{SHORT}"), &headers)).await;
+            let answer = String::from_utf8(wire.rest().await).expect("it is text");
+            for part in ["200 OK", "allow: GET, HEAD, POST\r\n", "event: end"] {
+                assert!(answer.contains(part), "{method} {path}: {part:?} is not in {answer}");
+            }
+        }
+    }
+    assert_eq!(data(&page(&hub.address, "/topics/news").await), [""; 0]);
 }
 
 #[tokio::test]

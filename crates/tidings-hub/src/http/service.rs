@@ -171,7 +171,9 @@ fn asks_for_probe(parts: &Parts) -> bool {
     let path = parts.uri.path();
     let named = || parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "probe=1"));
     path == "/probe"
-        || (parts.method == Method::GET && (path == "/topics" || path.starts_with("/topics/")) && named())
+        || (matches!(parts.method, Method::GET | Method::POST)
+            && (path == "/topics" || path.starts_with("/topics/"))
+            && named())
 }
 
 fn is_known(shared: &Shared, path: &str) -> bool {

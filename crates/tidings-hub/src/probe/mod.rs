@@ -2,7 +2,8 @@
 //!
 //! `tidings doctor` asks for it and compares what arrives with what was sent: each event says when it was sent and how many
 //! bytes went before it. The stream is bounded in time, bytes and number, carries nothing of anybody's, and changes
-//! nothing, so a hub serves it to everyone who may subscribe.
+//! nothing, so a hub serves it to everyone who may subscribe, and answers a `POST` with it like a `GET`: what a proxy does may
+//! depend on the method.
 //!
 //! A request asks for it at `/probe`, or at any path of topics with the parameter `probe`. The knobs are parameters of
 //! the query: see [`Knobs`].
@@ -37,6 +38,10 @@ pub const TIDINGS_PROBE: HeaderName = HeaderName::from_static("tidings-probe");
 /// How many of these streams are sent at a time.
 const MAX_STREAMS: usize = 256;
 
+/// The methods that a stream may be asked for by. Every answer names them, so that whoever wants to compare them knows that a
+/// `POST` changes nothing here.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
+
 /// Serves streams of known timing: at most 256 at a time, further requests get 503.
 #[derive(Debug, Clone)]
 pub struct Probes {
@@ -51,17 +56,14 @@ impl Default for Probes {
 }
 
 impl Probes {
-    /// Answers a `GET` with a stream, and a `HEAD` with its head.
+    /// Answers a `GET` or a `POST` with a stream, and a `HEAD` with its head.
     ///
     /// Everything else is refused in a line of text: 400 for a knob that is out of its bounds, 405 for another method,
     /// 503 when too many streams run. A request whose `Last-Event-ID` is that of the last event gets 204, which ends an
     /// `EventSource`.
     pub fn answer(&self, request: &Parts) -> Response<ProbeBody> {
-        if !matches!(request.method, Method::GET | Method::HEAD) {
-            let mut response =
-                refusal(StatusCode::METHOD_NOT_ALLOWED, "a probe is asked for by GET\n".into());
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
+        if !matches!(request.method, Method::GET | Method::HEAD | Method::POST) {
+            return refusal(StatusCode::METHOD_NOT_ALLOWED, "a probe is asked for by GET or POST\n".into());
         }
         let knobs = match Knobs::parse(request.uri.query().unwrap_or_default()) {
             Ok(knobs) => knobs,
@@ -86,6 +88,7 @@ impl Probes {
         let mut response = Response::new(body);
         *response.headers_mut() = stream_headers(Visibility::default());
         response.headers_mut().insert(TIDINGS_PROBE, HeaderValue::from_static("1"));
+        response.headers_mut().insert(ALLOW, METHODS);
         response
     }
 
@@ -103,5 +106,6 @@ fn refusal(status: StatusCode, text: String) -> Response<ProbeBody> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(TIDINGS_PROBE, HeaderValue::from_static("1"));
+    headers.insert(ALLOW, METHODS);
     response
 }

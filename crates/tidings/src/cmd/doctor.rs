@@ -6,6 +6,7 @@
 mod case;
 mod catalogue;
 mod exchange;
+mod fan;
 mod finding;
 mod fixes;
 mod llm;

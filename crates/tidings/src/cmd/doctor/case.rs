@@ -2,7 +2,11 @@
 
 use http::Uri;
 
-use super::{observation::Seen, timing::Timing};
+use super::{
+    fan::Fan,
+    observation::{Protocol, Seen},
+    timing::Timing,
+};
 
 /// Why an exchange was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,10 @@ pub(super) enum Role {
     /// By the version of HTTP that the others were not asked by.
     Http1,
     Http2,
+    /// By POST, where that changes nothing.
+    Post,
+    /// With `Accept: */*`, as fetch and curl have it.
+    AnyAccept,
     /// A silence with heartbeats in it.
     Beats,
     BeatsGzip,
@@ -32,7 +40,7 @@ pub(super) enum Role {
     /// With the last ID of a stream that has ended.
     Finished,
     Head,
-    /// A browser's question whether a page of another origin may send `Last-Event-ID`.
+    /// An OPTIONS request: a browser's question whether a page of another origin may send `Last-Event-ID`.
     Preflight,
     /// A path that nobody serves, where the stream's own says nothing: whoever answers names itself.
     Elsewhere,
@@ -56,6 +64,10 @@ pub(super) struct Case {
     /// The status and the location of each redirect.
     pub(super) redirects: Vec<(u16, String)>,
     pub(super) seen: Vec<(Role, Seen)>,
+    /// Many streams at one time, each over a connection of HTTP/1.1.
+    pub(super) connections: Option<Fan>,
+    /// Many streams at one time over one connection of HTTP/2.
+    pub(super) streams: Option<Fan>,
     /// The last event ID of [`Role::Resume`].
     pub(super) resumed_after: Option<String>,
     /// What was not measured, and why.
@@ -64,7 +76,15 @@ pub(super) struct Case {
 
 impl Case {
     pub(super) fn new(url: Uri) -> Case {
-        Case { url, redirects: vec![], seen: vec![], resumed_after: None, not_measured: vec![] }
+        Case {
+            url,
+            redirects: vec![],
+            seen: vec![],
+            connections: None,
+            streams: None,
+            resumed_after: None,
+            not_measured: vec![],
+        }
     }
 
     pub(super) fn get(&self, role: Role) -> Option<&Seen> {
@@ -80,6 +100,11 @@ impl Case {
     /// Whether the server sends streams of known timing.
     pub(super) fn is_cooperative(&self) -> bool {
         self.get(Role::Probe).is_some()
+    }
+
+    /// Whether anything was answered by this version of HTTP.
+    pub(super) fn was_answered_by(&self, protocol: Protocol) -> bool {
+        self.seen.iter().any(|(_, seen)| seen.protocol == Some(protocol) && seen.head.is_some())
     }
 
     /// The stream that the others are compared with.
@@ -98,7 +123,7 @@ pub(super) mod made {
     use tidings_codec::Decoder;
 
     use super::*;
-    use crate::cmd::doctor::observation::{End, Head, Protocol, Read};
+    use crate::cmd::doctor::observation::{End, Head, Read};
 
     /// What a clean stream sends as its head.
     pub(in crate::cmd::doctor) const CLEAN: &[(&str, &str)] =

@@ -59,9 +59,26 @@ pub(super) const RULES: &[Rule] = &[
     new(
         "buffered-get",
         S1,
-        "cloudflare",
-        "A quick tunnel holds GET streams back.",
-        "cloudflared's quick tunnels (trycloudflare.com) buffer answers to GET, though not to POST. A named tunnel doesn't.",
+        "proxies",
+        "Asked for by GET, messages are held back; by POST they are not.",
+        "EventSource knows nothing but GET. cloudflared's quick tunnels (trycloudflare.com) buffer answers to GET, though not to \
+         POST; a named tunnel doesn't. Elsewhere it is a rule for caching, which is about GET alone.",
+    ),
+    new(
+        "buffered-post",
+        S1,
+        "proxies",
+        "Asked for by POST, messages are held back; by GET they are not.",
+        "Streams of LLMs are asked for by POST. Something on the way inspects, or repeats, requests with a body and collects \
+         their answers, or streams are let through by a rule that is for GET alone.",
+    ),
+    new(
+        "buffered-accept",
+        S1,
+        "proxies",
+        "Whether messages are held back depends on the Accept header.",
+        "EventSource sends 'Accept: text/event-stream', fetch and curl send '*/*'. A rule on the way asks for the one and forgets \
+         the other; Content-Type, which the answer says, would hold for both.",
     ),
     new(
         "one-behind",
@@ -256,6 +273,14 @@ pub(super) const RULES: &[Rule] = &[
         "Each open stream takes one for good, in all tabs together. Fewer than 100 run out.",
     ),
     new(
+        "few-connections",
+        S2,
+        "connections",
+        "The server serves only a few streams at a time.",
+        "A stream never ends, so whoever comes next waits for ever, or is refused: with a page, a query, another stream. Seven \
+         were asked for, one more than a browser opens by HTTP/1.1.",
+    ),
+    new(
         "token-in-url",
         S2,
         "token",
@@ -268,6 +293,14 @@ pub(super) const RULES: &[Rule] = &[
         "app",
         "HEAD does not work as it should.",
         "Monitors and link checkers use it: it should answer with the headers of GET, without a body, and end.",
+    ),
+    new(
+        "options-request",
+        S3,
+        "app",
+        "OPTIONS does not work as it should.",
+        "Browsers ask by it what a page of another site may send, and gateways what there is. It should answer, without a \
+         stream: 204, or a refusal below 500.",
     ),
     new(
         "cors-credentials",

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     case::{Case, Role},
+    fan::Fan,
     finding::Finding,
     observation::{End, Protocol, Seen, What},
     rules::{longest_silence, max_streams, verdict},
@@ -36,6 +37,8 @@ pub(super) fn numbers(case: &Case, findings: &[Finding]) -> Map<String, Value> {
     put("content_coding", codings(case));
     let http2 = case.seen.iter().map(|(_, seen)| seen).find(|seen| seen.protocol == Some(Protocol::Http2));
     put("max_concurrent_streams", http2.and_then(|seen| max_streams(&seen.first_bytes)).into());
+    put("streams_at_a_time", case.streams.as_ref().and_then(Fan::number).into());
+    put("connections_at_a_time", case.connections.as_ref().and_then(Fan::number).into());
     put("resume", verdict(case, findings).into());
     put("end", end(case).into());
     put("idle_s", survived(case, Role::Idle).or_else(|| survived(case, Role::Watch)).into());
@@ -43,7 +46,7 @@ pub(super) fn numbers(case: &Case, findings: &[Finding]) -> Map<String, Value> {
     numbers
 }
 
-/// Pieces for each event, by encoding and protocol: 1 is a stream.
+/// Pieces for each event, by encoding, protocol and the manner of asking: 1 is a stream.
 fn scores(case: &Case) -> Value {
     let roles = [
         (Role::Probe, "identity"),
@@ -52,6 +55,8 @@ fn scores(case: &Case) -> Value {
         (Role::Browser, "browser"),
         (Role::Http1, "http1"),
         (Role::Http2, "http2"),
+        (Role::Post, "post"),
+        (Role::AnyAccept, "any_accept"),
     ];
     let scores: Map<String, Value> =
         roles.into_iter().filter_map(|(role, name)| Some((name.into(), score(case, role)?.into()))).collect();
@@ -134,7 +139,9 @@ pub(super) fn lines(numbers: &Map<String, Value>) -> Vec<String> {
         ("score", "pieces for each event", "   (1 is a stream, 0 is one block)"),
         ("content_coding", "compressed when asked", ""),
         ("http_version_at_server", "asked at the server by", ""),
-        ("max_concurrent_streams", "HTTP/2 streams at a time", ""),
+        ("max_concurrent_streams", "HTTP/2 streams announced", ""),
+        ("streams_at_a_time", "HTTP/2 streams at a time", ""),
+        ("connections_at_a_time", "connections at a time", ""),
         ("resume", "resuming", ""),
         ("end", "asked again after the end", ""),
         ("dialect", "dialect", ""),

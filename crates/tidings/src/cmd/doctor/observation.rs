@@ -170,6 +170,22 @@ impl Seen {
         bursts
     }
 
+    /// The bytes that came behind the head over HTTP/1.1, of as much as is kept. Only after a HEAD: else they are the body.
+    pub(super) fn bytes_behind_head(&self) -> usize {
+        if self.protocol != Some(Protocol::Http1) {
+            return 0;
+        }
+        let mut rest = &*self.first_bytes;
+        while let Some(end) = memchr::memmem::find(rest, b"\r\n\r\n") {
+            let is_interim = rest.starts_with(b"HTTP/1.1 1");
+            rest = &rest[end + 4..];
+            if !is_interim {
+                return rest.len();
+            }
+        }
+        0
+    }
+
     /// The body's bytes as they were sent.
     pub(super) fn wire_bytes(&self) -> usize {
         self.reads.iter().map(|read| read.bytes).sum()

@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 
 use super::{
     case::{Case, Role},
-    exchange::{Ask, Way, exchange},
+    exchange::{Ask, Way, exchange, fan},
+    fan::Fan,
     observation::{End, Protocol, Seen},
     rules::ORIGIN,
 };
@@ -33,6 +34,15 @@ const BEATS: &str = "events=2&every=100&idle=2000&heartbeat=400";
 const RESUMABLE: &str = "events=10&every=50&idle=200";
 const RESUMED_AFTER: &str = "4";
 const FINISHED_AFTER: &str = "10";
+
+/// One more than a browser opens to a site over HTTP/1.1, and more than the 100 streams that it may expect over HTTP/2.
+const MANY_CONNECTIONS: usize = 7;
+const MANY_STREAMS: usize = 120;
+/// Streams that stay open for longer than anybody waits for the answers of all.
+const MANY: &str = "events=1&every=100&idle=1900";
+const MANY_LOOK: Duration = Duration::from_millis(1500);
+/// From whom one answer takes longer, many in that time are not to be expected.
+const PROMPT: Duration = Duration::from_millis(500);
 
 /// An ID that nobody has ever given.
 const UNKNOWN_ID: &str = "tidings-doctor-was-never-given-this-id";
@@ -85,6 +95,8 @@ pub(super) async fn examine(mut target: Target) -> anyhow::Result<Case> {
     while let Some(seen) = running.join_next().await {
         case.seen.extend(seen.ok().filter(|(_, seen)| !matches!(seen.end, End::Unreachable(_))));
     }
+    // Alone, since so many would delay the streams whose timing counts.
+    target.look_at_many(&mut case).await;
     target.say_what_is_missing(&mut case);
     Ok(case)
 }
@@ -177,6 +189,13 @@ impl Target {
         if let Some((role, protocol)) = self.other_protocol(case) {
             plan.push((role, self.ask(Some(PROBE), LOOK), self.way.by(protocol)));
         }
+        let mut any_accept = self.ask(Some(PROBE), LOOK);
+        set(&mut any_accept, header::ACCEPT, Some("*/*"));
+        plan.push((Role::AnyAccept, any_accept, self.way.clone()));
+        if case.get(Role::Probe).is_some_and(may_be_posted) {
+            let post = Ask { method: Method::POST, body: Bytes::new(), ..self.ask(Some(PROBE), LOOK) };
+            plan.push((Role::Post, post, self.way.clone()));
+        }
         plan.extend(self.heads());
         if let Some(idle) = self.idle {
             let seconds = idle.as_secs();
@@ -233,6 +252,26 @@ impl Target {
             plan.push((Role::Long, self.ask(None, long + LOOK), self.way.clone()));
         }
         plan
+    }
+
+    /// Many streams at one time. Of a server that sends no streams of known timing seven are asked for and no more: what they
+    /// cost it nobody knows, and nothing either if they end, since a stream that ends may be a job that was done.
+    async fn look_at_many(&self, case: &mut Case) {
+        let is_prompt = |seen: &Seen| seen.head.as_ref().is_some_and(|head| head.at < PROMPT);
+        let is_endless = |seen: &Seen| seen.is_stream() && seen.end == End::Open;
+        let is_cooperative = case.is_cooperative();
+        let is_fit =
+            case.reference().is_some_and(|seen| is_prompt(seen) && (is_cooperative || is_endless(seen)));
+        if self.method != Method::GET || !is_fit {
+            return;
+        }
+        let many = self.ask(is_cooperative.then_some(MANY), MANY_LOOK);
+        if case.was_answered_by(Protocol::Http1) {
+            case.connections = fan(&many, &self.way, Protocol::Http1, MANY_CONNECTIONS).await;
+        }
+        if is_cooperative && case.was_answered_by(Protocol::Http2) {
+            case.streams = fan(&many, &self.way, Protocol::Http2, MANY_STREAMS).await;
+        }
     }
 
     /// Requests of which only the head counts.
@@ -298,9 +337,7 @@ impl Target {
                 "streams of known timing were resumed, which is what the way allows".into(),
             ));
         }
-        let versions = [Protocol::Http1, Protocol::Http2].map(|protocol| {
-            case.seen.iter().any(|(_, seen)| seen.protocol == Some(protocol) && seen.head.is_some())
-        });
+        let versions = [Protocol::Http1, Protocol::Http2].map(|protocol| case.was_answered_by(protocol));
         if !versions[1] {
             let why = match (self.way.tls.is_some(), self.way.protocol) {
                 (_, Some(_)) => "one version of HTTP was asked for",
@@ -311,6 +348,18 @@ impl Target {
         }
         if !versions[0] && versions[1] {
             missing.push(("HTTP/1.1", "one version of HTTP was asked for, or offered".into()));
+        }
+        if self.method == Method::GET && case.timing(Role::Post).is_none_or(|(_, post)| post.asked == 0) {
+            let why = "only a stream of known timing can say that a POST changes nothing";
+            missing.push(("whether POST streams like GET", why.into()));
+        }
+        let unknown = |fan: &Option<Fan>| fan.as_ref().and_then(Fan::number).is_none();
+        let why = "asked for only where a stream is answered at once, and stays open or is of known timing";
+        if versions[0] && unknown(&case.connections) {
+            missing.push(("how many connections at a time are served", why.into()));
+        }
+        if versions[1] && unknown(&case.streams) {
+            missing.push(("how many HTTP/2 streams at a time are served", why.into()));
         }
         missing.push(("HTTP/3", "this program does not speak it".into()));
         if self.idle.is_none() {
@@ -333,6 +382,12 @@ impl Target {
         missing.push(("the reader's machine", why.into()));
         case.not_measured = missing;
     }
+}
+
+/// Whether a stream of known timing says that a POST gets it too. Of other URLs nobody knows what a POST does to them.
+fn may_be_posted(probe: &Seen) -> bool {
+    let allowed = probe.header("allow").unwrap_or_default();
+    probe.is_probe() && allowed.split(',').any(|method| method.trim() == "POST")
 }
 
 fn set(ask: &mut Ask, name: HeaderName, value: Option<&str>) {
@@ -386,6 +441,7 @@ fn without_query(location: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cmd::doctor::case::made;
 
     #[test]
     fn a_location_is_absolute_or_of_the_same_server() {
@@ -399,6 +455,16 @@ mod tests {
             assert_eq!(resolve(&base, location).unwrap(), url, "{location}");
         }
         assert_eq!(resolve(&base, "ftp://i/c"), None);
+    }
+
+    #[test]
+    fn only_a_stream_of_known_timing_that_says_so_is_asked_for_by_post() {
+        let answer = |headers: &[(&str, &str)]| made::answer(200, headers, &[], End::Open);
+        let probe = ("tidings-probe", "1");
+        assert!(may_be_posted(&answer(&[probe, ("allow", "GET, HEAD, POST")])));
+        assert!(!may_be_posted(&answer(&[probe, ("allow", "GET, HEAD")])));
+        assert!(!may_be_posted(&answer(&[probe])));
+        assert!(!may_be_posted(&answer(&[("allow", "GET, HEAD, POST")])));
     }
 
     #[test]

@@ -4,25 +4,25 @@
 //! socket and the clock.
 
 mod connect;
+mod fan;
+mod line;
 mod tape;
 mod unpack;
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Uri, Version, header};
-use http_body_util::{BodyExt, Full};
-use hyper::{
-    body::Incoming,
-    client::conn::{http1, http2},
-};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use http::{HeaderMap, Method, Uri};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use tidings_codec::Decoder;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::rustls::ClientConfig;
 
+pub(super) use self::fan::fan;
 use self::{
     connect::{Connected, connect},
+    line::Line,
     tape::Tape,
     unpack::Unpack,
 };
@@ -30,6 +30,9 @@ use super::observation::{End, Head, Protocol, Read, Seen};
 
 /// The most bytes of a body that are read; a stream is judged by its beginning.
 const MAX_BODY_BYTES: usize = 4 << 20;
+
+/// How long to look for what comes behind the answer to a HEAD.
+const AFTER_HEAD: Duration = Duration::from_millis(300);
 
 /// How a server is reached.
 #[derive(Clone, Debug)]
@@ -102,28 +105,20 @@ pub(super) async fn exchange(ask: &Ask, way: &Way) -> Seen {
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 async fn watch(ask: &Ask, connected: Connected, began: Instant, seen: &mut Seen) -> Result<End, Error> {
-    let response = match connected.protocol {
-        Protocol::Http1 => {
-            let (mut sender, connection) = http1::handshake(TokioIo::new(connected.io)).await?;
-            let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
-            (sender.send_request(request(ask, Protocol::Http1)?).await?, Some(driver), None)
-        }
-        Protocol::Http2 => {
-            let (mut sender, connection) =
-                http2::handshake(TokioExecutor::new(), TokioIo::new(connected.io)).await?;
-            let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
-            // The sender lives as long as the body: without it the connection says good-bye.
-            (sender.send_request(request(ask, Protocol::Http2)?).await?, Some(driver), Some(sender))
-        }
-    };
-    let (response, _driver, _sender) = response;
+    let mut line = Line::open(connected).await?;
+    let response = line.send(ask)?.await?;
     seen.head = Some(Head {
         at: began.elapsed(),
         status: response.status().as_u16(),
         headers: response.headers().clone(),
     });
     let coding = seen.header("content-encoding").map(str::to_ascii_lowercase);
-    read(response.into_body(), Unpack::of(coding.as_deref()), began, seen).await
+    let end = read(response.into_body(), Unpack::of(coding.as_deref()), began, seen).await?;
+    if ask.method == Method::HEAD {
+        // What a server sends behind the head, where nothing may be, is no part of the answer; it is on the tape.
+        sleep(AFTER_HEAD).await;
+    }
+    Ok(end)
 }
 
 async fn read(mut body: Incoming, mut unpack: Unpack, began: Instant, seen: &mut Seen) -> Result<End, Error> {
@@ -144,36 +139,6 @@ async fn read(mut body: Incoming, mut unpack: Unpack, began: Instant, seen: &mut
         }
     }
     Ok(End::Complete)
-}
-
-fn request(ask: &Ask, protocol: Protocol) -> Result<Request<Full<Bytes>>, Error> {
-    let mut request = Request::new(Full::new(ask.body.clone()));
-    *request.method_mut() = ask.method.clone();
-    *request.headers_mut() = ask.headers.clone();
-    match protocol {
-        Protocol::Http1 => {
-            let authority = ask.url.authority().ok_or("the URL names no host")?.as_str();
-            if !ask.headers.contains_key(header::HOST) {
-                request.headers_mut().insert(header::HOST, authority.parse()?);
-            }
-            *request.uri_mut() = ask.url.path_and_query().map_or("/", |path| path.as_str()).parse()?;
-        }
-        Protocol::Http2 => {
-            *request.version_mut() = Version::HTTP_2;
-            request.headers_mut().remove(header::HOST);
-            *request.uri_mut() = ask.url.clone();
-        }
-    }
-    Ok(request)
-}
-
-/// The task that drives a connection; it ends with the exchange.
-struct Driver(tokio::task::JoinHandle<()>);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

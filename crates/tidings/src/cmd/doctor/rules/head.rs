@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::{
     case::{Case, Role},
     finding::Finding,
-    observation::{End, Seen},
+    observation::{End, Protocol, Seen},
     vendors::{Hop, hops},
 };
 
@@ -22,6 +22,7 @@ pub(super) fn findings(case: &Case) -> Vec<Finding> {
     findings.extend(token_in_url(case));
     findings.extend(plain_http(case));
     findings.extend(head_request(case));
+    findings.extend(options_request(case));
     let Some(plain) = case.get(Role::Plain) else { return findings };
     findings.extend(first_byte(plain, case));
     findings.extend(status(plain));
@@ -166,20 +167,41 @@ fn plain_http(case: &Case) -> Option<Finding> {
 }
 
 fn head_request(case: &Case) -> Option<Finding> {
-    let head = case.get(Role::Head)?;
-    let plain = case.get(Role::Plain)?;
-    // Where GET is slow to answer, nothing follows from a HEAD that is.
-    let is_prompt = plain.head.as_ref().is_some_and(|head| head.at < Duration::from_secs(1));
-    if !plain.is_stream() || !is_prompt {
-        return None;
-    }
+    let head = case.get(Role::Head).filter(|_| is_prompt_stream(case))?;
     let measured = match (head.status(), &head.end) {
         (Some(status), _) if status >= 500 => format!("HEAD is answered with {status}"),
         (None, End::Open) => "HEAD is not answered".into(),
-        (None, End::Broken(reason)) => format!("HEAD breaks the connection: {reason}"),
+        (_, End::Broken(reason)) => format!("HEAD breaks the connection: {reason}"),
+        // Over HTTP/1.1 the answer ends with its head, whatever follows; over HTTP/2 the server says when.
+        (Some(_), End::Open) if head.protocol == Some(Protocol::Http2) => {
+            "HEAD opens a stream that does not end".into()
+        }
+        (Some(status), _) => match head.bytes_behind_head() {
+            0 => return None,
+            bytes => format!("HEAD is answered with {status} and a body: {bytes} bytes of it came"),
+        },
         _ => return None,
     };
     Some(Finding::of("head-request", measured, "GET and HEAD at the same URL"))
+}
+
+fn options_request(case: &Case) -> Option<Finding> {
+    let options = case.get(Role::Preflight).filter(|_| is_prompt_stream(case))?;
+    let measured = match (options.status(), &options.end) {
+        // A server may say that it does not know the method.
+        (Some(status), _) if status >= 500 && status != 501 => format!("OPTIONS is answered with {status}"),
+        (None, End::Open) => "OPTIONS is not answered".into(),
+        (None, End::Broken(reason)) => format!("OPTIONS breaks the connection: {reason}"),
+        (Some(200), _) if options.is_stream() => "OPTIONS opens an event stream".into(),
+        _ => return None,
+    };
+    Some(Finding::of("options-request", measured, "GET and OPTIONS at the same URL"))
+}
+
+/// Whether GET is answered with a stream, and soon: nothing follows from other requests that are slow where it is.
+fn is_prompt_stream(case: &Case) -> bool {
+    let prompt = |plain: &&Seen| plain.head.as_ref().is_some_and(|head| head.at < Duration::from_secs(1));
+    case.get(Role::Plain).filter(prompt).is_some_and(Seen::is_stream)
 }
 
 /// What a body begins with, for people.
@@ -299,5 +321,37 @@ mod tests {
         assert_eq!(found(answer(500, &[], &[], End::Complete)), ["head-request"]);
         assert_eq!(found(Seen { end: End::Open, ..Seen::default() }), ["head-request"]);
         assert!(found(answer(405, &[], &[], End::Complete)).is_empty());
+    }
+
+    #[test]
+    fn head_that_opens_a_stream_is_found_over_both_versions() {
+        let found = |protocol, first_bytes: &[u8], end| {
+            let head = Seen { protocol, first_bytes: first_bytes.to_vec(), ..answer(200, CLEAN, &[], end) };
+            let seen = vec![(Role::Plain, stream(&[])), (Role::Head, head)];
+            names(&findings(&case("http://localhost/", seen)))
+        };
+        let http1 = |bytes: &[u8]| found(Some(Protocol::Http1), bytes, End::Complete);
+        assert!(http1(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n").is_empty());
+        assert!(http1(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n").is_empty());
+        assert_eq!(http1(b"HTTP/1.1 200 OK\r\n\r\n: hello\n"), ["head-request"]);
+        assert_eq!(http1(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n:\n"), ["head-request"]);
+        // The first bytes of HTTP/2 are frames, and so are those of an answer that was watched for too short a time.
+        assert!(found(Some(Protocol::Http2), b"\r\n\r\nx", End::Complete).is_empty());
+        assert_eq!(found(Some(Protocol::Http2), b"", End::Open), ["head-request"]);
+        assert!(found(Some(Protocol::Http1), b"", End::Open).is_empty());
+    }
+
+    #[test]
+    fn options_that_fails_hangs_or_opens_a_stream_is_found() {
+        let found = |options| {
+            let seen = vec![(Role::Plain, stream(&[])), (Role::Preflight, options)];
+            names(&findings(&case("http://localhost/", seen)))
+        };
+        for status in [200, 204, 403, 404, 405, 501] {
+            assert!(found(answer(status, &[], &[], End::Complete)).is_empty(), "{status}");
+        }
+        assert_eq!(found(answer(500, &[], &[], End::Complete)), ["options-request"]);
+        assert_eq!(found(Seen { end: End::Open, ..Seen::default() }), ["options-request"]);
+        assert_eq!(found(stream(&[(5, ":\n")])), ["options-request"]);
     }
 }

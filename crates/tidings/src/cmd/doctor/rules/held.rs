@@ -19,6 +19,8 @@ const SHORT: Duration = Duration::from_millis(400);
 /// Sizes that buffers have.
 const USUAL_BLOCKS: [usize; 6] = [4096, 8192, 16_384, 32_768, 65_536, 131_072];
 
+const BOTH_ACCEPTED: &str = "the same stream of known timing with both values of Accept";
+
 /// What happened to a stream of known timing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
@@ -69,7 +71,7 @@ fn measured(case: &Case) -> Vec<Finding> {
     let hops = hops(probe);
     let mut findings = Vec::new();
     match fate(probe, &timing) {
-        Fate::Held => findings.push(held(case, probe, &timing, fate_of(Role::Http1), &hops)),
+        Fate::Held => findings.push(held(case, probe, &timing, fate_of, &hops)),
         Fate::OneBehind => findings.push(one_behind(probe, &timing, "without compression", &hops)),
         Fate::Slow => {
             let pieces = probe.bursts().len();
@@ -86,6 +88,7 @@ fn measured(case: &Case) -> Vec<Finding> {
         Fate::Streamed => {
             findings.extend(compressed(case));
             findings.extend(over_http2(case));
+            findings.extend(asked_otherwise(case));
             findings.extend(heartbeats(case));
         }
         Fate::Delayed => {
@@ -104,20 +107,39 @@ fn measured(case: &Case) -> Vec<Finding> {
 }
 
 /// All together or in blocks, with nothing that would excuse it.
-fn held(case: &Case, probe: &Seen, timing: &Timing, http1: Option<Fate>, hops: &[Hop]) -> Finding {
+fn held(
+    case: &Case,
+    probe: &Seen,
+    timing: &Timing,
+    fate_of: impl Fn(Role) -> Option<Fate>,
+    hops: &[Hop],
+) -> Finding {
     let measured = shape(case, probe, timing);
+    let streams = |role| fate_of(role) == Some(Fate::Streamed);
     let accel = probe.header("x-accel-buffering").is_some_and(|value| value.eq_ignore_ascii_case("no"));
     let is_nginx = hops.iter().any(|hop| hop.name == "nginx");
     let mut evidence = "stream of known timing, one event each 100 ms, not compressed".to_owned();
     if accel && is_nginx {
         evidence.push_str("; nginx ignores X-Accel-Buffering: no (proxy_ignore_headers?)");
     }
-    if http1 == Some(Fate::Streamed) {
+    if streams(Role::Http1) {
         let measured = format!("HTTP/2: {measured}; HTTP/1.1: event by event");
         return fixed("buffered-http2", measured, evidence, proxy(hops));
     }
-    if case.url.host().is_some_and(|host| host.ends_with(".trycloudflare.com")) {
-        return fixed("buffered-get", measured, "stream of known timing through *.trycloudflare.com", None);
+    let is_quick_tunnel = case.url.host().is_some_and(|host| host.ends_with(".trycloudflare.com"));
+    let fix = |finding: Finding| if is_quick_tunnel { finding.with_fix("cloudflare") } else { finding };
+    if streams(Role::Post) {
+        let measured = format!("GET: {measured}; POST: event by event");
+        let evidence = "the same stream of known timing by both methods";
+        return fix(fixed("buffered-get", measured, evidence, proxy(hops)));
+    }
+    if is_quick_tunnel && fate_of(Role::Post).is_none() {
+        let evidence = "stream of known timing through *.trycloudflare.com";
+        return fix(Finding::of("buffered-get", measured, evidence).consistent());
+    }
+    if streams(Role::AnyAccept) {
+        let measured = format!("Accept text/event-stream: {measured}; */*: event by event");
+        return fixed("buffered-accept", measured, BOTH_ACCEPTED, proxy(hops));
     }
     fixed("buffered", measured, evidence, proxy(hops))
 }
@@ -196,6 +218,23 @@ fn over_http2(case: &Case) -> Option<Finding> {
         let measured = format!("HTTP/2: {}; HTTP/1.1: event by event", shape(case, seen, &timing));
         fixed("buffered-http2", measured, "the same stream of known timing over both", proxy(&hops(seen)))
     })
+}
+
+/// What streams by GET and as an event stream is to stream by POST and as anything, too.
+fn asked_otherwise(case: &Case) -> Option<Finding> {
+    let held = |role| {
+        case.timing(role)
+            .filter(|(seen, timing)| fate(seen, timing) == Fate::Held)
+            .map(|(seen, timing)| (shape_compressed(seen, &timing), hops(seen)))
+    };
+    if let Some((shape, hops)) = held(Role::Post) {
+        let measured = format!("POST: {shape}; GET: event by event");
+        let evidence = "the same stream of known timing by both methods";
+        return Some(fixed("buffered-post", measured, evidence, proxy(&hops)));
+    }
+    let (shape, hops) = held(Role::AnyAccept)?;
+    let measured = format!("Accept */*: {shape}; text/event-stream: event by event");
+    Some(fixed("buffered-accept", measured, BOTH_ACCEPTED, proxy(&hops)))
 }
 
 /// Comments in a silence: whether they come, and whether they come in time.
@@ -337,7 +376,10 @@ fn seconds(time: Duration) -> String {
 mod tests {
     use super::super::names;
     use super::*;
-    use crate::cmd::doctor::case::made::{self, CLEAN, answer, case, probe, probe_from, stream};
+    use crate::cmd::doctor::{
+        case::made::{self, CLEAN, answer, case, probe, probe_from, stream},
+        finding::Confidence,
+    };
 
     fn good(name: &str) -> Seen {
         probe_from(1, name, None, |_, sent| sent + 10)
@@ -431,9 +473,42 @@ mod tests {
     }
 
     #[test]
-    fn a_quick_tunnel_is_known_by_its_name() {
-        let case = case("https://a-b.trycloudflare.com/e", vec![(Role::Probe, probe(|_, _| 1500))]);
-        assert_eq!(names(&findings(&case)), ["buffered-get"]);
+    fn get_and_post_are_told_apart() {
+        let held = |name| probe_from(1, name, None, |_, _| 1500);
+        let both = |get, post| found(vec![(Role::Probe, get), (Role::Post, post)]);
+        assert!(both(good("a"), good("b")).is_empty());
+        assert_eq!(names(&both(held("a"), held("b"))), ["buffered"]);
+        assert_eq!(names(&both(good("a"), held("b"))), ["buffered-post"]);
+        let get = both(with(held("a"), "server", "nginx"), good("b"));
+        assert_eq!((names(&get), get[0].fix), (vec!["buffered-get"], "nginx"));
+        // A POST that is refused says nothing about streams.
+        let refused = || answer(403, &[("tidings-probe", "1")], &[(9, "no")], End::Complete);
+        assert_eq!(names(&both(held("a"), refused())), ["buffered"]);
+        assert!(both(good("a"), refused()).is_empty());
+    }
+
+    #[test]
+    fn a_quick_tunnel_is_known_by_its_name_and_proved_by_a_post() {
+        let held = |name| probe_from(1, name, None, |_, _| 1500);
+        let found = |more: Vec<(Role, Seen)>| {
+            let seen = [vec![(Role::Probe, held("a"))], more].concat();
+            let found = findings(&case("https://a-b.trycloudflare.com/e", seen));
+            (names(&found), found[0].confidence, found[0].fix)
+        };
+        use Confidence::{Consistent, Proved};
+        assert_eq!(found(vec![]), (vec!["buffered-get"], Consistent, "cloudflare"));
+        assert_eq!(found(vec![(Role::Post, good("b"))]), (vec!["buffered-get"], Proved, "cloudflare"));
+        assert_eq!(found(vec![(Role::Post, held("b"))]).0, ["buffered"]);
+    }
+
+    #[test]
+    fn what_depends_on_accept_is_found_both_ways() {
+        let held = |name| probe_from(1, name, None, |_, _| 1500);
+        let both = |stream, any| names(&found(vec![(Role::Probe, stream), (Role::AnyAccept, any)]));
+        assert!(both(good("a"), good("b")).is_empty());
+        assert_eq!(both(good("a"), held("b")), ["buffered-accept"]);
+        assert_eq!(both(held("a"), good("b")), ["buffered-accept"]);
+        assert_eq!(both(held("a"), held("b")), ["buffered"]);
     }
 
     #[test]

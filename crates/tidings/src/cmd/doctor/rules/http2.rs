@@ -24,7 +24,7 @@ const ENOUGH_STREAMS: u32 = 100;
 pub(super) fn findings(case: &Case) -> Vec<Finding> {
     let by_http2 = |seen: &&Seen| seen.protocol == Some(Protocol::Http2);
     let Some(http2) = case.seen.iter().map(|(_, seen)| seen).find(by_http2) else { return vec![] };
-    failed(case, http2).into_iter().chain(few_streams(http2)).collect()
+    failed(case, http2).into_iter().chain(few_streams(case, http2)).collect()
 }
 
 fn failed(case: &Case, http2: &Seen) -> Option<Finding> {
@@ -49,13 +49,20 @@ fn forbidden(first_bytes: &[u8]) -> Option<&'static str> {
     FORBIDDEN.into_iter().find(|(_, bytes)| found(bytes)).map(|(name, _)| name)
 }
 
-fn few_streams(http2: &Seen) -> Option<Finding> {
-    let streams = max_streams(&http2.first_bytes).filter(|streams| *streams < ENOUGH_STREAMS)?;
-    Some(Finding::of(
-        "few-streams",
-        format!("{streams} requests at a time"),
-        "SETTINGS_MAX_CONCURRENT_STREAMS",
-    ))
+fn few_streams(case: &Case, http2: &Seen) -> Option<Finding> {
+    let is_few = |streams: u32| streams < ENOUGH_STREAMS;
+    let announced = max_streams(&http2.first_bytes).filter(|streams| is_few(*streams));
+    let announced = announced.map(|streams| format!("SETTINGS_MAX_CONCURRENT_STREAMS is {streams}"));
+    let measured =
+        case.streams.as_ref().filter(|fan| fan.cap().is_some_and(|cap| cap < ENOUGH_STREAMS as usize));
+    match (measured, announced) {
+        (Some(fan), announced) => {
+            let evidence = announced.unwrap_or_else(|| "as many requests over one connection".into());
+            Some(Finding::of("few-streams", fan.shown(), evidence))
+        }
+        (None, Some(announced)) => Some(Finding::of("few-streams", announced, "the first SETTINGS")),
+        (None, None) => None,
+    }
 }
 
 /// What the first SETTINGS frame, with which a server begins, allows. Source: RFC 9113, "SETTINGS Frame Format".
@@ -73,10 +80,14 @@ pub(in crate::cmd::doctor) fn max_streams(first_bytes: &[u8]) -> Option<u32> {
 mod tests {
     use super::super::names;
     use super::*;
-    use crate::cmd::doctor::case::{
-        Role,
-        made::{case, stream},
+    use crate::cmd::doctor::{
+        case::{
+            Role,
+            made::{case, stream},
+        },
+        fan::Fan,
     };
+    use std::time::Duration;
 
     fn refused(first_bytes: &[u8]) -> Seen {
         Seen {
@@ -114,5 +125,22 @@ mod tests {
         assert_eq!(names(&found(seen(10))), ["few-streams"]);
         assert!(found(seen(100)).is_empty());
         assert_eq!(max_streams(&[0, 0, 200, 4, 0]), None);
+    }
+
+    #[test]
+    fn streams_that_wait_or_are_refused_count_whatever_the_settings_say() {
+        let found = |answered, refused, silence| {
+            let ended = Duration::from_millis(1500);
+            let last = ended - Duration::from_millis(silence);
+            let streams = Fan { asked: 120, answered, refused: vec![Some(503); refused], last, ended };
+            let seen = Seen { protocol: Some(Protocol::Http2), ..stream(&[]) };
+            let case = case("https://localhost/", vec![(Role::Plain, seen)]);
+            findings(&Case { streams: Some(streams), ..case })
+        };
+        assert!(found(120, 0, 0).is_empty());
+        assert!(found(100, 0, 1400).is_empty());
+        assert!(found(40, 0, 100).is_empty(), "a slow server");
+        assert_eq!(found(40, 0, 1400)[0].measured, "40 of 120 at a time are answered, 80 wait");
+        assert_eq!(names(&found(40, 80, 0)), ["few-streams"]);
     }
 }

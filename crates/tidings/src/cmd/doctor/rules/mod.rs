@@ -1,6 +1,7 @@
 //! What is wrong, from what was seen: functions without a clock or a socket, a file for each family of rules.
 
 mod bytes;
+mod connections;
 mod cors;
 mod cut;
 mod head;
@@ -21,6 +22,7 @@ pub(super) fn judge(case: &Case) -> Vec<Finding> {
         held::findings,
         cut::findings,
         http2::findings,
+        connections::findings,
         resume::findings,
         bytes::findings,
         cors::findings,
@@ -40,6 +42,8 @@ fn follows_from(rule: &str) -> &'static [&'static str] {
     match rule {
         "heartbeats-held" => &["buffered", "buffered-compressed"],
         "no-first-byte" => &["forbidden-header"],
+        "head-request" => &["few-connections"],
+        "options-request" => &["cors-preflight", "few-connections"],
         // The stream ends where the announced length does, or is cut because it did not come up to it.
         "lifetime-cut" | "broken-off" => &["content-length"],
         // A recording of a stream that had ended begins again.
