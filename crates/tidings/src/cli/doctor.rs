@@ -129,7 +129,7 @@ fn bounded_time(text: &str) -> Result<Duration, String> {
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Severity {
-    /// Data does not arrive, is lost, or costs money
+    /// Data does not arrive, is lost, reaches others, or costs money
     #[value(name = "S1")]
     S1,
     /// It arrives late, or not reliably

@@ -311,21 +311,21 @@ pub(super) const RULES: &[Rule] = &[
     ),
     new(
         "cors-any-origin",
-        S2,
+        S1,
         "cors",
         "Any web page may read the stream with its visitor's credentials.",
         "The answer repeats whatever Origin it is asked from and allows credentials.",
     ),
     new(
         "cors-vary",
-        S2,
+        S1,
         "cors",
         "The answer depends on Origin and does not say so.",
         "Without 'Vary: Origin' a cache gives one site's permission to another, whose browser then refuses it.",
     ),
     new(
         "cors-preflight",
-        S2,
+        S1,
         "cors",
         "Clients that use fetch fail when they resume.",
         "They send Last-Event-ID, for which the browser asks permission first, and it is not given. EventSource itself needs none.",
@@ -333,7 +333,7 @@ pub(super) const RULES: &[Rule] = &[
     // Resuming.
     new(
         "no-ids",
-        S2,
+        S1,
         "ids",
         "Events have no IDs, so what is missed during a reconnection is lost.",
         "A browser that reconnects sends the ID of the last event it saw. Without IDs there is nothing to send.",
@@ -361,7 +361,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     new(
         "silent-gap",
-        S2,
+        S1,
         "resume",
         "An ID that the server does not know gets a normal stream, with no word of a gap.",
         "When history has expired, the client believes that it missed nothing. It should be told.",
@@ -375,14 +375,14 @@ pub(super) const RULES: &[Rule] = &[
     ),
     new(
         "unmarked-end",
-        S2,
+        S1,
         "finish",
         "The stream ends without saying that it is complete.",
         "Complete and cut off look the same. A last event, of a type of its own, tells them apart.",
     ),
     new(
         "no-retry",
-        S3,
+        S2,
         "framing",
         "The stream does not say how long to wait before reconnecting.",
         "Browsers choose 3 or 5 seconds, other clients none at all; after a deployment all come back at one moment.",
@@ -404,7 +404,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     new(
         "mixed-line-ends",
-        S3,
+        S2,
         "framing",
         "Line ends of different kinds are mixed.",
         "All three kinds are allowed; many clients know only one, and see an extra blank line, or none.",
