@@ -10,6 +10,7 @@ mod abandoned;
 mod answering;
 mod compacted;
 mod cross_site;
+mod crowd;
 mod cut_clients;
 mod failures;
 mod heartbeats;
