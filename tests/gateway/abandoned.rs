@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use scripted_server::{Reply, stream};
-use tokio::sync::watch::channel;
+use scripted_server::{Reply, Server, response, stream};
+use tokio::{io::AsyncWriteExt, sync::watch::channel};
 
 use crate::{
     model::*,
     support::{
         HubProcess,
-        wire::{self, Stream},
+        wire::{self, Stream, Wire},
     },
 };
 
@@ -70,7 +70,7 @@ async fn an_answer_is_cancelled_when_its_last_reader_leaves_if_that_is_wanted() 
     model.all_closed().await;
     let mut late = watch(&hub, &answering.location, None).await;
     assert_eq!(late.event().await.id, first.id, "what has arrived is kept");
-    assert_eq!(reason(&mut late).await, "stopped");
+    assert_eq!(reason(&mut late).await, "abandoned");
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_grace_lets_a_reader_come_back() {
     answering.stream.event().await;
     drop(answering.stream);
     model.all_closed().await;
-    assert_eq!(reason(&mut watch(&hub, &answering.location, None).await).await, "stopped");
+    assert_eq!(reason(&mut watch(&hub, &answering.location, None).await).await, "abandoned");
 }
 
 #[tokio::test]
@@ -130,4 +130,67 @@ async fn a_client_that_leaves_takes_its_unstreamed_request_with_it() {
     }
     drop(wire);
     model.all_closed().await;
+}
+
+#[tokio::test]
+async fn a_client_that_has_only_stopped_sending_gets_its_answer() {
+    let (go_on, gate) = channel(false);
+    let whole = "HTTP/1.1 200 OK\nContent-Type: application/json\nContent-Length: 2";
+    let model = Server::start_with({
+        let gate = gate.clone();
+        move |asked| match asked.body == ASK.as_bytes() {
+            true => stream().until(&gate).send(chat(2)),
+            false => scripted_server::nothing().until(&gate).then(response(whole).send("{}")),
+        }
+    })
+    .await;
+    let hub = gateway(&model, &["--abandon", "cancel"]);
+    let mut streamed = send(&hub, CHAT, &[], ASK).await;
+    let mut unstreamed = send(&hub, CHAT, &[], "{}").await;
+    for wire in [&mut streamed, &mut unstreamed] {
+        wire.socket.shutdown().await.expect("the socket is open");
+        // The gateway has looked whether the client is gone, and has heard nothing to that effect.
+        assert_eq!(wire.head().await, "HTTP/1.1 102 Processing\r\n\r\n");
+    }
+    go_on.send_replace(true);
+    assert_eq!(text(&Stream::read(streamed).await.rest().await), chat(2));
+    assert_eq!(unstreamed.answer().await.body, "{}");
+}
+
+#[tokio::test]
+async fn a_client_that_stops_sending_in_mid_answer_gets_the_rest() {
+    let (go_on, gate) = channel(false);
+    let model =
+        model(move || stream().send(token("a")).until(&gate).send(token("b")).send("data: [DONE]\n\n")).await;
+    let hub = gateway(&model, &["--abandon", "cancel"]);
+    let mut answering = ask(&hub, CHAT).await;
+    answering.stream.event().await;
+    answering.stream.wire.socket.shutdown().await.expect("the socket is open");
+    let comment = answering.stream.until(":\n").await;
+    assert_eq!(comment.as_deref(), Some(":\n"), "a write tells whether the client is gone");
+    go_on.send_replace(true);
+    assert_eq!(text(&answering.stream.rest().await), token("b") + "data: [DONE]\n\n");
+}
+
+#[tokio::test]
+async fn an_old_client_that_stops_sending_gets_no_answer_that_it_does_not_know() {
+    let (go_on, gate) = channel(false);
+    let whole = "HTTP/1.1 200 OK\nContent-Type: application/json\nContent-Length: 2";
+    let model = model(move || scripted_server::nothing().until(&gate).then(response(whole).send("{}"))).await;
+    let hub = gateway(&model, &[]);
+    let mut wire = Wire::connect(&hub.address).await;
+    let head = wire::head(
+        &hub.address,
+        "POST",
+        CHAT,
+        &[("content-length", "2"), ("content-type", "application/json")],
+    );
+    wire.write(head.replace("HTTP/1.1", "HTTP/1.0") + "{}").await;
+    wire.socket.shutdown().await.expect("the socket is open");
+    while model.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    go_on.send_replace(true);
+    let answer = String::from_utf8(wire.rest().await).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200 ") && answer.ends_with("\r\n\r\n{}"), "{answer}");
 }

@@ -4,7 +4,10 @@ use scripted_server::response;
 
 use crate::{
     model::*,
-    support::wire::{self, header},
+    support::{
+        HubProcess,
+        wire::{self, header},
+    },
 };
 
 #[tokio::test]
@@ -70,4 +73,71 @@ async fn a_request_without_streaming_is_passed_on_and_its_answer_back() {
     let asked = &model.requests()[0];
     assert_eq!(asked.header("openai-organization"), Some("o"));
     assert_eq!(asked.header("cookie"), None, "what is for this hub stays here");
+}
+
+#[tokio::test]
+async fn an_upstream_can_not_speak_in_the_name_of_the_hub() {
+    let types = ["start", "gap", "close", "upstream-close", "other"];
+    let sent: String =
+        types.iter().enumerate().map(|(number, kind)| typed(kind, number)).chain([chat(0)]).collect();
+    let model = saying(&sent).await;
+    let hub = gateway(&model, &[]);
+    let mut answering = ask(&hub, CHAT).await;
+    assert_eq!(text(&answering.stream.rest().await), sent, "an SDK gets what was sent");
+    for view in ["", "&view=compact", "&envelope=message"] {
+        let target = format!("{}{view}", answering.location);
+        let (events, reason) = without_close_of(watch(&hub, &target, None).await.rest().await, view);
+        assert_eq!(reason, "complete", "{view}");
+        let expected = [
+            "upstream-start",
+            "upstream-gap",
+            "upstream-close",
+            "upstream-upstream-close",
+            "other",
+            "message",
+        ];
+        assert_eq!(events, expected, "{view}");
+    }
+}
+
+/// The types of all events but the last, and the data of that.
+fn without_close_of(mut events: Vec<wire::Event>, view: &str) -> (Vec<String>, String) {
+    if view.contains("envelope") {
+        for event in &mut events {
+            let envelope = event.json();
+            event.event_type = envelope["type"].as_str().unwrap().to_owned();
+            event.data = envelope["data"].as_str().unwrap().to_owned();
+        }
+    }
+    let (events, reason) = without_close(events);
+    (events.into_iter().map(|event| event.event_type).collect(), reason)
+}
+
+#[tokio::test]
+async fn the_models_of_the_upstream_are_passed_on() {
+    let model = model(|| {
+        response("HTTP/1.1 200 OK\nContent-Type: application/json\nContent-Length: 11").send("{\"data\":[]}")
+    })
+    .await;
+    let hub = HubProcess::start(&["--upstream", &model.url("")]);
+    for target in ["/v1/models", "/v1/models/org/model-7?x=1"] {
+        let headers = [("authorization", "Bearer k"), ("cookie", "c=1")];
+        let answer = wire::ask(&hub.address, "GET", target, &headers, "").await;
+        assert_eq!((answer.status(), &*answer.body), (200, "{\"data\":[]}"), "{target}");
+        let asked = model.requests().pop().unwrap();
+        assert_eq!(asked.line, format!("GET {target} HTTP/1.1"));
+        assert_eq!(asked.header("authorization"), Some("Bearer k"));
+        assert_eq!(asked.header("anthropic-version"), None);
+        assert_eq!(asked.header("cookie"), None, "what is for this hub stays here");
+    }
+    // Anthropic has models at the same path.
+    let headers = [("x-api-key", "k"), ("anthropic-version", "2023-06-01")];
+    assert_eq!(wire::ask(&hub.address, "GET", "/v1/models", &headers, "").await.status(), 200);
+    let asked = model.requests().pop().unwrap();
+    assert_eq!(
+        (asked.header("x-api-key"), asked.header("anthropic-version")),
+        (Some("k"), Some("2023-06-01"))
+    );
+    wire::ask(&hub.address, "POST", "/v1/models", &[], "{}").await.refusal(405, "GET");
+    wire::ask(&hub.address, "GET", "/v1/modelsx", &[], "").await.refusal(404, "/v1/modelsx");
 }

@@ -117,3 +117,122 @@ async fn a_key_whose_answer_is_no_longer_kept_is_a_new_request() {
     assert_eq!(ask_with(&hub, CHAT, &[KEY], ASK).await.id, again.id, "the key is that of the new one");
     assert_eq!(model.requests().len(), asked + 1);
 }
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_with_a_last_event_id_goes_on_behind_it() {
+    let model = saying(chat(5)).await;
+    let hub = gateway(&model, &[]);
+    let events = ask_with(&hub, CHAT, &[KEY], ASK).await.stream.rest().await;
+    let after = |id| [KEY, ("last-event-id", id)];
+    let mut again = ask_with(&hub, CHAT, &after(&events[2].id), ASK).await;
+    assert_eq!(header(&again.stream.head, "tidings-resume"), Some("resumed"));
+    assert_eq!(again.stream.rest().await, events[3..]);
+    // Who has all of it gets what stops an `EventSource` for good.
+    let all = after(&events.last().unwrap().id);
+    let json = ("content-type", "application/json");
+    let nothing_more = wire::ask(&hub.address, "POST", CHAT, &[all[0], all[1], json], ASK).await;
+    assert_eq!(nothing_more.status(), 204, "{nothing_more:?}");
+    // What is missing is told, as an SDK hears it.
+    let mut unknown = ask_with(&hub, CHAT, &after("~another.7"), ASK).await;
+    assert_eq!(header(&unknown.stream.head, "tidings-resume"), Some("gap"));
+    assert!(unknown.stream.event().await.json()["error"]["message"].is_string());
+    assert_eq!(model.requests().len(), 1);
+    // Without a key it is a request of its own, of whose answer nobody has seen anything.
+    let mut own = ask_with(&hub, CHAT, &after(&events[2].id)[1..], ASK).await;
+    assert_eq!(text(&own.stream.rest().await), chat(5));
+}
+
+#[tokio::test]
+async fn a_running_answer_goes_on_behind_the_last_event_id_too() {
+    let (go_on, gate) = tokio::sync::watch::channel(false);
+    let model = model(move || {
+        stream().send(chat(2)[..].trim_end_matches("data: [DONE]\n\n")).until(&gate).send(chat(1))
+    })
+    .await;
+    let hub = gateway(&model, &[]);
+    let mut first = ask_with(&hub, CHAT, &[KEY], ASK).await;
+    let seen = [first.stream.event().await, first.stream.event().await];
+    let mut again = ask_with(&hub, CHAT, &[KEY, ("last-event-id", &seen[1].id)], ASK).await;
+    go_on.send_replace(true);
+    assert_eq!(text(&again.stream.rest().await), chat(1));
+}
+
+#[tokio::test]
+async fn what_was_stopped_before_its_first_event_stays_stopped() {
+    let model = model(|| stream().hold()).await;
+    let hub = gateway(&model, &["--first-byte-deadline", "200ms"]);
+    let json = ("content-type", "application/json");
+    let mut answering = ask_with(&hub, CHAT, &[KEY], ASK).await;
+    let mut waiting = send(&hub, CHAT, &[KEY], ASK).await;
+    let target = format!("/streams/{}?token={}", answering.id, answering.stop);
+    assert_eq!(wire::ask(&hub.address, "DELETE", &target, &[], "").await.status(), 204);
+    assert_eq!(answering.stream.event().await.json()["error"]["code"], "stopped");
+    // A status after which no SDK asks again by itself: neither now, nor of one that waited for its head.
+    let waited = waiting.answer().await;
+    assert!(matches!(waited.status(), 200 | 410), "{waited:?}");
+    let again = wire::ask(&hub.address, "POST", CHAT, &[KEY, json], ASK).await;
+    again.refusal(410, "stopped");
+    assert_eq!(model.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_stopped_later_is_read_again_as_far_as_it_came() {
+    let model = model(|| stream().send(token("a")).hold()).await;
+    let hub = gateway(&model, &[]);
+    let answering = ask_with(&hub, CHAT, &[KEY], ASK).await;
+    let target = format!("/streams/{}?token={}", answering.id, answering.stop);
+    assert_eq!(wire::ask(&hub.address, "DELETE", &target, &[], "").await.status(), 204);
+    let events = ask_with(&hub, CHAT, &[KEY], ASK).await.stream.rest().await;
+    assert_eq!(text(&events[..1]), token("a"));
+    assert_eq!(events[1].json()["error"]["code"], "stopped");
+    assert_eq!((events.len(), model.requests().len()), (2, 1));
+}
+
+#[tokio::test]
+async fn what_nobody_waited_for_is_asked_anew_with_its_key() {
+    let model = Server::start([stream().hold(), stream().send(chat(1))]).await;
+    let hub = gateway(&model, &["--abandon", "cancel"]);
+    let wire = send(&hub, CHAT, &[KEY], ASK).await;
+    while model.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    drop(wire);
+    model.all_closed().await;
+    assert_eq!(text(&ask_with(&hub, CHAT, &[KEY], ASK).await.stream.rest().await), chat(1));
+}
+
+#[tokio::test]
+async fn a_finished_answer_needs_no_room_among_those_that_are_received() {
+    let model = Server::start([stream().send(chat(1)), stream().send(token("a")).hold()]).await;
+    let hub = gateway(&model, &["--max-streams", "1"]);
+    ask_with(&hub, CHAT, &[KEY], ASK).await.stream.rest().await;
+    let running = ask(&hub, CHAT).await;
+    assert_eq!(text(&ask_with(&hub, CHAT, &[KEY], ASK).await.stream.rest().await), chat(1));
+    let json = ("content-type", "application/json");
+    wire::ask(&hub.address, "POST", CHAT, &[KEY, json], r#"{"stream":true}"#)
+        .await
+        .refusal(422, "another body");
+    let other = ("idempotency-key", "another");
+    wire::ask(&hub.address, "POST", CHAT, &[other, json], ASK).await.refusal(429, "1 streams");
+    drop(running);
+}
+
+#[tokio::test]
+async fn only_what_the_upstream_was_not_asked_for_counts_as_saved() {
+    let refusal =
+        || response("HTTP/1.1 400 Bad Request\nContent-Type: application/json\nContent-Length: 2").send("{}");
+    let model = Server::start([refusal(), refusal(), stream().send(chat(1))]).await;
+    let hub = gateway(&model, &[]);
+    let json = ("content-type", "application/json");
+    for _ in 0..2 {
+        assert_eq!(wire::ask(&hub.address, "POST", CHAT, &[KEY, json], ASK).await.status(), 400);
+    }
+    // Two tries before it have failed, and it is asked for; the one behind it is saved.
+    for saved in [0, 1] {
+        ask_with(&hub, CHAT, &[KEY], ASK).await.stream.rest().await;
+        let metrics = wire::ask(&hub.address, "GET", "/metrics", &[], "").await.body;
+        let line = format!("tidings_gateway_upstream_requests_saved_total {saved}\n");
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
+    assert_eq!(model.requests().len(), 3);
+}

@@ -38,7 +38,8 @@ impl Form {
     /// Appends the event of `record` to `out`.
     pub fn encode(self, record: &Record, out: &mut Vec<u8>) {
         match self {
-            Form::Plain | Form::Bare => record.event().encode(out),
+            Form::Plain => record.event().encode(out),
+            Form::Bare => bare(record).encode(out),
             Form::TopicLine => {
                 for topic in record.topics() {
                     // A topic has no control characters, so it can't end its line.
@@ -81,6 +82,17 @@ pub(crate) fn hub_event(event_type: &'static str, data: &serde_json::Value, id: 
         .with_type(self::event_type(event_type))
         .with_id(EventId::parse(id).expect("the hub's IDs are base64url"))
         .to_bytes()
+}
+
+/// The event as readers of another protocol know it.
+#[cfg(feature = "gateway")]
+fn bare(record: &Record) -> std::borrow::Cow<'_, Event> {
+    crate::gateway::as_sent(record)
+}
+
+#[cfg(not(feature = "gateway"))]
+fn bare(record: &Record) -> &Event {
+    record.event()
 }
 
 /// The record as JSON in an event with the same ID and retry.

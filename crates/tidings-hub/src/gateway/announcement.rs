@@ -22,6 +22,11 @@ impl Announcement {
         id.announce(serde_json::to_string(self).expect("strings are JSON"))
     }
 
+    /// The digest of the body that the stream answers; `None` for what is no announcement.
+    pub(super) fn body(record: &Record) -> Option<String> {
+        serde_json::from_str(record.event().data()).ok().map(|Announcement { body, .. }| body)
+    }
+
     /// The stream that `record` announces; `None` for what is no announcement.
     pub(super) fn read(record: &Record) -> Option<(StreamId, Dialect)> {
         let id = StreamId::parse(record.id().strip_prefix('~')?.strip_suffix(".start")?)?;

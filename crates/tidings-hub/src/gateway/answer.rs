@@ -13,19 +13,21 @@ use super::{
     live::{Gateway, Live, Progress},
     pass_on::pass_on,
     request::Asked,
-    start::{Started, start},
+    start::start,
     stream::StreamId,
     token::Scope,
     watch::READ_GRANT,
 };
 use crate::{
     Cursor, Form, Hub, StartAt, Subscribe,
-    http::{BoxError, HangUp, HubBody, Problem, PublishedBody},
-    log::LogError,
+    http::{BoxError, Departure, HangUp, HubBody, Problem, PublishedBody, ended, sign_verdict},
+    log::{LogError, PageLimit},
 };
 
 /// Names the stream of a response.
 const TIDINGS_STREAM: HeaderName = HeaderName::from_static("tidings-stream");
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Lets its bearer read and stop the stream.
 const TIDINGS_STOP_TOKEN: HeaderName = HeaderName::from_static("tidings-stop-token");
@@ -48,18 +50,29 @@ where
     if !asked.wants_stream {
         return pass_on(gateway, &parts.method, &asked, hang_up).await;
     }
-    let Started { id, live, first_reader } = start(hub, gateway, &parts.headers, &asked).await?;
+    let started = start(hub, gateway, &parts.headers, &asked).await?;
+    let (id, is_new) = (started.id, started.is_new());
+    let seen = last_event_id(&parts.headers).filter(|_| !is_new);
+    if seen.is_some() {
+        gateway.metrics.resumed.inc();
+    }
     // It is a reader from now on, and counts as one while it waits for the head.
-    let cursor = open(hub, &id).await?;
-    drop(first_reader);
-    let mut response = match head(gateway, live.as_deref(), hang_up.as_ref()).await {
+    let Some(cursor) = open(hub, &id, seen.as_deref()).await? else { return Ok(ended()) };
+    drop(started.first_reader);
+    let mut response = match head(gateway, started.live.as_deref(), hang_up.as_ref()).await {
         Head::Opens(headers) => {
-            let mut response = Response::new(());
+            let mut response = Response::new(HubBody::empty());
             response.headers_mut().clone_from(&headers);
             response
         }
         Head::Refuses(response) => return Ok(response),
     };
+    if !is_new {
+        gateway.metrics.saved.inc();
+    }
+    if seen.is_some() {
+        sign_verdict(&mut response, cursor.verdict());
+    }
     let keep_alive = gateway.settings.heartbeat.keep_alive(dialect, hub.shared().settings.heartbeat);
     let mut sse = Sse::new(cursor).private().keep_alive(keep_alive);
     if !gateway.settings.heartbeat.has_comments() {
@@ -68,20 +81,38 @@ where
     let (head, body) = sse.into_response().into_parts();
     response.headers_mut().extend(head.headers);
     sign(&mut response, gateway, &id);
-    Ok(response.map(|()| HubBody::stream(body, hang_up)))
+    let keeps_comments = gateway.settings.heartbeat.has_comments();
+    let watched = hang_up.map(|hang_up| Departure::noticed_by_a_write(hang_up, keeps_comments));
+    *response.body_mut() = HubBody::stream(body, watched);
+    Ok(response)
 }
 
-/// A subscription from the first event on, without what only readers of a hub know.
-async fn open(hub: &Hub, id: &StreamId) -> Result<Cursor, Problem> {
-    let subscribe = Subscribe {
-        interest: id.topic().into(),
-        start: StartAt::After(id.start_id().into_string()),
-        form: Form::Bare,
-        start_event: false,
+/// The last event ID of a client that comes back. A client of a new stream has seen nothing of it.
+fn last_event_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(LAST_EVENT_ID)?;
+    (!id.is_empty()).then(|| String::from_utf8_lossy(id.as_bytes()).into_owned())
+}
+
+/// A subscription from the first event on, or from behind the one that was seen last, without what only readers of a hub
+/// know. `None` for a client that has all there will ever be.
+async fn open(hub: &Hub, id: &StreamId, seen: Option<&str>) -> Result<Option<Cursor>, Problem> {
+    let start = match seen {
+        None => StartAt::After(id.start_id().into_string()),
+        Some(seen) if !id.may_have_given(seen) => StartAt::Unknown(seen.to_owned()),
+        Some(seen) if has_all(hub, id, seen).await? => return Ok(None),
+        Some(seen) => StartAt::After(seen.to_owned()),
     };
-    let opened = Cursor::open(hub.shared().clone(), subscribe, READ_GRANT).await?;
-    // Whoever starts before the first event has not seen the end.
-    opened.ok_or_else(|| LogError::Unavailable { reason: "the stream has no end".into() }.into())
+    let subscribe = Subscribe { interest: id.topic().into(), start, form: Form::Bare, start_event: false };
+    Ok(Cursor::open(hub.shared().clone(), subscribe, READ_GRANT).await?)
+}
+
+/// Whether nothing follows an event but the stream's end, which this form does not show: who has seen that event would come
+/// back for ever.
+async fn has_all(hub: &Hub, id: &StreamId, seen: &str) -> Result<bool, LogError> {
+    let log = &hub.shared().log;
+    let Some(place) = log.find(seen).await? else { return Ok(false) };
+    let page = log.read(place, &id.topic().into(), PageLimit { records: 1, bytes: 1 }).await?;
+    Ok(page.records.first().is_some_and(|next| next.is_close()))
 }
 
 /// What is known of a stream when its response's head is due.
@@ -113,7 +144,7 @@ async fn head(gateway: &Gateway, live: Option<&Live>, hang_up: Option<&HangUp>) 
 }
 
 /// Names the stream, and hands out the rights to it.
-fn sign(response: &mut Response<()>, gateway: &Gateway, id: &StreamId) {
+fn sign(response: &mut Response<HubBody>, gateway: &Gateway, id: &StreamId) {
     let visible = |text: String| HeaderValue::try_from(text).expect("base64url is visible ASCII");
     let read = gateway.tokens.issue(id, Scope::Read);
     let mut location = visible(format!("/streams/{id}?token={read}"));

@@ -1,5 +1,6 @@
 //! The interfaces that SDKs speak: where each ends, and how each says that something went wrong.
 
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidings_codec::{Event, EventType};
@@ -60,6 +61,14 @@ impl Dialect {
 
     pub(crate) fn of_path(path: &str) -> Option<Dialect> {
         Dialect::ALL.into_iter().find(|dialect| dialect.path() == path)
+    }
+
+    /// The interface of a request to a path that several have.
+    pub(crate) fn of_headers(headers: &HeaderMap) -> Dialect {
+        match headers.contains_key("anthropic-version") {
+            true => Dialect::Messages,
+            false => Dialect::ChatCompletions,
+        }
     }
 
     pub(crate) fn path(self) -> &'static str {

@@ -5,8 +5,10 @@
 pub(crate) enum Ending {
     /// The upstream said that the answer is complete.
     Complete,
-    /// Somebody stopped it, or nobody read it.
+    /// Somebody stopped it.
     Stopped,
+    /// Nobody read it.
+    Abandoned,
     /// The upstream's connection ended before its answer did.
     Truncated,
     /// The upstream failed, or said so.
@@ -18,9 +20,10 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    pub(super) const ALL: [Ending; 6] = [
+    pub(super) const ALL: [Ending; 7] = [
         Ending::Complete,
         Ending::Stopped,
+        Ending::Abandoned,
         Ending::Truncated,
         Ending::UpstreamError,
         Ending::GatewayRestart,
@@ -31,6 +34,7 @@ impl Ending {
         match self {
             Ending::Complete => "complete",
             Ending::Stopped => "stopped",
+            Ending::Abandoned => "abandoned",
             Ending::Truncated => "truncated",
             Ending::UpstreamError => "upstream_error",
             Ending::GatewayRestart => "gateway_restart",

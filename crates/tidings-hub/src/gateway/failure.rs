@@ -72,7 +72,7 @@ impl Failure {
             Ending::Expired => Problem::upstream_timeout(&self.message),
             Ending::GatewayRestart => Problem::shutting_down(),
             Ending::Stopped => Problem::stopped(&self.message),
-            Ending::Complete | Ending::Truncated | Ending::UpstreamError => {
+            Ending::Complete | Ending::Abandoned | Ending::Truncated | Ending::UpstreamError => {
                 Problem::upstream_failed(&self.message)
             }
         }

@@ -32,4 +32,4 @@ pub use heartbeat::Heartbeat;
 pub(crate) use live::Gateway;
 pub(crate) use route::{route, serves};
 pub use settings::{GatewaySettings, InvalidUpstream, Secret, Timeouts};
-pub(crate) use stream::is_reserved;
+pub(crate) use stream::{as_sent, is_reserved};

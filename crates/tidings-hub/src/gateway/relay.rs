@@ -12,6 +12,7 @@ use super::{
     failure::Failure,
     live::{Gateway, Live, Progress},
     request::Asked,
+    stream::kept_type,
     upstream::broken,
 };
 use crate::{
@@ -102,7 +103,7 @@ impl Relay {
             () = gateway.shutdown_begun() => Err(restarted()),
             () = gateway.settings.abandon.of(&shared, &live.id) => {
                 self.abandoned = true;
-                Err(Failure::new(Ending::Stopped, "the stream was stopped, since nobody read it"))
+                Err(Failure::new(Ending::Abandoned, "the stream was ended, since nobody read it"))
             }
             () = sleep(total) => {
                 Err(Failure::new(Ending::Expired, format!("the answer took longer than {} s", total.as_secs_f32())))
@@ -240,7 +241,7 @@ impl Relay {
         let id = &self.live.id;
         let mut made = tidings_codec::Event::new(event.data()).with_id(id.event_id(self.events));
         if event.event_type() != "message" {
-            let kept = EventType::parse(event.event_type());
+            let kept = EventType::parse(kept_type(event.event_type()));
             made = made.with_type(kept.expect("it was one line of a decoded event"));
         }
         id.update(made)

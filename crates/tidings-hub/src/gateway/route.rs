@@ -14,9 +14,16 @@ use crate::{
 
 const STREAMS: &str = "/streams/";
 
+/// What models there are, and below it one of them: the same path in all interfaces.
+const MODELS: &str = "/v1/models";
+
 /// Whether the gateway answers requests to this path.
 pub(crate) fn serves(path: &str) -> bool {
-    path.starts_with(STREAMS) || Dialect::of_path(path).is_some()
+    path.starts_with(STREAMS) || Dialect::of_path(path).is_some() || is_models(path)
+}
+
+fn is_models(path: &str) -> bool {
+    path.strip_prefix(MODELS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Answers a request to one of its paths.
@@ -38,7 +45,14 @@ where
         }
         return watch(hub.shared(), gateway, id, parts).await;
     }
-    let Some(dialect) = Dialect::of_path(path) else { return Err(Problem::no_such_path(path)) };
+    let (dialect, method, allow) = match Dialect::of_path(path) {
+        Some(dialect) => (dialect, Method::POST, "POST, OPTIONS"),
+        None if is_models(path) => (Dialect::of_headers(&parts.headers), Method::GET, "GET, OPTIONS"),
+        None => return Err(Problem::no_such_path(path)),
+    };
+    if parts.method != method {
+        return Err(Problem::method_not_allowed(&parts.method, allow).in_sdk_shape());
+    }
     ask(hub, gateway, dialect, site, parts, body).await.map_err(Problem::in_sdk_shape)
 }
 
@@ -55,9 +69,6 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    if parts.method != Method::POST {
-        return Err(Problem::method_not_allowed(&parts.method, "POST, OPTIONS"));
-    }
     site.may_publish()?;
     // A request costs its operator money: it takes the right to publish.
     if !hub.shared().settings.access.anonymous().publish {

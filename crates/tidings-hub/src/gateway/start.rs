@@ -34,6 +34,13 @@ pub(super) struct Started {
     pub(super) first_reader: Option<Registration>,
 }
 
+impl Started {
+    /// Whether the upstream is asked for this request, and not for an earlier one.
+    pub(super) fn is_new(&self) -> bool {
+        self.first_reader.is_some()
+    }
+}
+
 /// A client's idempotency key, with what says whose it is.
 struct Key<'a>(Vec<&'a [u8]>);
 
@@ -58,7 +65,8 @@ impl<'a> Key<'a> {
 /// Finds the stream of a request by its idempotency key, or begins a new one.
 ///
 /// # Errors
-/// 422 for a key that was used with another body, 429 when there are too many streams, and when the log fails.
+/// 422 for a key that was used with another body, 410 for one whose stream was stopped before its first event, 429 when there
+/// are too many streams, and when the log fails.
 pub(super) async fn start(
     hub: &Hub,
     gateway: &Arc<Gateway>,
@@ -75,18 +83,19 @@ pub(super) async fn start(
     let mut number = 1;
     loop {
         let id = key.stream(gateway, number);
-        if number < MAX_TRIES && is_gone(hub, &id).await? {
-            number += 1;
-            continue;
+        let mut past = Past::of(hub, &id, &body).await?;
+        if matches!(past, Past::Unknown) {
+            let started = enter(hub, gateway, id, asked, &body, true).await?;
+            if started.live.is_some() {
+                return Ok(started);
+            }
+            past = Past::of(hub, &id, &body).await?;
         }
-        let started = enter(hub, gateway, id, asked, &body, true).await?;
-        // Nothing is to be had from a stream that failed before its first event. So a client may try again with its key,
-        // as SDKs do by themselves.
-        let failed = started.live.is_none() && failed_at_once(hub, &started.id).await?;
-        if !failed || number == MAX_TRIES {
-            return Ok(started);
+        match past {
+            Past::Stopped => return Err(Problem::stopped("the stream of this Idempotency-Key was stopped")),
+            Past::Gone | Past::Failed if number < MAX_TRIES => number += 1,
+            _ => return Ok(Started { id, live: None, first_reader: None }),
         }
-        number += 1;
     }
 }
 
@@ -102,7 +111,6 @@ async fn enter(
         Entered::Full => return Err(Problem::too_many_streams(gateway.settings.max_streams)),
         Entered::Running(live) if live.body != body => return Err(Problem::key_reused()),
         Entered::Running(live) => {
-            gateway.metrics.saved.inc();
             let kept = matches!(live.announced().await, Progress::Kept(_));
             return Ok(Started { id, live: (!kept).then_some(live), first_reader: None });
         }
@@ -134,7 +142,6 @@ async fn begin(
         Ok(Appended { receipts, refused: None }) => {
             if receipts.iter().all(|receipt| receipt.repeated) {
                 gateway.leave(&live, Progress::Kept(Arc::default()));
-                gateway.metrics.saved.inc();
                 return Ok(Started { id, live: None, first_reader: None });
             }
             let first_reader = Some(hub.shared().routing.register(Arc::new(id.topic().into())));
@@ -155,21 +162,39 @@ async fn begin(
     Err(problem)
 }
 
-/// Whether a stream has ended and is removed with the history. Its end outlives it, and nothing is published behind that.
-async fn is_gone(hub: &Hub, id: &StreamId) -> Result<bool, LogError> {
-    let log = &hub.shared().log;
-    Ok(log.closed(&id.topic()).await?.is_some() && log.find(id.start_id().as_str()).await?.is_none())
+/// What the log knows of a try.
+enum Past {
+    /// It has not ended, if it has begun.
+    Unknown,
+    /// There is an answer, or a part of one.
+    Kept,
+    /// It was stopped before its first event.
+    Stopped,
+    /// It ended without one event of its upstream, and nobody wanted that. A client may try again with its key, as SDKs do
+    /// by themselves.
+    Failed,
+    /// It is removed with the history. Its end outlives it, and nothing is published behind that.
+    Gone,
 }
 
-/// Whether a stream ended without one event of its upstream, and nobody stopped it.
-async fn failed_at_once(hub: &Hub, id: &StreamId) -> Result<bool, LogError> {
-    let log = &hub.shared().log;
-    let topic = id.topic();
-    let Some(close) = log.closed(&topic).await? else { return Ok(false) };
-    if close.event().data() == Ending::Stopped.as_str() {
-        return Ok(false);
+impl Past {
+    /// # Errors
+    /// 422 if the stream answers another body, and when the log fails.
+    async fn of(hub: &Hub, id: &StreamId, body: &str) -> Result<Past, Problem> {
+        let log = &hub.shared().log;
+        let topic = id.topic();
+        let Some(close) = log.closed(&topic).await? else { return Ok(Past::Unknown) };
+        let Some(start) = log.find(id.start_id().as_str()).await? else { return Ok(Past::Gone) };
+        let announced = log.record(start).await?.and_then(|record| Announcement::body(&record));
+        if announced.is_some_and(|announced| announced != body) {
+            return Err(Problem::key_reused());
+        }
+        let page = log.read(start, &topic.into(), PageLimit { records: 1, bytes: 1 }).await?;
+        let is_error = page.records.first().is_some_and(|first| first.event().id() == Some(&id.error_id()));
+        Ok(match close.event().data() {
+            _ if !is_error => Past::Kept,
+            reason if reason == Ending::Stopped.as_str() => Past::Stopped,
+            _ => Past::Failed,
+        })
     }
-    let interest = topic.into();
-    let page = log.read(0, &interest, PageLimit { records: 1, bytes: 1 }).await?;
-    Ok(page.records.first().is_some_and(|first| first.event().id() == Some(&id.error_id())))
 }

@@ -1,17 +1,23 @@
 //! The name of a stream, and the names that follow from it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tidings_codec::{Event, EventId, EventType};
 
-use crate::{Topic, Update, log::HubId};
+use crate::{
+    Topic, Update,
+    log::{HubId, Record},
+};
 
 /// Topics at and below it are the gateway's own.
 const RESERVED: &str = "llm";
 
 /// Where each stream is announced when it starts, so that one that was cut is found after a restart.
 const STARTED: &str = "llm/started";
+
+/// What precedes the type of an upstream's event that would else be taken for the hub's.
+const OF_UPSTREAM: &str = "upstream-";
 
 /// A stream's ID: 128 bits that nobody guesses, as 22 characters of base64url.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,6 +102,28 @@ impl StreamId {
 /// The topic of the announcements.
 pub(crate) fn started() -> Topic {
     Topic::parse(STARTED).expect("a plain topic")
+}
+
+/// The type under which an upstream's event is kept and comes at the stream's own URL: there, `start`, `gap` and `close` are
+/// the hub's, and who reads one must know that the hub has said it.
+pub(crate) fn kept_type(sent: &str) -> Cow<'_, str> {
+    match ["start", "gap", "close"].contains(&sent) || sent.starts_with(OF_UPSTREAM) {
+        true => Cow::Owned(format!("{OF_UPSTREAM}{sent}")),
+        false => Cow::Borrowed(sent),
+    }
+}
+
+/// The event of a record as its upstream sent it.
+pub(crate) fn as_sent(record: &Record) -> Cow<'_, Event> {
+    let event = record.event();
+    let of_a_stream = record.topics().first().is_some_and(|topic| is_reserved(topic.as_str()));
+    match event.event_type().strip_prefix(OF_UPSTREAM).filter(|_| of_a_stream) {
+        Some(sent) => {
+            let sent = EventType::parse(sent).expect("it is a part of a valid event type");
+            Cow::Owned(event.clone().with_type(sent))
+        }
+        None => Cow::Borrowed(event),
+    }
 }
 
 /// Whether only the gateway publishes to `topic`, and reads it.

@@ -5,7 +5,6 @@ use std::{
     convert::Infallible,
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -13,9 +12,12 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use tidings_server::SseBody;
-use tokio::{io::ReadBuf, net::TcpStream};
 
-use super::{file_body::FileBody, take_over::TakeOver};
+use super::{
+    file_body::FileBody,
+    hang_up::{Departure, HangUp, Sign},
+    take_over::TakeOver,
+};
 use crate::{Cursor, probe::ProbeBody};
 
 /// The body of a response of the hub: a few bytes, a file, or an event stream.
@@ -26,7 +28,7 @@ enum Kind {
     File(FileBody),
     Stream {
         body: Pin<Box<SseBody<Cursor>>>,
-        hang_up: Option<HangUp>,
+        departure: Option<Departure>,
     },
     Probe {
         body: ProbeBody,
@@ -39,40 +41,10 @@ enum Kind {
     },
 }
 
-/// Tells whether the client of a connection has hung up: it sends nothing more, and most likely is gone.
-///
-/// hyper would end the connection by itself, but with it the publish whose sender closes as soon as it has sent
-/// everything. So the connection stays until the response is complete; a stream, which never is, ends by this.
-#[derive(Debug, Clone)]
-pub(crate) struct HangUp(Arc<TcpStream>);
-
-impl HangUp {
-    pub(crate) fn of(socket: Arc<TcpStream>) -> HangUp {
-        HangUp(socket)
-    }
-
-    /// Waits until the client has hung up. Cancel safe.
-    #[cfg(feature = "gateway")]
-    pub(crate) async fn gone(&self) {
-        std::future::poll_fn(|context| self.poll(context)).await;
-    }
-
-    /// Ready when the client has hung up. While it streams a response, hyper does not read, so nobody else waits for the
-    /// socket to be readable.
-    fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut byte = [0];
-        match self.0.poll_peek(context, &mut ReadBuf::new(&mut byte)) {
-            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(()),
-            // The next request is there already: whoever sends it has not hung up.
-            Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
 impl HubBody {
-    /// A stream that also ends when its client hangs up, where the connection can tell.
-    pub(crate) fn stream(body: SseBody<Cursor>, hang_up: Option<HangUp>) -> HubBody {
-        HubBody(Kind::Stream { body: Box::pin(body), hang_up })
+    /// A stream that also ends when its client departs, where the connection can tell.
+    pub(crate) fn stream(body: SseBody<Cursor>, departure: Option<Departure>) -> HubBody {
+        HubBody(Kind::Stream { body: Box::pin(body), departure })
     }
 
     /// A stream of known timing, which ends like any other.
@@ -122,13 +94,17 @@ impl Body for HubBody {
             Kind::File(file) => {
                 file.poll_chunk(context).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
             }
-            Kind::Stream { hang_up: Some(hang_up), .. } | Kind::Probe { hang_up: Some(hang_up), .. }
-                if hang_up.poll(context).is_ready() =>
-            {
+            Kind::Probe { hang_up: Some(hang_up), .. } if hang_up.poll(context).is_ready() => {
                 Poll::Ready(None)
             }
             Kind::Probe { body, .. } => Pin::new(body).poll_frame(context),
-            Kind::Stream { body, .. } => body.as_mut().poll_frame(context),
+            Kind::Stream { body, departure } => {
+                match departure.as_mut().map_or(Poll::Pending, |departure| departure.poll(context)) {
+                    Poll::Ready(Sign::Write(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                    Poll::Ready(Sign::Gone) => Poll::Ready(None),
+                    Poll::Pending => body.as_mut().poll_frame(context),
+                }
+            }
             Kind::Leaving { first, take_over } => match first.pop_front() {
                 Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 None => {

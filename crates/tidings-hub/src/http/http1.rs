@@ -18,7 +18,7 @@ use tower_service::Service;
 #[cfg(feature = "tls")]
 use super::progress::{Progress, Watched};
 use super::{
-    body::HangUp,
+    hang_up::HangUp,
     socket::Socket,
     take_over::{TakeOver, Taken},
 };
@@ -50,7 +50,8 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
     let service = hub.service();
     let offer = take_over.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(hang_up.clone());
+        let hang_up = hang_up.of_request(request.version());
+        request.extensions_mut().insert(hang_up);
         if cfg!(unix) {
             request.extensions_mut().insert(offer.clone());
         }

@@ -8,6 +8,7 @@ mod connection;
 mod cross_site;
 mod encryption;
 mod file_body;
+mod hang_up;
 mod history;
 mod http1;
 mod http2;
@@ -24,11 +25,11 @@ mod take_over;
 
 #[cfg(feature = "gateway")]
 pub(crate) use self::{
-    body::HangUp,
     cross_site::Site,
+    hang_up::{Departure, HangUp},
     publish::PublishedBody,
     service::BoxError,
-    subscribe::{deliver, ended, subscribe},
+    subscribe::{deliver, ended, sign_verdict, subscribe},
 };
 pub use body::HubBody;
 pub use cross_site::{InvalidOrigin, Origin};

@@ -154,10 +154,10 @@ impl Problem {
         Problem::new(StatusCode::BAD_GATEWAY, detail)
     }
 
-    /// 503: somebody stopped the stream before its first event.
+    /// 410: somebody stopped the stream before its first event. After 409, 429 and 5xx SDKs would ask again by themselves.
     #[cfg(feature = "gateway")]
     pub(crate) fn stopped(detail: impl ToString) -> Problem {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        Problem::new(StatusCode::GONE, detail)
     }
 
     /// 504: the upstream was silent for too long.

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header::CACHE_CONTROL, request::Parts};
 use tidings_server::{Frame, KeepAlive, Sse, Visibility, stream_headers};
 
-use super::{HubBody, Problem, body::HangUp, take_over::TakeOver};
+use super::{
+    HubBody, Problem,
+    hang_up::{Departure, HangUp},
+    take_over::TakeOver,
+};
 use crate::{
     Cursor, StartAt, Subscribe, Verdict, authorize::Grant, dialect::native::ReadParams, hub::Shared,
 };
@@ -71,7 +75,7 @@ pub(crate) fn deliver(
             let sse = Sse::new(cursor).retry(retry).keep_alive(keep_alive);
             let sse = if grant.private { sse.private() } else { sse };
             let hang_up = request.extensions.get::<HangUp>().cloned();
-            sse.into_response().map(|body| HubBody::stream(body, hang_up))
+            sse.into_response().map(|body| HubBody::stream(body, hang_up.map(Departure::AtHangUp)))
         }
     };
     sign_verdict(&mut response, verdict);
