@@ -32,6 +32,18 @@ export type Told = {
      */
     to?: string;
     place?: string;
+    /**
+     * what who asks follows, or what the leader does
+     */
+    topics?: string[];
+    /**
+     * whether the leader has yet to come to the place of who joins
+     */
+    ahead?: boolean;
+    /**
+     * topics that the hub does not give to the leader
+     */
+    refused?: string[];
     says?: "joins" | "waits" | "unknown" | "opened" | "here" | "left" | "ended" | "broke";
     blocks?: Block[];
     /**

@@ -1,9 +1,14 @@
-// One connection for all tabs of an origin that follow the same URL: see docs/browser.md.
+// One connection for all tabs of an origin that follow the same URL, or topics of one hub: see docs/browser.md.
 //
 // Sharing takes place below an EventSource, where it asks for its stream: what it gets is a response like any other. Of
 // the tabs, the one that holds a lock is the leader. It has the connection, and tells the others over a BroadcastChannel
 // what came. Each tab keeps its own place, and whoever is to go on is asked, or asks the server, for what follows it.
 // So it does not matter when a leader goes: nothing depends on what it knew.
+//
+// Tabs with other `topics` share too. The leader asks for the topics of all, says of each event which it is for, and each
+// tab picks its own. When a tab comes with topics that are not among them, the leader reconnects with these as well, from
+// its own place. So its connection has all there is for the newcomer behind that place, and the newcomer joins once it
+// has all there is before it.
 
 import { Decoder, EventSource } from "./tidings.js";
 
@@ -18,6 +23,15 @@ const MISSED_HIDDEN = 10;
 
 /** How often a leader may say that it does not know a place before a tab connects by itself. */
 const UNKNOWN = 10;
+
+/** How long the leader waits for more topics before it reconnects with those that it was asked for. */
+const WIDEN_MS = 20;
+
+/** How many topics a hub takes in one request. */
+const MAX_TOPICS = 256;
+
+/** How often a leader that has too many may forget those that nobody follows any more. */
+const NARROW_MS = 60_000;
 
 /** How many blocks, and UTF-16 units of data, a tab keeps for those that are behind it. */
 const RECENT_BLOCKS = 1000;
@@ -57,6 +71,9 @@ export function share(fetch = globalThis.fetch, group = "") {
  * @property {string} [term] the leadership that speaks, or that is asked whether it is still there
  * @property {string} [to] the only member it is for
  * @property {string} [place]
+ * @property {string[]} [topics] what who asks follows, or what the leader does
+ * @property {boolean} [ahead] whether the leader has yet to come to the place of who joins
+ * @property {string[]} [refused] topics that the hub does not give to the leader
  * @property {"joins" | "waits" | "unknown" | "opened" | "here" | "left" | "ended" | "broke"} [says]
  * @property {Block[]} [blocks]
  * @property {number} [count] how often this leadership has told blocks
@@ -71,6 +88,17 @@ class Member {
   #fetch;
   #name;
   #channel;
+  /** What this tab follows, if it may be a part of what the leader does. @type {string[] | undefined} */
+  #topics;
+  /** What the recent blocks are all blocks of, and what it asks for when it leads. @type {string[]} */
+  #union;
+  /** Of the topics. @type {Set<string>} */
+  #closed = new Set();
+  /** @type {Set<string>} */
+  #refused = new Set();
+  /** What the leader is to follow as well. @type {Set<string>} */
+  #wanted = new Set();
+  #narrowedAt = -Infinity;
   /** @type {ReadableStreamDefaultController<Uint8Array>} */
   // @ts-expect-error: `start` of the stream assigns it within the constructor.
   #consumer;
@@ -83,6 +111,9 @@ class Member {
   #recent = [];
   #before;
   #recentLength = 0;
+  /** Whether the leader, which is followed, has yet to come to this tab's place. */
+  #isAhead = false;
+  #isRejoining = false;
   /** @type {number | undefined} */
   #retry;
 
@@ -108,7 +139,10 @@ class Member {
     this.#url = url;
     this.#init = init;
     this.#fetch = fetch;
-    this.#name = ["tidings", init.credentials, group, url].join(" ");
+    const { rest, topics } = split(url);
+    this.#topics = topics;
+    this.#union = topics ?? [];
+    this.#name = ["tidings", init.credentials, group, rest].join(" ");
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#hear(data);
     const bytes = Uint8Array.from(new Headers(init.headers).get("Last-Event-ID") ?? "", (char) => char.charCodeAt(0));
@@ -152,12 +186,14 @@ class Member {
     const begins = !this.#place && /[?&]from=(?!end)/.test(this.#url);
     for (let missed = 0, unknown = begins ? UNKNOWN : 0; !this.#ended; ) {
       if (await this.#lock({ ifAvailable: true })) return this.#connect(true);
-      if (unknown >= UNKNOWN) return this.#connect(false);
+      // What the leader is sent may begin long before now.
+      if (this.#topics && !this.#place && !begins && !(await this.#reachNewest())) unknown = UNKNOWN;
+      if (unknown >= UNKNOWN || this.#isRefused) return this.#connect(false);
       const { says } = await this.#ask();
       if (says === "joins") return undefined;
       if (says) missed = 0;
       // It may yet come to this place, if it has just begun where another tab was.
-      if (says === "unknown") unknown++;
+      if (says === "unknown" && ++unknown === 1) await this.#reachNewest();
       if (says === "waits" || says === "unknown") await new Promise((resolve) => setTimeout(resolve, ASK_MS / 5));
       if (!says && ++missed >= (globalThis.document?.hidden ? MISSED_HIDDEN : MISSED)) {
         if (await this.#steal()) return this.#connect(true);
@@ -170,8 +206,35 @@ class Member {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ASK_MS, {});
       this.#answered = (told) => resolve((clearTimeout(timer), told));
-      this.#tell({ ask: this.#id, place: this.#place });
+      this.#tell({ ask: this.#id, place: this.#place, topics: this.#topics });
     });
+  }
+
+  /**
+   * Goes on to the newest place of the hub's log, if nothing for this tab is between its own place, or now, and that.
+   * Where its topics are silent nothing else would bring it to where the leader is.
+   */
+  async #reachNewest() {
+    if (!this.#topics) return false;
+    const place = this.#place;
+    const url = new URL(this.#url);
+    url.searchParams.set("from", place || "end");
+    url.searchParams.set("limit", "1");
+    const headers = new Headers(this.#init.headers);
+    headers.delete("Last-Event-ID");
+    headers.set("Accept", "application/json");
+    const fetch = this.#fetch;
+    try {
+      const { updates, next, gap, closed } = await (await fetch(url.href, { ...this.#init, headers })).json();
+      if (updates.length || gap || closed || this.#place !== place || this.#term) return false;
+      const data = place || url.searchParams.get("start") === "none" ? undefined : JSON.stringify({ id: next });
+      this.#take([{ type: "start", data, id: next, topics: [] }]);
+      this.#forget();
+      return true;
+    } catch {
+      // Its own connection will tell why.
+      return false;
+    }
   }
 
   /** Takes the lock, and holds it until it is released, or stolen since this tab seems frozen. @param {LockOptions} how */
@@ -200,7 +263,9 @@ class Member {
   async #connect(leads) {
     const connection = (this.#connection = new AbortController());
     this.#isLeader = leads;
+    this.#isAhead = false;
     this.#term = leads ? crypto.randomUUID() : undefined;
+    if (!leads) this.#cover(this.#topics);
     const headers = new Headers(this.#init.headers);
     const place = String.fromCharCode(...new TextEncoder().encode(this.#place));
     if (place) headers.set("Last-Event-ID", place);
@@ -208,7 +273,7 @@ class Member {
     const fetch = this.#fetch;
     let response;
     try {
-      response = await fetch(this.#url, { ...this.#init, headers, signal: connection.signal });
+      response = await fetch(join(this.#url, this.#union), { ...this.#init, headers, signal: connection.signal });
     } catch (error) {
       if (connection.signal.aborted && !this.#ended) return this.#seek();
       this.#leave();
@@ -224,6 +289,29 @@ class Member {
     this.#isOpen = true;
     if (leads) this.#tell({ term: this.#term, says: "opened" });
     this.#read(body.getReader(), connection.signal);
+  }
+
+  /** As the leader, reconnects with what the others want as well. They wait, and join again. */
+  async #widen() {
+    const added = [...this.#wanted];
+    this.#wanted.clear();
+    const before = this.#union;
+    if (!this.#isLeader || !this.#isOpen) return;
+    this.#tell({ term: this.#term, says: "left" });
+    this.#connection.abort();
+    this.#isOpen = false;
+    this.#cover([...before, ...added]);
+    try {
+      const refusal = await this.#connect(true);
+      if (!refusal) return;
+      refusal.body?.cancel().catch(() => {});
+    } catch (error) {
+      return this.#finish("broke", error);
+    }
+    this.#tell({ refused: added });
+    for (const topic of added) this.#refused.add(topic);
+    this.#cover(before);
+    this.#goOn();
   }
 
   /** @param {ReadableStreamDefaultReader<Uint8Array>} reader @param {AbortSignal} signal */
@@ -289,8 +377,9 @@ class Member {
 
   /** @param {Told} told */
   #hear(told) {
-    const { ask, term, to, says, blocks } = told;
+    const { ask, term, to, says, blocks, refused = [] } = told;
     if (ask) return this.#isLeader && this.#answer(told);
+    for (const topic of refused) this.#refused.add(topic);
     if (to && to !== this.#id) return;
     if (says === "joins" || says === "waits" || says === "unknown") {
       // An answer that comes too late is for a place where this tab no longer is.
@@ -310,28 +399,69 @@ class Member {
   }
 
   /** As the leader. @param {Told} told */
-  #answer({ ask, place, term }) {
+  #answer({ ask, place, term, topics = [] }) {
     this.#askedAt = Date.now();
     this.#pulled();
     if (term) return term === this.#term && this.#tell({ term, says: "here", count: this.#count });
-    const blocks = place ? this.#after(place) : [];
-    const says = !this.#isOpen ? "waits" : blocks ? "joins" : "unknown";
+    const { blocks, ahead } = place ? this.#after(place) : { blocks: [] };
+    /** @type {Told["says"]} */
+    let says = !this.#isOpen ? "waits" : blocks ? "joins" : "unknown";
+    const missing = topics.filter((topic) => !this.#union.some((pattern) => matches(pattern, topic)));
+    if (topics.length && topics.every((topic) => this.#closed.has(topic))) says = "unknown";
+    else if (this.#isOpen && missing.length) says = this.#want(missing) ? "waits" : "unknown";
     this.#tell({
       to: ask,
       term: this.#term,
       says,
       blocks,
+      ahead,
       place: place || this.#place,
+      topics: this.#topics && this.#union,
       retry: this.#retry,
       count: this.#count,
     });
   }
 
+  /** Whether `topics` are going to be followed. @param {string[]} topics */
+  #want(topics) {
+    // Without a place it would lose what comes while it reconnects.
+    if (!this.#place) return true;
+    if (topics.some((topic) => this.#refused.has(topic))) return false;
+    if (new Set([...this.#union, ...this.#wanted, ...topics]).size > MAX_TOPICS) {
+      if (Date.now() - this.#narrowedAt < NARROW_MS) return false;
+      this.#narrowedAt = Date.now();
+      // Whoever follows more asks for it again.
+      this.#cover(this.#topics);
+    }
+    if (!this.#wanted.size) setTimeout(() => this.#widen(), WIDEN_MS);
+    for (const topic of topics) this.#wanted.add(topic);
+    return true;
+  }
+
+  get #isRefused() {
+    return this.#topics?.some((topic) => this.#refused.has(topic));
+  }
+
+  /** Keeps blocks of these topics from here on. @param {string[]} [topics] */
+  #cover(topics = []) {
+    if (topics.length === this.#union.length && topics.every((topic) => this.#union.includes(topic))) return;
+    this.#union = topics;
+    this.#forget();
+  }
+
+  #forget() {
+    this.#recent = [];
+    this.#recentLength = 0;
+    this.#before = this.#place;
+  }
+
   /** Follows a leader, if it goes on where this tab is. @param {Told} told */
-  #join({ term, place, blocks = [], retry, count = 0 }) {
+  #join({ term, place, blocks = [], retry, count = 0, topics, ahead = false }) {
     if (this.#ended || this.#term || (this.#place && this.#place !== place)) return false;
     this.#connection.abort();
     this.#isOpen = false;
+    this.#isAhead = ahead;
+    this.#cover(topics);
     this.#term = term;
     this.#count = count;
     this.#missed = 0;
@@ -344,24 +474,49 @@ class Member {
 
   #tick() {
     // With a connection of its own, until a leader comes by.
-    if (this.#isOpen && !this.#isLeader && this.#place) this.#tell({ ask: this.#id, place: this.#place });
+    if (this.#isOpen && !this.#isLeader && this.#place && !this.#isRefused) this.#rejoin();
     if (this.#isLeader || !this.#term) return;
     this.#missed++;
     if (this.#missed > 1) this.#tell({ ask: this.#id, term: this.#term });
     if (this.#missed > MISSED) this.#goOn();
   }
 
-  /** The blocks behind `place`, if all of them are kept. @param {string} place */
+  async #rejoin() {
+    if (this.#isRejoining) return;
+    this.#isRejoining = true;
+    const place = this.#place;
+    const { says } = await this.#ask();
+    // Once for each place.
+    if (says === "unknown" && this.#place === place && place !== this.#before) await this.#reachNewest();
+    this.#isRejoining = false;
+  }
+
+  /**
+   * The blocks behind `place`, if all of them are kept.
+   * @param {string} place
+   * @returns {{ blocks?: Block[], ahead?: boolean }}
+   */
   #after(place) {
     const at = this.#recent.findLastIndex(({ id }) => id === place);
-    return at >= 0 || place === this.#before ? this.#recent.slice(at + 1) : undefined;
+    if (at >= 0 || place === this.#before) return { blocks: this.#recent.slice(at + 1) };
+    // A place between two events, as where another tab began, or one that is yet to come.
+    const start = this.#before || this.#recent[0]?.id;
+    const isOrdered = this.#topics && start && this.#recent.every(({ id }) => !id || compare(id, place) !== undefined);
+    if (!isOrdered || !(Number(compare(start, place)) <= 0)) return {};
+    return { blocks: this.#recent.filter(({ id }) => id && Number(compare(id, place)) > 0), ahead: true };
   }
 
   /** @param {Block[]} blocks @param {number} [retry] */
   #take(blocks, retry) {
-    let text = blocks.map(encode).join("") || ":\n";
-    if (retry !== this.#retry && retry !== undefined) text = `retry: ${(this.#retry = retry)}\n${text}`;
+    let text = "";
     for (const block of blocks) {
+      if (this.#isAhead) {
+        const order = block.id && compare(block.id, this.#place);
+        if (block.id && order === undefined) return this.#goOn();
+        if (!order || order <= 0) continue;
+        this.#isAhead = false;
+      }
+      text += encode(this.#isFor(block) ? block : { ...block, data: undefined });
       this.#place = block.id ?? this.#place;
       this.#recent.push(block);
       this.#recentLength += block.data?.length ?? 0;
@@ -370,8 +525,22 @@ class Member {
         this.#before = id ?? this.#before;
         this.#recentLength -= data?.length ?? 0;
       }
+      if (block.type === "close") block.topics.forEach((topic) => this.#closed.add(topic));
+      // Others may go on. The hub would end the response here.
+      if (this.#topics?.every((topic) => this.#closed.has(topic))) {
+        this.#enqueue(text);
+        this.#attempt(() => this.#consumer.close());
+        return this.#end();
+      }
     }
+    text ||= ":\n";
+    if (retry !== this.#retry && retry !== undefined) text = `retry: ${(this.#retry = retry)}\n${text}`;
     this.#enqueue(text);
+  }
+
+  /** What the hub itself says is for all. @param {Block} block */
+  #isFor({ topics }) {
+    return !topics.length || !this.#topics || topics.some((topic) => this.#topics?.some((own) => matches(own, topic)));
   }
 
   /** @param {string} text */
@@ -417,4 +586,37 @@ function encode({ type, data, id, topics }) {
   if (data !== undefined) lines.push(`event: ${type}\n`, ...data.split("\n").map((line) => `data: ${line}\n`));
   if (id !== undefined) lines.push(`id: ${id}\n`);
   return lines.join("") + "\n";
+}
+
+/** A URL without its topics, and these, if what comes says which it is for. @param {string} url */
+function split(url) {
+  const rest = new URL(url, globalThis.location?.href);
+  const topics = rest.searchParams.getAll("topic");
+  // An envelope has the topic inside, and no field.
+  const isTold = rest.searchParams.get("fields") === "topic" && !rest.searchParams.has("envelope");
+  if (!topics.length || !isTold) return { rest: url };
+  rest.searchParams.delete("topic");
+  return { rest: rest.href, topics };
+}
+
+/** The URL with `topics` in place of its own, if there are any. @param {string} url @param {string[]} topics */
+function join(url, topics) {
+  if (!topics.length) return url;
+  const joined = new URL(`${split(url).rest}`);
+  for (const topic of topics) joined.searchParams.append("topic", topic);
+  return joined.href;
+}
+
+/** Whether `pattern` stands for all that `topic` does. @param {string} pattern @param {string} topic */
+function matches(pattern, topic) {
+  return pattern === topic || pattern === "*" || (pattern.endsWith("/*") && topic.startsWith(pattern.slice(0, -1)));
+}
+
+/** Which of two IDs comes first, if both are a hub's own, of one log. @param {string} one @param {string} other */
+function compare(one, other) {
+  const [a, b] = [one, other].map((id) => /^~[\w-]{24}$/.test(id) && atob(id.slice(1).replace(/-/g, "+").replace(/_/g, "/")));
+  // 6 bytes say which log, and 8 where in it.
+  if (!a || !b || a.slice(0, 6) !== b.slice(0, 6)) return undefined;
+  const [at, from] = [a, b].map((bytes) => bytes.slice(6, 14));
+  return at < from ? -1 : Number(at > from);
 }
