@@ -36,9 +36,10 @@ test("the package is found by its name, in Node.js and by TypeScript", bounded, 
   const folder = await newFolder(t);
   const packed = JSON.parse(await succeeds(t, "npm", ["pack", "--json", "--pack-destination", folder], { cwd: web }));
   const files = packed[0].files.map(({ path }) => path).sort();
-  assert.deepEqual(files, [
-    "interface.d.ts", "interface.js", "package.json", "tidings-shared.d.ts", "tidings-shared.js", "tidings.d.ts", "tidings.js",
-  ]);
+  const modules = ["interface", "tidings", "tidings-shared"].flatMap((name) => [`${name}.js`, `${name}.d.ts`]);
+  const licences = ["LICENSE-APACHE", "LICENSE-MIT"];
+  assert.deepEqual(files, [...modules, ...licences, "README.md", "package.json"].sort());
+  for (const file of licences) assert.equal(await readFile(web + file, "utf8"), await readFile(root + file, "utf8"), file);
   const installed = join(folder, "node_modules", "tidings");
   await mkdir(installed, { recursive: true });
   await succeeds(t, "tar", ["-xzf", join(folder, packed[0].filename), "-C", installed, "--strip-components=1"]);
