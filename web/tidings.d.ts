@@ -1,5 +1,5 @@
 import type { Block, Failure, Options, StreamEvent, StreamTarget } from "./interface.js";
-/** Bytes to events. Source: HTML, "Parsing an event stream" and "Interpreting an event stream". */
+/** Bytes to events. Source: HTML, "Interpreting an event stream". */
 export declare class Decoder {
     #private;
     /** @type {number | undefined} */
@@ -35,14 +35,14 @@ export declare class EventSource extends Target {
     constructor(url: string | URL, options?: Options);
     get readyState(): number;
     get lastEventId(): string;
-    /** What is followed at a hub. Topics that stay lose nothing. */
+    /** At a hub. Those that stay lose nothing. */
     get topics(): string[];
     set topics(topics: string[]);
     /** The page is done. */
     close(): void;
-    /** Closes, and asks the server to stop the work: DELETE. */
+    /** Closes, and asks the server to stop the work. */
     stop(): Promise<void>;
-    /** All events but `start`. Nothing is read until they are taken. Leaving the loop closes. */
+    /** All events but `start`. Nothing is read until they are taken. */
     [Symbol.asyncIterator](): AsyncGenerator<StreamEvent, void, unknown>;
 }
 export {};

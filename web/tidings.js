@@ -8,7 +8,7 @@ const IDLE_MS = 45_000;
 /** A timer for longer fires at once. */
 const LONGEST_MS = 2 ** 31 - 1;
 
-/** Bytes to events. Source: HTML, "Parsing an event stream" and "Interpreting an event stream". */
+/** Bytes to events. Source: HTML, "Interpreting an event stream". */
 export class Decoder {
   /** @type {number | undefined} */
   retry;
@@ -135,7 +135,7 @@ export class EventSource extends Target {
   /** Which attempt brought each of the latest IDs. @type {Map<string, number>} */
   #seen = new Map();
 
-  /** What those who iterate have not taken. @type {Set<StreamEvent[]>} */
+  /** What iterators have not taken. @type {Set<StreamEvent[]>} */
   #queues = new Set();
   /** @type {(() => void)[]} */
   #waiting = [];
@@ -183,7 +183,7 @@ export class EventSource extends Target {
     return this.#lastEventId;
   }
 
-  /** What is followed at a hub. Topics that stay lose nothing. */
+  /** At a hub. Those that stay lose nothing. */
   get topics() {
     return [...(this.#topics ?? [])];
   }
@@ -201,14 +201,14 @@ export class EventSource extends Target {
     this.#renew();
   }
 
-  /** Closes, and asks the server to stop the work: DELETE. */
+  /** Closes, and asks the server to stop the work. */
   async stop() {
     this.close();
     const response = await this.#fetch("DELETE", { keepalive: true });
     if (!response.ok) throw refused(response).error;
   }
 
-  /** All events but `start`. Nothing is read until they are taken. Leaving the loop closes. */
+  /** All events but `start`. Nothing is read until they are taken. */
   async *[Symbol.asyncIterator]() {
     /** @type {StreamEvent[]} */
     const queue = [];
@@ -279,7 +279,7 @@ export class EventSource extends Target {
       this.#state = this.CONNECTING;
       if (signal.reason?.name === "AbortError" && this.#repeatable) continue;
 
-      // A server that accepts and ends in a circle must not be asked in a circle.
+      // A server that ends at once must not be asked in a circle.
       const healthy = this.#brought || Date.now() - began > 30_000;
       if (healthy) this.#failures = 0;
       if (!healthy || end.error) this.#failures++;
@@ -299,7 +299,7 @@ export class EventSource extends Target {
         pause = this.#pause(retryIn);
       }
       this.dispatchEvent(Object.assign(new Event("error"), { error, response, retryIn }));
-      // Unread, it would hold its connection.
+      // Unread it holds its connection.
       if (!response?.bodyUsed) response?.body?.cancel().catch(() => {});
       await pause;
     }
@@ -325,7 +325,11 @@ export class EventSource extends Target {
     const url = response.url || this.url;
     const at = headers.get("Location") ?? headers.get("Content-Location");
     if (at && this.#method !== "GET") {
-      this.#at = new URL(at, url).href;
+      const target = new URL(at, url);
+      // Stopping takes more than reading.
+      const token = headers.get("Tidings-Stop-Token");
+      if (token) target.searchParams.set("token", token);
+      this.#at = target.href;
       this.#method = "GET";
       this.#repeatable = true;
     }
@@ -384,10 +388,11 @@ export class EventSource extends Target {
     const { dedupe } = this.#options;
     if (!id || !dedupe) return false;
     const brought = this.#seen.get(id);
-    // Some servers give one ID to several events of one connection.
+    // Some servers give one ID to several events.
     if (brought) return brought !== this.#attempts;
     this.#seen.set(id, this.#attempts);
-    if (this.#seen.size > dedupe) this.#seen.delete(/** @type {string} */ (this.#seen.keys().next().value));
+    const [oldest] = this.#seen.keys();
+    if (this.#seen.size > dedupe) this.#seen.delete(oldest);
     return false;
   }
 

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { startChromium } from "./support/chromium.mjs";
 import { CuttingProxy, behind } from "./support/cutting_proxy.mjs";
 import { Hub } from "./support/hub.mjs";
+import { startScriptedServer, stream } from "./support/scripted_server.mjs";
 import { startSite } from "./support/site.mjs";
 import { until } from "./support/until.mjs";
 
@@ -46,6 +47,25 @@ test("a page of a listed origin can read why it is refused", bounded, async (t) 
   const refused = await post(page, proxy.url, { type: "application/json", data: "{}" });
   assert.equal(refused.status, 409);
   assert.match(JSON.parse(refused.text).detail, /closed/);
+});
+
+test("a page of a listed origin stops an LLM's answer with tidings.js", bounded, async (t) => {
+  const site = await startSite(t);
+  const event = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: "so" } }] })}\n\n`;
+  const model = await startScriptedServer(t, stream(event, { end: "stays" }));
+  const hub = await Hub.start(t, ["--allow-origin", site, "--upstream", new URL(model.url).origin]);
+  const page = await openSite(t, site);
+
+  await page.evaluate(async (hub) => {
+    const { EventSource } = await import(`${hub}/tidings.js`);
+    const body = JSON.stringify({ model: "m", stream: true, messages: [{ role: "user", content: "?" }] });
+    const headers = { "Content-Type": "application/json" };
+    globalThis.source = new EventSource(`${hub}/v1/chat/completions`, { method: "POST", body, headers });
+    await new Promise((resolve) => source.addEventListener("message", resolve, { once: true }));
+  }, hub.url);
+  assert.equal(model.requests.length, 1);
+  await page.evaluate(() => source.stop());
+  await model.requests[0].ended;
 });
 
 test("a page of an origin that is not listed sees nothing and publishes nothing", bounded, async (t) => {
