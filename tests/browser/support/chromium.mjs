@@ -2,10 +2,10 @@
 
 import { chromium } from "playwright-core";
 
-const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+export const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 /** What keeps it from looking for hosts of its maker. */
-const args = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
+export const args = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
 
 /** Starts Chromium, which the end of the test `t` closes. */
 export async function startChromium(t, ...more) {

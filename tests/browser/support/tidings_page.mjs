@@ -21,7 +21,8 @@ export async function follow(context, hub, path, { name = WAYS.alone, options = 
   return page;
 }
 
-async function listen({ hub, path, name, options }) {
+/** In a page: begins to follow. */
+export async function listen({ hub, path, name, options }) {
   const module = await import(`${hub}/${name === "EventSource" ? "tidings" : "tidings-shared"}.js`);
   globalThis.heard = [];
   globalThis.opened = 0;
@@ -61,7 +62,7 @@ export async function publishAll(hub, topic, all) {
 /**
  * Freezes a page as the browser does with one that has been hidden for long: its timers and messages sleep. Resolves to
  * what thaws it. If it is not `announced` the page is just busy. (The browser itself refuses to freeze a page that is
- * visible, and under playwright all are.)
+ * visible, and under playwright all are; `tidings_lifecycle.test.mjs` does without playwright.)
  */
 export async function freeze(page, { announced }) {
   const session = await page.context().newCDPSession(page);
