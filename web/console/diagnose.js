@@ -1,0 +1,94 @@
+// What is wrong with a stream of known timing, by what arrived of it. The rules are those of `tidings doctor`.
+
+import { HEAD_MS, KNOBS } from "./probe.js";
+
+/** What comes within so many milliseconds came in one piece. */
+const PIECE_MS = 20;
+
+/** How late an event may be, for what gathers small writes for a moment. */
+const LATE_MS = 400;
+
+/** Of the events, how many may come in a piece with others before that is worth a word. */
+const TOGETHER = 0.4;
+
+const SENTENCES = {
+  unreachable: "The hub can't be reached from this browser.",
+  "no-first-byte": "The connection opens and then nothing comes, not even a header.",
+  "bad-status": "The server answers with an error instead of a stream.",
+  "wrong-content-type": "The answer does not say that it is an event stream.",
+  "not-the-hub": "Something else answers in place of the hub.",
+  cached: "A cache answers: you get a recording of an earlier stream, not yours.",
+  "shared-stream": "Two connections got one and the same stream.",
+  buffered: "What the server sends is held back and arrives late, many messages at once.",
+  "buffered-compressed": "The answer is compressed, and messages are held back.",
+  "one-behind": "Each message arrives only when the next one is sent.",
+  delayed: "Messages wait a fraction of a second for the next ones.",
+  "heartbeats-held": "Heartbeats are held back.",
+  "comments-dropped": "Heartbeats do not arrive: something on the way takes them out.",
+  "broken-off": "The connection broke in the middle of the answer.",
+};
+const SEVERITIES = { "one-behind": "S2", delayed: "S3", "heartbeats-held": "S2" };
+
+/** What is wrong, the worst first: `{rule, severity, sentence, measured}`. */
+export function diagnose(arrivals) {
+  const findings = new Map();
+  for (const arrival of arrivals) {
+    for (const [rule, measured] of examine(arrival, arrivals)) {
+      findings.set(rule, [...(findings.get(rule) ?? []), `${arrival.way}: ${measured}`]);
+    }
+  }
+  const found = [...findings].map(([rule, measured]) => ({
+    rule,
+    severity: SEVERITIES[rule] ?? "S1",
+    sentence: SENTENCES[rule],
+    measured,
+  }));
+  return found.sort((a, b) => a.severity.localeCompare(b.severity));
+}
+
+function* examine(arrival, arrivals) {
+  const { head, response, events, cut, silent, error } = arrival;
+  if (response && !response.ok) return yield ["bad-status", `the answer is ${response.status}`];
+  const type = response?.headers.get("Content-Type") ?? "text/event-stream";
+  if (!type.startsWith("text/event-stream")) return yield ["wrong-content-type", `Content-Type is ${type}`];
+  if (response && !response.headers.has("Tidings-Probe")) return yield ["not-the-hub", "no header Tidings-Probe"];
+  if (head === undefined && silent) return yield ["no-first-byte", `nothing in ${seconds(HEAD_MS)}`];
+  if (head === undefined) return yield ["unreachable", error ?? "an error without a reason"];
+
+  if (arrivals.some((other) => other !== arrival && other.stream && other.stream === arrival.stream)) {
+    // What else is wrong with a recording follows from that.
+    return yield [arrivals.some(isFromCache) ? "cached" : "shared-stream", `it is named ${arrival.stream}`];
+  }
+  const timing = time(arrival);
+  const last = timing.late.at(-1);
+  const others = timing.late.slice(0, -1);
+  const coding = response?.headers.get("Content-Encoding");
+  if (events.length > 1 && last > LATE_MS && Math.max(...others) < LATE_MS / 2) {
+    yield ["one-behind", `the last event waited for ${seconds(last)}`];
+  } else if (timing.latest > LATE_MS) {
+    const measured = `${events.length} events in ${timing.pieces} piece${timing.pieces > 1 ? "s" : ""}, held for up to ${seconds(timing.latest)}`;
+    yield coding ? ["buffered-compressed", `${measured} (${coding})`] : ["buffered", measured];
+  } else if (timing.pieces < (1 - TOGETHER) * events.length) {
+    yield ["delayed", `${events.length} events in ${timing.pieces} pieces`];
+  } else if (response && cut === undefined && !arrival.heartbeats.length) {
+    if (arrival.joinedHeartbeats) yield ["heartbeats-held", "they came together with the end"];
+    else yield ["comments-dropped", `none in ${seconds(KNOBS.idle)} of silence`];
+  }
+  if (cut !== undefined) {
+    const how = silent ? "nothing more came, and it was given up" : "it was cut";
+    yield ["broken-off", `${events.length} of ${KNOBS.events} events came, and after ${seconds(cut)} ${how}`];
+  }
+}
+
+const isFromCache = ({ response }) =>
+  response?.headers.has("Age") || /hit/i.test(response?.headers.get("X-Cache") ?? "");
+
+/** How late each event came, compared with what took the shortest time, and in how many pieces all did. */
+export function time({ events, offset }) {
+  const late = events.map(({ sent, arrived }) => arrived - sent - offset);
+  const pieces = events.filter(({ arrived }, at) => at === 0 || arrived - events[at - 1].arrived > PIECE_MS).length;
+  return { late, pieces, latest: Math.max(0, ...late) };
+}
+
+/** As `23 ms`, `1.3 s`. */
+export const seconds = (millis) => (millis < 1000 ? `${Math.round(millis)} ms` : `${(millis / 1000).toFixed(1)} s`);
