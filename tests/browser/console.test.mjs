@@ -259,6 +259,23 @@ test("the counters say how the hub is, and why the last connections ended", boun
   await console.close();
 });
 
+test("each topic says how many follow it", bounded, async (t) => {
+  const hub = await Hub.start(t);
+  const console = await Console.open(t, hub);
+  await console.state("watching everything");
+  for (const topic of ["builds/42", "news"]) await hub.publish(topic, "x");
+  const subscribers = (topic) => console.page.locator(`#topics [data-topic="${topic}"] .subscribers`).textContent();
+  await until(async () => (await subscribers("news")) === "1" && (await subscribers("builds/42")) === "1");
+  const other = new AbortController();
+  const { body } = await fetch(`${hub.url}/topics?topic=builds/*&topic=builds/42`, { signal: other.signal });
+  await until(async () => (await subscribers("builds/42")) === "2");
+  assert.equal(await subscribers("news"), "1");
+  other.abort();
+  await body.cancel().catch(() => {});
+  await until(async () => (await subscribers("builds/42")) === "1");
+  await console.close();
+});
+
 for (const colorScheme of ["light", "dark"]) {
   test(`it is fit to be seen in ${colorScheme} mode, wide and narrow`, bounded, async (t) => {
     const hub = await Hub.start(t);
@@ -311,7 +328,7 @@ test("it is used without a mouse, and every control has a name", bounded, async 
     stops.push(stop.name.replace(/ .*\/s.*/, ""));
   }
   assert.deepEqual(stops, [
-    "Console", "Chat", "Topic", "Type", "Data", "Publish", "From a terminal", "Live", "History", "Watch", "Watch", "Filter", "Pause", "Clear",
+    "Console", "Chat", "Doctor", "Topic", "Type", "Data", "Publish", "From a terminal", "Live", "History", "Watch", "Watch", "Filter", "Pause", "Clear",
     "Pretty JSON", "Raw frames", "Live events", "news",
   ]);
 

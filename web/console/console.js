@@ -190,7 +190,7 @@ async function tick() {
   element("topic-count").textContent = topics.size || "";
   element("no-topics").hidden = topics.size > 0;
   // What is measured while nobody looks would be drawn as if no time had passed.
-  await (document.hidden ? counters.pause() : counters.tick());
+  await (document.hidden ? counters.pause() : Promise.all([counters.tick(), topics.askForSubscribers()]));
   setTimeout(tick, 1000);
 }
 

@@ -40,6 +40,14 @@ export async function readHistory(topics, after, limit) {
   return response.json();
 }
 
+/** How many subscriptions an update of each of `topics` is for, by topic. */
+export async function readSubscribers(topics) {
+  const url = new URL("subscribers", base);
+  for (const topic of topics) url.searchParams.append("topic", topic);
+  const response = await ask(url, { cache: "no-store" });
+  return new Map((await response.json()).topics.map(({ topic, subscribers }) => [topic, subscribers]));
+}
+
 /** The hub's counters, as text. */
 export async function readMetrics() {
   return (await ask(new URL("metrics", base), { cache: "no-store" })).text();

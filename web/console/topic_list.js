@@ -2,12 +2,16 @@
 
 import { formatRate, formatCount } from "./count.js";
 import { create } from "./element.js";
+import { readSubscribers } from "./hub.js";
 
 /** Of more, those that have been silent for longest are forgotten. */
 const MAX_TOPICS = 1000;
 
 /** Of more, the busiest are shown. */
 const MAX_SHOWN = 30;
+
+/** How many characters of topics are asked for at a time: URLs have their limits. */
+const MAX_ASKED = 2000;
 
 /** How much of a topic's rate is that since the last tick. */
 const WEIGHT = 0.4;
@@ -20,6 +24,8 @@ export class TopicList {
   /** By name, the latest last. */
   #topics = new Map();
   #selected = null;
+  /** By name, as far as they were asked for. */
+  #subscribers = new Map();
   #tickedAt = performance.now();
 
   constructor(list) {
@@ -67,6 +73,14 @@ export class TopicList {
     this.draw();
   }
 
+  /** Asks how many follow the topics that are shown. */
+  async askForSubscribers() {
+    let length = 0;
+    const names = [...this.#list.children].map((row) => row.dataset.topic).filter((name) => (length += name.length) < MAX_ASKED);
+    // A hub that is away, or does not say, leaves the column empty.
+    this.#subscribers = names.length ? await readSubscribers(names).catch(() => new Map()) : new Map();
+  }
+
   draw() {
     const busiest = [...this.#topics.values()].sort((a, b) => b.rate - a.rate || b.total - a.total).slice(0, MAX_SHOWN);
     const shown = busiest.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -76,7 +90,9 @@ export class TopicList {
       const row = rows.get(name) ?? this.#toRow(name);
       rows.delete(name);
       if (this.#list.children[at] !== row) this.#list.insertBefore(row, this.#list.children[at] ?? null);
-      const [button, , rateCell, totalCell] = [row.firstChild, ...row.firstChild.children];
+      const [button, , subscribersCell, rateCell, totalCell] = [row.firstChild, ...row.firstChild.children];
+      const subscribers = this.#subscribers.get(name);
+      subscribersCell.textContent = subscribers === undefined ? "" : formatCount(subscribers);
       button.ariaPressed = String(name === this.#selected);
       rateCell.textContent = rate ? formatRate(rate) : "";
       totalCell.textContent = formatCount(total);
@@ -85,8 +101,9 @@ export class TopicList {
   }
 
   #toRow(name) {
-    const cells = ["name", "rate", "total"].map((className) => create("span", { className }));
+    const cells = ["name", "subscribers", "rate", "total"].map((className) => create("span", { className }));
     cells[0].textContent = name;
+    cells[1].title = "Subscribers, this page included";
     const button = create("button", { type: "button", title: `Show ${name} alone` }, ...cells);
     button.onclick = () => (this.selected = this.#selected === name ? null : name);
     const row = create("li", {}, button);

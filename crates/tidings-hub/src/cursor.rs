@@ -102,6 +102,7 @@ impl Cursor {
                 Opened::Ended => return Ok(None),
             };
         shared.metrics.subscriptions.inc();
+        shared.audience.join(&interest);
         let mut cursor = Cursor {
             open: interest.is_exact().then_some(open),
             shared,
@@ -238,6 +239,7 @@ impl Drop for Cursor {
             return;
         }
         self.shared.metrics.subscriptions.dec();
+        self.shared.audience.leave(&self.subscription.interest);
         if !matches!(self.step, Step::Ended) {
             self.shared.metrics.ended(EndReason::Left);
         }

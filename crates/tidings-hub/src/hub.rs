@@ -9,6 +9,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     Cursor, PublishError, Settings, Subscribe, Update,
+    audience::Audience,
     authorize::Grant,
     delivery::{Feed, Window},
     http::{Encryption, HubService, serve},
@@ -46,6 +47,7 @@ pub struct Hub {
 pub(crate) struct Shared {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) routing: Arc<Routing>,
+    pub(crate) audience: Audience,
     pub(crate) metrics: Metrics,
     pub(crate) probes: Probes,
     pub(crate) settings: Settings,
@@ -68,6 +70,7 @@ impl Hub {
         let shared = Arc::new(Shared {
             log,
             routing: Arc::default(),
+            audience: Audience::default(),
             probes: Probes::default(),
             #[cfg(feature = "gateway")]
             gateway: settings

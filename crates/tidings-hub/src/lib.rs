@@ -48,6 +48,7 @@
 //! with competing consumers: every subscriber gets everything. An event carries
 //! text only, as the format does: what is binary or large is stored beside the log, and announced by an event.
 mod attachment;
+mod audience;
 mod authorize;
 mod cursor;
 mod delivery;

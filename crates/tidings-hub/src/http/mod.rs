@@ -21,6 +21,7 @@ mod service;
 mod socket;
 mod streams;
 mod subscribe;
+mod subscribers;
 mod take_over;
 
 #[cfg(feature = "gateway")]

@@ -22,6 +22,7 @@ use super::{
     history::history,
     publish::publish,
     subscribe::subscribe,
+    subscribers::subscribers,
 };
 use crate::{
     Asset, Hub,
@@ -31,7 +32,7 @@ use crate::{
 
 /// The hub's HTTP interface as a tower service, to be mounted in an application under any prefix.
 ///
-/// It answers `/topics/…`, `/topics?topic=…`, `/attachments/…`, `/healthz`, `/readyz`, `/metrics`, and the static files of the
+/// It answers `/topics/…`, `/topics?topic=…`, `/subscribers?topic=…`, `/attachments/…`, `/healthz`, `/readyz`, `/metrics`, and the static files of the
 /// [`Settings`](crate::Settings). Whoever mounts it strips the prefix, as axum's `nest_service` does, and is the one
 /// to authenticate people: the service itself only knows the [`Access`](crate::Access) rule.
 #[derive(Debug, Clone)]
@@ -150,6 +151,7 @@ where
     }
     match path {
         "/topics" => read(shared, None, parts).await,
+        "/subscribers" => subscribers(shared, &may_read_what(shared, None, parts)?),
         "/healthz" => Ok(text("text/plain; charset=utf-8", "ok\n")),
         "/readyz" if shared.is_shutting_down() => Err(Problem::shutting_down()),
         "/readyz" => Ok(text("text/plain; charset=utf-8", "ready\n")),
@@ -177,7 +179,7 @@ fn asks_for_probe(parts: &Parts) -> bool {
 }
 
 fn is_known(shared: &Shared, path: &str) -> bool {
-    matches!(path, "/topics" | "/healthz" | "/readyz" | "/metrics")
+    matches!(path, "/topics" | "/subscribers" | "/healthz" | "/readyz" | "/metrics")
         || shared.settings.pages.contains_key(path)
 }
 
@@ -186,24 +188,30 @@ async fn read(
     path_topic: Option<&str>,
     parts: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
+    let params = may_read_what(shared, path_topic, parts)?;
     let grant = shared.settings.access.anonymous();
-    if !grant.subscribe {
-        return Err(Problem::forbidden("subscribing is not allowed on this hub"));
-    }
     let accept = parts.headers.get(header::ACCEPT).map(|accept| String::from_utf8_lossy(accept.as_bytes()));
     let representation = representation(accept.as_deref())
         .ok_or_else(|| Problem::not_acceptable(accept.as_deref().unwrap_or_default()))?;
-    let params = ReadParams::parse(path_topic, parts)?;
-    #[cfg(feature = "gateway")]
-    if shared.gateway.is_some() {
-        may_read(&params.interest)?;
-    }
     let mut response = match representation {
         Representation::EventStream => subscribe(shared, grant, params, parts).await?,
         Representation::Json => history(shared, grant, params).await?,
     };
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
     Ok(response)
+}
+
+/// What a request to read asks for, if it may.
+fn may_read_what(shared: &Shared, path_topic: Option<&str>, parts: &Parts) -> Result<ReadParams, Problem> {
+    if !shared.settings.access.anonymous().subscribe {
+        return Err(Problem::forbidden("subscribing is not allowed on this hub"));
+    }
+    let params = ReadParams::parse(path_topic, parts)?;
+    #[cfg(feature = "gateway")]
+    if shared.gateway.is_some() {
+        may_read(&params.interest)?;
+    }
+    Ok(params)
 }
 
 /// # Errors

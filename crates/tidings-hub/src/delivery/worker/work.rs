@@ -267,6 +267,7 @@ impl Worker {
         let row = self.rows.remove(slot)?;
         if let Some(group) = self.groups.get_mut(row.group) {
             group.rows.remove(&slot);
+            self.shared.audience.leave(&group.subscription.interest);
         }
         self.forget_if_unused(row.group);
         self.shared.metrics.subscriptions.dec();
