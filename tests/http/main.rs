@@ -19,4 +19,5 @@ mod resume;
 mod slow_reader;
 mod streamed_publish;
 mod subscribe;
+mod subscribers;
 mod tls;
