@@ -70,7 +70,7 @@ async fn an_answer_is_cancelled_when_its_last_reader_leaves_if_that_is_wanted() 
     model.all_closed().await;
     let mut late = watch(&hub, &answering.location, None).await;
     assert_eq!(late.event().await.id, first.id, "what has arrived is kept");
-    assert_eq!(reason(&mut late).await, "abandoned");
+    assert_eq!(reason(&mut late).await, "stopped");
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_grace_lets_a_reader_come_back() {
     answering.stream.event().await;
     drop(answering.stream);
     model.all_closed().await;
-    assert_eq!(reason(&mut watch(&hub, &answering.location, None).await).await, "abandoned");
+    assert_eq!(reason(&mut watch(&hub, &answering.location, None).await).await, "stopped");
 }
 
 #[tokio::test]

@@ -8,7 +8,6 @@ import { render } from "./markup.js";
 /** What to remark about an answer that ends like this. */
 const ENDS = {
   stopped: "Stopped.",
-  abandoned: "Nobody read on, and so it was ended. This is what had come.",
   truncated: "The upstream broke off. This is what had come.",
   gateway_restart: "The gateway was restarted in the middle of the answer. This is what had come.",
   expired: "The upstream took too long. This is what had come.",

@@ -136,6 +136,12 @@ pub(crate) fn error_json(code: &str, message: &str) -> Value {
     json!({ "type": "error", "error": { "type": error_type(code), "code": code, "message": message } })
 }
 
+/// The code in the data of an error that was made here.
+pub(crate) fn error_code(data: &str) -> Option<String> {
+    let error: Value = serde_json::from_str(data).ok()?;
+    error["error"]["code"].as_str().map(str::to_owned)
+}
+
 fn error_type(code: &str) -> &'static str {
     match code {
         "expired" => "timeout_error",

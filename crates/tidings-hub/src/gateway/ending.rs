@@ -1,6 +1,6 @@
 //! How a stream ends.
 
-/// Why a stream ends: the data of its `close`.
+/// Why a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// The upstream said that the answer is complete.
@@ -29,6 +29,14 @@ impl Ending {
         Ending::GatewayRestart,
         Ending::Expired,
     ];
+
+    /// The data of the stream's `close`. Its readers need not know who stopped it.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Ending::Abandoned => Ending::Stopped.as_str(),
+            ending => ending.as_str(),
+        }
+    }
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {

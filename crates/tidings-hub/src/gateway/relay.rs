@@ -288,7 +288,7 @@ impl Relay {
             let event = self.asked.dialect.error_event(ending.as_str(), &failure.message, self.events);
             batch.push(id.update(event.with_id(id.error_id())).into());
         }
-        batch.push(id.close(ending.as_str()).into());
+        batch.push(id.close(ending.reason()).into());
         // Appending them again is harmless: they have IDs of their own.
         loop {
             let error = match self.hub.publish_reserved(batch.clone()).await {

@@ -54,7 +54,7 @@ async fn end(hub: &Hub, id: &StreamId, dialect: Dialect) -> Result<(), LogError>
     let error = dialect.error_event(failure.ending.as_str(), &failure.message, events);
     let batch: Vec<Append> = vec![
         id.update(error.with_id(id.error_id())).into(),
-        id.close(Ending::GatewayRestart.as_str()).into(),
+        id.close(Ending::GatewayRestart.reason()).into(),
     ];
     hub.publish_reserved(batch).await.map(drop)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     announcement::Announcement,
+    dialect::error_code,
     ending::Ending,
     failure::Failure,
     live::{Entered, Gateway, Live, Progress},
@@ -183,18 +184,20 @@ impl Past {
     async fn of(hub: &Hub, id: &StreamId, body: &str) -> Result<Past, Problem> {
         let log = &hub.shared().log;
         let topic = id.topic();
-        let Some(close) = log.closed(&topic).await? else { return Ok(Past::Unknown) };
+        if log.closed(&topic).await?.is_none() {
+            return Ok(Past::Unknown);
+        }
         let Some(start) = log.find(id.start_id().as_str()).await? else { return Ok(Past::Gone) };
         let announced = log.record(start).await?.and_then(|record| Announcement::body(&record));
         if announced.is_some_and(|announced| announced != body) {
             return Err(Problem::key_reused());
         }
         let page = log.read(start, &topic.into(), PageLimit { records: 1, bytes: 1 }).await?;
-        let is_error = page.records.first().is_some_and(|first| first.event().id() == Some(&id.error_id()));
-        Ok(match close.event().data() {
-            _ if !is_error => Past::Kept,
-            reason if reason == Ending::Stopped.as_str() => Past::Stopped,
-            _ => Past::Failed,
+        let error = page.records.first().filter(|first| first.event().id() == Some(&id.error_id()));
+        Ok(match error.map(|error| error_code(error.event().data())) {
+            None => Past::Kept,
+            Some(code) if code.as_deref() == Some(Ending::Stopped.as_str()) => Past::Stopped,
+            Some(_) => Past::Failed,
         })
     }
 }
