@@ -75,6 +75,7 @@ async fn bytes_that_are_wrong_are_found() {
     let cases = [
         ("byte-order-mark", "\u{FEFF}: hi\nretry: 1000\n\n"),
         ("mixed-line-ends", "retry: 1000\r\ndata: a\n\n"),
+        ("carriage-returns", "retry: 1000\r\ndata: a\r\n\r\n"),
         ("bad-retry", "retry: soon\n\n"),
         ("no-ids", "retry: 1000\ndata: a\n\ndata: b\n\ndata: c\n\n"),
         ("duplicate-ids", "retry: 1000\nid: 1\ndata: a\n\nid: 1\ndata: b\n\nid: 1\ndata: c\n\n"),

@@ -410,6 +410,14 @@ pub(super) const RULES: &[Rule] = &[
         "All three kinds are allowed; many clients know only one, and see an extra blank line, or none.",
     ),
     new(
+        "carriage-returns",
+        S2,
+        "framing",
+        "Lines end with CRLF or CR, and not with LF alone.",
+        "All three kinds are allowed; but some clients find no event in such a stream, and others see an extra blank line where \
+         CR and LF come apart.",
+    ),
+    new(
         "invalid-utf8",
         S1,
         "framing",

@@ -30,7 +30,7 @@ fn in_bytes(seen: &Seen) -> Vec<Finding> {
     if seen.body.starts_with(b"\xEF\xBB\xBF") {
         findings.push(found("byte-order-mark", "EF BB BF before the first field".into()));
     }
-    findings.extend(line_ends(&seen.body).map(|measured| found("mixed-line-ends", measured)));
+    findings.extend(line_ends(&seen.body).map(|(rule, measured)| found(rule, measured)));
     if let Some(at) = invalid_utf8(&seen.body) {
         findings.push(found("invalid-utf8", format!("at byte {at}")));
     }
@@ -53,8 +53,8 @@ fn in_bytes(seen: &Seen) -> Vec<Finding> {
     findings
 }
 
-/// Which kinds of line ends there are, if they are several.
-fn line_ends(body: &[u8]) -> Option<String> {
+/// The rule that the line ends break, and how many there are of each kind.
+fn line_ends(body: &[u8]) -> Option<(&'static str, String)> {
     let (mut crlf, mut cr, mut lf) = (0, 0, 0);
     let mut bytes = body.iter().peekable();
     while let Some(byte) = bytes.next() {
@@ -73,7 +73,11 @@ fn line_ends(body: &[u8]) -> Option<String> {
     let kinds = [(crlf, "CRLF"), (cr, "CR"), (lf, "LF")];
     let kinds: Vec<_> =
         kinds.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
-    (kinds.len() > 1).then(|| kinds.join(", "))
+    match &*kinds {
+        [] => None,
+        [only] => (lf == 0).then(|| ("carriage-returns", format!("{only}, no LF"))),
+        several => Some(("mixed-line-ends", several.join(", "))),
+    }
 }
 
 /// Where the first byte is that can't be UTF-8. The last character may be cut by our leaving.
@@ -138,14 +142,8 @@ mod tests {
     }
 
     #[test]
-    fn clean_bytes_of_any_one_line_end_are_clean() {
-        for body in [
-            "retry: 3000\ndata: a\n\n",
-            "retry: 3000\r\ndata: a\r\n\r\n",
-            "retry: 3000\rdata: a\r\r",
-            ":\n",
-            "",
-        ] {
+    fn clean_bytes_are_clean() {
+        for body in ["retry: 3000\ndata: a\n\n", ":\n", ""] {
             assert!(found(body).is_empty(), "{body:?}");
         }
     }
@@ -154,6 +152,8 @@ mod tests {
     fn each_mistake_in_the_bytes_has_its_rule() {
         assert_eq!(found("\u{FEFF}data: a\n\n"), ["byte-order-mark"]);
         assert_eq!(found("data: a\r\ndata: b\n\r\n"), ["mixed-line-ends"]);
+        assert_eq!(found("retry: 3000\r\ndata: a\r\n\r\n"), ["carriage-returns"]);
+        assert_eq!(found("retry: 3000\rdata: a\r\r"), ["carriage-returns"]);
         assert_eq!(found("id: a\0b\ndata: a\n\n"), ["nul-in-id"]);
         assert_eq!(found("retry: soon\ndata: a\n\n"), ["bad-retry"]);
         assert_eq!(found("retry: 0\ndata: a\n\n"), ["bad-retry"]);
