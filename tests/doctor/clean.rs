@@ -24,7 +24,7 @@ async fn a_hub_has_no_finding_and_everything_is_numbered() {
         (&numbers["protocol"], &numbers["resume"], &numbers["end"]),
         (&json!("HTTP/1.1"), &json!("resumes"), &json!("204"))
     );
-    for manner in ["identity", "gzip", "br", "browser", "post", "any_accept"] {
+    for manner in ["identity", "gzip", "br", "zstd", "browser", "post", "any_accept"] {
         assert!(numbers["score"][manner].as_f64().unwrap() > 0.8, "{manner}: {numbers}");
     }
     let missing: Vec<_> = report["not_measured"]

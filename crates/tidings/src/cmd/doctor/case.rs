@@ -21,6 +21,7 @@ pub(super) enum Role {
     Again,
     Gzip,
     Brotli,
+    Zstd,
     /// With the `Accept-Encoding` of a browser.
     Browser,
     /// By the version of HTTP that the others were not asked by.
@@ -55,6 +56,10 @@ pub(super) enum Role {
     /// A long life.
     Long,
 }
+
+/// The roles that have an `Accept-Encoding`, and what they are called.
+pub(super) const ENCODED: [(Role, &str); 4] =
+    [(Role::Gzip, "gzip"), (Role::Brotli, "br"), (Role::Zstd, "zstd"), (Role::Browser, "browser")];
 
 /// What is known of one URL.
 #[derive(Clone, Debug)]

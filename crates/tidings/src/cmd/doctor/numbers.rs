@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{
-    case::{Case, Role},
+    case::{Case, ENCODED, Role},
     fan::Fan,
     finding::Finding,
     observation::{End, Protocol, Seen, What},
@@ -48,18 +48,15 @@ pub(super) fn numbers(case: &Case, findings: &[Finding]) -> Map<String, Value> {
 
 /// Pieces for each event, by encoding, protocol and the manner of asking: 1 is a stream.
 fn scores(case: &Case) -> Value {
-    let roles = [
-        (Role::Probe, "identity"),
-        (Role::Gzip, "gzip"),
-        (Role::Brotli, "br"),
-        (Role::Browser, "browser"),
+    let others = [
         (Role::Http1, "http1"),
         (Role::Http2, "http2"),
         (Role::Post, "post"),
         (Role::AnyAccept, "any_accept"),
     ];
+    let roles = [(Role::Probe, "identity")].into_iter().chain(ENCODED).chain(others);
     let scores: Map<String, Value> =
-        roles.into_iter().filter_map(|(role, name)| Some((name.into(), score(case, role)?.into()))).collect();
+        roles.filter_map(|(role, name)| Some((name.into(), score(case, role)?.into()))).collect();
     if scores.is_empty() { Value::Null } else { scores.into() }
 }
 
@@ -74,8 +71,7 @@ fn score(case: &Case, role: Role) -> Option<f64> {
 }
 
 fn codings(case: &Case) -> Value {
-    let roles = [(Role::Gzip, "gzip"), (Role::Brotli, "br"), (Role::Browser, "browser")];
-    let codings: Map<String, Value> = roles
+    let codings: Map<String, Value> = ENCODED
         .into_iter()
         .filter_map(|(role, name)| {
             let seen = case.get(role).filter(|seen| seen.head.is_some())?;

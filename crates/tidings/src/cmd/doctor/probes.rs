@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, uri::PathAnd
 use tokio::task::JoinSet;
 
 use super::{
-    case::{Case, Role},
+    case::{Case, ENCODED, Role},
     exchange::{Ask, Way, exchange, fan},
     fan::Fan,
     observation::{End, Protocol, Seen},
@@ -177,15 +177,15 @@ impl Target {
         case.resumed_after = Some(RESUMED_AFTER.into());
         let mut plan = vec![
             probe(Role::Again, None),
-            probe(Role::Gzip, Some("gzip")),
-            probe(Role::Brotli, Some("br")),
-            probe(Role::Browser, Some(BROWSER)),
             knobs(Role::Big, BIG, last.clone(), None),
             knobs(Role::Beats, BEATS, last.clone(), None),
             knobs(Role::BeatsGzip, BEATS, header::ACCEPT_ENCODING, Some("gzip")),
             knobs(Role::Resume, RESUMABLE, last.clone(), Some(RESUMED_AFTER)),
             knobs(Role::Finished, RESUMABLE, last, Some(FINISHED_AFTER)),
         ];
+        for (role, coding) in ENCODED {
+            plan.push(probe(role, Some(if role == Role::Browser { BROWSER } else { coding })));
+        }
         if let Some((role, protocol)) = self.other_protocol(case) {
             plan.push((role, self.ask(Some(PROBE), LOOK), self.way.by(protocol)));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{
-    case::{Case, Role},
+    case::{Case, ENCODED, Role},
     finding::Finding,
     observation::{End, Seen, What},
     timing::{Timing, block},
@@ -178,7 +178,7 @@ fn one_behind(seen: &Seen, timing: &Timing, how: &str, hops: &[Hop]) -> Finding 
 fn compressed(case: &Case) -> Option<Finding> {
     let mut bad = Vec::new();
     let mut worst = None;
-    for (role, name) in [(Role::Gzip, "gzip"), (Role::Brotli, "br"), (Role::Browser, "a browser's")] {
+    for (role, name) in ENCODED {
         let Some((seen, timing)) = case.timing(role) else { continue };
         let fate = fate(seen, &timing);
         if matches!(fate, Fate::Held | Fate::OneBehind) {
@@ -277,7 +277,7 @@ impl Beats {
 /// Two connections that got the same stream of known timing.
 fn recorded(case: &Case) -> Option<Finding> {
     let name = |role| case.timing(role).map(|(_, timing)| timing.stream).filter(|name| !name.is_empty());
-    let later = [Role::Again, Role::Gzip, Role::Brotli, Role::Browser];
+    let later: Vec<_> = [Role::Again].into_iter().chain(ENCODED.map(|(role, _)| role)).collect();
     let first = name(Role::Probe);
     let fix = |finding: Finding, seen: &Seen| {
         let hops = hops(seen);
