@@ -30,6 +30,9 @@ const TOKENS: usize = 40;
 const PREFACE_EVENTS: usize = 1_000;
 const PREFACE_DATA_BYTES: usize = 8_000;
 
+/// How long the machine may stand still. Whoever waits for a stalled watcher waits for the write timeout, which is an hour.
+const SLACK: Duration = Duration::from_secs(2);
+
 /// How many connections are opened at a time.
 const OPENING: usize = 64;
 
@@ -211,10 +214,9 @@ async fn a_hundred_of_ten_thousand_watchers_who_stall_change_nothing_for_the_oth
         both.resident_bytes >> 20,
     );
     assert_eq!(both.lags.len(), watchers * TOKENS);
-    assert!(both.took < alone.took * 5 / 4, "the upstream's pace is its own");
-    assert!(both.latest < pace * TOKENS as u32 / 4, "and so is that of each token");
-    // Room for a machine that has other work: a watcher who waits for another would wait for ever.
-    assert!(both.p99() < reading.p99() * 4 + pace, "the others' pace is that without who stalls");
+    assert!(both.took < alone.took * 5 / 4 + SLACK, "the upstream's pace is its own");
+    assert!(both.latest < pace * TOKENS as u32 / 4 + SLACK, "and so is that of each token");
+    assert!(both.p99() < reading.p99() * 4 + pace + SLACK, "the others' pace is that without who stalls");
     // Nothing is kept for who stalls: neither what it has not read, nor a copy of the answer.
     let answer = (PREFACE_EVENTS * PREFACE_DATA_BYTES * stalled) as u64;
     let more = both.resident_bytes.saturating_sub(reading.resident_bytes);
