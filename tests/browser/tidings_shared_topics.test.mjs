@@ -120,7 +120,7 @@ test("tabs come, go, and change their topics while all is busy, and each event c
   t.diagnostic(`${counts.a} events each, ${proxy.streams.filter(isStream).length} connections one after the other`);
 });
 
-test("cut 100 times, with different topics", bounded, async (t) => {
+test("cut 100 times, with different topics", { timeout: 180_000 }, async (t) => {
   const { hub, proxy, pages } = await open(t, [["a"], ["b"], ["a", "b"]]);
   let random = 7;
   proxy.cutting = () => {
@@ -138,7 +138,8 @@ test("cut 100 times, with different topics", bounded, async (t) => {
       published[topic].push(...more);
     }
     for (const [page, topic] of [[pages[0], "a"], [pages[1], "b"], [pages[2], "b"]]) {
-      await until(() => page.evaluate((last) => heard.at(-1) === last, published[topic].at(-1)));
+      // On a busy machine a round has been seen to take ten seconds: some connections are cut before they bring anything.
+      await until(() => page.evaluate((last) => heard.at(-1) === last, published[topic].at(-1)), 60);
     }
   }
   await hear([pages[0]], published.a);
