@@ -232,7 +232,7 @@ test("it is used without a mouse, and every control has a name", bounded, async 
     if (name === null) break;
     stops.push(name);
   }
-  assert.deepEqual(stops, ["Console", "Chat", "Try again", "Copy link", "Open in a second window", "Message", "Send", "Model", "New chat"]);
+  assert.deepEqual(stops, ["Console", "Chat", "Doctor", "Try again", "Copy link", "Open in a second window", "Message", "Send", "Model", "New chat"]);
   await chat.page.getByRole("button", { name: "New chat" }).press("Enter");
   await until(async () => (await chat.questions()).length === 0);
   await chat.close();
