@@ -177,7 +177,7 @@ async fn a_gateway_that_drops_comments_is_found() {
 }
 
 #[tokio::test]
-async fn line_ends_that_are_split_are_no_fault_of_the_stream() {
+async fn line_ends_that_are_split_are_named_and_hide_no_event() {
     let server = spoiled(|_, _, pieces| {
         let crlf = |piece: String| piece.replace('\n', "\r\n");
         pieces
@@ -191,5 +191,5 @@ async fn line_ends_that_are_split_are_no_fault_of_the_stream() {
     })
     .await;
     let (code, report) = doctor(&[&server.url("/e?a=b")]).await;
-    assert_eq!((code, rules(&report)), (Some(0), vec![]), "{report}");
+    assert_eq!((code, rules(&report)), (Some(1), vec!["carriage-returns"]), "{report}");
 }
