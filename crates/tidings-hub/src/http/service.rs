@@ -32,8 +32,8 @@ use crate::{
 
 /// The hub's HTTP interface as a tower service, to be mounted in an application under any prefix.
 ///
-/// It answers `/topics/…`, `/topics?topic=…`, `/subscribers?topic=…`, `/attachments/…`, `/healthz`, `/readyz`, `/metrics`, and the static files of the
-/// [`Settings`](crate::Settings). Whoever mounts it strips the prefix, as axum's `nest_service` does, and is the one
+/// It answers `/topics/…`, `/topics?topic=…`, `/subscribers?topic=…`, `/attachments/…`, `/healthz`, `/readyz`, `/metrics`, and
+/// the static files of the [`Settings`](crate::Settings). Whoever mounts it strips the prefix, as axum's `nest_service` does, and is the one
 /// to authenticate people: the service itself only knows the [`Access`](crate::Access) rule.
 #[derive(Debug, Clone)]
 pub struct HubService {
