@@ -11,6 +11,9 @@ finish() {
 }
 trap finish EXIT
 
+# The history of this run alone, and not in the checkout.
+export TIDINGS_DATA=$work/history
+
 # Starts a server; its URL is in $url.
 start() {
   "$@" > "$work/server" 2>&1 &
@@ -43,7 +46,7 @@ expect() {
 
 echo "axum_handler: a handler that streams"
 start example axum_handler -- 127.0.0.1:0
-curl -sf "$url" | grep -q EventSource
+curl -sf "$url" | grep EventSource > "$work/page"
 expect '^data: 19$' "${url}countdown"
 # A client that comes back goes on where it was, and one that has seen the end is not served again.
 expect '^data: 6$' "${url}countdown?lastEventId=7"
@@ -52,7 +55,7 @@ stop
 
 echo "axum_hub: a hub inside an application"
 start example axum_hub -- 127.0.0.1:0
-curl -sf "$url" | grep -q EventSource
+curl -sf "$url" | grep EventSource > "$work/page"
 [ "$(curl -s -o /dev/null -w '%{http_code}' -X POST "${url}orders/tea")" = 201 ]
 expect '^data: one tea$' "${url}hub/topics/orders?from=start"
 stop

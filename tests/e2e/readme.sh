@@ -38,7 +38,8 @@ for _ in $(seq 600); do
   kill -0 "$hub" 2>/dev/null || { cat "$work/serve" >&2; exit 1; }
   sleep 0.1
 done
-curl -sf http://127.0.0.1:4400/ | grep -q '<title>Tidings</title>' || { echo "the page is not there" >&2; exit 1; }
+# Not `grep -q`: it leaves at the first match, and curl, with the rest of the page in its hands, would fail.
+curl -sf http://127.0.0.1:4400/ | grep '<title>Tidings</title>' > "$work/title" || { echo "the page is not there" >&2; exit 1; }
 
 mapfile -t commands < <(block 2)
 [ ${#commands[@]} -eq 3 ] || { echo "the README has ${#commands[@]} commands, not 3" >&2; exit 1; }
