@@ -16,6 +16,8 @@ export TIDINGS_DATA=$work/history
 
 # Starts a server; its URL is in $url.
 start() {
+  # Here, not by the server's own redirection: the last server's URL would be read before that one runs.
+  : > "$work/server"
   "$@" > "$work/server" 2>&1 &
   running=$!
   for _ in $(seq 300); do
@@ -39,9 +41,9 @@ stop() {
   running=
 }
 
-# Ends the stream as soon as a line matches, or fails after a time.
+# Follows a stream until a line matches, or fails after a time. The server ends curl, when it is stopped.
 expect() {
-  { timeout 20 curl -sN "$2" || true; } | grep -m 1 -- "$1" || { echo "$2 does not bring '$1'" >&2; return 1; }
+  timeout 20 grep -m 1 -- "$1" <(exec curl -sN "$2") || { echo "$2 does not bring '$1'" >&2; return 1; }
 }
 
 echo "axum_handler: a handler that streams"
