@@ -4,6 +4,7 @@
 
 mod asked;
 mod clean;
+mod forms;
 mod http2;
 mod llm;
 mod many;

@@ -19,9 +19,10 @@ export async function startOrigin(t) {
   return url;
 }
 
-/** What the doctor reports of a stream. */
-export async function diagnose(t, url, flags = []) {
-  const child = run(t, binary, ["doctor", url, "--json", ...flags]);
+/** What the doctor reports of a stream, where it trusts the certificates of a file if one is named. */
+export async function diagnose(t, url, flags = [], authority = process.env.SSL_CERT_FILE) {
+  const env = authority ? { ...process.env, SSL_CERT_FILE: authority } : process.env;
+  const child = run(t, binary, ["doctor", url, "--json", ...flags], { env });
   let [report, error] = ["", ""];
   child.stdout.on("data", (data) => (report += data));
   child.stderr.on("data", (data) => (error += data));

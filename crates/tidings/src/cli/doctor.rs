@@ -24,6 +24,7 @@ Examples:
   tidings doctor https://example.com/events -H 'Authorization: Bearer …' --idle
   tidings doctor origin --listen 127.0.0.1:8080                           stand in for the server, behind the same proxy
   tidings doctor llm https://api.example.com/v1/chat/completions --key-env API_KEY
+  tidings doctor https://example.com/events --junit > doctor.xml          a build that fails when the stream is held back
   tidings doctor --explain buffered"
 )]
 pub(crate) struct Doctor {
@@ -60,9 +61,8 @@ pub(crate) struct Doctor {
           value_parser = bounded_time)]
     pub(crate) long: Option<Duration>,
 
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) report: ReportFlags,
 
     /// The least severity that makes the exit code 1
     #[arg(long, value_name = "SEVERITY", value_enum, ignore_case = true, default_value = "S2")]
@@ -110,13 +110,49 @@ pub(crate) struct DoctorLlm {
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) connect_to: Option<String>,
 
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) report: ReportFlags,
 
     /// The least severity that makes the exit code 1
     #[arg(long, value_name = "SEVERITY", value_enum, ignore_case = true, default_value = "S2")]
     pub(crate) fail_on: Severity,
+}
+
+/// The form of the report.
+#[derive(Debug, Args)]
+pub(crate) struct ReportFlags {
+    /// Print one JSON object
+    #[arg(long, group = "form")]
+    json: bool,
+
+    /// Print JUnit's XML, which CI systems show as tests: a test for each finding, and one that is skipped for each thing
+    /// that was not measured
+    #[arg(long, group = "form")]
+    junit: bool,
+
+    /// Print SARIF, the form of static analysis tools, which code hosts show as alerts
+    #[arg(long, group = "form")]
+    sarif: bool,
+}
+
+impl ReportFlags {
+    pub(crate) fn form(&self) -> ReportForm {
+        match self {
+            ReportFlags { json: true, .. } => ReportForm::Json,
+            ReportFlags { junit: true, .. } => ReportForm::Junit,
+            ReportFlags { sarif: true, .. } => ReportForm::Sarif,
+            _ => ReportForm::Text,
+        }
+    }
+}
+
+/// What a report is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReportForm {
+    Text,
+    Json,
+    Junit,
+    Sarif,
 }
 
 /// A time that a stream of known timing may take.

@@ -3,6 +3,7 @@
 //! [`probes`] makes exchanges and [`observation`] keeps what was seen. From there on nothing knows of sockets or clocks:
 //! [`rules`] turn a [`case`] into findings, and [`report`] into words.
 
+mod alternative;
 mod case;
 mod catalogue;
 mod exchange;
@@ -28,10 +29,11 @@ use self::{
     finding::Finding,
     observation::Protocol,
     probes::{Target, examine},
+    report::Report,
 };
 use super::request;
 use crate::{
-    cli::{Doctor, DoctorCommand, Severity},
+    cli::{Doctor, DoctorCommand, ReportForm, Severity},
     exit::{Exit, Hint, UsageError},
 };
 
@@ -47,20 +49,23 @@ pub(crate) async fn run(mut doctor: Doctor) -> anyhow::Result<Exit> {
     }
     let url = doctor.url.as_deref().context("clap asks for a URL")?;
     let target = target(&doctor, url)?;
-    if !doctor.json && std::io::stderr().is_terminal() {
+    let form = doctor.report.form();
+    if form == ReportForm::Text && std::io::stderr().is_terminal() {
         eprintln!("Measuring {} …", patience(&doctor));
     }
     let shown = target.url.to_string();
     let case = match examine(target).await {
         Ok(case) => case,
         Err(error) => {
-            report::unreachable(&shown, &format!("{error:#}"), doctor.json);
+            report::unreachable(&shown, &format!("{error:#}"), form);
             return Ok(Exit::Unreachable);
         }
     };
     let findings = rules::judge(&case);
-    report::print(&shown, &case, &findings, &numbers::numbers(&case, &findings), doctor.json);
-    Ok(exit(&findings, doctor.fail_on))
+    let numbers = numbers::numbers(&case, &findings);
+    let fail_on = doctor.fail_on;
+    Report { url: &shown, case: &case, findings: &findings, numbers: &numbers, fail_on }.print(form);
+    Ok(exit(&findings, fail_on))
 }
 
 fn exit(findings: &[Finding], fail_on: Severity) -> Exit {

@@ -27,6 +27,7 @@ pub(super) enum Role {
     /// By the version of HTTP that the others were not asked by.
     Http1,
     Http2,
+    Http3,
     /// By POST, where that changes nothing.
     Post,
     /// With `Accept: */*`, as fetch and curl have it.

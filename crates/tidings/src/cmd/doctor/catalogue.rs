@@ -57,6 +57,14 @@ pub(super) const RULES: &[Rule] = &[
         "The server or proxy that speaks HTTP/2 does not flush each write of what is behind it.",
     ),
     new(
+        "buffered-http3",
+        S1,
+        "http3",
+        "Over HTTP/3 messages are held back; over the version that was used first they are not.",
+        "Browsers go over to HTTP/3 where Alt-Svc offers it, often only at the second visit, and curl stays with HTTP/2: it \
+         works in a terminal and in a fresh browser.",
+    ),
+    new(
         "buffered-get",
         S1,
         "proxies",
@@ -254,8 +262,8 @@ pub(super) const RULES: &[Rule] = &[
         "forbidden-header",
         S1,
         "connection-header",
-        "The answer has a header that HTTP/2 forbids.",
-        "Connection, Keep-Alive and Transfer-Encoding belong to HTTP/1.1. Over HTTP/2 they make the whole answer malformed: \
+        "The answer has a header that HTTP/2 and HTTP/3 forbid.",
+        "Connection, Keep-Alive and Transfer-Encoding belong to HTTP/1.1. Over the later versions they make the whole answer malformed: \
          Safari and many libraries refuse it (ERR_HTTP2_PROTOCOL_ERROR).",
     ),
     new(
@@ -264,6 +272,14 @@ pub(super) const RULES: &[Rule] = &[
         "connection-header",
         "Over HTTP/2 the request fails, over HTTP/1.1 it does not.",
         "Browsers choose HTTP/2 where they can, so they see this failure and curl --http1.1 does not.",
+    ),
+    new(
+        "http3-error",
+        S1,
+        "http3",
+        "Over HTTP/3, which the server offers, the request fails.",
+        "Browsers go over to HTTP/3 where Alt-Svc offers it (ERR_QUIC_PROTOCOL_ERROR), and curl does not. Where no QUIC \
+         connection comes about at all they go back to HTTP/2, and nobody notices.",
     ),
     new(
         "few-streams",

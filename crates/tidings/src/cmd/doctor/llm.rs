@@ -13,7 +13,8 @@ use super::{
     exchange::{Ask, Way, exchange},
     finding::Finding,
     observation::{End, Event, Seen},
-    report, rules,
+    report::{self, Report},
+    rules,
 };
 use crate::{
     cli::DoctorLlm,
@@ -40,7 +41,7 @@ pub(super) async fn run(flags: DoctorLlm) -> anyhow::Result<Exit> {
     let way = Way::new(url.url(), flags.connect_to, None)?;
     let answer = exchange(&ask, &way).await;
     if let End::Unreachable(reason) = &answer.end {
-        report::unreachable(&flags.url, reason, flags.json);
+        report::unreachable(&flags.url, reason, flags.report.form());
         return Ok(Exit::Unreachable);
     }
     let next = after_abort(&ask, &way, &answer, dialect).await;
@@ -56,8 +57,9 @@ pub(super) async fn run(flags: DoctorLlm) -> anyhow::Result<Exit> {
     }
     findings.sort_by_key(|finding| finding.severity);
     let numbers = numbers(dialect, &answer, next.as_ref());
-    report::print(&flags.url, &case, &findings, &numbers, flags.json);
-    Ok(super::exit(&findings, flags.fail_on))
+    let (url, fail_on) = (&*flags.url, flags.fail_on);
+    Report { url, case: &case, findings: &findings, numbers: &numbers, fail_on }.print(flags.report.form());
+    Ok(super::exit(&findings, fail_on))
 }
 
 /// Leaves an answer at its first token and asks again: a server that goes on with what nobody reads, and has room for

@@ -51,6 +51,7 @@ fn scores(case: &Case) -> Value {
     let others = [
         (Role::Http1, "http1"),
         (Role::Http2, "http2"),
+        (Role::Http3, "http3"),
         (Role::Post, "post"),
         (Role::AnyAccept, "any_accept"),
     ];

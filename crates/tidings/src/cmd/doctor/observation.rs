@@ -19,6 +19,7 @@ pub(super) const INSTANT: Duration = Duration::from_millis(20);
 pub(super) enum Protocol {
     Http1,
     Http2,
+    Http3,
 }
 
 impl Protocol {
@@ -26,6 +27,7 @@ impl Protocol {
         match self {
             Protocol::Http1 => "HTTP/1.1",
             Protocol::Http2 => "HTTP/2",
+            Protocol::Http3 => "HTTP/3",
         }
     }
 }

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, uri::PathAnd
 use tokio::task::JoinSet;
 
 use super::{
+    alternative,
     case::{Case, ENCODED, Role},
     exchange::{Ask, Way, exchange, fan},
     fan::Fan,
@@ -93,7 +94,14 @@ pub(super) async fn examine(mut target: Target) -> anyhow::Result<Case> {
         running.spawn(async move { (role, exchange(&ask, &way).await) });
     }
     while let Some(seen) = running.join_next().await {
-        case.seen.extend(seen.ok().filter(|(_, seen)| !matches!(seen.end, End::Unreachable(_))));
+        match seen {
+            // A browser goes on without it, and tells nobody.
+            Ok((Role::Http3, Seen { end: End::Unreachable(reason), .. })) => {
+                case.not_measured.push(("HTTP/3", format!("Alt-Svc offers it, but {reason}")));
+            }
+            Ok((_, Seen { end: End::Unreachable(_), .. })) | Err(_) => {}
+            Ok(seen) => case.seen.push(seen),
+        }
     }
     // Alone, since so many would delay the streams whose timing counts.
     target.look_at_many(&mut case).await;
@@ -186,8 +194,8 @@ impl Target {
         for (role, coding) in ENCODED {
             plan.push(probe(role, Some(if role == Role::Browser { BROWSER } else { coding })));
         }
-        if let Some((role, protocol)) = self.other_protocol(case) {
-            plan.push((role, self.ask(Some(PROBE), LOOK), self.way.by(protocol)));
+        for (role, way) in case.get(Role::Probe).map_or_else(Vec::new, |seen| self.other_protocols(seen)) {
+            plan.push((role, self.ask(Some(PROBE), LOOK), way));
         }
         let mut any_accept = self.ask(Some(PROBE), LOOK);
         set(&mut any_accept, header::ACCEPT, Some("*/*"));
@@ -236,8 +244,8 @@ impl Target {
         if plain.end == End::Complete {
             plan.push(look(Role::Finished, last, ids.last().copied()));
         }
-        if let Some((role, protocol)) = self.other_protocol_than(plain) {
-            plan.push((role, self.ask(None, LOOK), self.way.by(protocol)));
+        for (role, way) in self.other_protocols(plain) {
+            plan.push((role, self.ask(None, LOOK), way));
         }
         if plain.head.is_none() {
             let mut ask = self.ask(None, HEAD_LOOK);
@@ -296,24 +304,26 @@ impl Target {
         ]
     }
 
-    fn other_protocol(&self, case: &Case) -> Option<(Role, Protocol)> {
-        self.other_protocol_than(case.get(Role::Probe)?)
-    }
-
-    /// The version of HTTP to compare with, where the two sides are free to choose.
-    fn other_protocol_than(&self, seen: &Seen) -> Option<(Role, Protocol)> {
+    /// The versions of HTTP to compare with, where the two sides are free to choose.
+    fn other_protocols(&self, seen: &Seen) -> Vec<(Role, Way)> {
         if self.way.tls.is_none() || self.way.protocol.is_some() {
-            return None;
+            return vec![];
         }
-        Some(match seen.protocol? {
-            Protocol::Http1 => (Role::Http2, Protocol::Http2),
-            Protocol::Http2 => (Role::Http1, Protocol::Http1),
-        })
+        let other = match seen.protocol {
+            Some(Protocol::Http1) => Some((Role::Http2, self.way.by(Protocol::Http2))),
+            Some(Protocol::Http2) => Some((Role::Http1, self.way.by(Protocol::Http1))),
+            _ => None,
+        };
+        let http3 = seen.header("alt-svc").and_then(alternative::http3);
+        other
+            .into_iter()
+            .chain(http3.map(|there| (Role::Http3, self.way.by_http3(&self.url, there))))
+            .collect()
     }
 
     /// Lists what nobody has looked at: it is not known to be good.
     fn say_what_is_missing(&self, case: &mut Case) {
-        let mut missing: Vec<(&'static str, String)> = Vec::new();
+        let mut missing = Vec::new();
         let has = |role| case.get(role).is_some();
         if self.method != Method::GET {
             let why =
@@ -361,7 +371,13 @@ impl Target {
         if versions[1] && unknown(&case.streams) {
             missing.push(("how many HTTP/2 streams at a time are served", why.into()));
         }
-        missing.push(("HTTP/3", "this program does not speak it".into()));
+        if !has(Role::Http3) && case.not_measured.iter().all(|(what, _)| *what != "HTTP/3") {
+            let why = match self.way.protocol {
+                Some(_) => "one version of HTTP was asked for",
+                None => "no Alt-Svc header offers it",
+            };
+            missing.push(("HTTP/3", why.into()));
+        }
         if self.idle.is_none() {
             missing.push((
                 "how long a silence may last, and heartbeats",
@@ -380,7 +396,7 @@ impl Target {
         }
         let why = "virus scanners, extensions and service workers show only in the reader's browser";
         missing.push(("the reader's machine", why.into()));
-        case.not_measured = missing;
+        case.not_measured.extend(missing);
     }
 }
 

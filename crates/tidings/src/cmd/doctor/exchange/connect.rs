@@ -1,4 +1,4 @@
-//! A connection: TCP, and TLS if the URL wants it.
+//! A connection: TCP, and TLS if the URL wants it, or QUIC.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,16 +14,22 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
 
-use super::{Tape, Way};
+use super::{Tape, Way, quic};
 use crate::cmd::doctor::observation::Protocol;
 
 /// How long the whole of it may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Connected {
-    pub(super) io: Box<dyn Io>,
+    pub(super) transport: Transport,
     pub(super) protocol: Protocol,
+    /// Of QUIC it stays empty, whose packets say nothing to those who don't have the keys.
     pub(super) tape: Tape,
+}
+
+pub(super) enum Transport {
+    Tcp(Box<dyn Io>),
+    Quic(quinn::Connection),
 }
 
 pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -37,6 +43,11 @@ pub(super) async fn connect(url: &Uri, way: &Way) -> anyhow::Result<Connected> {
 async fn connect_to(url: &Uri, way: &Way) -> anyhow::Result<Connected> {
     let name = url.host().context("the URL names no host")?.trim_matches(['[', ']']);
     let port = url.port_u16().unwrap_or(if way.tls.is_some() { 443 } else { 80 });
+    if let (Some(Protocol::Http3), Some(config)) = (way.protocol, &way.tls) {
+        let there = way.connect_to.clone().unwrap_or_else(|| format!("{name}:{port}"));
+        let transport = Transport::Quic(quic::connect(&there, name, config).await?);
+        return Ok(Connected { transport, protocol: Protocol::Http3, tape: Tape::default() });
+    }
     let stream = match &way.connect_to {
         Some(there) => TcpStream::connect(there.as_str()).await.with_context(|| there.clone())?,
         None => TcpStream::connect((name, port)).await.with_context(|| format!("{name} port {port}"))?,
@@ -45,10 +56,10 @@ async fn connect_to(url: &Uri, way: &Way) -> anyhow::Result<Connected> {
     let tape = Tape::default();
     let Some(config) = &way.tls else {
         let protocol = way.protocol.unwrap_or(Protocol::Http1);
-        return Ok(Connected { io: Box::new(tape.record(stream)), protocol, tape });
+        return Ok(Connected { transport: Transport::Tcp(Box::new(tape.record(stream))), protocol, tape });
     };
     let offer = match way.protocol {
-        None => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        None | Some(Protocol::Http3) => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         Some(Protocol::Http1) => vec![b"http/1.1".to_vec()],
         Some(Protocol::Http2) => vec![b"h2".to_vec()],
     };
@@ -64,7 +75,7 @@ async fn connect_to(url: &Uri, way: &Way) -> anyhow::Result<Connected> {
         _ if way.protocol == Some(Protocol::Http2) => bail!("the server does not offer HTTP/2"),
         _ => Protocol::Http1,
     };
-    Ok(Connected { io: Box::new(tape.record(stream)), protocol, tape })
+    Ok(Connected { transport: Transport::Tcp(Box::new(tape.record(stream))), protocol, tape })
 }
 
 /// What this machine trusts, as the client has it.

@@ -1,22 +1,25 @@
 //! Many requests at one time: how many a server answers while all the others are open.
 
 use http::{Response, StatusCode};
-use hyper::body::Incoming;
 use tokio::{
     task::JoinSet,
     time::{Instant, timeout_at},
 };
 
-use super::{Ask, Error, Way, connect::connect, line::Line};
+use super::{
+    Ask, Error, Way,
+    connect::connect,
+    line::{AnswerBody, Line},
+};
 use crate::cmd::doctor::{fan::Fan, observation::Protocol};
 
 /// An answer whose body nobody reads, and the connection that is its own.
-type Open = (Response<Incoming>, Option<Line>);
+type Open = (Response<AnswerBody>, Option<Line>);
 
-/// Sends `asked` requests and keeps what is answered open: over HTTP/1.1 each on a connection of its own, over HTTP/2 all on
-/// one. Returns when all are answered, or after the time of `ask`; all is closed by then.
+/// Sends `asked` requests and keeps what is answered open: over HTTP/1.1 each on a connection of its own, over the others all
+/// on one. Returns when all are answered, or after the time of `ask`; all is closed by then.
 ///
-/// `None` if no HTTP/2 connection comes about, and when the server says that it has no room for so many streams of known
+/// `None` if no such connection comes about, and when the server says that it has no room for so many streams of known
 /// timing, which says nothing about other streams.
 pub(in crate::cmd::doctor) async fn fan(
     ask: &Ask,
@@ -35,7 +38,7 @@ pub(in crate::cmd::doctor) async fn fan(
             }
             None
         }
-        Protocol::Http2 => {
+        Protocol::Http2 | Protocol::Http3 => {
             let mut line = timeout_at(until, line(ask, &way)).await.ok()?.ok()?;
             for _ in 0..asked {
                 let answer = line.send(ask).ok()?;

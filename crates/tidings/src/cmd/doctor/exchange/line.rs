@@ -1,17 +1,24 @@
 //! A connection over which requests are sent.
 
-use std::{future::Future, pin::Pin};
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+};
 
 use bytes::Bytes;
 use http::{Request, Response, Version, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{
     body::Incoming,
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-use super::{Ask, Error, connect::Connected};
+use super::{
+    Ask, Error,
+    connect::{Connected, Transport},
+    quic::QuicBody,
+};
 use crate::cmd::doctor::observation::Protocol;
 
 /// Dropped, it is closed.
@@ -24,33 +31,59 @@ pub(super) struct Line {
 enum Sender {
     Http1(http1::SendRequest<Full<Bytes>>),
     Http2(http2::SendRequest<Full<Bytes>>),
+    Http3(h3::client::SendRequest<h3_quinn::OpenStreams, Bytes>),
 }
 
 /// The answer to a request that was sent, to be waited for.
-pub(super) type Answer = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
+pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Error>> + Send>>;
+
+/// The body of an answer, by whatever version of HTTP it comes.
+pub(super) type AnswerBody = UnsyncBoxBody<Bytes, Error>;
 
 impl Line {
     pub(super) async fn open(connected: Connected) -> Result<Line, Error> {
-        let io = TokioIo::new(connected.io);
-        Ok(match connected.protocol {
-            Protocol::Http1 => {
-                let (sender, connection) = http1::handshake(io).await?;
-                Line { sender: Sender::Http1(sender), _driver: Driver::of(connection) }
+        let (sender, _driver) = match (connected.transport, connected.protocol) {
+            (Transport::Quic(connection), _) => {
+                let (mut connection, sender) = h3::client::new(h3_quinn::Connection::new(connection)).await?;
+                let closed = async move { poll_fn(|context| connection.poll_close(context)).await };
+                (Sender::Http3(sender), Driver::of(closed))
             }
-            Protocol::Http2 => {
-                let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
-                Line { sender: Sender::Http2(sender), _driver: Driver::of(connection) }
+            (Transport::Tcp(io), Protocol::Http2) => {
+                let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await?;
+                (Sender::Http2(sender), Driver::of(connection))
             }
-        })
+            (Transport::Tcp(io), _) => {
+                let (sender, connection) = http1::handshake(TokioIo::new(io)).await?;
+                (Sender::Http1(sender), Driver::of(connection))
+            }
+        };
+        Ok(Line { sender, _driver })
     }
 
-    /// Sends a request. Over HTTP/2 there may be more before it is answered.
+    /// Sends a request. Over HTTP/2 and HTTP/3 there may be more before it is answered.
     pub(super) fn send(&mut self, ask: &Ask) -> Result<Answer, Error> {
         Ok(match &mut self.sender {
-            Sender::Http1(sender) => Box::pin(sender.send_request(request(ask, Protocol::Http1)?)),
-            Sender::Http2(sender) => Box::pin(sender.send_request(request(ask, Protocol::Http2)?)),
+            Sender::Http1(sender) => answer(sender.send_request(request(ask, Protocol::Http1)?)),
+            Sender::Http2(sender) => answer(sender.send_request(request(ask, Protocol::Http2)?)),
+            Sender::Http3(sender) => {
+                let (mut sender, (head, _)) = (sender.clone(), request(ask, Protocol::Http3)?.into_parts());
+                let body = ask.body.clone();
+                Box::pin(async move {
+                    let mut stream = sender.send_request(Request::from_parts(head, ())).await?;
+                    if !body.is_empty() {
+                        stream.send_data(body).await?;
+                    }
+                    stream.finish().await?;
+                    let response = stream.recv_response().await?;
+                    Ok(response.map(|()| QuicBody(stream).boxed_unsync()))
+                })
+            }
         })
     }
+}
+
+fn answer(sent: impl Future<Output = hyper::Result<Response<Incoming>>> + Send + 'static) -> Answer {
+    Box::pin(async { Ok(sent.await?.map(|body| body.map_err(Error::from).boxed_unsync())) })
 }
 
 fn request(ask: &Ask, protocol: Protocol) -> Result<Request<Full<Bytes>>, Error> {
@@ -65,7 +98,7 @@ fn request(ask: &Ask, protocol: Protocol) -> Result<Request<Full<Bytes>>, Error>
             }
             *request.uri_mut() = ask.url.path_and_query().map_or("/", |path| path.as_str()).parse()?;
         }
-        Protocol::Http2 => {
+        Protocol::Http2 | Protocol::Http3 => {
             *request.version_mut() = Version::HTTP_2;
             request.headers_mut().remove(header::HOST);
             *request.uri_mut() = ask.url.clone();

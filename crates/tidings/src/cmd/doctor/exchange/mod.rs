@@ -6,6 +6,7 @@
 mod connect;
 mod fan;
 mod line;
+mod quic;
 mod tape;
 mod unpack;
 
@@ -14,7 +15,6 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tidings_codec::Decoder;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::rustls::ClientConfig;
@@ -22,7 +22,7 @@ use tokio_rustls::rustls::ClientConfig;
 pub(super) use self::fan::fan;
 use self::{
     connect::{Connected, connect},
-    line::Line,
+    line::{AnswerBody, Line},
     tape::Tape,
     unpack::Unpack,
 };
@@ -64,6 +64,13 @@ impl Way {
     ) -> anyhow::Result<Way> {
         let tls = (url.scheme_str() == Some("https")).then(connect::trust).transpose()?;
         Ok(Way { connect_to, protocol, tls })
+    }
+
+    /// The way to where a server says that it speaks HTTP/3. Whoever connects to another place than the URL's stays there.
+    pub(super) fn by_http3(&self, url: &Uri, (host, port): (&str, u16)) -> Way {
+        let hop = self.connect_to.as_deref().and_then(|there| Some(there.rsplit_once(':')?.0));
+        let host = hop.or((!host.is_empty()).then_some(host)).or(url.host()).unwrap_or_default();
+        Way { connect_to: Some(format!("{host}:{port}")), ..self.by(Protocol::Http3) }
     }
 
     /// The same way by another version of HTTP.
@@ -121,7 +128,12 @@ async fn watch(ask: &Ask, connected: Connected, began: Instant, seen: &mut Seen)
     Ok(end)
 }
 
-async fn read(mut body: Incoming, mut unpack: Unpack, began: Instant, seen: &mut Seen) -> Result<End, Error> {
+async fn read(
+    mut body: AnswerBody,
+    mut unpack: Unpack,
+    began: Instant,
+    seen: &mut Seen,
+) -> Result<End, Error> {
     seen.is_decoded = unpack.is_known();
     let (mut decoder, mut total) = (Decoder::new(), 0);
     while let Some(frame) = body.frame().await {

@@ -37,6 +37,7 @@ fn lifetime_cut(case: &Case) -> Option<Finding> {
         Role::Browser,
         Role::Http1,
         Role::Http2,
+        Role::Http3,
         Role::Busy,
         Role::Long,
     ];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::{
     case::{Case, ENCODED, Role},
     finding::Finding,
-    observation::{End, Seen, What},
+    observation::{End, Protocol, Seen, What},
     timing::{Timing, block},
     vendors::{Hop, hops},
 };
@@ -87,7 +87,7 @@ fn measured(case: &Case) -> Vec<Finding> {
         }
         Fate::Streamed => {
             findings.extend(compressed(case));
-            findings.extend(over_http2(case));
+            findings.extend(by_another_version(case));
             findings.extend(asked_otherwise(case));
             findings.extend(heartbeats(case));
         }
@@ -212,11 +212,14 @@ fn shape_compressed(seen: &Seen, timing: &Timing) -> String {
     format!("{events} events in {pieces}, held for up to {}", seconds(timing.held()))
 }
 
-fn over_http2(case: &Case) -> Option<Finding> {
-    let (seen, timing) = case.timing(Role::Http2)?;
-    (fate(seen, &timing) == Fate::Held).then(|| {
-        let measured = format!("HTTP/2: {}; HTTP/1.1: event by event", shape(case, seen, &timing));
-        fixed("buffered-http2", measured, "the same stream of known timing over both", proxy(&hops(seen)))
+/// What streams by one version of HTTP is to stream by the later ones.
+fn by_another_version(case: &Case) -> Option<Finding> {
+    [(Role::Http2, "buffered-http2"), (Role::Http3, "buffered-http3")].into_iter().find_map(|(role, rule)| {
+        let (seen, timing) = case.timing(role).filter(|(seen, timing)| fate(seen, timing) == Fate::Held)?;
+        let name = |seen: &Seen| seen.protocol.map_or("", Protocol::name);
+        let usual = name(case.get(Role::Probe)?);
+        let measured = format!("{}: {}; {usual}: event by event", name(seen), shape(case, seen, &timing));
+        Some(fixed(rule, measured, "the same stream of known timing over both", proxy(&hops(seen))))
     })
 }
 
@@ -461,6 +464,10 @@ mod tests {
     #[test]
     fn http2_alone_may_be_blocky() {
         let held = |name| probe_from(1, name, None, |_, _| 1500);
+        assert_eq!(
+            names(&found(vec![(Role::Probe, good("a")), (Role::Http3, held("b"))])),
+            ["buffered-http3"]
+        );
         assert_eq!(
             names(&found(vec![(Role::Probe, good("a")), (Role::Http2, held("b"))])),
             ["buffered-http2"]

@@ -7,6 +7,7 @@ mod cut;
 mod head;
 mod held;
 mod http2;
+mod http3;
 mod resume;
 
 use std::collections::HashSet;
@@ -22,6 +23,7 @@ pub(super) fn judge(case: &Case) -> Vec<Finding> {
         held::findings,
         cut::findings,
         http2::findings,
+        http3::findings,
         connections::findings,
         resume::findings,
         bytes::findings,
