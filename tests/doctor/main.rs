@@ -6,6 +6,7 @@ mod asked;
 mod clean;
 mod forms;
 mod http2;
+mod http3;
 mod llm;
 mod many;
 mod stand_in;
