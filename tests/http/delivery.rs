@@ -1,27 +1,16 @@
 //! The two ways to a socket, the delivery loop and the body, and what the loop owes to those whose sockets it owns.
 
-use std::time::{Duration, Instant};
-
-use crate::support::{
-    HubProcess,
-    wire::{NDJSON, Stream, Wire, ask, head, post, say},
+use crate::{
+    metric,
+    support::{
+        HubProcess,
+        wire::{NDJSON, Stream, Wire, head, post, say},
+    },
 };
 
 /// A subscription that has said it carries a body stays with hyper.
 const BODY: (&str, &str) = ("content-length", "0");
 const CLOSE: (&str, &str) = ("connection", "close");
-
-/// Waits until the hub's metrics have `line`.
-async fn metric(hub: &HubProcess, line: &str) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        let metrics = ask(&hub.address, "GET", "/metrics", &[], "").await.body;
-        if metrics.lines().any(|found| found == line) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{line} is missing: {metrics}");
-    }
-}
 
 async fn subscribe(hub: &HubProcess, target: &str, headers: &[(&str, &str)]) -> Wire {
     let mut wire = Wire::connect(&hub.address).await;
