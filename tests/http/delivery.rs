@@ -1,11 +1,8 @@
 //! The two ways to a socket, the delivery loop and the body, and what the loop owes to those whose sockets it owns.
 
-use crate::{
-    metric,
-    support::{
-        HubProcess,
-        wire::{NDJSON, Stream, Wire, head, post, say},
-    },
+use crate::support::{
+    HubProcess,
+    wire::{NDJSON, Stream, Wire, head, post, say},
 };
 
 /// A subscription that has said it carries a body stays with hyper.
@@ -88,8 +85,8 @@ async fn who_hangs_up_is_gone_at_once() {
     }
     drop(gone);
     // Nothing is published: nobody has to write to notice.
-    metric(&hub, "tidings_subscriptions 0").await;
-    metric(&hub, "tidings_subscriptions_ended_total{reason=\"left\"} 52").await;
+    hub.metric("tidings_subscriptions 0").await;
+    hub.metric("tidings_subscriptions_ended_total{reason=\"left\"} 52").await;
 }
 
 #[tokio::test]
@@ -133,7 +130,7 @@ async fn a_head_request_leaves_its_connection_alone() {
         other.write(head(&hub.address, "HEAD", "/topics/a", &[])).await;
         assert!(other.head().await.starts_with("HTTP/1.1 200 "));
     }
-    metric(&hub, "tidings_subscriptions 1").await;
+    hub.metric("tidings_subscriptions 1").await;
 }
 
 #[tokio::test]
@@ -154,9 +151,9 @@ async fn many_topics_of_one_subscriber_each_get_their_own() {
             assert_eq!(streams[topic].event().await.data, format!("{topic} {round}"));
         }
     }
-    metric(&hub, &format!("tidings_events_delivered_total {}", TOPICS / 50 * 2)).await;
+    hub.metric(&format!("tidings_events_delivered_total {}", TOPICS / 50 * 2)).await;
     drop(streams);
-    metric(&hub, "tidings_subscriptions 0").await;
+    hub.metric("tidings_subscriptions 0").await;
 }
 
 #[tokio::test]
@@ -171,7 +168,7 @@ async fn a_subscription_to_closed_and_open_topics_ends_with_the_last_of_them() {
         assert_eq!(stream.event().await.event_type, "close");
     }
     assert_eq!(stream.next().await, None);
-    metric(&hub, "tidings_subscriptions_ended_total{reason=\"closed\"} 1").await;
+    hub.metric("tidings_subscriptions_ended_total{reason=\"closed\"} 1").await;
 }
 
 #[tokio::test]

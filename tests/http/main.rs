@@ -21,19 +21,3 @@ mod streamed_publish;
 mod subscribe;
 mod subscribers;
 mod tls;
-
-use std::time::{Duration, Instant};
-
-use support::{HubProcess, wire::ask};
-
-/// Waits until the hub's metrics have `line`.
-async fn metric(hub: &HubProcess, line: &str) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        let metrics = ask(&hub.address, "GET", "/metrics", &[], "").await.body;
-        if metrics.lines().any(|found| found == line) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{line} is missing: {metrics}");
-    }
-}

@@ -2,12 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{
-    metric,
-    support::{
-        HubProcess,
-        wire::{Event, NDJSON, Stream, Wire, head, post},
-    },
+use crate::support::{
+    HubProcess,
+    wire::{Event, NDJSON, Stream, Wire, head, post},
 };
 use tokio::net::TcpSocket;
 
@@ -127,8 +124,8 @@ async fn a_stalled_connection_is_closed_after_the_write_timeout_and_resumes() {
     let mut follower = Stream::live(&hub.address, "/topics/load").await;
     publish_all(&hub, EVENTS, &"x".repeat(400), &mut follower).await;
     // The connection is counted before what was on it.
-    metric(&hub, "tidings_connections_stalled_total 1").await;
-    metric(&hub, "tidings_subscriptions_ended_total{reason=\"stalled\"} 1").await;
+    hub.metric("tidings_connections_stalled_total 1").await;
+    hub.metric("tidings_subscriptions_ended_total{reason=\"stalled\"} 1").await;
 
     // What had been sent already may still arrive, whole events first.
     let mut last = None;

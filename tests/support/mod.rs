@@ -14,6 +14,7 @@ use std::{
     error::Error,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -99,6 +100,18 @@ impl HubProcess {
         let kib: u64 =
             line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number");
         kib << 10
+    }
+
+    /// Waits until the metrics have this line.
+    pub async fn metric(&self, line: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let metrics = wire::ask(&self.address, "GET", "/metrics", &[], "").await.body;
+            if metrics.lines().any(|found| found == line) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{line} is missing: {metrics}");
+        }
     }
 }
 
