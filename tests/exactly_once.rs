@@ -14,6 +14,7 @@ const BATCH: usize = 1_000;
 async fn many_subscribers_get_every_event_once_in_order() {
     let subscribers = size("TIDINGS_SUBSCRIBERS", 100);
     let events = size("TIDINGS_EVENTS", 10_000);
+    assert_eq!(events % BATCH, 0, "TIDINGS_EVENTS is a multiple of {BATCH}");
     let hub = HubProcess::start(&[]);
     let (ready, mut subscribed) = tokio::sync::mpsc::channel(subscribers);
 

@@ -17,5 +17,6 @@ mod heartbeats;
 mod idempotency;
 mod model;
 mod restarts;
+mod reuse;
 mod tokens;
 mod watchers;

@@ -8,6 +8,7 @@ mod http1;
 mod http2;
 mod hyper;
 mod no_proxy;
+mod pool;
 mod protocol;
 mod proxy;
 mod tcp;

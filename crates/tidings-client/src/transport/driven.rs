@@ -9,9 +9,13 @@ use std::{
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, client::conn::http1::SendRequest};
 
-use crate::{body::ResponseBody, error::TransportError};
+use crate::{
+    body::{RequestBody, ResponseBody},
+    error::TransportError,
+    transport::pool::{Home, Idle},
+};
 
 /// A connection that is polled together with what is read from it. Dropping it closes the connection.
 pub(super) struct Driver(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
@@ -43,11 +47,20 @@ impl Driver {
         response: impl Future<Output = hyper::Result<Response<Incoming>>>,
     ) -> Result<Response<ResponseBody>, TransportError> {
         let response = self.wait_for(response).await.map_err(TransportError::broken)?;
-        Ok(response.map(|incoming| ResponseBody::new(Driven { incoming, connection: self })))
+        Ok(self.body_of(response, None))
+    }
+
+    /// The response with its body, which takes the connection with it. When it is read to the end, the connection goes home.
+    pub(super) fn body_of(
+        self,
+        response: Response<Incoming>,
+        home: Option<(Home, SendRequest<RequestBody>)>,
+    ) -> Response<ResponseBody> {
+        response.map(|incoming| ResponseBody::new(Driven { incoming, connection: self, home }))
     }
 
     /// Reads and writes what is possible now.
-    fn poll(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         if let Some(connection) = &mut self.0 {
             if connection.as_mut().poll(cx).is_ready() {
                 self.0 = None;
@@ -60,6 +73,17 @@ impl Driver {
 struct Driven {
     incoming: Incoming,
     connection: Driver,
+    home: Option<(Home, SendRequest<RequestBody>)>,
+}
+
+impl Driven {
+    /// The response is complete.
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        if let Some((home, sender)) = self.home.take() {
+            self.connection.poll(cx);
+            home.keep(Idle { sender, driver: Driver(self.connection.0.take()) });
+        }
+    }
 }
 
 impl Body for Driven {
@@ -75,6 +99,10 @@ impl Body for Driven {
         if frame.is_pending() {
             this.connection.poll(cx);
             frame = Pin::new(&mut this.incoming).poll_frame(cx);
+        }
+        // Whoever knows the length does not ask for more than the last piece.
+        if matches!(frame, Poll::Ready(None)) || (frame.is_ready() && this.incoming.is_end_stream()) {
+            this.finish(cx);
         }
         frame.map_err(TransportError::broken)
     }

@@ -1,4 +1,4 @@
-//! HTTP/1.1: one request on a connection of its own.
+//! HTTP/1.1: one request at a time on a connection.
 
 use http::{
     HeaderValue, Request, Response,
@@ -11,15 +11,21 @@ use hyper_util::rt::TokioIo;
 use crate::{
     body::{RequestBody, ResponseBody},
     error::TransportError,
-    transport::{connect::Io, driven::Driver, proxy::Proxy},
+    transport::{
+        connect::Io,
+        driven::Driver,
+        pool::{Home, Idle},
+        proxy::Proxy,
+    },
 };
 
 /// Sends a request, whose URL is absolute, and returns what answers it. With `passed_on_by`, a proxy answers for the
-/// server.
+/// server. With `home`, the connection goes there when the answer was read to its end.
 pub(super) async fn exchange(
     io: Io,
     request: Request<RequestBody>,
     passed_on_by: Option<&Proxy>,
+    home: Option<Home>,
 ) -> Result<Response<ResponseBody>, TransportError> {
     let request = match passed_on_by {
         Some(proxy) => absolute_form(request, proxy)?,
@@ -27,7 +33,36 @@ pub(super) async fn exchange(
     };
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(io)).await.map_err(TransportError::broken)?;
-    Driver::new(connection).response(sender.send_request(request)).await
+    let mut driver = Driver::new(connection);
+    let response = driver.wait_for(sender.send_request(request)).await.map_err(TransportError::broken)?;
+    Ok(driver.body_of(response, home.map(|home| (home, sender))))
+}
+
+/// What came of a request on a connection that was kept.
+pub(super) enum Reused {
+    Answered(Response<ResponseBody>),
+    /// The server had closed it: it has seen nothing of the request.
+    Unsent(Request<RequestBody>),
+}
+
+/// The same on a connection that was kept.
+pub(super) async fn exchange_again(
+    idle: Idle,
+    request: Request<RequestBody>,
+    home: Home,
+) -> Result<Reused, TransportError> {
+    let Idle { mut sender, mut driver } = idle;
+    let url = request.uri().clone();
+    match driver.wait_for(sender.try_send_request(origin_form(request)?)).await {
+        Ok(response) => Ok(Reused::Answered(driver.body_of(response, Some((home, sender))))),
+        Err(mut error) => match error.take_message() {
+            Some(mut request) => {
+                *request.uri_mut() = url;
+                Ok(Reused::Unsent(request))
+            }
+            None => Err(TransportError::broken(error.into_error())),
+        },
+    }
 }
 
 /// Turns the absolute URL into a path and a `Host` header. Source: RFC 9112, "origin-form".

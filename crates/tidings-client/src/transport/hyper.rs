@@ -1,4 +1,4 @@
-//! The transport of this crate: hyper, over a connection of its own for each request.
+//! The transport of this crate: hyper, without a task.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,8 @@ use crate::{
         Sending, Transport,
         address::Address,
         connect::Connected,
-        http1,
+        http1::{self, Reused},
+        pool::Pool,
         protocol::{Allowed, Protocol},
         proxy::{Environment, Proxies, Proxy},
     },
@@ -20,8 +21,8 @@ use crate::{
 
 /// The transport that is used unless another one is given: hyper over TCP and TLS, by HTTP/1.1 and HTTP/2.
 ///
-/// Each request has a connection of its own. A stream occupies its connection for as long as it lives, so a pool would
-/// have nothing to reuse, and a connection whose peer is gone is never tried again.
+/// Each request has a connection of its own, unless [another one's may be used](Self::with_reuse). A stream occupies its
+/// connection for as long as it lives, so for streams that don't end there would be nothing to reuse.
 ///
 /// It spawns no tasks: the connection is driven by whoever awaits the response or reads its body, and is closed the
 /// moment that either is dropped. That goes for HTTP/2 too, where pings of the server are answered only while somebody
@@ -48,6 +49,7 @@ pub struct HyperTransport {
     pub(super) allowed: Allowed,
     pub(super) proxies: Proxies,
     pub(super) connect_timeout: Duration,
+    pub(super) pool: Option<Pool>,
     #[cfg(feature = "tls")]
     pub(super) tls: super::tls::Tls,
 }
@@ -69,6 +71,7 @@ impl HyperTransport {
             allowed: Allowed::default(),
             proxies: Proxies::Environment(Arc::new(Environment::read())),
             connect_timeout: Duration::from_secs(30),
+            pool: None,
             #[cfg(feature = "tls")]
             tls: super::tls::Tls::default(),
         }
@@ -82,6 +85,18 @@ impl HyperTransport {
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// Keeps HTTP/1.1 connections whose answers were read to the end, and uses them for later requests to the same server:
+    /// for streams that end, as answers of LLMs do, it saves a later one the time for TCP and TLS. At most 64 are kept, for
+    /// 15 s each, by this transport and its clones; what is too old is closed with the next request.
+    ///
+    /// A request that finds its connection closed goes over another one, if nothing of it was sent; else it fails with
+    /// [`TransportError::Broken`]. HTTP/2 connections, and those to a proxy that passes requests on, are not kept.
+    #[must_use]
+    pub fn with_reuse(mut self) -> Self {
+        self.pool = Some(Pool::default());
         self
     }
 
@@ -146,11 +161,23 @@ impl HyperTransport {
         }
         let url = request.uri().clone();
         let server = Address::of(&url)?;
+        let mut home = self.pool.as_ref().map(|pool| pool.home(&server));
+        if let Some(home) = &home {
+            while let Some(idle) = home.take() {
+                match http1::exchange_again(idle, request, home.clone()).await? {
+                    Reused::Answered(response) => return Ok(response),
+                    Reused::Unsent(unsent) => request = unsent,
+                }
+            }
+        }
         let Connected { io, protocol, passed_on_by } = self.connect(&server).await?;
+        if passed_on_by.is_some() {
+            home = None;
+        }
         let response = match protocol {
             #[cfg(feature = "http2")]
             Protocol::Http2 => super::http2::exchange(io, request).await?,
-            Protocol::Http1 => http1::exchange(io, request, passed_on_by.as_ref()).await?,
+            Protocol::Http1 => http1::exchange(io, request, passed_on_by.as_ref(), home).await?,
         };
         match passed_on_by {
             Some(proxy) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {

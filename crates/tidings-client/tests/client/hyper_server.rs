@@ -2,7 +2,10 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use bytes::Bytes;
@@ -44,6 +47,7 @@ pub(crate) struct HyperServer {
     pub(crate) transport: HyperTransport,
     requests: Arc<Mutex<Vec<Request<Bytes>>>>,
     open: watch::Receiver<usize>,
+    accepted: Arc<AtomicUsize>,
     _accepting: JoinSet<()>,
 }
 
@@ -67,14 +71,16 @@ impl HyperServer {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (opened, open) = watch::channel(0);
+        let accepted = Arc::new(AtomicUsize::new(0));
         let mut accepting = JoinSet::new();
         accepting.spawn({
-            let requests = Arc::clone(&requests);
+            let (requests, accepted) = (Arc::clone(&requests), Arc::clone(&accepted));
             async move {
                 let mut connections = JoinSet::new();
                 loop {
                     let (socket, _) = listener.accept().await.unwrap();
                     socket.set_nodelay(true).unwrap();
+                    accepted.fetch_add(1, Relaxed);
                     opened.send_modify(|open| *open += 1);
                     let (acceptor, script) = (acceptor.clone(), script.clone());
                     let (requests, opened) = (Arc::clone(&requests), opened.clone());
@@ -93,12 +99,17 @@ impl HyperServer {
                 }
             }
         });
-        Self { url, transport, requests, open, _accepting: accepting }
+        Self { url, transport, requests, open, accepted, _accepting: accepting }
     }
 
     /// The requests so far.
     pub(crate) fn requests(&self) -> Vec<Request<Bytes>> {
         self.requests.lock().unwrap().clone()
+    }
+
+    /// How many connections there were.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Relaxed)
     }
 
     /// Waits until no connection is open.

@@ -19,6 +19,8 @@ mod proxies;
 mod reconnecting;
 mod redirects;
 mod requests;
+#[cfg(all(feature = "http2", feature = "tls"))]
+mod reuse;
 #[cfg(feature = "tls")]
 mod tls;
 mod trace;

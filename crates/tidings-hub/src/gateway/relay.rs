@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
+use tidings_client::ResponseBody;
 use tidings_codec::{Decoder, EventRef, EventType, Item};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -13,7 +14,7 @@ use super::{
     live::{Gateway, Live, Progress},
     request::Asked,
     stream::kept_type,
-    upstream::broken,
+    upstream::{broken, read_rest},
 };
 use crate::{
     Hub, Update,
@@ -40,6 +41,8 @@ pub(super) struct Relay {
     /// Which of the answer's choices are complete, as bits.
     finished: u128,
     abandoned: bool,
+    /// What the upstream may still say when the answer is complete.
+    rest: Option<ResponseBody>,
 }
 
 /// A batch of events that arrived together.
@@ -63,6 +66,7 @@ impl Relay {
             arrived: None,
             finished: 0,
             abandoned: false,
+            rest: None,
         }
     }
 
@@ -87,6 +91,9 @@ impl Relay {
             _ => Progress::Kept(self.live.headers()),
         };
         gateway.leave(&self.live, last);
+        if let Some(rest) = self.rest {
+            read_rest(rest).await;
+        }
     }
 
     /// Receives the answer, until it is complete or something ends it. The upstream's connection ends with this.
@@ -165,7 +172,10 @@ impl Relay {
             }
             self.publish(batch.updates, &headers).await?;
             match said {
-                Says::Complete => return Ok(()),
+                Says::Complete => {
+                    self.rest = Some(body);
+                    return Ok(());
+                }
                 Says::Failed => return Err(told()),
                 Says::More | Says::Finished(_) => {}
             }
@@ -281,7 +291,7 @@ impl Relay {
     }
 
     /// Ends the stream in the log; until that is done, readers wait.
-    async fn end(&self, ending: Ending, failure: Option<&Failure>) {
+    async fn end(&mut self, ending: Ending, failure: Option<&Failure>) {
         let id = &self.live.id;
         let mut batch: Vec<Append> = Vec::new();
         if let Some(failure) = failure.filter(|failure| !failure.told) {

@@ -16,6 +16,10 @@ use super::{
 /// How much of a refusal is passed on. Refusals are a few lines of JSON.
 const MAX_REFUSAL_BYTES: usize = 256 << 10;
 
+/// What may follow a complete answer, and for how long it is waited for.
+const MAX_REST_BYTES: usize = 16 << 10;
+const REST_TIMEOUT: Duration = Duration::from_millis(250);
+
 /// How long a refusal may take to arrive after its head.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -28,7 +32,12 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn new(settings: &GatewaySettings) -> Upstream {
-        let transport = HyperTransport::new().with_connect_timeout(settings.timeouts.connect);
+        // An answer has a connection to itself while it comes, so HTTP/2 would save nothing; one that has come leaves a
+        // connection behind, and the next one needs no handshakes.
+        let transport = HyperTransport::new()
+            .with_connect_timeout(settings.timeouts.connect)
+            .with_http1_only()
+            .with_reuse();
         Upstream { base: settings.upstream.clone(), transport }
     }
 
@@ -109,6 +118,19 @@ impl Upstream {
         parts.path_and_query = Some(format!("{base}{target}").parse()?);
         Ok(Uri::from_parts(parts)?)
     }
+}
+
+/// Reads what follows an answer that was complete before its connection said so: the end of the framing, as a rule. Then
+/// the connection can be used again.
+pub(super) async fn read_rest(mut body: ResponseBody) {
+    let reading = async {
+        let mut left = MAX_REST_BYTES;
+        while let Some(Ok(chunk)) = body.chunk().await {
+            let Some(still) = left.checked_sub(chunk.len()) else { return };
+            left = still;
+        }
+    };
+    let _ = timeout(REST_TIMEOUT, reading).await;
 }
 
 /// Reads at most so many bytes of a body.

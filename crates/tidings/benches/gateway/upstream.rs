@@ -1,4 +1,4 @@
-//! A stand-in for a model server: tokens at a pace, each with the moment at which it was sent.
+//! A stand-in for a model server: tokens at a pace, each with the moment at which it was sent. It keeps its connections.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,8 @@ use tokio::{
 /// What stands before the number in a token: nanoseconds since the beginning of the benchmark.
 pub(crate) const MARK: &[u8] = b"\"content\":\"";
 
-const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+const HEAD: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 /// An answer that every request gets.
 #[derive(Debug, Clone, Copy)]
@@ -36,22 +37,28 @@ pub(crate) async fn start(answer: Answer, epoch: Instant) -> std::io::Result<Str
 async fn serve(mut socket: TcpStream, answer: Answer, epoch: Instant) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     let mut request = Vec::new();
-    // The body is one JSON object, and nothing else ends with two braces.
-    while !request.ends_with(b"}}") {
-        if socket.read_buf(&mut request).await? == 0 {
-            return Ok(());
+    loop {
+        request.clear();
+        // The body is one JSON object, and nothing else ends with two braces.
+        while !request.ends_with(b"}}") {
+            if socket.read_buf(&mut request).await? == 0 {
+                return Ok(());
+            }
         }
+        socket.write_all(HEAD).await?;
+        let began = Instant::now() + answer.pace;
+        for number in 0..answer.tokens {
+            sleep_until((began + answer.pace * number).into()).await;
+            let sent = epoch.elapsed().as_nanos();
+            let token = format!(
+                "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{sent}\"}},\"finish_reason\":null}}]}}\n\n"
+            );
+            socket.write_all(&chunk(&token)).await?;
+        }
+        socket.write_all(&[&chunk("data: [DONE]\n\n")[..], b"0\r\n\r\n"].concat()).await?;
     }
-    socket.write_all(HEAD).await?;
-    let began = Instant::now() + answer.pace;
-    for number in 0..answer.tokens {
-        sleep_until((began + answer.pace * number).into()).await;
-        let sent = epoch.elapsed().as_nanos();
-        let token = format!(
-            "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{sent}\"}},\"finish_reason\":null}}]}}\n\n"
-        );
-        socket.write_all(token.as_bytes()).await?;
-    }
-    socket.write_all(b"data: [DONE]\n\n").await?;
-    socket.shutdown().await
+}
+
+fn chunk(text: &str) -> Vec<u8> {
+    format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
 }
