@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{
     HubProcess,
-    wire::{Event, NDJSON, Stream, Wire, head, post},
+    wire::{Event, NDJSON, Stream, Wire, dechunked, head, post},
 };
 use tokio::net::TcpSocket;
 
@@ -162,17 +162,4 @@ fn events(bytes: &[u8]) -> Vec<Event> {
     // The last one may lack its blank line.
     events.pop();
     events
-}
-
-/// The data of all chunks, as far as they have come.
-fn dechunked(mut bytes: &[u8]) -> String {
-    let mut all = Vec::new();
-    while let Some(end) = bytes.windows(2).position(|window| window == b"\r\n") {
-        let size = std::str::from_utf8(&bytes[..end]).expect("a chunk's size is ASCII");
-        let size = usize::from_str_radix(size, 16).expect("a chunk starts with its size");
-        let data = &bytes[end + 2..];
-        all.extend_from_slice(&data[..size.min(data.len())]);
-        bytes = data.get(size + 2..).unwrap_or_default();
-    }
-    String::from_utf8_lossy(&all).into_owned()
 }

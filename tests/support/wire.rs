@@ -234,6 +234,19 @@ pub fn data(page: &Value) -> Vec<&str> {
     updates.iter().map(|update| update["data"].as_str().expect("data is a string")).collect()
 }
 
+/// The data of all chunks, as far as they have come.
+pub fn dechunked(mut bytes: &[u8]) -> String {
+    let mut all = Vec::new();
+    while let Some(end) = bytes.windows(2).position(|window| window == b"\r\n") {
+        let size = std::str::from_utf8(&bytes[..end]).expect("a chunk's size is ASCII");
+        let size = usize::from_str_radix(size, 16).expect("a chunk starts with its size");
+        let data = &bytes[end + 2..];
+        all.extend_from_slice(&data[..size.min(data.len())]);
+        bytes = data.get(size + 2..).unwrap_or_default();
+    }
+    String::from_utf8_lossy(&all).into_owned()
+}
+
 pub fn is_hub_id(id: &str) -> bool {
     let digits = id.strip_prefix('~').unwrap_or_default();
     digits.len() == 24 && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
