@@ -6,7 +6,10 @@ use scripted_server::stream;
 
 use crate::{
     model::*,
-    support::wire::{self, Stream},
+    support::{
+        HubProcess,
+        wire::{self, Stream},
+    },
 };
 
 fn token_of(location: &str) -> &str {
@@ -149,5 +152,52 @@ async fn neither_keys_nor_tokens_are_logged() {
         ["sk-provider", "the secret", "of-the-client", "a-key", "a prompt", token_of(&location), &stop]
     {
         assert!(!said.contains(secret), "{secret} in {said}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_no_token_is_not_told_who_reads_an_answer() {
+    let model = model(|| stream().send(token("a")).hold()).await;
+    let hub = gateway(&model, &[]);
+    let mut answering = ask(&hub, CHAT).await;
+    answering.stream.event().await;
+    let mut reading = watch(&hub, &answering.location, None).await;
+    reading.event().await;
+    let mut other = Stream::live(&hub.address, "/topics/a").await;
+    let answer = survey(&hub, |answer| !listed(&answer["behind"]).is_empty()).await;
+    assert_eq!((&answer["subscribers"], listed(&answer["behind"])), (&3.into(), vec!["a"]));
+
+    wire::ask(
+        &hub.address,
+        "DELETE",
+        &format!("/streams/{}?token={}", answering.id, answering.stop),
+        &[],
+        "",
+    )
+    .await;
+    reading.rest().await;
+    answering.stream.rest().await;
+    wire::say(&hub.address, "/topics/a?close=over", "").await;
+    other.rest().await;
+    let answer =
+        survey(&hub, |answer| answer["subscribers"] == 0 && !listed(&answer["ended"]).is_empty()).await;
+    assert_eq!(listed(&answer["ended"]), ["a"]);
+}
+
+fn listed(list: &serde_json::Value) -> Vec<&str> {
+    let all = list.as_array().expect("a list").iter();
+    all.map(|one| one["topics"][0].as_str().expect("a name")).collect()
+}
+
+/// Asks who is behind until the answer is as wanted.
+async fn survey(hub: &HubProcess, wanted: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    let deadline = std::time::Instant::now() + wire::PATIENCE;
+    loop {
+        let answer = wire::page(&hub.address, "/subscribers").await;
+        if wanted(&answer) {
+            return answer;
+        }
+        assert!(std::time::Instant::now() < deadline, "it never says so: {answer}");
+        tokio::task::yield_now().await;
     }
 }

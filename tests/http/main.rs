@@ -7,6 +7,7 @@ mod attachments;
 mod close;
 mod cross_site;
 mod delivery;
+mod followed;
 mod head;
 mod history;
 mod hostile_requests;

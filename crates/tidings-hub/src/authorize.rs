@@ -45,6 +45,11 @@ impl Grant {
     pub(crate) fn may_receive(self, record: &Record) -> bool {
         self.subscribe && (self.private || !record.is_private())
     }
+
+    /// Whether its holder may receive all that the holder of `other` may.
+    pub(crate) fn covers(self, other: Grant) -> bool {
+        (self.subscribe || !other.subscribe) && (self.private || !other.private)
+    }
 }
 
 /// Whether a `Host` header (`name`, `name:port`, `[::1]:port`) names this machine itself.

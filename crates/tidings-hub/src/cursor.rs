@@ -7,12 +7,14 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::SystemTime,
 };
 
 use bytes::Bytes;
 use futures_core::Stream;
 use serde_json::json;
 use tidings_server::Frame;
+use tokio::time::Instant;
 
 use crate::{
     Interest, StartAt, Topic, Verdict,
@@ -24,6 +26,7 @@ use crate::{
     resume::{Opened, Opening, open},
     routing::Registration,
     subscription::{PAGE, Read, Standing, Subscription},
+    survey::{Body, Ended, Lag},
 };
 
 /// What a subscriber asks for.
@@ -64,6 +67,10 @@ pub struct Cursor {
     open: Option<Vec<Topic>>,
     queued: VecDeque<Bytes>,
     step: Step,
+    opened: Instant,
+    protocol: Option<&'static str>,
+    /// Where others see how far it is, from the first time that it is asked for what it reads.
+    body: Option<Arc<Body>>,
 }
 
 enum Step {
@@ -112,6 +119,9 @@ impl Cursor {
             standing: Standing::default(),
             queued: VecDeque::new(),
             step: Step::Following,
+            opened: Instant::now(),
+            protocol: None,
+            body: None,
         };
         if greet {
             let id = HubId { epoch, place: page.reached }.to_string();
@@ -131,6 +141,11 @@ impl Cursor {
 
     pub(crate) fn subscription(&self) -> &Arc<Subscription> {
         &self.subscription
+    }
+
+    /// Says over which protocol it is delivered, as `HTTP/2`.
+    pub(crate) fn over(&mut self, protocol: &'static str) {
+        self.protocol = Some(protocol);
     }
 
     /// Takes what is ready to be sent. `None` when the stream ends with it.
@@ -178,8 +193,26 @@ impl Cursor {
     }
 
     fn end(&mut self, reason: EndReason) {
+        let behind =
+            self.place().map_or(0, |place| self.shared.log.bounds().newest.sequence.saturating_sub(place));
         self.step = Step::Ended;
-        self.shared.metrics.ended(reason);
+        if let Some(body) = self.body.take() {
+            self.shared.bodies.leave(&body);
+        }
+        self.shared.end(Ended {
+            reason,
+            time: SystemTime::now(),
+            subscription: self.subscription.clone(),
+            lag: Lag { behind, stalled: None, age: self.opened.elapsed() },
+        });
+    }
+
+    /// Its place, or `None` if it has all there was when it looked.
+    fn place(&self) -> Option<u64> {
+        match self.step {
+            Step::Waiting => self.registration.wake().first().map(|first| first - 1),
+            _ => Some(self.standing.place),
+        }
     }
 
     fn follow(&mut self) {
@@ -190,12 +223,23 @@ impl Cursor {
         let (shared, subscription, from) = (self.shared.clone(), self.subscription.clone(), self.standing);
         self.step = Step::Reading(Box::pin(async move { subscription.read_log(&shared, from).await }));
     }
-}
 
-impl Stream for Cursor {
-    type Item = Frame;
+    /// Lets others see how far it is. Those whose sockets are taken over are never polled, and known elsewhere.
+    fn show_place(&mut self) {
+        if matches!(self.step, Step::Ended | Step::HandedOver) {
+            return;
+        }
+        let body = self.body.get_or_insert_with(|| {
+            let (shared, wake) = (&self.shared, self.registration.wake());
+            shared.bodies.join(self.opened, &self.subscription, self.protocol, wake)
+        });
+        body.note(match self.step {
+            Step::Waiting => None,
+            _ => Some(self.standing.place),
+        });
+    }
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Frame>> {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame>> {
         loop {
             if let Some(bytes) = self.queued.pop_front() {
                 return Poll::Ready(Some(Frame::from_encoded(bytes)));
@@ -233,6 +277,16 @@ impl Stream for Cursor {
     }
 }
 
+impl Stream for Cursor {
+    type Item = Frame;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Frame>> {
+        let polled = self.poll_frame(context);
+        self.show_place();
+        polled
+    }
+}
+
 impl Drop for Cursor {
     fn drop(&mut self) {
         if matches!(self.step, Step::HandedOver) {
@@ -241,7 +295,7 @@ impl Drop for Cursor {
         self.shared.metrics.subscriptions.dec();
         self.shared.audience.leave(&self.subscription.interest);
         if !matches!(self.step, Step::Ended) {
-            self.shared.metrics.ended(EndReason::Left);
+            self.end(EndReason::Left);
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::{
     metrics::Metrics,
     probe::Probes,
     routing::Routing,
+    subscription::Subscription,
+    survey::{Bodies, Ended, LastEnded, Loops},
 };
 #[cfg(feature = "gateway")]
 use crate::{
@@ -48,6 +50,9 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) routing: Arc<Routing>,
     pub(crate) audience: Audience,
+    pub(crate) loops: Loops,
+    pub(crate) bodies: Bodies,
+    pub(crate) last_ended: LastEnded,
     pub(crate) metrics: Metrics,
     pub(crate) probes: Probes,
     pub(crate) settings: Settings,
@@ -71,6 +76,9 @@ impl Hub {
             log,
             routing: Arc::default(),
             audience: Audience::default(),
+            loops: Loops::default(),
+            bodies: Bodies::default(),
+            last_ended: LastEnded::default(),
             probes: Probes::default(),
             #[cfg(feature = "gateway")]
             gateway: settings
@@ -209,6 +217,19 @@ impl Shared {
 
     pub(crate) fn write_window(&self) -> RwLockWriteGuard<'_, Window> {
         self.window.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether others may be told what a subscription follows: those who may receive all that it may.
+    pub(crate) fn may_be_told_of(&self, subscription: &Subscription) -> bool {
+        self.settings.access.anonymous().covers(subscription.grant)
+    }
+
+    /// Notes that a subscription has ended.
+    pub(crate) fn end(&self, ended: Ended) {
+        self.metrics.ended(ended.reason);
+        if self.may_be_told_of(&ended.subscription) {
+            self.last_ended.push(ended);
+        }
     }
 
     /// Ends subscriptions and the feed; they notice soon.

@@ -66,6 +66,7 @@ mod resume;
 mod routing;
 mod settings;
 mod subscription;
+mod survey;
 #[cfg(feature = "tls")]
 mod tls;
 mod topic;

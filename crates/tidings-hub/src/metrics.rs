@@ -48,7 +48,7 @@ impl EndReason {
     const ALL: [EndReason; 5] =
         [EndReason::Closed, EndReason::Left, EndReason::Stalled, EndReason::Shutdown, EndReason::LogFailed];
 
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             EndReason::Closed => "closed",
             EndReason::Left => "left",

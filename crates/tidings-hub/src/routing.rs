@@ -42,7 +42,7 @@ pub(crate) struct Registration {
 
 /// How a subscriber hears that there is something for it.
 #[derive(Debug, Default)]
-struct Wake(Mutex<Signal>);
+pub(crate) struct Wake(Mutex<Signal>);
 
 #[derive(Debug, Default)]
 struct Signal {
@@ -131,6 +131,11 @@ impl Registration {
             }
         }
     }
+
+    /// How it hears, for somebody who wants to know what it has not looked for yet.
+    pub(crate) fn wake(&self) -> Arc<Wake> {
+        self.wake.clone()
+    }
 }
 
 impl Drop for Registration {
@@ -160,6 +165,11 @@ impl Drop for Registration {
 }
 
 impl Wake {
+    /// The first update that its subscriber has not looked for yet.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).first
+    }
+
     fn signal(&self, sequence: u64) {
         let mut signal = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if signal.first.is_none() {

@@ -15,4 +15,4 @@ pub(crate) use feed::Feed;
 pub use frame::Form;
 pub(crate) use frame::hub_event;
 pub(crate) use window::Window;
-pub(crate) use worker::{Joining, Workers};
+pub(crate) use worker::{Inbox, Joining, Workers};

@@ -49,6 +49,11 @@ pub(crate) struct PublishParams {
 }
 
 impl ReadParams {
+    /// Whether a request names a topic in its query at all.
+    pub(crate) fn names_topic(parts: &Parts) -> bool {
+        pairs(parts.uri.query()).any(|(name, _)| name == "topic")
+    }
+
     /// Reads the topic of the path, if it names one, and the query. Parameters that are not known are ignored, since
     /// clients add their own.
     pub(crate) fn parse(path_topic: Option<&str>, parts: &Parts) -> Result<ReadParams, Problem> {

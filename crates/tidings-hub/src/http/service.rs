@@ -22,7 +22,7 @@ use super::{
     history::history,
     publish::publish,
     subscribe::subscribe,
-    subscribers::subscribers,
+    subscribers::{furthest_behind, subscribers},
 };
 use crate::{
     Asset, Hub,
@@ -32,7 +32,7 @@ use crate::{
 
 /// The hub's HTTP interface as a tower service, to be mounted in an application under any prefix.
 ///
-/// It answers `/topics/…`, `/topics?topic=…`, `/subscribers?topic=…`, `/attachments/…`, `/healthz`, `/readyz`, `/metrics`, and
+/// It answers `/topics/…`, `/topics?topic=…`, `/subscribers`, `/attachments/…`, `/healthz`, `/readyz`, `/metrics`, and
 /// the static files of the [`Settings`](crate::Settings). Whoever mounts it strips the prefix, as axum's `nest_service` does, and is the one
 /// to authenticate people: the service itself only knows the [`Access`](crate::Access) rule.
 #[derive(Debug, Clone)]
@@ -111,9 +111,7 @@ where
     let shared = hub.shared();
     let path = parts.uri.path();
     if asks_for_probe(parts) {
-        if !shared.settings.access.anonymous().subscribe {
-            return Err(Problem::forbidden("subscribing is not allowed on this hub"));
-        }
+        may_read_something(shared)?;
         let hang_up = parts.extensions.get::<HangUp>().cloned();
         return Ok(shared.probes.answer(parts).map(|body| HubBody::probe(body, hang_up)));
     }
@@ -151,7 +149,13 @@ where
     }
     match path {
         "/topics" => read(shared, None, parts).await,
-        "/subscribers" => subscribers(shared, &may_read_what(shared, None, parts)?),
+        "/subscribers" if ReadParams::names_topic(parts) => {
+            subscribers(shared, &may_read_what(shared, None, parts)?)
+        }
+        "/subscribers" => {
+            may_read_something(shared)?;
+            Ok(furthest_behind(shared).await)
+        }
         "/healthz" => Ok(text("text/plain; charset=utf-8", "ok\n")),
         "/readyz" if shared.is_shutting_down() => Err(Problem::shutting_down()),
         "/readyz" => Ok(text("text/plain; charset=utf-8", "ready\n")),
@@ -203,15 +207,20 @@ async fn read(
 
 /// What a request to read asks for, if it may.
 fn may_read_what(shared: &Shared, path_topic: Option<&str>, parts: &Parts) -> Result<ReadParams, Problem> {
-    if !shared.settings.access.anonymous().subscribe {
-        return Err(Problem::forbidden("subscribing is not allowed on this hub"));
-    }
+    may_read_something(shared)?;
     let params = ReadParams::parse(path_topic, parts)?;
     #[cfg(feature = "gateway")]
     if shared.gateway.is_some() {
         may_read(&params.interest)?;
     }
     Ok(params)
+}
+
+fn may_read_something(shared: &Shared) -> Result<(), Problem> {
+    match shared.settings.access.anonymous().subscribe {
+        true => Ok(()),
+        false => Err(Problem::forbidden("subscribing is not allowed on this hub")),
+    }
 }
 
 /// # Errors

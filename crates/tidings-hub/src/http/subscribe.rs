@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Response, StatusCode, header::CACHE_CONTROL, request::Parts};
+use http::{HeaderName, HeaderValue, Response, StatusCode, Version, header::CACHE_CONTROL, request::Parts};
 use tidings_server::{Frame, KeepAlive, Sse, Visibility, stream_headers};
 
 use super::{
@@ -72,6 +72,7 @@ pub(crate) fn deliver(
             response
         }
         _ => {
+            cursor.over(name(request.version));
             let sse = Sse::new(cursor).retry(retry).keep_alive(keep_alive);
             let sse = if grant.private { sse.private() } else { sse };
             let hang_up = request.extensions.get::<HangUp>().cloned();
@@ -80,6 +81,15 @@ pub(crate) fn deliver(
     };
     sign_verdict(&mut response, verdict);
     response
+}
+
+/// As people write it.
+fn name(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    }
 }
 
 /// Adds the verdict to the head of a response.

@@ -1,12 +1,12 @@
 //! Where there is no loop that owns sockets: no connection makes the offer, and every stream is a body.
 
-use std::{io, net::TcpStream, sync::Arc};
+use std::{convert::Infallible, io, net::TcpStream, sync::Arc};
 
 use bytes::Bytes;
 use tidings_server::KeepAlive;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::{Cursor, hub::Shared};
+use crate::{Cursor, hub::Shared, survey::Furthest};
 
 /// Nothing of this kind comes to be here.
 #[expect(dead_code, reason = "nobody reads what is never made")]
@@ -16,6 +16,16 @@ pub(crate) struct Joining {
     pub(crate) cursor: Cursor,
     pub(crate) keep_alive: KeepAlive,
     pub(crate) persistent: bool,
+}
+
+/// Nobody's.
+#[derive(Debug)]
+pub(crate) struct Inbox(Infallible);
+
+impl Inbox {
+    pub(crate) fn ask(&self) -> oneshot::Receiver<Arc<Furthest>> {
+        match self.0 {}
+    }
 }
 
 /// None.

@@ -8,10 +8,10 @@ use std::{
 
 use bytes::Bytes;
 use tidings_server::KeepAlive;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
-use super::slots::Slot;
-use crate::Cursor;
+use super::{slots::Slot, survey::Asker};
+use crate::{Cursor, survey::Furthest};
 
 /// A subscription whose head and first bytes have been sent, and whose socket is free to be taken over.
 #[derive(Debug)]
@@ -29,17 +29,19 @@ pub(crate) struct Joining {
 /// What came since the worker looked last. The first to put something in wakes the worker, and nobody else does until it
 /// has looked.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     mail: Mutex<Mail>,
     bell: Notify,
 }
 
-/// Bounded by sockets and groups: each is in here once at most.
+/// Bounded by sockets, groups and requests: each is in here once at most.
 #[derive(Debug, Default)]
 pub(super) struct Mail {
     pub(super) joining: Vec<Joining>,
     /// Groups that an update is for.
     pub(super) signalled: Vec<Slot>,
+    /// Those who want to know which rows are furthest behind.
+    pub(super) askers: Vec<Asker>,
     /// Nobody joins any more: when the last row has gone, so does the worker.
     pub(super) closing: bool,
 }
@@ -47,13 +49,20 @@ pub(super) struct Mail {
 impl Inbox {
     pub(super) fn put(&self, put: impl FnOnce(&mut Mail)) {
         let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = mail.joining.is_empty() && mail.signalled.is_empty();
+        let first = mail.joining.is_empty() && mail.signalled.is_empty() && mail.askers.is_empty();
         put(&mut mail);
         let wake = first || mail.closing;
         drop(mail);
         if wake {
             self.bell.notify_one();
         }
+    }
+
+    /// Asks which rows are furthest behind. An error means that the loop has ended.
+    pub(crate) fn ask(&self) -> oneshot::Receiver<Arc<Furthest>> {
+        let (asker, answer) = oneshot::channel();
+        self.put(|mail| mail.askers.push(asker));
+        answer
     }
 
     /// Exchanges what is in here for `empty`.

@@ -2,15 +2,17 @@
 //!
 //! A subscriber is a [row](row): a socket and a place. Rows of the same subscription are a [group](group), which hears of
 //! updates and for which each chunk is made once. [The task](work) is woken by its [inbox](inbox), by sockets that can be
-//! written again or have hung up, and by a coarse clock for [heartbeats and timeouts](sweep).
+//! written again or have hung up, and by a coarse clock for [heartbeats and timeouts](sweep). Who asks is told [which rows are
+//! furthest behind](survey).
 
 mod deliver;
 mod group;
 mod inbox;
 mod row;
 mod slots;
+mod survey;
 mod sweep;
 mod work;
 
-pub(crate) use inbox::Joining;
+pub(crate) use inbox::{Inbox, Joining};
 pub(crate) use work::Workers;

@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
@@ -27,6 +27,7 @@ use super::{
     inbox::{Inbox, Joining, Mail},
     row::{Extra, Row, State},
     slots::{Slot, Slots},
+    survey::Survey,
     sweep::{self, Sweep},
 };
 use crate::{
@@ -34,6 +35,7 @@ use crate::{
     log::LogError,
     metrics::EndReason,
     subscription::{Read, Standing},
+    survey::Ended,
 };
 
 /// How many readiness events are fetched at once.
@@ -56,6 +58,7 @@ impl Workers {
         let mut workers = Workers { inboxes: Vec::new(), next: AtomicUsize::new(0), tasks: JoinSet::new() };
         for _ in 0..count {
             let worker = Worker::new(shared.clone(), door.clone())?;
+            shared.loops.add(&worker.inbox);
             workers.inboxes.push(worker.inbox.clone());
             workers.tasks.spawn(worker.run());
         }
@@ -102,6 +105,7 @@ pub(super) struct Worker {
     /// The last chunk that was made since the inbox was looked at: of rows at one place, all but the first find it here.
     pub(super) prepared: Option<(Slot, Standing, Prepared)>,
     pub(super) sweep: Sweep,
+    pub(super) survey: Survey,
     /// Events sent in this piece of work.
     pub(super) delivered: u64,
     /// Of a pass, the rows to be looked at; kept for its memory.
@@ -140,6 +144,7 @@ impl Worker {
             wanted: VecDeque::new(),
             prepared: None,
             sweep: Sweep::default(),
+            survey: Survey::default(),
             delivered: 0,
             scratch: Vec::new(),
             began: Instant::now(),
@@ -151,7 +156,7 @@ impl Worker {
     }
 
     /// Works in pieces that are short enough for others on the same thread, in this order: who is new, whose socket has
-    /// changed, live updates, then those that are behind, and the clock.
+    /// changed, live updates, then those that are behind, the clock, and who asks.
     async fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         let shutdown = self.shared.shutdown_begun();
@@ -193,11 +198,14 @@ impl Worker {
             }
             self.deliver();
             self.sweep();
+            self.survey();
         }
     }
 
     fn has_work(&self) -> bool {
-        !(self.passes.is_empty() && self.turns.is_empty() && self.pages.is_empty()) || self.sweep.is_running()
+        !(self.passes.is_empty() && self.turns.is_empty() && self.pages.is_empty())
+            || self.sweep.is_running()
+            || self.survey.is_running()
     }
 
     fn take_mail(&mut self) {
@@ -209,6 +217,9 @@ impl Worker {
         }
         for joining in mail.joining.drain(..) {
             self.join(joining);
+        }
+        for asker in mail.askers.drain(..) {
+            self.answer(asker);
         }
         self.mail = mail;
     }
@@ -234,6 +245,7 @@ impl Worker {
             standing: handed_over.standing,
             written: self.now,
             state: State::Behind,
+            joined: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
             persistent,
             extra,
         });
@@ -268,10 +280,16 @@ impl Worker {
         if let Some(group) = self.groups.get_mut(row.group) {
             group.rows.remove(&slot);
             self.shared.audience.leave(&group.subscription.interest);
+            let lag = row.lag(self.shared.log.bounds().newest.sequence, self.now);
+            self.shared.end(Ended {
+                reason,
+                time: SystemTime::now(),
+                subscription: group.subscription.clone(),
+                lag,
+            });
         }
         self.forget_if_unused(row.group);
         self.shared.metrics.subscriptions.dec();
-        self.shared.metrics.ended(reason);
         Some(row)
     }
 

@@ -1,0 +1,20 @@
+//! Which subscriptions are behind, and which ended last: for operators, and found out when somebody asks.
+//!
+//! Nobody keeps a list of the rows of the [delivery loops](crate::delivery): each loop looks through its own when it is asked,
+//! and tells [those furthest behind](furthest). [Bodies](bodies), which cost kilobytes anyway, are in a list. Asking often
+//! costs no more than asking four times a second, since all who ask meanwhile are told the same.
+
+mod bodies;
+mod ended;
+mod furthest;
+mod loops;
+
+use std::time::Duration;
+
+pub(crate) use bodies::{Bodies, Body};
+pub(crate) use ended::{Ended, LastEnded};
+pub(crate) use furthest::{Furthest, Lag, Seen};
+pub(crate) use loops::Loops;
+
+/// How old a look may be for the next who asks.
+pub(crate) const FRESH: Duration = Duration::from_millis(250);
