@@ -5,7 +5,8 @@ import { create } from "./element.js";
 
 const MAX_INCIDENTS = 8;
 
-const ENDED = {
+/** By the hub's reason, why a stream ended. */
+export const ENDED = {
   left: "hung up",
   stalled: "cut, did not read",
   closed: "topic closed",
@@ -37,6 +38,8 @@ export class Connections {
       ...shown.flatMap(([what, value]) => [create("dt", {}, what), create("dd", {}, formatCount(value))]),
     );
     for (const [what, value] of counts) {
+      // The hub tells itself of those who ended, and of each what it followed.
+      if (Object.values(ENDED).includes(what)) continue;
       // A hub that was started anew counts from 0.
       const more = this.#before ? value - (this.#before.get(what) ?? 0) : 0;
       if (more > 0) this.#tell(what, more);

@@ -4,6 +4,7 @@ import { publishCommand, watchCommand } from "./commands.js";
 import { Counters } from "./counters.js";
 import { EventList } from "./event_list.js";
 import { matches, publish, readHistory } from "./hub.js";
+import { Subscriptions } from "./subscriptions.js";
 import { TopicList } from "./topic_list.js";
 import { Watch } from "./watch.js";
 
@@ -15,6 +16,8 @@ const live = new EventList(element("live"), { newestFirst: true });
 const history = new EventList(element("history"), { newestFirst: false });
 const topics = new TopicList(element("topics"));
 const counters = new Counters(element("picture"), element("tallies"), element("incidents"));
+
+const subscriptions = new Subscriptions(element("behind"), element("ended"));
 
 // --- the stream ---
 
@@ -190,7 +193,7 @@ async function tick() {
   element("topic-count").textContent = topics.size || "";
   element("no-topics").hidden = topics.size > 0;
   // What is measured while nobody looks would be drawn as if no time had passed.
-  await (document.hidden ? counters.pause() : Promise.all([counters.tick(), topics.askForSubscribers()]));
+  await (document.hidden ? counters.pause() : Promise.all([counters.tick(), topics.askForSubscribers(), subscriptions.tick()]));
   setTimeout(tick, 1000);
 }
 

@@ -48,6 +48,11 @@ export async function readSubscribers(topics) {
   return new Map((await response.json()).topics.map(({ topic, subscribers }) => [topic, subscribers]));
 }
 
+/** The subscriptions that are furthest behind, and those that ended last. */
+export async function readFurthestBehind() {
+  return (await ask(new URL("subscribers", base), { cache: "no-store" })).json();
+}
+
 /** The hub's counters, as text. */
 export async function readMetrics() {
   return (await ask(new URL("metrics", base), { cache: "no-store" })).text();
@@ -66,6 +71,6 @@ async function ask(url, options) {
   const response = await fetch(url, options).catch(() => {
     throw new Error("the hub can't be reached");
   });
-  if (!response.ok) throw new Error(await detail(response));
+  if (!response.ok) throw Object.assign(new Error(await detail(response)), { status: response.status });
   return response;
 }

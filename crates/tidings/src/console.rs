@@ -54,6 +54,7 @@ pub(crate) fn pages() -> HashMap<&'static str, Asset> {
         file!("/console/metrics.js", JAVASCRIPT),
         file!("/console/picture.js", JAVASCRIPT),
         file!("/console/probe.js", JAVASCRIPT),
+        file!("/console/subscriptions.js", JAVASCRIPT),
         file!("/console/tab_limit.js", JAVASCRIPT),
         file!("/console/topic_list.js", JAVASCRIPT),
         file!("/console/turn.js", JAVASCRIPT),
