@@ -152,9 +152,13 @@ pub(crate) enum PublishForm {
 /// It needs --serve, --bound or --server-pid.
 #[derive(Debug, Args)]
 pub(crate) struct BenchIdle {
-    /// How many subscribers
+    /// How many subscribers, spread over the topics
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) subscribers: u32,
+
+    /// How many topics
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) topics: u32,
 
     /// How long they are held before the server is looked at
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]

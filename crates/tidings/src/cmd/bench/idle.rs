@@ -25,7 +25,7 @@ impl Scenario for BenchIdle {
 
     fn settings(&self) -> Value {
         json!({
-            "subscribers": self.subscribers, "hold": humantime::format_duration(self.hold).to_string(),
+            "subscribers": self.subscribers, "topics": self.topics, "hold": humantime::format_duration(self.hold).to_string(),
             "http2": self.http2,
         })
     }
@@ -39,11 +39,11 @@ impl Scenario for BenchIdle {
             let problem = "whose memory? Give --serve or --server-pid; only Linux tells what a process has";
             return Err(UsageError(problem.into()).into());
         }
-        Ok(())
+        target.check_topics(self.topics as usize)
     }
 
     fn measure(&self, target: &Target, meter: &mut Meter) -> anyhow::Result<Outcome> {
-        let run = Run::new(1, self.target.bytes);
+        let run = Run::new(self.topics, self.target.bytes);
         let mut fleet = Fleet::start(self.subscribers, self.target.processes)?;
         let opened = fleet.open(&target.job(&run, self.subscribers, None).over_http2(target, self.http2))?;
         let (began, cpu) = (Instant::now(), target.processes.cpu());
