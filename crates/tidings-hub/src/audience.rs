@@ -1,72 +1,42 @@
 //! How many subscribers each topic has.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+use crate::{
+    Interest, Prefix, Topic,
+    routing::{Followers, Routing, Tables},
 };
 
-use crate::{Interest, Prefix, Topic};
-
-/// Counts open subscriptions by what they name. Asking for a topic costs its slashes, however many others there are.
-#[derive(Debug, Default)]
-pub(crate) struct Audience(Mutex<Counts>);
-
-#[derive(Debug, Default)]
-struct Counts {
-    topics: HashMap<Topic, u64>,
-    prefixes: HashMap<Box<str>, u64>,
-    everything: u64,
-}
-
-impl Audience {
-    /// Counts a subscription, until it [leaves](Audience::leave).
+/// One listener may stand for many subscriptions, so these are counted beside.
+impl Routing {
+    /// Counts a subscription, until it [leaves](Routing::leave). Somebody is registered for its interest as long as that.
     pub(crate) fn join(&self, interest: &Interest) {
-        let counts = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if interest.is_everything() {
-            counts.everything += 1;
-            return;
-        }
-        for topic in topics(interest) {
-            *counts.topics.entry(topic.clone()).or_default() += 1;
-        }
-        for prefix in prefixes(interest) {
-            *counts.prefixes.entry(prefix.into()).or_default() += 1;
-        }
+        self.count(interest, |audience| audience.saturating_add(1));
     }
 
     /// Takes a subscription out that has joined.
     pub(crate) fn leave(&self, interest: &Interest) {
-        let counts = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if interest.is_everything() {
-            counts.everything -= 1;
-            return;
-        }
-        for topic in topics(interest) {
-            if let Some(count) = counts.topics.get_mut(topic) {
-                *count -= 1;
-                if *count == 0 {
-                    counts.topics.remove(topic);
-                }
-            }
-        }
-        for prefix in prefixes(interest) {
-            if let Some(count) = counts.prefixes.get_mut(prefix) {
-                *count -= 1;
-                if *count == 0 {
-                    counts.prefixes.remove(prefix);
-                }
-            }
-        }
+        self.count(interest, |audience| audience.saturating_sub(1));
     }
 
-    /// How many subscriptions an update of `topic` is for, each counted once.
-    pub(crate) fn of(&self, topic: &Topic) -> u64 {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = topic.as_str();
-        // What ends in a slash is not below itself.
-        let slashes = text.match_indices('/').filter(|(slash, _)| slash + 1 < text.len());
-        let below = slashes.filter_map(|(slash, _)| counts.prefixes.get(&text[..=slash]));
-        counts.everything + counts.topics.get(topic).unwrap_or(&0) + below.sum::<u64>()
+    /// How many subscriptions an update of `topic` is for, each counted once. Asking costs its slashes, however many others
+    /// there are.
+    pub(crate) fn audience(&self, topic: &Topic) -> u64 {
+        let tables = self.read();
+        let followers = tables.of(topic).chain([&tables.everything]);
+        followers.map(|followers| u64::from(followers.audience)).sum()
+    }
+
+    fn count(&self, interest: &Interest, change: impl Fn(u32) -> u32) {
+        let Tables { topics: by_topic, prefixes: by_prefix, everything } = &mut *self.write();
+        let change = |followers: &mut Followers| followers.audience = change(followers.audience);
+        if interest.is_everything() {
+            return change(everything);
+        }
+        for topic in topics(interest) {
+            by_topic.get_mut(topic).into_iter().for_each(&change);
+        }
+        for prefix in prefixes(interest) {
+            by_prefix.get_mut(prefix).into_iter().for_each(&change);
+        }
     }
 }
 
@@ -84,8 +54,10 @@ fn prefixes(interest: &Interest) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::TopicFilter;
+    use crate::{TopicFilter, routing::Wake};
 
     fn interest(filters: &[&str]) -> Interest {
         filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect()
@@ -93,7 +65,7 @@ mod tests {
 
     #[test]
     fn each_subscription_is_counted_once_and_until_it_leaves() {
-        let audience = Audience::default();
+        let routing = Arc::new(Routing::default());
         let all = [
             interest(&["a/b"]),
             interest(&["a/b", "a/b/c"]),
@@ -101,20 +73,23 @@ mod tests {
             interest(&["*", "a/b", "a/*"]),
             interest(&["d"]),
         ];
-        let count = |topic: &str| audience.of(&Topic::parse(topic).unwrap());
+        let count = |topic: &str| routing.audience(&Topic::parse(topic).unwrap());
+        let register = |interest: &Interest| routing.register(interest.clone(), Wake::default());
+        let registrations = all.each_ref().map(register);
         for interest in &all {
-            audience.join(interest);
+            routing.join(interest);
         }
         assert_eq!(["a", "a/", "a/b", "a/b/c", "d", "e"].map(count), [1, 1, 4, 3, 2, 1]);
         for topic in ["a", "a/", "a/b", "a/b/c", "d", "e"].map(|text| Topic::parse(text).unwrap()) {
             let matching = all.iter().filter(|interest| interest.matches(std::slice::from_ref(&topic)));
-            assert_eq!(audience.of(&topic), matching.count() as u64, "{topic}");
+            assert_eq!(routing.audience(&topic), matching.count() as u64, "{topic}");
         }
         for interest in &all {
-            audience.leave(interest);
+            routing.leave(interest);
         }
         assert_eq!(["a/b", "a/b/c", "d"].map(count), [0, 0, 0]);
-        let counts = audience.0.lock().unwrap();
-        assert!(counts.topics.is_empty() && counts.prefixes.is_empty(), "{counts:?}");
+        drop(registrations);
+        routing.join(&all[0]);
+        assert_eq!(count("a/b"), 0, "who is not registered has no place to be counted at");
     }
 }

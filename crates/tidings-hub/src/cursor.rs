@@ -1,7 +1,6 @@
 //! One subscriber's place in the log, and the events that follow it.
 
 use std::{
-    collections::VecDeque,
     fmt,
     future::Future,
     pin::Pin,
@@ -58,14 +57,15 @@ impl From<Interest> for Subscribe {
 /// log fails; a subscriber that comes back with its last event ID goes on where it was.
 pub struct Cursor {
     shared: Arc<Shared>,
-    subscription: Arc<Subscription>,
+    subscription: Subscription,
     registration: Registration,
     verdict: Option<Verdict>,
     /// Where it is when what is queued is delivered.
     standing: Standing,
     /// Topics whose close is still to come; `None` for a subscription that never ends.
     open: Option<Vec<Topic>>,
-    queued: VecDeque<Bytes>,
+    /// Whole events that are to be delivered first.
+    queued: Bytes,
     step: Step,
     opened: Instant,
     protocol: Option<&'static str>,
@@ -101,7 +101,6 @@ impl Cursor {
         grant: Grant,
     ) -> Result<Option<Cursor>, LogError> {
         let Subscribe { interest, start, form, start_event } = subscribe;
-        let interest = Arc::new(interest);
         let greet = start_event && start == StartAt::Tail;
         let Opening { registration, epoch, verdict, gap, page, open } =
             match open(&shared, interest.clone(), start, PAGE).await? {
@@ -109,15 +108,15 @@ impl Cursor {
                 Opened::Ended => return Ok(None),
             };
         shared.metrics.subscriptions.inc();
-        shared.audience.join(&interest);
+        shared.routing.join(&interest);
         let mut cursor = Cursor {
             open: interest.is_exact().then_some(open),
             shared,
-            subscription: Arc::new(Subscription { interest, form, grant }),
+            subscription: Subscription { interest, form, grant },
             registration,
             verdict,
             standing: Standing::default(),
-            queued: VecDeque::new(),
+            queued: Bytes::new(),
             step: Step::Following,
             opened: Instant::now(),
             protocol: None,
@@ -125,12 +124,11 @@ impl Cursor {
         };
         if greet {
             let id = HubId { epoch, place: page.reached }.to_string();
-            cursor.queued.push_back(hub_event("start", &json!({ "id": id }), id));
+            cursor.queued = hub_event("start", &json!({ "id": id }), id);
         }
         let read = cursor.subscription.read_page(&cursor.shared, Standing::default(), &page, gap);
         cursor.take(read);
-        let ready: usize = cursor.queued.iter().map(Bytes::len).sum();
-        cursor.shared.metrics.replayed_bytes.inc_by(ready as u64);
+        cursor.shared.metrics.replayed_bytes.inc_by(cursor.queued.len() as u64);
         Ok(Some(cursor))
     }
 
@@ -139,7 +137,7 @@ impl Cursor {
         self.verdict
     }
 
-    pub(crate) fn subscription(&self) -> &Arc<Subscription> {
+    pub(crate) fn subscription(&self) -> &Subscription {
         &self.subscription
     }
 
@@ -149,7 +147,7 @@ impl Cursor {
     }
 
     /// Takes what is ready to be sent. `None` when the stream ends with it.
-    pub(crate) fn take_queued(&mut self) -> Option<VecDeque<Bytes>> {
+    pub(crate) fn take_queued(&mut self) -> Option<Bytes> {
         match self.step {
             Step::Ended => None,
             _ => Some(std::mem::take(&mut self.queued)),
@@ -159,9 +157,7 @@ impl Cursor {
     /// Sends these whole events before all that it reads.
     #[cfg(feature = "gateway")]
     pub(crate) fn begin_with(&mut self, events: Bytes) {
-        if !events.is_empty() {
-            self.queued.push_front(events);
-        }
+        self.queued = join(events, std::mem::take(&mut self.queued));
     }
 
     /// Ends this cursor for somebody who delivers what follows, and who is registered for it already.
@@ -189,7 +185,9 @@ impl Cursor {
                 self.end(EndReason::Closed);
             }
         }
-        self.queued.extend(chunk.into_encoded().map(|encoded| encoded.data()));
+        if let Some(encoded) = chunk.into_encoded() {
+            self.queued = join(std::mem::take(&mut self.queued), encoded.data());
+        }
     }
 
     fn end(&mut self, reason: EndReason) {
@@ -241,8 +239,8 @@ impl Cursor {
 
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame>> {
         loop {
-            if let Some(bytes) = self.queued.pop_front() {
-                return Poll::Ready(Some(Frame::from_encoded(bytes)));
+            if !self.queued.is_empty() {
+                return Poll::Ready(Some(Frame::from_encoded(std::mem::take(&mut self.queued))));
             }
             if self.shared.is_shutting_down() && !matches!(self.step, Step::Ended | Step::HandedOver) {
                 self.end(EndReason::Shutdown);
@@ -287,13 +285,22 @@ impl Stream for Cursor {
     }
 }
 
+/// Both, in this order; copied only if there are both.
+fn join(first: Bytes, then: Bytes) -> Bytes {
+    match (first.is_empty(), then.is_empty()) {
+        (true, _) => then,
+        (_, true) => first,
+        _ => [first, then].concat().into(),
+    }
+}
+
 impl Drop for Cursor {
     fn drop(&mut self) {
         if matches!(self.step, Step::HandedOver) {
             return;
         }
         self.shared.metrics.subscriptions.dec();
-        self.shared.audience.leave(&self.subscription.interest);
+        self.shared.routing.leave(&self.subscription.interest);
         if !matches!(self.step, Step::Ended) {
             self.end(EndReason::Left);
         }

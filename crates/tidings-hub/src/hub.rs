@@ -9,7 +9,6 @@ use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     Cursor, PublishError, Settings, Subscribe, Update,
-    audience::Audience,
     authorize::Grant,
     delivery::{Feed, Window},
     http::{Encryption, HubService, serve},
@@ -49,7 +48,6 @@ pub struct Hub {
 pub(crate) struct Shared {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) routing: Arc<Routing>,
-    pub(crate) audience: Audience,
     pub(crate) loops: Loops,
     pub(crate) bodies: Bodies,
     pub(crate) last_ended: LastEnded,
@@ -75,7 +73,6 @@ impl Hub {
         let shared = Arc::new(Shared {
             log,
             routing: Arc::default(),
-            audience: Audience::default(),
             loops: Loops::default(),
             bodies: Bodies::default(),
             last_ended: LastEnded::default(),

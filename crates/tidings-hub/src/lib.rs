@@ -61,6 +61,7 @@ mod hub;
 mod json;
 pub mod log;
 mod metrics;
+mod one_or_many;
 pub mod probe;
 mod resume;
 mod routing;

@@ -1,14 +1,12 @@
 //! Where a subscriber starts: from its last event ID to a place in the log, or to the truth about what is missing.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use crate::{
     Interest, Topic,
     hub::Shared,
     log::{Epoch, HubId, Log, LogError, Page, PageLimit, Place},
-    routing::Registration,
+    routing::{Registration, Wake},
 };
 
 /// Where a subscription begins.
@@ -127,12 +125,12 @@ pub(crate) enum Opened {
 /// It is registered first, so that what is published meanwhile is either in the page or signalled.
 pub(crate) async fn open(
     shared: &Shared,
-    interest: Arc<Interest>,
+    interest: Interest,
     start: StartAt,
     limit: PageLimit,
 ) -> Result<Opened, LogError> {
     let log = &*shared.log;
-    let registration = shared.routing.register(interest.clone());
+    let registration = shared.routing.register(interest.clone(), Wake::default());
     let bounds = log.bounds();
 
     let (after, unknown) = match &start {
@@ -147,7 +145,7 @@ pub(crate) async fn open(
 
     // Who starts at the tail, or from an ID that is known, has seen the closes up to there.
     let seen = if start == StartAt::Oldest || unknown.is_some() { 0 } else { after };
-    let mut open = Vec::new();
+    let mut open = Vec::with_capacity(interest.topics().len());
     if interest.is_exact() {
         for topic in interest.topics() {
             match log.closed(topic).await? {

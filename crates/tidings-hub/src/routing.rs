@@ -2,16 +2,17 @@
 
 use std::{
     borrow::Borrow,
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
+    fmt,
     hash::Hash,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
 };
 
-use crate::{Interest, Topic, log::Record};
+use crate::{Interest, Topic, log::Record, one_or_many::OneOrMany};
 
 /// The table of live subscriptions. What an update costs here is its own slashes and its recipients, however many
 /// others there are.
@@ -21,26 +22,38 @@ pub(crate) struct Routing {
     last_number: AtomicU64,
 }
 
-/// Subscribers in the order in which they came: sockets are cheapest to write in the order of their creation.
-type Subscribers = BTreeMap<u64, Arc<Wake>>;
-
 #[derive(Debug, Default)]
-struct Tables {
-    topics: HashMap<Topic, Subscribers>,
-    prefixes: HashMap<Box<str>, Subscribers>,
-    everything: Subscribers,
+pub(crate) struct Tables {
+    pub(crate) topics: HashMap<Topic, Followers>,
+    pub(crate) prefixes: HashMap<Box<str>, Followers>,
+    pub(crate) everything: Followers,
 }
 
-/// One subscriber's place in the table; leaves it when dropped.
+/// Those who follow a topic, all below a prefix, or everything.
+#[derive(Debug, Default)]
+pub(crate) struct Followers {
+    /// In the order in which they came: sockets are cheapest to write in the order of their creation.
+    listeners: OneOrMany<u64, Arc<dyn Listen>>,
+    /// How many open subscriptions they stand for, see [`join`](Routing::join).
+    pub(crate) audience: u32,
+}
+
+/// Somebody who hears of updates.
+pub(crate) trait Listen: fmt::Debug + Send + Sync {
+    /// The update with this sequence is for it, and can be read.
+    fn signal(&self, sequence: u64);
+}
+
+/// A listener's place in the table; leaves it when dropped.
 #[derive(Debug)]
-pub(crate) struct Registration {
+pub(crate) struct Registration<L = Wake> {
     routing: Arc<Routing>,
-    interest: Arc<Interest>,
+    interest: Interest,
     number: u64,
-    wake: Arc<Wake>,
+    listener: Arc<L>,
 }
 
-/// How a subscriber hears that there is something for it.
+/// Wakes the task of one subscriber.
 #[derive(Debug, Default)]
 pub(crate) struct Wake(Mutex<Signal>);
 
@@ -52,74 +65,89 @@ struct Signal {
 }
 
 impl Routing {
-    /// Registers a subscriber: from now on it hears of each update that matches `interest`.
-    pub(crate) fn register(self: &Arc<Self>, interest: Arc<Interest>) -> Registration {
+    /// Registers a listener: from now on it hears of each update that matches `interest`.
+    pub(crate) fn register<L: Listen + 'static>(
+        self: &Arc<Self>,
+        interest: Interest,
+        listener: L,
+    ) -> Registration<L> {
         let number = self.last_number.fetch_add(1, Ordering::Relaxed);
-        let wake = Arc::new(Wake::default());
-        self.change(|tables| {
-            for topic in interest.topics() {
-                tables.topics.entry(topic.clone()).or_default().insert(number, wake.clone());
-            }
-            for prefix in interest.prefixes() {
-                tables.prefixes.entry(prefix.as_str().into()).or_default().insert(number, wake.clone());
-            }
-            if interest.is_everything() {
-                tables.everything.insert(number, wake.clone());
-            }
-        });
-        Registration { routing: self.clone(), interest, number, wake }
+        let listener = Arc::new(listener);
+        let tables = &mut *self.write();
+        for topic in interest.topics() {
+            tables.topics.entry(topic.clone()).or_default().listeners.insert(number, listener.clone());
+        }
+        for prefix in interest.prefixes() {
+            let followers = tables.prefixes.entry(prefix.as_str().into()).or_default();
+            followers.listeners.insert(number, listener.clone());
+        }
+        if interest.is_everything() {
+            tables.everything.listeners.insert(number, listener.clone());
+        }
+        Registration { routing: self.clone(), interest, number, listener }
     }
 
-    /// Tells the subscribers that `record` matches that it can be read.
+    /// Tells the listeners that `record` matches that it can be read.
     pub(crate) fn wake(&self, record: &Record) {
-        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-        let everyone = |subscribers: &Subscribers| {
-            for wake in subscribers.values() {
-                wake.signal(record.sequence());
-            }
-        };
-        everyone(&tables.everything);
+        let tables = self.read();
+        tables.everything.signal(record.sequence());
         for topic in record.topics() {
-            if let Some(subscribers) = tables.topics.get(topic) {
-                everyone(subscribers);
-            }
-            if !tables.prefixes.is_empty() {
-                let text = topic.as_str();
-                // `a/b/c` is below `a/` and `a/b/`; what ends in a slash is not below itself.
-                for (slash, _) in text.match_indices('/').filter(|(slash, _)| slash + 1 < text.len()) {
-                    if let Some(subscribers) = tables.prefixes.get(&text[..=slash]) {
-                        everyone(subscribers);
-                    }
-                }
-            }
+            tables.of(topic).for_each(|followers| followers.signal(record.sequence()));
         }
     }
 
     /// Whether somebody's subscription names `topic` itself.
     #[cfg(feature = "gateway")]
     pub(crate) fn is_followed(&self, topic: &Topic) -> bool {
-        self.tables.read().unwrap_or_else(PoisonError::into_inner).topics.contains_key(topic)
+        self.read().topics.contains_key(topic)
     }
 
-    /// Tells every subscriber to look at all that follows `sequence` - 1, or that the hub shuts down.
+    /// Tells every listener to look at all that follows `sequence` - 1, or that the hub shuts down.
     pub(crate) fn signal_all(&self, sequence: u64) {
-        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-        let tables =
-            [&tables.everything].into_iter().chain(tables.topics.values()).chain(tables.prefixes.values());
-        for wake in tables.flat_map(BTreeMap::values) {
-            wake.signal(sequence);
+        let tables = self.read();
+        let named = tables.topics.values().chain(tables.prefixes.values());
+        [&tables.everything].into_iter().chain(named).for_each(|followers| followers.signal(sequence));
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.tables.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tables {
+    /// Those who follow `topic` by its name, and by each prefix.
+    pub(crate) fn of(&self, topic: &Topic) -> impl Iterator<Item = &Followers> {
+        let text = topic.as_str();
+        let slashes = (!self.prefixes.is_empty()).then(|| text.match_indices('/'));
+        // `a/b/c` is below `a/` and `a/b/`; what ends in a slash is not below itself.
+        let slashes = slashes.into_iter().flatten().filter(|(slash, _)| slash + 1 < text.len());
+        let below = slashes.filter_map(|(slash, _)| self.prefixes.get(&text[..=slash]));
+        self.topics.get(topic).into_iter().chain(below)
+    }
+}
+
+impl Followers {
+    fn signal(&self, sequence: u64) {
+        for listener in self.listeners.values() {
+            listener.signal(sequence);
         }
     }
+}
 
-    fn change(&self, change: impl FnOnce(&mut Tables)) {
-        change(&mut self.tables.write().unwrap_or_else(PoisonError::into_inner));
+impl<L> Registration<L> {
+    pub(crate) fn listener(&self) -> &L {
+        &self.listener
     }
 }
 
 impl Registration {
     /// The sequence of the first update for this subscriber since this was last ready. Cancel safe.
     pub(crate) fn poll_update(&self, context: &mut Context<'_>) -> Poll<u64> {
-        let mut signal = self.wake.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut signal = self.listener.0.lock().unwrap_or_else(PoisonError::into_inner);
         match signal.first.take() {
             Some(first) => Poll::Ready(first),
             None => {
@@ -134,33 +162,32 @@ impl Registration {
 
     /// How it hears, for somebody who wants to know what it has not looked for yet.
     pub(crate) fn wake(&self) -> Arc<Wake> {
-        self.wake.clone()
+        self.listener.clone()
     }
 }
 
-impl Drop for Registration {
+impl<L> Drop for Registration<L> {
     fn drop(&mut self) {
-        fn leave<K, Q>(table: &mut HashMap<K, Subscribers>, key: &Q, number: u64)
+        fn leave<K, Q>(table: &mut HashMap<K, Followers>, key: &Q, number: u64)
         where
             K: Eq + Hash + Borrow<Q>,
             Q: Eq + Hash + ?Sized,
         {
-            if let Some(subscribers) = table.get_mut(key) {
-                subscribers.remove(&number);
-                if subscribers.is_empty() {
+            if let Some(followers) = table.get_mut(key) {
+                followers.listeners.remove(&number);
+                if followers.listeners.is_empty() {
                     table.remove(key);
                 }
             }
         }
-        self.routing.change(|tables| {
-            for topic in self.interest.topics() {
-                leave(&mut tables.topics, topic, self.number);
-            }
-            for prefix in self.interest.prefixes() {
-                leave(&mut tables.prefixes, prefix.as_str(), self.number);
-            }
-            tables.everything.remove(&self.number);
-        });
+        let tables = &mut *self.routing.write();
+        for topic in self.interest.topics() {
+            leave(&mut tables.topics, topic, self.number);
+        }
+        for prefix in self.interest.prefixes() {
+            leave(&mut tables.prefixes, prefix.as_str(), self.number);
+        }
+        tables.everything.listeners.remove(&self.number);
     }
 }
 
@@ -169,7 +196,9 @@ impl Wake {
     pub(crate) fn first(&self) -> Option<u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).first
     }
+}
 
+impl Listen for Wake {
     fn signal(&self, sequence: u64) {
         let mut signal = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if signal.first.is_none() {
@@ -189,7 +218,8 @@ mod tests {
     use crate::{TopicFilter, Update, log::Epoch};
 
     fn register(routing: &Arc<Routing>, filters: &[&str]) -> Registration {
-        routing.register(Arc::new(filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect()))
+        let interest = filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect();
+        routing.register(interest, Wake::default())
     }
 
     fn wake(routing: &Routing, sequence: u64, topic: &str) {
@@ -235,7 +265,8 @@ mod tests {
     fn who_leaves_is_forgotten() {
         let routing = Arc::new(Routing::default());
         drop(register(&routing, &["a", "b/*", "*"]));
-        let tables = routing.tables.read().unwrap();
-        assert!(tables.topics.is_empty() && tables.prefixes.is_empty() && tables.everything.is_empty());
+        let tables = routing.read();
+        assert!(tables.topics.is_empty() && tables.prefixes.is_empty());
+        assert!(tables.everything.listeners.is_empty());
     }
 }

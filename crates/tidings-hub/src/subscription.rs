@@ -1,7 +1,5 @@
 //! What a subscriber asked for and may have, and how that is read.
 
-use std::sync::Arc;
-
 use crate::{
     Interest,
     authorize::Grant,
@@ -18,16 +16,16 @@ pub(crate) const PAGE: PageLimit = PageLimit { records: 500, bytes: Chunk::FULL 
 const LOST: &[u8] = b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"code\":\"gap\",\"message\":\"\
 a part of this answer is no longer kept\"}}\n\n";
 
-/// What a subscriber gets. For two with the same subscription at the same place, the next chunk is the same.
+/// What a subscriber gets. For two with the same subscription at the same place, the next chunk is the same. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Subscription {
-    pub(crate) interest: Arc<Interest>,
+    pub(crate) interest: Interest,
     pub(crate) form: Form,
     pub(crate) grant: Grant,
 }
 
 /// Where a subscriber is in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Standing {
     /// All that matches up to here has been taken.
     pub(crate) place: u64,
@@ -36,6 +34,11 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    #[cfg(unix)]
+    pub(crate) const MIN: Standing = Standing { place: 0, told: 0 };
+    #[cfg(unix)]
+    pub(crate) const MAX: Standing = Standing { place: u64::MAX, told: u64::MAX };
+
     /// Goes on to `place`, if that is further. What was told of what lies behind it counts no more, so that those who were
     /// told and those who missed nothing are the same there.
     pub(crate) fn reach(&mut self, place: u64) {

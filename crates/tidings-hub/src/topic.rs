@@ -170,11 +170,22 @@ impl std::fmt::Display for TopicFilter {
     }
 }
 
-/// All that one subscription asks for.
+/// All that one subscription asks for. Cheap to clone.
 ///
 /// A record matches when one of its topics matches one of the filters.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Interest {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Interest(Asked);
+
+/// Most subscriptions name one topic, which then costs no memory beside its text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Asked {
+    Topic(Topic),
+    /// Anything else.
+    More(Arc<Filters>),
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct Filters {
     topics: Vec<Topic>,
     prefixes: Vec<Prefix>,
     all: bool,
@@ -183,58 +194,81 @@ pub struct Interest {
 impl Interest {
     /// Everything that is published.
     pub fn everything() -> Interest {
-        Interest { all: true, ..Interest::default() }
+        Interest::from(Filters { all: true, ..Filters::default() })
     }
 
     /// The topics that are named exactly, each once.
     pub fn topics(&self) -> &[Topic] {
-        &self.topics
+        match &self.0 {
+            Asked::Topic(topic) => std::slice::from_ref(topic),
+            Asked::More(filters) => &filters.topics,
+        }
     }
 
     /// The prefixes, each once.
     pub fn prefixes(&self) -> &[Prefix] {
-        &self.prefixes
+        match &self.0 {
+            Asked::Topic(_) => &[],
+            Asked::More(filters) => &filters.prefixes,
+        }
     }
 
     /// Whether every topic is asked for.
     pub fn is_everything(&self) -> bool {
-        self.all
+        matches!(&self.0, Asked::More(filters) if filters.all)
     }
 
     /// Whether only topics are named, no patterns: such a subscription ends when all of its topics are closed.
     pub fn is_exact(&self) -> bool {
-        !self.all && self.prefixes.is_empty()
+        !self.is_everything() && self.prefixes().is_empty()
     }
 
     /// Whether an update with these topics is asked for.
     pub fn matches(&self, topics: &[Topic]) -> bool {
-        self.all
+        self.is_everything()
             || topics.iter().any(|topic| {
-                self.topics.contains(topic) || self.prefixes.iter().any(|prefix| prefix.covers(topic))
+                self.topics().contains(topic) || self.prefixes().iter().any(|prefix| prefix.covers(topic))
             })
     }
 }
 
 impl FromIterator<TopicFilter> for Interest {
     fn from_iter<I: IntoIterator<Item = TopicFilter>>(filters: I) -> Interest {
-        let mut interest = Interest::default();
+        let mut asked = Filters::default();
         for filter in filters {
             match filter {
-                TopicFilter::Exact(topic) if !interest.topics.contains(&topic) => interest.topics.push(topic),
-                TopicFilter::Below(prefix) if !interest.prefixes.contains(&prefix) => {
-                    interest.prefixes.push(prefix);
+                TopicFilter::Exact(topic) if !asked.topics.contains(&topic) => asked.topics.push(topic),
+                TopicFilter::Below(prefix) if !asked.prefixes.contains(&prefix) => {
+                    asked.prefixes.push(prefix);
                 }
-                TopicFilter::All => interest.all = true,
+                TopicFilter::All => asked.all = true,
                 _ => {}
             }
         }
-        interest
+        asked.into()
     }
 }
 
 impl From<Topic> for Interest {
     fn from(topic: Topic) -> Interest {
-        Interest { topics: vec![topic], ..Interest::default() }
+        Interest(Asked::Topic(topic))
+    }
+}
+
+impl From<Filters> for Interest {
+    /// Two that ask for the same have the same form.
+    fn from(filters: Filters) -> Interest {
+        Interest(match &filters.topics[..] {
+            [topic] if filters.prefixes.is_empty() && !filters.all => Asked::Topic(topic.clone()),
+            _ => Asked::More(Arc::new(filters)),
+        })
+    }
+}
+
+/// Nothing.
+impl Default for Interest {
+    fn default() -> Interest {
+        Filters::default().into()
     }
 }
 
@@ -287,6 +321,14 @@ mod tests {
         assert!(some.matches(&[topic("y"), topic("a/1")]));
         assert!(!some.matches(&[topic("y"), topic("z")]));
         assert!(Interest::everything().matches(&[topic("y")]));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_the_same_however_it_is_given() {
+        assert_eq!(interest(&["a"]), Interest::from(topic("a")));
+        assert_eq!(interest(&["*"]), Interest::everything());
+        assert_eq!(interest(&[]), Interest::default());
+        assert_ne!(interest(&["a", "*"]), interest(&["a"]));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     Hub,
     http::Problem,
     log::{Append, Appended, IdempotencyKey, LogError, PageLimit, Refused},
-    routing::Registration,
+    routing::{Registration, Wake},
 };
 use http::{HeaderMap, HeaderName};
 
@@ -145,7 +145,7 @@ async fn begin(
                 gateway.leave(&live, Progress::Kept(Arc::default()));
                 return Ok(Started { id, live: None, first_reader: None });
             }
-            let first_reader = Some(hub.shared().routing.register(Arc::new(id.topic().into())));
+            let first_reader = Some(hub.shared().routing.register(id.topic().into(), Wake::default()));
             live.progress.send_replace(Progress::Waiting);
             let relay = Relay::new(hub.clone(), gateway.clone(), live.clone(), asked);
             gateway.spawn(relay.run());

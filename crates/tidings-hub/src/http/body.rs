@@ -57,7 +57,8 @@ impl HubBody {
     }
 
     /// The first bytes of a stream whose socket is then taken over.
-    pub(crate) fn leaving(first: VecDeque<Bytes>, take_over: TakeOver) -> HubBody {
+    pub(crate) fn leaving(first: [Bytes; 2], take_over: TakeOver) -> HubBody {
+        let first = first.into_iter().filter(|bytes| !bytes.is_empty()).collect();
         HubBody(Kind::Leaving { first, take_over })
     }
 

@@ -40,13 +40,14 @@ pub(super) async fn serve_connection(hub: Hub, socket: TcpStream, encryption: En
         }
         Err(_) => return None,
     };
+    // Boxed, since a connection that has not asked for anything yet needs a tenth of their memory.
     match connection {
-        Begun::Http1 { socket, read } => return http1::serve(hub, socket, read).await,
-        Begun::Http2(socket) => http2::serve(hub, socket).await,
+        Begun::Http1 { socket, read } => return Box::pin(http1::serve(hub, socket, read)).await,
+        Begun::Http2(socket) => Box::pin(http2::serve(hub, socket)).await,
         #[cfg(feature = "tls")]
-        Begun::Encrypted { stream, is_http2: false } => http1::serve_encrypted(hub, *stream).await,
+        Begun::Encrypted { stream, is_http2: false } => Box::pin(http1::serve_encrypted(hub, *stream)).await,
         #[cfg(feature = "tls")]
-        Begun::Encrypted { stream, is_http2: true } => http2::serve(hub, *stream).await,
+        Begun::Encrypted { stream, is_http2: true } => Box::pin(http2::serve(hub, *stream)).await,
     }
     None
 }
@@ -84,7 +85,7 @@ async fn begin(hub: &Hub, mut socket: TcpStream, encryption: Encryption) -> io::
             if first != [HANDSHAKE] {
                 return Err(refuse_plain(socket).await);
             }
-            let (stream, is_http2) = tls.accept(over(socket, Bytes::new())).await?;
+            let (stream, is_http2) = Box::pin(tls.accept(over(socket, Bytes::new()))).await?;
             Ok(Begun::Encrypted { stream: Box::new(stream), is_http2 })
         }
     }
@@ -109,6 +110,8 @@ async fn refuse_plain(mut socket: TcpStream) -> io::Error {
 
 /// Reads until it is clear which HTTP this is: as long as what came could still become the preface of HTTP/2.
 async fn first_bytes(socket: &mut TcpStream) -> io::Result<Bytes> {
+    // Many may connect at once, and ask later: until then they have no buffer.
+    socket.readable().await?;
     let mut read = BytesMut::with_capacity(FIRST_BYTES);
     while socket.read_buf(&mut read).await? > 0 && read.len() < PREFACE.len() && PREFACE.starts_with(&read) {}
     Ok(read.freeze())

@@ -40,7 +40,7 @@ pub(crate) async fn history(
 ) -> Result<Response<HubBody>, Problem> {
     let deadline = Instant::now() + params.wait;
     let limit = PageLimit { records: params.limit, bytes: shared.settings.max_data_bytes };
-    let interest = Arc::new(params.interest);
+    let interest = params.interest;
     let start = params.start.unwrap_or(StartAt::Oldest);
     let asked = match &start {
         StartAt::After(id) | StartAt::Unknown(id) => Some(id.clone()),

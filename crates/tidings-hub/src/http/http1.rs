@@ -78,10 +78,9 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
         }
     };
     let parts = connection.into_parts();
-    let (mut pipelined, (socket, read)) = (parts.read_buf, parts.io.into_inner().into_parts());
-    if !read.is_empty() {
-        pipelined = [pipelined, read].concat().into();
-    }
+    let (socket, read) = parts.io.into_inner().into_parts();
+    // Copied, since hyper's buffer would live as long as this, even if there is nothing in it.
+    let pipelined = [parts.read_buf, read].concat().into();
     drop(parts.service);
     let socket =
         Arc::into_inner(socket).expect("the service and the body, which watched it, have been dropped");

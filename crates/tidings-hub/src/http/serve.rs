@@ -35,25 +35,27 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryptio
             return;
         }
     };
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::new();
     let shutdown = hub.shared().shutdown_begun();
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
+            // Who is done makes room before somebody else comes in: a task keeps its memory until it has been looked at.
+            biased;
+            () = &mut shutdown => break,
+            Some(ended) = connections.join_next() => hand_over(&workers, ended.ok().flatten()),
+            // A stream has ended, and its connection serves on.
+            Some((socket, read)) = returned.recv() => match TcpStream::from_std(socket) {
+                Ok(socket) => spawn(&mut connections, http1::serve(hub.clone(), socket, read)),
+                Err(error) => tracing::warn!(%error, "a connection ends with its stream: it can't be watched"),
+            },
             accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => drop(connections.spawn(serve_connection(hub.clone(), socket, encryption.clone()))),
+                Ok((socket, _)) => spawn(&mut connections, serve_connection(hub.clone(), socket, encryption.clone())),
                 Err(error) => {
                     tracing::warn!(%error, "a connection can't be accepted");
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
-            Some(ended) = connections.join_next() => hand_over(&workers, ended.ok().flatten()),
-            // A stream has ended, and its connection serves on.
-            Some((socket, read)) = returned.recv() => match TcpStream::from_std(socket) {
-                Ok(socket) => drop(connections.spawn(http1::serve(hub.clone(), socket, read))),
-                Err(error) => tracing::warn!(%error, "a connection ends with its stream: it can't be watched"),
-            },
-            () = &mut shutdown => break,
         }
     }
     drop((listener, returned));
@@ -68,9 +70,19 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryptio
     }
 }
 
+type Connections = JoinSet<Option<Box<Leaving>>>;
+
+/// The task itself stays small, and so does what waits in it to be handed over. Tasks are aligned to cache lines: where one
+/// was and a topic's name has come to lie beside it, no other fits, and after a storm of connections as much as a task takes
+/// would be lost for each subscriber.
+fn spawn(connections: &mut Connections, serve: impl Future<Output = Option<Leaving>> + Send + 'static) {
+    let serve = Box::pin(serve);
+    connections.spawn(async { serve.await.map(Box::new) });
+}
+
 /// Gives a subscription that leaves its connection to a delivery loop.
-fn hand_over(workers: &Workers, leaving: Option<Leaving>) {
-    let Some(Leaving { socket, taken, pipelined }) = leaving else { return };
+fn hand_over(workers: &Workers, leaving: Option<Box<Leaving>>) {
+    let Some(Leaving { socket, taken, pipelined }) = leaving.map(|leaving| *leaving) else { return };
     let joining = socket.into_std().map(|socket| Joining {
         socket,
         pipelined,

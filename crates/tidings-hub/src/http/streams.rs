@@ -28,6 +28,10 @@ use crate::Hub;
 /// How often whoever was woken is polled before other tasks of the thread have their turn.
 const ROUNDS: usize = 16;
 
+/// How many new streams are polled before the connection writes what they gave: a head and two frames each. A client that
+/// opens a hundred at once would make the connection queue all of these, and it keeps the memory of its longest queue.
+const NEW: usize = 32;
+
 /// The number of the connection itself among those that are woken.
 const CONNECTION: usize = usize::MAX;
 
@@ -143,7 +147,7 @@ impl Streams {
                     return Poll::Ready(ended);
                 }
             }
-            self.take_new();
+            self.take_new(NEW);
             self.batch = batch;
         }
         context.waker().wake_by_ref();
@@ -152,7 +156,7 @@ impl Streams {
 
     /// Polls what is left when the connection has ended; ready when nothing is.
     pub(super) fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.take_new();
+        self.take_new(usize::MAX);
         loop {
             if self.free.len() == self.slots.len() {
                 return Poll::Ready(());
@@ -168,8 +172,10 @@ impl Streams {
         }
     }
 
-    fn take_new(&mut self) {
-        while let Ok(answering) = self.new.try_recv() {
+    /// Each of them rings, so there is a next round, which takes more if there are more.
+    fn take_new(&mut self, most: usize) {
+        for _ in 0..most {
+            let Ok(answering) = self.new.try_recv() else { return };
             self.add(answering);
         }
     }

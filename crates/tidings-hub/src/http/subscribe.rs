@@ -64,8 +64,8 @@ pub(crate) fn deliver(
     let visibility = if grant.private { Visibility::Private } else { Visibility::default() };
     let first = take_over.as_ref().and_then(|_| cursor.take_queued());
     let mut response = match (take_over, first) {
-        (Some(take_over), Some(mut first)) => {
-            first.push_front(Frame::opening(Some(retry)).into_bytes());
+        (Some(take_over), Some(queued)) => {
+            let first = [Frame::opening(Some(retry)).into_bytes(), queued];
             take_over.accept(cursor, keep_alive, &request.headers);
             let mut response = Response::new(HubBody::leaving(first, take_over));
             *response.headers_mut() = stream_headers(visibility);

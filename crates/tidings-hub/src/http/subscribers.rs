@@ -41,7 +41,7 @@ pub(crate) fn subscribers(shared: &Shared, params: &ReadParams) -> Result<Respon
     let topics = params.interest.topics().iter();
     Ok(json(&CountsJson {
         topics: topics
-            .map(|topic| CountJson { topic: topic.as_str(), subscribers: shared.audience.of(topic) })
+            .map(|topic| CountJson { topic: topic.as_str(), subscribers: shared.routing.audience(topic) })
             .collect(),
     }))
 }
@@ -100,7 +100,7 @@ pub(crate) async fn furthest_behind(shared: &Shared) -> Response<HubBody> {
 impl From<&Seen> for OpenJson {
     fn from(seen: &Seen) -> OpenJson {
         OpenJson {
-            followed: FollowedJson::from(&*seen.subscription.interest),
+            followed: FollowedJson::from(&seen.subscription.interest),
             behind: seen.lag.behind,
             stalled: seen.lag.stalled.as_ref().map(Duration::as_secs),
             age: seen.lag.age.as_secs(),
@@ -112,7 +112,7 @@ impl From<&Seen> for OpenJson {
 impl From<&Ended> for EndedJson {
     fn from(ended: &Ended) -> EndedJson {
         EndedJson {
-            followed: FollowedJson::from(&*ended.subscription.interest),
+            followed: FollowedJson::from(&ended.subscription.interest),
             reason: ended.reason.as_str(),
             time: humantime::format_rfc3339_millis(ended.time).to_string(),
             behind: ended.lag.behind,

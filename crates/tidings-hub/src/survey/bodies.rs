@@ -30,7 +30,7 @@ struct Open {
 pub(crate) struct Body {
     number: u64,
     opened: Instant,
-    subscription: Arc<Subscription>,
+    subscription: Subscription,
     protocol: Option<&'static str>,
     /// Its place, or [`UP_TO_SIGNAL`].
     place: AtomicU64,
@@ -45,7 +45,7 @@ impl Bodies {
     pub(crate) fn join(
         &self,
         opened: Instant,
-        subscription: &Arc<Subscription>,
+        subscription: &Subscription,
         protocol: Option<&'static str>,
         wake: Arc<Wake>,
     ) -> Arc<Body> {

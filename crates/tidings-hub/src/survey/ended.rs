@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::SystemTime,
 };
 
@@ -17,7 +17,7 @@ const KEPT: usize = 20;
 pub(crate) struct Ended {
     pub(crate) reason: EndReason,
     pub(crate) time: SystemTime,
-    pub(crate) subscription: Arc<Subscription>,
+    pub(crate) subscription: Subscription,
     /// How much it lacked.
     pub(crate) lag: Lag,
 }

@@ -1,6 +1,6 @@
 //! The few subscriptions that are furthest behind.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use crate::subscription::Subscription;
 
@@ -22,7 +22,7 @@ pub(crate) struct Lag {
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) lag: Lag,
-    pub(crate) subscription: Arc<Subscription>,
+    pub(crate) subscription: Subscription,
     /// As in `HTTP/2`; `None` for one within this process.
     pub(crate) protocol: Option<&'static str>,
 }
@@ -61,8 +61,8 @@ mod tests {
     use crate::{Form, Grant, Interest};
 
     fn furthest(all: impl IntoIterator<Item = u64>) -> Furthest {
-        let interest = Arc::new(Interest::everything());
-        let subscription = Arc::new(Subscription { interest, form: Form::Plain, grant: Grant::default() });
+        let interest = Interest::everything();
+        let subscription = Subscription { interest, form: Form::Plain, grant: Grant::default() };
         let mut furthest = Furthest::default();
         for behind in all {
             let lag = Lag { behind, ..Lag::default() };

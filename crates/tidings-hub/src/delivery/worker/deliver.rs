@@ -1,6 +1,6 @@
 //! What a worker sends to whom: live updates first, then those that are behind.
 
-use std::{io, ops::Bound};
+use std::io;
 
 use bytes::{Buf, Bytes};
 use tokio::task::JoinError;
@@ -101,9 +101,8 @@ impl Worker {
     /// it skips to would otherwise be wrong for rows that it has not reached.
     fn go_on(&mut self, mut pass: Pass, budget: usize) -> usize {
         let Some(group) = self.groups.get(pass.group) else { return budget };
-        let from = pass.after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut slots = std::mem::take(&mut self.scratch);
-        slots.extend(group.rows.range((from, Bound::Unbounded)).take(budget));
+        slots.extend(group.rows.keys_after(pass.after).take(budget));
         for slot in &slots {
             // Rows in other states come to it by themselves.
             let Some(row) = self.rows.get_mut(*slot) else { continue };
@@ -127,9 +126,7 @@ impl Worker {
 
     /// Hands a page to those who wait for it; returns what is left of the budget.
     fn hand_out(&mut self, page: Page, mut budget: usize) -> usize {
-        while let Some(readers) =
-            self.groups.get_mut(page.group).and_then(|group| group.readers.get_mut(&page.from))
-        {
+        while let Some(readers) = self.groups.readers(page.group, page.from) {
             let Some(slot) = readers.pop() else {
                 self.forget_page(page.group, page.from);
                 return budget;
@@ -175,18 +172,13 @@ impl Worker {
     }
 
     /// Makes a row wait for what follows its place in the log, together with others of its group that are there.
-    fn want_page(&mut self, slot: Slot, group_slot: Slot, from: Standing) {
-        let (Some(row), Some(group)) = (self.rows.get_mut(slot), self.groups.get_mut(group_slot)) else {
-            return;
-        };
+    fn want_page(&mut self, slot: Slot, group: Slot, from: Standing) {
+        let Some(row) = self.rows.get_mut(slot) else { return };
         row.state = State::Reading;
-        if let Some(readers) = group.readers.get_mut(&from) {
-            readers.push(slot);
-            return;
+        if self.groups.add_reader(group, from, slot) {
+            self.wanted.push_back((group, from));
+            self.read_wanted();
         }
-        group.readers.insert(from, vec![slot]);
-        self.wanted.push_back((group_slot, from));
-        self.read_wanted();
     }
 
     fn read_wanted(&mut self) {
@@ -215,7 +207,7 @@ impl Worker {
             }
             Err(error) => {
                 tracing::error!(%error, place = from.place, "subscribers' streams end: the log can't be read");
-                let readers = self.groups.get_mut(group).and_then(|group| group.readers.get_mut(&from));
+                let readers = self.groups.readers(group, from);
                 for slot in readers.map(std::mem::take).unwrap_or_default() {
                     if self.is_reading(slot, group, from) {
                         self.finish(slot, EndReason::LogFailed);
@@ -227,9 +219,7 @@ impl Worker {
     }
 
     fn forget_page(&mut self, group: Slot, from: Standing) {
-        if let Some(group) = self.groups.get_mut(group) {
-            group.readers.remove(&from);
-        }
+        self.groups.forget_readers(group, from);
         self.forget_if_unused(group);
     }
 

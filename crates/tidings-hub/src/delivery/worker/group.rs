@@ -1,20 +1,21 @@
 //! Subscribers who asked for the same.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     sync::Arc,
-    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 use tidings_server::KeepAlive;
 
 use super::{
+    bell::Bell,
     inbox::Inbox,
     slots::{Slot, Slots},
 };
 use crate::{
     delivery::chunk::Encoded,
+    one_or_many::OneOrMany,
     routing::{Registration, Routing},
     subscription::{Standing, Subscription},
 };
@@ -23,28 +24,27 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Groups {
     slots: Slots<Group>,
-    by_subscription: HashMap<Asked, Slot>,
+    /// The groups that get the same heartbeats: as few tables as there are forms of these.
+    tables: Vec<(KeepAlive, HashMap<Subscription, Slot>)>,
+    /// Who waits for the page of the log that follows a place.
+    readers: BTreeMap<(Slot, Standing), Vec<Slot>>,
 }
-
-type Asked = (Arc<Subscription>, KeepAlive);
 
 /// Rows that get the same bytes when they are at the same place. The hub's routing knows the group, not its rows: an update
 /// wakes each worker once, and the worker finds the rows here.
 #[derive(Debug)]
 pub(super) struct Group {
-    pub(super) subscription: Arc<Subscription>,
-    keep_alive: KeepAlive,
+    pub(super) subscription: Subscription,
+    /// The number of the table that it is in.
+    table: u32,
     /// In the order of their sockets.
-    pub(super) rows: BTreeSet<Slot>,
-    /// Who waits for the page of the log that follows.
-    pub(super) readers: HashMap<Standing, Vec<Slot>>,
-    registration: Registration,
-    waker: Waker,
+    pub(super) rows: OneOrMany<Slot, ()>,
+    registration: Registration<Bell>,
 }
 
 impl Groups {
     pub(super) fn new() -> Groups {
-        Groups { slots: Slots::new(), by_subscription: HashMap::new() }
+        Groups { slots: Slots::new(), tables: Vec::new(), readers: BTreeMap::new() }
     }
 
     pub(super) fn get(&self, slot: Slot) -> Option<&Group> {
@@ -58,27 +58,27 @@ impl Groups {
     /// The group of a subscription. A new one is registered with the hub's routing: of what is published from now on, it hears.
     pub(super) fn find_or_register(
         &mut self,
-        subscription: &Arc<Subscription>,
+        subscription: &Subscription,
         keep_alive: KeepAlive,
         routing: &Arc<Routing>,
         inbox: &Arc<Inbox>,
     ) -> Slot {
-        let asked = (subscription.clone(), keep_alive);
-        if let Some(slot) = self.by_subscription.get(&asked) {
+        let known = self.tables.iter().position(|(known, _)| *known == keep_alive);
+        let number = known.unwrap_or_else(|| {
+            self.tables.push((keep_alive, HashMap::new()));
+            self.tables.len() - 1
+        });
+        let table = &mut self.tables[number].1;
+        if let Some(slot) = table.get(subscription) {
             return *slot;
         }
-        let slot = self.slots.insert(Group {
+        let slot = self.slots.insert_with(|slot| Group {
             subscription: subscription.clone(),
-            keep_alive,
-            rows: BTreeSet::new(),
-            readers: HashMap::new(),
-            registration: routing.register(subscription.interest.clone()),
-            waker: Waker::noop().clone(),
+            table: number as u32,
+            rows: OneOrMany::default(),
+            registration: routing.register(subscription.interest.clone(), Bell::new(inbox.clone(), slot)),
         });
-        let group = self.slots.get_mut(slot).expect("it was inserted above");
-        group.waker = inbox.waker(slot);
-        group.listen();
-        self.by_subscription.insert(asked, slot);
+        table.insert(subscription.clone(), slot);
         slot
     }
 
@@ -86,33 +86,54 @@ impl Groups {
     /// given to another meanwhile. Says whether it is gone.
     pub(super) fn forget_if_unused(&mut self, slot: Slot) -> bool {
         let Some(group) = self.slots.get(slot) else { return false };
-        let unused = group.rows.is_empty() && group.readers.is_empty();
+        let mut pages = self.readers.range((slot, Standing::MIN)..=(slot, Standing::MAX));
+        let unused = group.rows.is_empty() && pages.next().is_none();
         if unused {
-            self.by_subscription.remove(&(group.subscription.clone(), group.keep_alive));
+            self.tables[group.table as usize].1.remove(&group.subscription);
             self.slots.remove(slot);
         }
         unused
     }
+
+    /// The heartbeat of a group as a chunk, if one is due after `silence` milliseconds. Made anew each time: groups are many,
+    /// and few of them have one due.
+    pub(super) fn heartbeat_after(&self, slot: Slot, silence: u64) -> Option<Bytes> {
+        let (keep_alive, _) = &self.tables[self.slots.get(slot)?.table as usize];
+        if u128::from(silence) < keep_alive.silence().as_millis() {
+            return None;
+        }
+        keep_alive.heartbeat().map(|frame| Encoded::from(frame.as_bytes()).into_chunk())
+    }
+
+    /// Makes a row wait for the page that follows a place; says whether it is the first to do so.
+    pub(super) fn add_reader(&mut self, group: Slot, from: Standing, row: Slot) -> bool {
+        match self.readers.entry((group, from)) {
+            Entry::Vacant(nobody) => {
+                nobody.insert(vec![row]);
+                true
+            }
+            // Possibly nobody any more, while the page is being handed out.
+            Entry::Occupied(mut readers) => {
+                readers.get_mut().push(row);
+                false
+            }
+        }
+    }
+
+    /// Those who wait for a page.
+    pub(super) fn readers(&mut self, group: Slot, from: Standing) -> Option<&mut Vec<Slot>> {
+        self.readers.get_mut(&(group, from))
+    }
+
+    /// Forgets a page that nobody waits for any more.
+    pub(super) fn forget_readers(&mut self, group: Slot, from: Standing) {
+        self.readers.remove(&(group, from));
+    }
 }
 
 impl Group {
-    /// The heartbeat as a chunk, if one is due after `silence` milliseconds. Made anew each time: groups are many, and few of
-    /// them have one due.
-    pub(super) fn heartbeat_after(&self, silence: u64) -> Option<Bytes> {
-        if u128::from(silence) < self.keep_alive.silence().as_millis() {
-            return None;
-        }
-        self.keep_alive.heartbeat().map(|frame| Encoded::from(frame.as_bytes()).into_chunk())
-    }
-
     /// The first update since the last call; none before it is for this group. From now on the next one is signalled.
     pub(super) fn listen(&self) -> Option<u64> {
-        let mut context = Context::from_waker(&self.waker);
-        let mut first = None;
-        // It takes what there is, and then leaves the waker.
-        while let Poll::Ready(next) = self.registration.poll_update(&mut context) {
-            first = Some(first.unwrap_or(next));
-        }
-        first
+        self.registration.listener().take()
     }
 }

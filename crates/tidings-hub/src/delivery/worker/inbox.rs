@@ -3,7 +3,6 @@
 use std::{
     net::TcpStream,
     sync::{Arc, Mutex, PoisonError},
-    task::{Wake, Waker},
 };
 
 use bytes::Bytes;
@@ -75,25 +74,5 @@ impl Inbox {
     /// Returns once there is something. Cancel safe.
     pub(super) async fn rung(&self) {
         self.bell.notified().await;
-    }
-
-    /// A waker that puts `group` in here.
-    pub(super) fn waker(self: &Arc<Self>, group: Slot) -> Waker {
-        Waker::from(Arc::new(GroupBell { inbox: self.clone(), group }))
-    }
-}
-
-struct GroupBell {
-    inbox: Arc<Inbox>,
-    group: Slot,
-}
-
-impl Wake for GroupBell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.inbox.put(|mail| mail.signalled.push(self.group));
     }
 }

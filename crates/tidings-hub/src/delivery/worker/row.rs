@@ -21,8 +21,6 @@ pub(super) struct Row {
     pub(super) state: State,
     /// When it came, in seconds of the worker's time: these four bytes fit in where others leave room.
     pub(super) joined: u32,
-    /// Whether the connection serves on when the stream has ended.
-    pub(super) persistent: bool,
     /// What few have.
     pub(super) extra: Option<Box<Extra>>,
 }
@@ -64,6 +62,8 @@ pub(super) struct Extra {
     pub(super) open: Option<Vec<Topic>>,
     /// Requests that came behind this one: they are answered when the stream has ended.
     pub(super) pipelined: Bytes,
+    /// Whether the connection ends with the stream, and serves no further requests.
+    pub(super) closes: bool,
 }
 
 impl Row {

@@ -19,12 +19,17 @@ impl<T> Slots<T> {
     }
 
     pub(super) fn insert(&mut self, entry: T) -> Slot {
+        self.insert_with(|_| entry)
+    }
+
+    /// The same for an entry that knows its number.
+    pub(super) fn insert_with(&mut self, entry: impl FnOnce(Slot) -> T) -> Slot {
         if let Some(slot) = self.free.pop() {
-            self.entries[slot as usize] = Some(entry);
+            self.entries[slot as usize] = Some(entry(slot));
             return slot;
         }
         let slot = Slot::try_from(self.entries.len()).expect("a process has fewer than 2^32 sockets");
-        self.entries.push(Some(entry));
+        self.entries.push(Some(entry(slot)));
         slot
     }
 

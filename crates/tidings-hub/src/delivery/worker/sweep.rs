@@ -63,10 +63,7 @@ impl Worker {
     fn send_heartbeat_if_due(&mut self, slot: Slot) -> bool {
         let Some(row) = self.rows.get(slot) else { return false };
         let silence = self.now.saturating_sub(row.written);
-        let Some(heartbeat) = self.groups.get(row.group).and_then(|group| group.heartbeat_after(silence))
-        else {
-            return false;
-        };
+        let Some(heartbeat) = self.groups.heartbeat_after(row.group, silence) else { return false };
         self.send_aside(slot, &heartbeat);
         true
     }

@@ -238,7 +238,9 @@ impl Worker {
         let open = handed_over.open.filter(|_| {
             self.groups.get(group).is_some_and(|group| group.subscription.interest.topics().len() > 1)
         });
-        let extra = (open.is_some() || !pipelined.is_empty()).then(|| Box::new(Extra { open, pipelined }));
+        let closes = !persistent;
+        let extra = (open.is_some() || !pipelined.is_empty() || closes)
+            .then(|| Box::new(Extra { open, pipelined, closes }));
         let row = self.rows.insert(Row {
             socket: mio::net::TcpStream::from_std(socket),
             group,
@@ -246,10 +248,9 @@ impl Worker {
             written: self.now,
             state: State::Behind,
             joined: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
-            persistent,
             extra,
         });
-        self.groups.get_mut(group).expect("it was found above").rows.insert(row);
+        self.groups.get_mut(group).expect("it was found above").rows.insert(row, ());
         let socket = &mut self.rows.get_mut(row).expect("it was inserted above").socket;
         let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
         if let Err(error) = self.sockets.get_ref().registry().register(socket, Token(row as usize), interest)
@@ -264,9 +265,10 @@ impl Worker {
     /// Ends a row whose body is complete. Its connection serves on if it may.
     pub(super) fn complete(&mut self, slot: Slot, reason: EndReason) {
         let Some(mut row) = self.remove(slot, reason) else { return };
-        let returns = row.persistent && reason == EndReason::Closed && !self.stopping;
+        let extra = row.extra.take().map(|extra| *extra).unwrap_or_default();
+        let returns = !extra.closes && reason == EndReason::Closed && !self.stopping;
         if returns && self.sockets.get_ref().registry().deregister(&mut row.socket).is_ok() {
-            let pipelined = row.extra.map(|extra| extra.pipelined).unwrap_or_default();
+            let pipelined = extra.pipelined;
             // The door is closed when the hub shuts down; then the connection ends here.
             let _ = self.door.send((row.socket.into(), pipelined));
         } else {
@@ -279,7 +281,7 @@ impl Worker {
         let row = self.rows.remove(slot)?;
         if let Some(group) = self.groups.get_mut(row.group) {
             group.rows.remove(&slot);
-            self.shared.audience.leave(&group.subscription.interest);
+            self.shared.routing.leave(&group.subscription.interest);
             let lag = row.lag(self.shared.log.bounds().newest.sequence, self.now);
             self.shared.end(Ended {
                 reason,
