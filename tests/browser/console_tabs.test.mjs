@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
 import { startChromium } from "./support/chromium.mjs";
-import { CuttingProxy } from "./support/cutting_proxy.mjs";
 import { Hub, root } from "./support/hub.mjs";
+import { shareOne } from "./support/tidings_page.mjs";
 import { until } from "./support/until.mjs";
 
 const TABS = 12;
@@ -17,11 +17,12 @@ const isLive = async (page) => (await state(page)) === "watching everything";
 const waits = async (page) => (await state(page)) === "waiting for another tab";
 
 test("twelve tabs share one stream", bounded, async (t) => {
-  const { hub, proxy, pages } = await open(t, "127.0.0.1");
+  const { hub, pages } = await open(t, "127.0.0.1");
   for (const page of pages) await until(() => isLive(page));
   await hub.publish("news", "to all");
   for (const page of pages) await until(async () => (await page.locator("#live pre").allTextContents()).join() === "to all");
-  assert.equal(proxy.streams.length, 1);
+  // Where twelve pages at once are much for the machine, the first to lead is replaced before it has said a word.
+  await shareOne(hub);
 });
 
 test("without sharing five tabs have a stream, the others explain why they have none, and no request hangs", bounded, async (t) => {
@@ -51,11 +52,10 @@ test("without sharing five tabs have a stream, the others explain why they have 
 /** Opens the console in twelve tabs, all at once, of a hub that is known as `host`. */
 async function open(t, host) {
   const hub = await Hub.start(t, ["--allow-host", "insecure.example"]);
-  const proxy = await CuttingProxy.start(t, hub);
   const context = await browser.newContext({ reducedMotion: "reduce" });
   t.after(() => context.close());
-  const url = `http://${host}:${new URL(proxy.url).port}/`;
+  const url = `http://${host}:${hub.port}/`;
   const pages = await Promise.all(Array.from({ length: TABS }, () => context.newPage()));
   await Promise.all(pages.map((page) => page.goto(url)));
-  return { hub, proxy, pages };
+  return { hub, pages };
 }

@@ -6,7 +6,7 @@ import { after, test } from "node:test";
 import { startChromium } from "./support/chromium.mjs";
 import { CuttingProxy, afterBytes } from "./support/cutting_proxy.mjs";
 import { Hub } from "./support/hub.mjs";
-import { WAYS, connected, follow, hear, numbered, publishAll, quick } from "./support/tidings_page.mjs";
+import { WAYS, connected, follow, hear, numbered, publishAll, quick, shareOne } from "./support/tidings_page.mjs";
 import { until } from "./support/until.mjs";
 
 const bounded = { timeout: 60_000 };
@@ -227,9 +227,5 @@ async function open(t, tabs) {
 
 const followTopics = (context, { url }, topics, options = {}) =>
   follow(context, url, "/topics", { name: WAYS.shared, options: { ...quick, topics, ...options } });
-
-/** Resolves when the hub has one subscriber. */
-const shareOne = (hub) =>
-  until(async () => /^tidings_subscriptions (\d+)$/m.exec(await (await fetch(`${hub.url}/metrics`)).text())?.[1] === "1");
 
 const isStream = ({ headers }) => /event-stream/.test(headers.accept);

@@ -79,3 +79,7 @@ export async function freeze(page, { announced }) {
     if (announced) await page.evaluate(() => document.dispatchEvent(new Event("resume")));
   };
 }
+
+/** Resolves when the hub has one subscriber. */
+export const shareOne = (hub) =>
+  until(async () => /^tidings_subscriptions (\d+)$/m.exec(await (await fetch(`${hub.url}/metrics`)).text())?.[1] === "1");
