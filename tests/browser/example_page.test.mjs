@@ -3,7 +3,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 
@@ -62,8 +65,11 @@ test("it says so when the hub does not list its origin", bounded, async (t) => {
 
 /** Runs the example's command, and resolves to the address of the page when it is there. */
 async function startExample(t, sitePort, hubPort) {
+  // The history of this run alone, and not in the checkout.
+  const history = await mkdtemp(join(tmpdir(), "tidings-example-"));
+  t.after(() => rm(history, { recursive: true, force: true, maxRetries: 10 }));
   const child = run(t, "sh", [`${root}examples/event_source.sh`, String(sitePort), String(hubPort)], {
-    env: { ...process.env, TIDINGS_BIN: binary },
+    env: { ...process.env, TIDINGS_BIN: binary, TIDINGS_DATA: history },
     // A group of its own, that Ctrl-C reaches as a whole.
     detached: true,
   });
