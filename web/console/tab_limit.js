@@ -15,40 +15,62 @@ export const LIMIT = `Over HTTP/1.1 a browser opens ${CONNECTIONS} connections t
   ${STREAMS} other tabs have a stream each. Close one of them, and this tab goes on by itself. Under https:// or localhost
   tabs that watch the same share one stream; over HTTP/2 there is no such limit.`.replace(/\s+/g, " ");
 
-/** Who has a stream is asked of the other tabs; those that are frozen have none, and do not answer. */
+/**
+ * Who has a stream is asked of the other tabs; those that are frozen have none, and do not answer. A tab that is late to
+ * say that it came first is heard too: what was claimed in the meantime is given back.
+ */
 export class TabLimit {
   #channel = new BroadcastChannel(`tidings console ${location.origin}`);
   #id = crypto.getRandomValues(new Uint32Array(2)).join("-");
   /** What this tab has, or is about to have: who asked first has it. */
   #claim = null;
-  #answers = [];
+  /** By their IDs, what the tabs that answered have. */
+  #others = new Map();
   #freed = () => {};
+  #lost = () => {};
 
   constructor() {
-    this.#channel.onmessage = ({ data: { claim, to, stream, left } }) => {
-      if (claim && this.#claim && (this.#claim.held || isBefore(this.#claim, claim))) {
-        this.#channel.postMessage({ to: claim.id, stream: this.#claim.stream });
+    this.#channel.onmessage = ({ data: { claim, to, answer, left } }) => {
+      const own = this.#claim;
+      if (claim && own && (own.held || isBefore(own, claim))) this.#channel.postMessage({ to: claim.id, answer: { ...own } });
+      if (to === this.#id && own) this.#hear(answer);
+      if (left) {
+        this.#others.delete(left);
+        this.#freed();
       }
-      if (to === this.#id) this.#answers.push(stream);
-      if (left) this.#freed();
     };
     addEventListener("pagehide", () => this.release());
   }
 
-  /** Whether this tab may open a stream for `url`. */
-  async claim(url) {
+  /** Whether this tab may open a stream for `url`. Calls `onlost` if it may no more. */
+  async claim(url, onlost) {
     if (isMultiplexed()) return true;
     // Tabs share where there are Web Locks.
     const stream = navigator.locks ? url : this.#id;
     const claim = (this.#claim = { id: this.#id, at: Date.now(), stream, held: false });
-    this.#answers = [];
+    this.#others.clear();
+    this.#lost = onlost;
     this.#channel.postMessage({ claim });
     await new Promise((resolve) => setTimeout(resolve, ANSWER_MS));
     if (this.#claim !== claim) return false;
-    const others = new Set(this.#answers);
-    claim.held = others.has(stream) || others.size < STREAMS;
+    claim.held = this.#isRoom();
     if (!claim.held) this.#claim = null;
     return claim.held;
+  }
+
+  #hear(answer) {
+    const late = this.#claim.held;
+    // Of two that have a stream each, the later one gives way.
+    if (late && !isBefore(answer, this.#claim)) return;
+    this.#others.set(answer.id, answer.stream);
+    if (!late || this.#isRoom()) return;
+    this.release();
+    this.#lost();
+  }
+
+  #isRoom() {
+    const streams = new Set(this.#others.values());
+    return streams.has(this.#claim.stream) || streams.size < STREAMS;
   }
 
   /** Calls `action` once, when it may be worth to claim again. */
@@ -62,7 +84,7 @@ export class TabLimit {
   }
 
   release() {
-    if (this.#claim) this.#channel.postMessage({ left: true });
+    if (this.#claim) this.#channel.postMessage({ left: this.#id });
     this.#claim = null;
   }
 }

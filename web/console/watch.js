@@ -19,6 +19,8 @@ export class Watch {
   begun = Promise.resolve();
   #begin = () => {};
   #source = null;
+  /** The ID of the newest update. */
+  #last;
   /** Tells one `start` from the next, while the other tabs are asked. */
   #turn;
 
@@ -26,18 +28,21 @@ export class Watch {
   async start(topics, after) {
     this.stop();
     this.topics = topics;
+    this.#last = undefined;
     // In this envelope every update is of type `message`, and says its own type.
     const url = topicsUrl(topics, { envelope: "message", ...(after && { from: after }) });
     this.onstate("connecting", "connecting …");
     this.begun = new Promise((resolve) => (this.#begin = resolve));
     const turn = (this.#turn = Symbol());
-    if (!(await tabs.claim(url.href))) {
+    const wait = () => {
       if (this.#turn !== turn) return;
+      this.#source?.close();
+      this.#source = null;
       this.#tell("limited", "waiting for another tab", LIMIT);
-      tabs.whenFree(() => this.#turn === turn && this.start(topics, after));
-      return;
-    }
-    if (this.#turn === turn) this.#open(url, topics);
+      tabs.whenFree(() => this.#turn === turn && this.start(topics, this.#last ?? after));
+    };
+    if (!(await tabs.claim(url.href, wait))) wait();
+    else if (this.#turn === turn) this.#open(url, topics);
   }
 
   #open(url, topics) {
@@ -50,7 +55,11 @@ export class Watch {
       const why = !error ? "the topic is closed" : response ? await detail(response) : error.message;
       if (this.#source === source) this.#tell(error ? "failed" : "closed", `ended: ${why}`);
     };
-    source.onmessage = ({ data }) => this.onupdate(JSON.parse(data));
+    source.onmessage = ({ data }) => {
+      const update = JSON.parse(data);
+      this.#last = update.id;
+      this.onupdate(update);
+    };
     source.addEventListener("gap", ({ data }) => this.ongap(JSON.parse(data).reason));
   }
 
