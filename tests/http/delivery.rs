@@ -127,6 +127,23 @@ async fn a_connection_serves_on_when_its_stream_has_ended() {
 }
 
 #[tokio::test]
+async fn what_a_client_sends_during_its_stream_does_not_hold_it_up() {
+    let hub = HubProcess::start(&[]);
+    let mut wire = subscribe(&hub, "/topics/a?start=none", &[]).await;
+    wire.until(b"2000\n\r\n").await.expect("the stream begins");
+    say(&hub.address, "/topics/a", "first").await;
+    wire.until(b"data: first\n").await.expect("its socket is with the delivery loop");
+    wire.write(head(&hub.address, "GET", "/healthz", &[])).await;
+    for n in 0..20 {
+        say(&hub.address, "/topics/a", &format!("update {n}")).await;
+        wire.until(format!("data: update {n}\n").as_bytes()).await.expect("it is delivered");
+    }
+    say(&hub.address, "/topics/a?close=over", "").await;
+    wire.until(b"0\r\n\r\n").await.expect("the stream ends");
+    assert_eq!(wire.answer().await.body, "ok\n");
+}
+
+#[tokio::test]
 async fn a_head_request_leaves_its_connection_alone() {
     let hub = HubProcess::start(&[]);
     let mut wire = subscribe(&hub, "/topics/a", &[]).await;

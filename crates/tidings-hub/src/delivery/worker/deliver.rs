@@ -276,8 +276,13 @@ impl Worker {
     /// Sends the rest of a row whose socket takes more.
     pub(super) fn unblock(&mut self, slot: Slot) {
         let Some(row) = self.rows.get_mut(slot) else { return };
-        let State::Blocked(mut rest) = std::mem::replace(&mut row.state, State::Behind) else {
-            return;
+        let mut rest = match std::mem::replace(&mut row.state, State::Behind) {
+            State::Blocked(rest) => rest,
+            // The kernel tells all that a socket is ready for: one with something to read also takes more, and did before.
+            other => {
+                row.state = other;
+                return;
+            }
         };
         let sent = match row.send(&rest.bytes) {
             Ok(sent) => sent,
