@@ -4,7 +4,10 @@
 
 mod support;
 
-use std::process::{Output, Stdio};
+use std::{
+    io::Read,
+    process::{Output, Stdio},
+};
 
 use serde_json::Value;
 use support::HubProcess;
@@ -111,6 +114,21 @@ async fn who_comes_and_goes_takes_nothing_from_others() {
     let json = faithful(&["churn", "-n", "10", "--churning", "4", "--events", "30", "--rate", "200"]).await;
     assert_delivered(&json, 10 * 60);
     assert_told(&json, &["alone_p50_us", "beside_p50_us", "connects_per_second"]);
+}
+
+#[tokio::test]
+async fn who_stops_reading_takes_nothing_from_others() {
+    let json = faithful(&["stall", "-n", "10", "--stalled", "3", "--events", "300", "--rate", "1000"]).await;
+    assert_delivered(&json, 10 * 600);
+    assert_told(&json, &["alone_p99_us", "beside_p99_us"]);
+}
+
+#[tokio::test]
+async fn subscribers_that_share_connections_get_everything() {
+    // The last connection has fewer streams than the others.
+    let arguments =
+        ["fanout", "-n", "25", "--http2", "10", "--topics", "3", "--events", "20", "--burst", "4"];
+    assert_delivered(&faithful(&arguments).await, 25 * 21);
 }
 
 #[tokio::test]
@@ -242,6 +260,26 @@ async fn each_broken_promise_is_told() {
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(error.contains("did not deliver everything once and in order"), "{fault:?}: {error}");
     }
+}
+
+#[tokio::test]
+async fn no_more_connections_are_begun_at_once_than_asked_for() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let mut begun = vec![listener.accept().unwrap().0];
+        // Nobody asks before all are begun that may be.
+        begun[0].read_exact(&mut [0]).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        begun.extend(std::iter::from_fn(|| Some(listener.accept().ok()?.0)));
+        begun.len()
+    });
+    let urls = ["--subscribe-url", &url, "--publish-url", &url];
+    let output = bench(&[&["fanout", "-n", "9", "--connecting", "4"], &urls[..]].concat()).await;
+    // Its server is gone. Without a connection it would still wait for one.
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert_eq!(server.join().unwrap(), 4);
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ pub(crate) enum BenchScenario {
     Idle(BenchIdle),
     Replay(BenchReplay),
     Churn(BenchChurn),
+    Stall(BenchStall),
     Publish(BenchPublish),
     Server(BenchServer),
     /// Read streams for another `tidings bench`, which says on standard input what to do
@@ -85,6 +86,10 @@ pub(crate) struct BenchTarget {
     /// How long to wait for what is missing, before it counts as lost
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(crate) patience: Duration,
+
+    /// How many connections may be on their way at once, where clients don't come all together
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) connecting: u32,
 
     /// How many processes read, if it should be more than the limit of open files asks for
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=250))]
@@ -200,6 +205,29 @@ pub(crate) struct BenchChurn {
 
     /// How many updates are published in each half
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) events: u32,
+
+    /// How many updates a second are published
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate: u32,
+
+    #[command(flatten)]
+    pub(crate) target: BenchTarget,
+}
+
+/// Stop reading beside steady readers: first those alone, then with it.
+#[derive(Debug, Args)]
+pub(crate) struct BenchStall {
+    /// How many steady readers
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) subscribers: u32,
+
+    /// How many clients read the beginning of their stream, and no more
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) stalled: u32,
+
+    /// How many updates are published in each half
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) events: u32,
 
     /// How many updates a second are published

@@ -24,6 +24,7 @@ mod readers;
 mod replay;
 mod scan;
 mod server;
+mod stall;
 mod started;
 mod target;
 mod worker;
@@ -47,6 +48,7 @@ pub(crate) async fn run(bench: Bench) -> anyhow::Result<()> {
         BenchScenario::Idle(idle) => measure(&idle),
         BenchScenario::Replay(replay) => measure(&replay),
         BenchScenario::Churn(churn) => measure(&churn),
+        BenchScenario::Stall(stall) => measure(&stall),
         BenchScenario::Publish(publish) => measure(&publish),
         BenchScenario::Server(server) => server::run(&server),
         BenchScenario::Worker => worker::run(),

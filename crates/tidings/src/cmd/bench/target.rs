@@ -18,6 +18,8 @@ pub(super) struct Target {
     pub(super) name: &'static str,
     subscribe: Endpoint,
     pub(super) publish: Publishing,
+    /// How many connections may be on their way at once.
+    connecting: u32,
     /// Its processes, as far as they are known.
     pub(super) processes: Processes,
     /// The memory that they had before anything was measured: what a round leaves free, the next uses again.
@@ -102,7 +104,8 @@ impl Target {
         };
         let subscribe = Endpoint::parse(subscribe, &flags.header)?;
         let memory_before = processes.memory();
-        Ok(Target { name, subscribe, publish, processes, memory_before, _started: started })
+        let connecting = flags.connecting;
+        Ok(Target { name, subscribe, publish, connecting, processes, memory_before, _started: started })
     }
 
     /// Checks that `topics` can be told apart.
@@ -132,7 +135,7 @@ impl Target {
             run: run.number,
             bytes: run.bytes,
             first_update: 0,
-            window: 256,
+            window: self.connecting,
             churns: false,
             wants_id: false,
         }

@@ -1,0 +1,135 @@
+//! Readers that stop reading, beside steady ones.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
+
+use super::{
+    Scenario,
+    fleet::Fleet,
+    load::Load,
+    meter::Meter,
+    outcome::Outcome,
+    target::{Run, Target},
+};
+use crate::cli::{BenchStall, BenchTarget, PublishForm};
+
+/// How long a server may take to begin a stream.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Scenario for BenchStall {
+    const NAME: &'static str = "stall";
+
+    fn flags(&self) -> &BenchTarget {
+        &self.target
+    }
+
+    fn settings(&self) -> Value {
+        json!({
+            "subscribers": self.subscribers, "stalled": self.stalled, "events": self.events, "rate": self.rate,
+            "bytes": self.target.bytes,
+        })
+    }
+
+    fn steps(&self) -> u64 {
+        2 * u64::from(self.events)
+    }
+
+    fn check(&self, _: &Target) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn measure(&self, target: &Target, meter: &mut Meter) -> anyhow::Result<Outcome> {
+        let run = Run::new(1, self.target.bytes);
+        let (subscribers, events) = (u64::from(self.subscribers), u64::from(self.events));
+        let mut steady = Fleet::start(self.subscribers, self.target.processes)?;
+        steady.open(&target.job(&run, self.subscribers, None))?;
+        let mut load = Load::new(target, &run, PublishForm::Post)?;
+
+        let mut publish = |load: &mut Load, steady: &mut Fleet| -> anyhow::Result<()> {
+            load.sweep_at(self.rate, 1, events, |sent| meter.add(sent))?;
+            load.settle()?;
+            // What is missing shows in the report.
+            steady.reach(load.sweeps(), self.target.patience).map(drop)
+        };
+        publish(&mut load, &mut steady)?;
+        let alone = steady.report()?;
+        steady.forget_latencies()?;
+
+        let job = target.job(&run, self.stalled, None);
+        let stalled: Vec<_> = (0..self.stalled as usize)
+            .flat_map(|place| job.heads(place))
+            .map(|head| stall(job.address, &head).context("a reader that stops reading can't begin"))
+            .collect::<anyhow::Result<_>>()?;
+        let memory = target.processes.memory();
+        publish(&mut load, &mut steady)?;
+        let grown =
+            memory.zip(target.processes.memory()).map(|(before, after)| after.saturating_sub(before) as f64);
+        drop(stalled);
+        load.finish()?;
+
+        let report = steady.report()?;
+        let mut outcome = Outcome::new();
+        outcome.deliveries(&report, load.sweeps() * subscribers);
+        outcome.latencies("alone", &alone.latencies);
+        outcome.latencies("beside", &report.latencies);
+        outcome.measure("user_bytes_per_stalled", grown.map(|grown| grown / f64::from(self.stalled)));
+        outcome.reason = report.reason;
+        Ok(outcome)
+    }
+}
+
+/// Opens a stream, and reads no more of it than its beginning.
+///
+/// It takes little before its server can't write: an ordinary connection over loopback has room for megabytes, nearly all of
+/// it on the server's side, which follows from the segments that the reader takes.
+fn stall(address: SocketAddr, head: &str) -> anyhow::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_recv_buffer_size(4096)?;
+    #[cfg(unix)]
+    socket.set_tcp_mss(536)?;
+    socket.connect(&address.into())?;
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    stream.write_all(head.as_bytes())?;
+    let mut status = [0; "HTTP/1.1 200".len()];
+    stream.read_exact(&mut status)?;
+    if !status.ends_with(b" 200") {
+        bail!("it is answered with {}", String::from_utf8_lossy(&status));
+    }
+    Ok(stream)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::{io::ErrorKind, net::TcpListener, thread};
+
+    use super::*;
+
+    #[test]
+    fn its_server_can_not_write_after_tens_of_kilobytes() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        let server = thread::spawn(move || listener.accept().expect("it connects").0);
+        let opened = thread::spawn(move || stall(address, "GET / HTTP/1.1\r\n\r\n"));
+        let mut server = server.join().expect("no panic");
+        server.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("it reads the head");
+        let _stalled = opened.join().expect("no panic").expect("it is live");
+        server.set_nonblocking(true).expect("a socket");
+        let mut taken = 0;
+        let refused = loop {
+            match server.write(&[b'x'; 250]) {
+                Ok(written) => taken += written,
+                Err(error) => break error,
+            }
+            assert!(taken < 100_000, "it has taken {taken} bytes");
+        };
+        assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+    }
+}
