@@ -94,6 +94,8 @@ export const SERVERS = {
     share: 0.1,
     // It answers with 502 when more than a hundred wait for the origin.
     connecting: 64,
+    // Milliseconds. It ends some of the streams that begin in its first moments, though it answers.
+    settles: 1500,
   },
   axum: {
     install: () => run("cargo", ["build", "--release", "--quiet", "--locked"], {
@@ -170,6 +172,7 @@ export async function withServer(name, measure) {
   const topics = (port) => `http://127.0.0.1:${ports[port]}/topics/{topic}`;
   try {
     await answers(ports.http, child);
+    if (server.settles) await new Promise((resolve) => setTimeout(resolve, server.settles));
     return measure({
       subscribe: topics("http"),
       http2: server.http2 && topics(server.http2),
