@@ -4,6 +4,7 @@
 //! With `--bound` the reference server (`server`) is measured in turn with the other, so that the ratio of the two is free
 //! of what the machine does at that time.
 
+mod beside;
 mod churn;
 mod clock;
 mod fanout;

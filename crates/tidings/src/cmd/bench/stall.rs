@@ -10,15 +10,8 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
-use super::{
-    Scenario,
-    fleet::Fleet,
-    load::Load,
-    meter::Meter,
-    outcome::Outcome,
-    target::{Run, Target},
-};
-use crate::cli::{BenchStall, BenchTarget, PublishForm};
+use super::{Scenario, beside::Steady, meter::Meter, outcome::Outcome, target::Target};
+use crate::cli::{BenchStall, BenchTarget};
 
 /// How long a server may take to begin a stream.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -46,41 +39,24 @@ impl Scenario for BenchStall {
     }
 
     fn measure(&self, target: &Target, meter: &mut Meter) -> anyhow::Result<Outcome> {
-        let run = Run::new(1, self.target.bytes);
-        let (subscribers, events) = (u64::from(self.subscribers), u64::from(self.events));
-        let mut steady = Fleet::start(self.subscribers, self.target.processes)?;
-        steady.open(&target.job(&run, self.subscribers, None))?;
-        let mut load = Load::new(target, &run, PublishForm::Post)?;
-
-        let mut publish = |load: &mut Load, steady: &mut Fleet| -> anyhow::Result<()> {
-            load.sweep_at(self.rate, 1, events, |sent| meter.add(sent))?;
-            load.settle()?;
-            // What is missing shows in the report.
-            steady.reach(load.sweeps(), self.target.patience).map(drop)
+        let steady = Steady {
+            subscribers: self.subscribers,
+            events: self.events,
+            rate: self.rate,
+            flags: &self.target,
         };
-        publish(&mut load, &mut steady)?;
-        let alone = steady.report()?;
-        steady.forget_latencies()?;
-
-        let job = target.job(&run, self.stalled, None);
-        let stalled: Vec<_> = (0..self.stalled as usize)
-            .flat_map(|place| job.heads(place))
-            .map(|head| stall(job.address, &head).context("a reader that stops reading can't begin"))
-            .collect::<anyhow::Result<_>>()?;
-        let memory = target.processes.memory();
-        publish(&mut load, &mut steady)?;
-        let grown =
-            memory.zip(target.processes.memory()).map(|(before, after)| after.saturating_sub(before) as f64);
-        drop(stalled);
-        load.finish()?;
-
-        let report = steady.report()?;
-        let mut outcome = Outcome::new();
-        outcome.deliveries(&report, load.sweeps() * subscribers);
-        outcome.latencies("alone", &alone.latencies);
-        outcome.latencies("beside", &report.latencies);
+        let (mut outcome, grown) = steady.measure(target, meter, |run, publish| {
+            let job = target.job(run, self.stalled, None);
+            let _stalled: Vec<_> = (0..self.stalled as usize)
+                .flat_map(|place| job.heads(place))
+                .map(|head| stall(job.address, &head).context("a reader that stops reading can't begin"))
+                .collect::<anyhow::Result<_>>()?;
+            let memory = target.processes.memory();
+            publish()?;
+            let after = target.processes.memory();
+            Ok(memory.zip(after).map(|(before, after)| after.saturating_sub(before) as f64))
+        })?;
         outcome.measure("user_bytes_per_stalled", grown.map(|grown| grown / f64::from(self.stalled)));
-        outcome.reason = report.reason;
         Ok(outcome)
     }
 }
