@@ -246,7 +246,7 @@ pub(crate) struct BenchPublish {
     pub(crate) events: u32,
 
     /// The ways
-    #[arg(long, value_name = "WAY", value_enum, value_delimiter = ',', default_values = ["single", "pipelined", "ndjson", "event-stream"])]
+    #[arg(long, value_name = "WAY", value_enum, value_delimiter = ',', default_values = ["single", "concurrent", "pipelined", "ndjson", "event-stream"])]
     pub(crate) ways: Vec<PublishWay>,
 
     #[command(flatten)]
@@ -258,12 +258,21 @@ pub(crate) struct BenchPublish {
 pub(crate) enum PublishWay {
     /// A POST, its answer, the next POST, over one connection
     Single,
+    /// The same over each of 32 connections
+    Concurrent,
     /// POSTs that don't wait for the answers of those before
     Pipelined,
     /// One POST with a JSON object a line
     Ndjson,
     /// One POST with an event stream
     EventStream,
+}
+
+impl PublishWay {
+    /// Whether each POST waits for its answer.
+    pub(crate) fn waits(self) -> bool {
+        matches!(self, PublishWay::Single | PublishWay::Concurrent)
+    }
 }
 
 /// Run the reference server, the bound: it does nothing but write the same bytes.

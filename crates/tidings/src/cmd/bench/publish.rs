@@ -18,6 +18,9 @@ use crate::cli::{BenchPublish, BenchTarget, PublishForm, PublishWay};
 /// Updates that are handed over together, where that is possible.
 const BATCH: u64 = 100;
 
+/// Connections that publish at the same time, where they do.
+const CONNECTIONS: usize = 32;
+
 impl Scenario for BenchPublish {
     const NAME: &'static str = "publish";
 
@@ -48,7 +51,7 @@ impl Scenario for BenchPublish {
             let cpu = target.processes.cpu().zip(cpu).map(|(after, before)| after.saturating_sub(before));
             outcome.measure(format!("{name}_per_second"), Some(f64::from(self.events) / took.as_secs_f64()));
             outcome.measure(format!("{name}_cpu_us"), microseconds_each(cpu, u64::from(self.events)));
-            if *way == PublishWay::Single {
+            if way.waits() {
                 outcome.latencies(&name, &latencies);
             }
         }
@@ -59,25 +62,37 @@ impl Scenario for BenchPublish {
 impl BenchPublish {
     /// Publishes all updates one way; every one of them is answered when it returns.
     fn publish(&self, way: PublishWay, target: &Target, meter: &mut Meter) -> anyhow::Result<Histogram> {
-        let form = match way {
-            PublishWay::Single | PublishWay::Pipelined => PublishForm::Post,
-            PublishWay::Ndjson => PublishForm::Ndjson,
-            PublishWay::EventStream => PublishForm::EventStream,
+        let (form, connections) = match way {
+            PublishWay::Single | PublishWay::Pipelined => (PublishForm::Post, 1),
+            PublishWay::Concurrent => (PublishForm::Post, CONNECTIONS),
+            PublishWay::Ndjson => (PublishForm::Ndjson, 1),
+            PublishWay::EventStream => (PublishForm::EventStream, 1),
         };
-        let batch = if way == PublishWay::Single { 1 } else { BATCH };
-        let mut load = Load::new(target, &Run::new(1, self.target.bytes), form)?;
-        let mut latencies = Histogram::default();
-        while load.sweeps() < u64::from(self.events) {
-            let sweeps = batch.min(u64::from(self.events) - load.sweeps());
-            let began = Instant::now();
-            load.sweep(sweeps)?;
-            if way == PublishWay::Single {
-                load.settle()?;
-                latencies.record(nanoseconds(began.elapsed()));
+        let batch = if way.waits() { 1 } else { BATCH };
+        let run = Run::new(1, self.target.bytes);
+        let loads = (0..connections).map(|_| Load::new(target, &run, form));
+        let mut loads = loads.collect::<anyhow::Result<Vec<_>>>()?;
+        let (mut left, mut latencies) = (u64::from(self.events), Histogram::default());
+        while left > 0 {
+            let mut sent = Vec::with_capacity(connections);
+            for load in &mut loads {
+                let updates = batch.min(left);
+                if updates == 0 {
+                    break;
+                }
+                left -= updates;
+                sent.push((updates, Instant::now()));
+                load.sweep(updates)?;
             }
-            meter.add(sweeps);
+            for (load, (updates, at)) in loads.iter_mut().zip(sent) {
+                if way.waits() {
+                    load.settle()?;
+                    latencies.record(nanoseconds(at.elapsed()));
+                }
+                meter.add(updates);
+            }
         }
-        load.finish()?;
+        loads.iter_mut().try_for_each(Load::finish)?;
         Ok(latencies)
     }
 }

@@ -1,11 +1,9 @@
-//! Publishes over one connection, and reads the answers beside it.
+//! Publishes over one connection.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
-    sync::{Arc, Condvar, Mutex, PoisonError},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -13,53 +11,46 @@ use anyhow::{Context, bail};
 use super::target::Publishing;
 use crate::cli::PublishForm;
 
-/// So many requests may wait for their answers: a server that answers slowly must not be flooded, or both sides may wait for
-/// each other to read.
+/// So many requests may wait for their answers: a server that answers slowly must not be flooded, and the answers fit into the
+/// socket until they are read.
 const MAX_UNANSWERED: u64 = 128;
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A connection that publishes in one form. Updates are sent in order, and answers are counted.
+/// A connection that publishes in one form. Updates are sent in order, and answers are read when they are waited for: a thread
+/// for them would take time from the readers of the streams.
 pub(super) struct Publisher {
     publishing: Publishing,
     form: PublishForm,
-    socket: TcpStream,
+    socket: BufReader<TcpStream>,
     /// What is sent with the next flush.
     pending: Vec<u8>,
     /// Requests in `pending`, and before.
     unsent: u64,
     sent: u64,
+    answered: u64,
     /// Whether the head of a streamed request has been sent.
     is_streaming: bool,
-    answers: Arc<Answers>,
-}
-
-#[derive(Default)]
-struct Answers {
-    state: Mutex<Answered>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Answered {
-    count: u64,
-    failure: Option<String>,
 }
 
 impl Publisher {
     pub(super) fn connect(publishing: &Publishing, form: PublishForm) -> anyhow::Result<Publisher> {
         let connected = TcpStream::connect(publishing.address());
         let socket = connected.with_context(|| format!("can't connect to {}", publishing.address()))?;
-        socket.set_nodelay(true).context("the publisher's connection is gone")?;
-        let reader = socket.try_clone().context("the publisher's connection can't be shared")?;
-        let answers = Arc::new(Answers::default());
-        thread::spawn({
-            let answers = answers.clone();
-            move || answers.read(BufReader::new(reader))
-        });
-        let (pending, publishing) = (Vec::new(), publishing.clone());
-        Ok(Publisher { publishing, form, socket, pending, unsent: 0, sent: 0, is_streaming: false, answers })
+        let set = socket.set_nodelay(true).and_then(|()| socket.set_read_timeout(Some(ANSWER_TIMEOUT)));
+        set.and_then(|()| socket.set_write_timeout(Some(ANSWER_TIMEOUT)))
+            .context("the publisher's connection is gone")?;
+        Ok(Publisher {
+            publishing: publishing.clone(),
+            form,
+            socket: BufReader::new(socket),
+            pending: Vec::new(),
+            unsent: 0,
+            sent: 0,
+            answered: 0,
+            is_streaming: false,
+        })
     }
 
     /// Adds one update, which the next flush sends, or this if there are many.
@@ -93,7 +84,7 @@ impl Publisher {
                 if self.form == PublishForm::Ndjson { "application/x-ndjson" } else { "text/event-stream" };
             let mut head = Vec::new();
             self.publishing.stream_head(topic, content_type, &mut head);
-            self.socket.write_all(&head).context("publishing broke off")?;
+            self.socket.get_mut().write_all(&head).context("publishing broke off")?;
             self.is_streaming = true;
             self.sent += 1;
         }
@@ -105,21 +96,20 @@ impl Publisher {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let written = if self.is_streaming {
-            self.answers.check()?;
+        if self.is_streaming {
+            self.check_stream()?;
             let size = format!("{:x}\r\n", self.pending.len());
             self.pending.splice(..0, size.bytes());
             self.pending.extend_from_slice(b"\r\n");
-            self.socket.write_all(&self.pending)
         } else {
-            self.answers.wait((self.sent + self.unsent).saturating_sub(MAX_UNANSWERED))?;
+            self.wait((self.sent + self.unsent).saturating_sub(MAX_UNANSWERED))?;
             self.sent += std::mem::take(&mut self.unsent);
-            self.socket.write_all(&self.pending)
-        };
+        }
+        let written = self.socket.get_mut().write_all(&self.pending);
         self.pending.clear();
         written.or_else(|error| {
             // Why is in the answer, if there is one.
-            self.answers.check()?;
+            self.wait(self.sent)?;
             Err(error).context("publishing broke off")
         })
     }
@@ -127,70 +117,42 @@ impl Publisher {
     /// Sends what was added, and waits until all of it is answered. A stream goes on.
     pub(super) fn settle(&mut self) -> anyhow::Result<()> {
         self.flush()?;
-        if self.is_streaming { self.answers.check() } else { self.answers.wait(self.sent) }
+        if self.is_streaming { self.check_stream() } else { self.wait(self.sent) }
     }
 
     /// Ends the stream, if it is one, and waits for all answers.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         self.flush()?;
         if self.is_streaming {
-            self.socket.write_all(b"0\r\n\r\n").context("publishing broke off")?;
+            self.socket.get_mut().write_all(b"0\r\n\r\n").context("publishing broke off")?;
             self.is_streaming = false;
         }
-        self.answers.wait(self.sent)
+        self.wait(self.sent)
     }
-}
 
-impl Drop for Publisher {
-    fn drop(&mut self) {
-        // Ends the thread that reads the answers.
-        let _ = self.socket.shutdown(std::net::Shutdown::Both);
-    }
-}
-
-impl Answers {
     /// Waits until `count` requests are answered.
-    fn wait(&self, count: u64) -> anyhow::Result<()> {
-        let deadline = Instant::now() + ANSWER_TIMEOUT;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while state.count < count && state.failure.is_none() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                bail!("a publish is not answered after {} s", ANSWER_TIMEOUT.as_secs());
-            }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+    fn wait(&mut self, count: u64) -> anyhow::Result<()> {
+        while self.answered < count {
+            read_answer(&mut self.socket).context("publishing failed")?;
+            self.answered += 1;
         }
-        if state.count >= count { Ok(()) } else { failed(&state) }
+        Ok(())
     }
 
-    fn check(&self) -> anyhow::Result<()> {
-        failed(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn read(&self, mut reader: BufReader<TcpStream>) {
-        loop {
-            let answer = read_answer(&mut reader);
-            let more_is_here = !reader.buffer().is_empty();
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            match answer {
-                Ok(()) => state.count += 1,
-                Err(error) => state.failure = Some(format!("{error:#}")),
-            }
-            // One wake for all answers that came together.
-            if !more_is_here || state.failure.is_some() {
-                self.changed.notify_all();
-            }
-            if state.failure.is_some() {
-                return;
+    /// # Errors
+    /// The stream has an answer already, before its end: it was refused.
+    fn check_stream(&mut self) -> anyhow::Result<()> {
+        let socket = self.socket.get_ref();
+        socket.set_nonblocking(true)?;
+        let peeked = socket.peek(&mut [0]);
+        socket.set_nonblocking(false)?;
+        match peeked {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            _ => {
+                self.wait(self.sent)?;
+                bail!("publishing failed: the server answered before the end of the stream")
             }
         }
-    }
-}
-
-fn failed(state: &Answered) -> anyhow::Result<()> {
-    match &state.failure {
-        Some(failure) => bail!("publishing failed: {failure}"),
-        None => Ok(()),
     }
 }
 
@@ -202,8 +164,13 @@ fn read_answer(reader: &mut BufReader<TcpStream>) -> anyhow::Result<()> {
     let mut line = String::new();
     let mut next = |reader: &mut BufReader<TcpStream>| -> anyhow::Result<String> {
         line.clear();
-        if reader.read_line(&mut line)? == 0 {
-            bail!("the server closed the connection");
+        match reader.read_line(&mut line) {
+            Ok(0) => bail!("the server closed the connection"),
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                bail!("there is no answer after {} s", ANSWER_TIMEOUT.as_secs())
+            }
+            Err(error) => return Err(error.into()),
         }
         Ok(line.trim_end().to_ascii_lowercase())
     };
