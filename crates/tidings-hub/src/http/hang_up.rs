@@ -51,7 +51,8 @@ impl HangUp {
     #[cfg(feature = "gateway")]
     pub(crate) async fn gone(&self) {
         std::future::poll_fn(|context| self.poll(context)).await;
-        // hyper writes nothing meanwhile: this request's answer is yet to come, and the one before it is written.
+        // hyper writes nothing meanwhile: this request's answer is yet to come, and the one before it is written, or waits
+        // whole to be written behind this.
         if self.has_interim && self.socket.try_write(INTERIM).is_ok() {
             reset(self.socket.clone()).await;
         } else {

@@ -4,7 +4,7 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Poll, ready},
     time::Duration,
 };
 
@@ -19,8 +19,10 @@ use tower_service::Service;
 use super::progress::{Progress, Watched};
 use super::{
     hang_up::HangUp,
+    service::BoxError,
     socket::Socket,
     take_over::{TakeOver, Taken},
+    write_behind::WriteBehind,
 };
 use crate::Hub;
 
@@ -46,7 +48,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
     let mut shutdown = pin!(hub.shared().shutdown_begun());
     let socket = Arc::new(socket);
     let (hang_up, take_over) = (HangUp::of(socket.clone()), TakeOver::default());
-    let io = Socket::new(hub.clone(), socket, read, take_over.clone());
+    let io = WriteBehind::new(Socket::new(hub.clone(), socket, read, take_over.clone()));
     let service = hub.service();
     let offer = take_over.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -58,16 +60,24 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
         service.clone().call(request)
     });
     // A publisher may close as soon as it has sent everything, and what it sent counts; see `HangUp` for the rest.
-    let mut connection = builder().half_close(true).serve_connection(TokioIo::new(io), service);
-    let mut stopping = false;
+    let mut connection = builder().half_close(true).serve_connection(TokioIo::new(io.clone()), service);
+    let (mut stopping, mut ended) = (false, None);
     let taken = poll_fn(|context| {
+        // Who does not take the answers is asked for nothing more.
+        ready!(io.poll_written(context))?;
         if !stopping && shutdown.as_mut().poll(context).is_ready() {
             stopping = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
-        match Pin::new(&mut connection).poll(context) {
-            Poll::Ready(ended) => Poll::Ready(ended.map(|()| None)),
-            Poll::Pending => take_over.take().map_or(Poll::Pending, |taken| Poll::Ready(Ok(Some(taken)))),
+        if ended.is_none() {
+            if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
+                ended = Some(result);
+            }
+        }
+        ready!(io.poll_written(context))?;
+        match ended.take() {
+            Some(result) => Poll::Ready(result.map(|()| None).map_err(BoxError::from)),
+            None => take_over.take().map_or(Poll::Pending, |taken| Poll::Ready(Ok(Some(taken)))),
         }
     });
     let taken = match taken.await {
@@ -78,10 +88,10 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
         }
     };
     let parts = connection.into_parts();
-    let (socket, read) = parts.io.into_inner().into_parts();
+    drop((parts.io, parts.service));
+    let (socket, read) = io.into_inner().expect("hyper's share has been dropped").into_parts();
     // Copied, since hyper's buffer would live as long as this, even if there is nothing in it.
     let pipelined = [parts.read_buf, read].concat().into();
-    drop(parts.service);
     let socket =
         Arc::into_inner(socket).expect("the service and the body, which watched it, have been dropped");
     Some(Leaving { socket, taken, pipelined })

@@ -23,6 +23,7 @@ mod streams;
 mod subscribe;
 mod subscribers;
 mod take_over;
+mod write_behind;
 
 #[cfg(feature = "gateway")]
 pub(crate) use self::{

@@ -1,0 +1,211 @@
+//! Answers to pipelined requests leave together.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How much is gathered before it is written: some hundred answers to publishers.
+const MAX_BEHIND: usize = 16 << 10;
+
+/// A socket whose small writes wait until [`poll_written`](WriteBehind::poll_written): hyper writes each answer by itself, and
+/// a write costs more than the publish that it answers.
+///
+/// Who polls the connection calls that after each poll, so that nothing waits while the connection does.
+pub(super) struct WriteBehind<S>(Arc<Mutex<State<S>>>);
+
+struct State<S> {
+    socket: S,
+    /// What is still to be written, from `written` on.
+    behind: Vec<u8>,
+    written: usize,
+    /// Whether hyper has flushed what it wrote.
+    flushed: bool,
+}
+
+impl<S> Clone for WriteBehind<S> {
+    fn clone(&self) -> WriteBehind<S> {
+        WriteBehind(self.0.clone())
+    }
+}
+
+impl<S> WriteBehind<S> {
+    pub(super) fn new(socket: S) -> WriteBehind<S> {
+        WriteBehind(Arc::new(Mutex::new(State { socket, behind: Vec::new(), written: 0, flushed: false })))
+    }
+
+    /// The socket, from the last of those who share it, when everything is written.
+    pub(super) fn into_inner(self) -> Option<S> {
+        let state = Arc::into_inner(self.0)?.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Some(state.socket)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<S>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> WriteBehind<S> {
+    /// Ready when the socket has taken all that was written.
+    pub(super) fn poll_written(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let state = &mut *self.state();
+        ready!(state.poll_written(context))?;
+        if std::mem::take(&mut state.flushed) {
+            ready!(Pin::new(&mut state.socket).poll_flush(context))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> State<S> {
+    fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.behind.len() {
+            let rest = &self.behind[self.written..];
+            match ready!(Pin::new(&mut self.socket).poll_write(context, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.written += count,
+            }
+        }
+        // An idle connection keeps no buffer.
+        (self.behind, self.written) = (Vec::new(), 0);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for WriteBehind<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.state().socket).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteBehind<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let state = &mut *self.state();
+        let count = buffers.iter().map(|buffer| buffer.len()).sum::<usize>();
+        if state.behind.len() + count > MAX_BEHIND {
+            ready!(state.poll_written(context))?;
+            return Pin::new(&mut state.socket).poll_write_vectored(context, buffers);
+        }
+        for buffer in buffers {
+            state.behind.extend_from_slice(buffer);
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.state().flushed = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let state = &mut *self.state();
+        ready!(state.poll_written(context))?;
+        Pin::new(&mut state.socket).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, pin::pin, task::Waker};
+
+    use super::*;
+
+    /// Takes at most `room` bytes of each write, and nothing when that is 0.
+    #[derive(Default)]
+    struct Recorder {
+        room: usize,
+        writes: Vec<Vec<u8>>,
+        flushes: usize,
+    }
+
+    impl AsyncWrite for Recorder {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let count = bytes.len().min(self.room);
+            if count == 0 {
+                return Poll::Pending;
+            }
+            self.writes.push(bytes[..count].to_vec());
+            Poll::Ready(Ok(count))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.flushes += 1;
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn over(room: usize) -> WriteBehind<Recorder> {
+        WriteBehind::new(Recorder { room, ..Recorder::default() })
+    }
+
+    fn write(to: &WriteBehind<Recorder>, bytes: &[u8]) -> Poll<usize> {
+        let mut context = Context::from_waker(Waker::noop());
+        pin!(to.clone()).poll_write(&mut context, bytes).map(|written| written.unwrap())
+    }
+
+    fn is_written(to: &WriteBehind<Recorder>) -> bool {
+        to.poll_written(&mut Context::from_waker(Waker::noop())).map(|written| written.unwrap()).is_ready()
+    }
+
+    #[test]
+    fn small_writes_leave_as_one() {
+        let socket = over(usize::MAX);
+        for answer in [b"one", b"two"] {
+            assert_eq!(write(&socket, answer), Poll::Ready(3));
+        }
+        assert!(socket.state().socket.writes.is_empty());
+        assert!(is_written(&socket));
+        assert_eq!(socket.into_inner().unwrap().writes, [b"onetwo"]);
+    }
+
+    #[test]
+    fn a_large_write_follows_what_is_behind() {
+        let (socket, large) = (over(usize::MAX), vec![b'x'; MAX_BEHIND]);
+        assert_eq!(write(&socket, b"one"), Poll::Ready(3));
+        assert_eq!(write(&socket, &large), Poll::Ready(MAX_BEHIND));
+        assert_eq!(socket.into_inner().unwrap().writes, [b"one".to_vec(), large]);
+    }
+
+    #[tokio::test]
+    async fn a_flush_is_told_when_all_of_it_is_written() {
+        let socket = over(2);
+        assert_eq!(write(&socket, b"abc"), Poll::Ready(3));
+        poll_fn(|context| pin!(socket.clone()).poll_flush(context)).await.unwrap();
+        socket.state().socket.room = 0;
+        assert!(!is_written(&socket));
+        assert_eq!(write(&socket, &[b'x'; MAX_BEHIND]), Poll::Pending, "it would overtake");
+        assert_eq!(socket.state().socket.flushes, 0);
+        socket.state().socket.room = 2;
+        assert!(is_written(&socket));
+        let recorder = socket.into_inner().unwrap();
+        assert_eq!((recorder.writes.concat(), recorder.flushes), (b"abc".to_vec(), 1));
+    }
+}
