@@ -128,6 +128,9 @@ impl Cursor {
         }
         let read = cursor.subscription.read_page(&cursor.shared, Standing::default(), &page, gap);
         cursor.take(read);
+        if verdict == Some(Verdict::Resumed) && page.records.is_empty() {
+            cursor.follow();
+        }
         cursor.shared.metrics.replayed_bytes.inc_by(cursor.queued.len() as u64);
         Ok(Some(cursor))
     }
@@ -214,7 +217,7 @@ impl Cursor {
     }
 
     fn follow(&mut self) {
-        if let Some(read) = self.subscription.read_window(&self.shared, self.standing) {
+        if let Some(read) = self.subscription.read_window_shared(&self.shared, self.standing) {
             self.take(read);
             return;
         }

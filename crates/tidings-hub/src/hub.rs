@@ -16,7 +16,7 @@ use crate::{
     metrics::Metrics,
     probe::Probes,
     routing::Routing,
-    subscription::Subscription,
+    subscription::{LastRead, Subscription},
     survey::{Bodies, Ended, LastEnded, Loops},
 };
 #[cfg(feature = "gateway")]
@@ -51,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) loops: Loops,
     pub(crate) bodies: Bodies,
     pub(crate) last_ended: LastEnded,
+    pub(crate) last_read: LastRead,
     pub(crate) metrics: Metrics,
     pub(crate) probes: Probes,
     pub(crate) settings: Settings,
@@ -76,6 +77,7 @@ impl Hub {
             loops: Loops::default(),
             bodies: Bodies::default(),
             last_ended: LastEnded::default(),
+            last_read: LastRead::default(),
             probes: Probes::default(),
             #[cfg(feature = "gateway")]
             gateway: settings

@@ -106,7 +106,7 @@ pub(crate) struct Opening {
     /// What to tell, for a subscriber that named the event it saw last.
     pub(crate) verdict: Option<Verdict>,
     pub(crate) gap: Option<Gap>,
-    /// The first records; what follows `page.reached` is yet to be read.
+    /// The first records, if they are not in the window; what follows `page.reached` is yet to be read.
     pub(crate) page: Page,
     /// The topics of an exact subscription whose close is still to come.
     pub(crate) open: Vec<Topic>,
@@ -158,9 +158,14 @@ pub(crate) async fn open(
         }
     }
 
+    let nothing_before = |reached| Page { records: Vec::new(), reached, lost: None, oldest: bounds.oldest };
     let page = match start {
-        StartAt::Tail => {
-            Page { records: Vec::new(), reached: bounds.newest, lost: None, oldest: bounds.oldest }
+        StartAt::Tail => nothing_before(bounds.newest),
+        // All that follows is in memory: what many ask for who come back at once costs one encoding.
+        StartAt::After(_)
+            if unknown.is_none() && bounds.evicted <= after && shared.read_window().holds_after(after) =>
+        {
+            nothing_before(Place::unchecked(after))
         }
         _ => log.read(after, &interest, limit).await?,
     };

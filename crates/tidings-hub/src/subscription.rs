@@ -1,5 +1,7 @@
 //! What a subscriber asked for and may have, and how that is read.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::{
     Interest,
     authorize::Grant,
@@ -50,7 +52,7 @@ impl Standing {
 }
 
 /// What follows a place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Read {
     /// What to send, possibly nothing.
     pub(crate) chunk: Chunk,
@@ -60,7 +62,40 @@ pub(crate) struct Read {
     pub(crate) more: bool,
 }
 
+/// What was read from the window last. The streams of an HTTP/2 connection, and clients that come back together, ask for the
+/// same one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct LastRead(Mutex<Option<(Subscription, Standing, Read)>>);
+
+impl LastRead {
+    fn find(&self, subscription: &Subscription, from: Standing) -> Option<Read> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = last.as_ref().filter(|(of, at, _)| *at == from && of == subscription);
+        same.map(|(.., read)| read.clone())
+    }
+
+    fn note(&self, subscription: &Subscription, from: Standing, read: &Read) {
+        let last = Some((subscription.clone(), from, read.clone()));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last;
+    }
+}
+
 impl Subscription {
+    /// The same as [`read_window`](Subscription::read_window), shared with others who ask for the same.
+    pub(crate) fn read_window_shared(&self, shared: &Shared, from: Standing) -> Option<Read> {
+        if let Some(mut read) = shared.last_read.find(self, from) {
+            // What follows a place up to another never changes, but there may be more behind it now.
+            read.more |= read.then.place < shared.read_window().newest();
+            return Some(read);
+        }
+        let mut read = self.read_window(shared, from)?;
+        if !read.chunk.is_empty() {
+            read.chunk = read.chunk.share();
+            shared.last_read.note(self, from, &read);
+        }
+        Some(read)
+    }
+
     /// What follows in the window; `None` if that place is before it, and the log has to be read.
     pub(crate) fn read_window(&self, shared: &Shared, from: Standing) -> Option<Read> {
         // Frames are encoded and joined after this line, when the window is not locked.

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use http_body_util::{BodyExt, Empty};
 use tidings_codec::{Decoder, Item};
 use tidings_hub::{
-    Cursor, Hub, Interest, Settings, StartAt, Subscribe, Topic, TopicFilter, Update,
+    Cursor, Form, Hub, Interest, Settings, StartAt, Subscribe, Topic, TopicFilter, Update,
     log::{Limits, MemoryLog, Retention},
 };
 use tower_service::Service;
@@ -150,6 +150,50 @@ async fn who_is_behind_the_log_is_told_and_goes_on_with_what_is_kept() {
     for number in 900..1_000 {
         assert_eq!(slow.next().await.unwrap(), ("message".into(), number.to_string()));
     }
+}
+
+#[tokio::test]
+async fn who_comes_back_to_one_place_gets_the_same_and_what_came_since() {
+    let hub = Hub::default();
+    let place = hub.publish(Update::new(Topic::parse("a").unwrap(), "0")).await.unwrap().id;
+    let after = |filters: &[&str], form| Subscribe {
+        start: StartAt::After(place.clone()),
+        form,
+        ..interest(filters).into()
+    };
+    let mut expected = Vec::new();
+    for number in 1..=5 {
+        publish(&hub, "a", number.to_string()).await;
+        publish(&hub, "b", "of others").await;
+        expected.push(number.to_string());
+        // Several ask for the same; each time there is more behind it.
+        for _ in 0..3 {
+            let mut reader = Reader::new(&hub, after(&["a"], Form::Plain)).await;
+            for data in &expected {
+                assert_eq!(reader.data().await, *data);
+            }
+        }
+        // At the same place something else is asked for.
+        let mut other = Reader::new(&hub, after(&["b"], Form::Plain)).await;
+        assert_eq!(other.data().await, "of others");
+        let mut other = Reader::new(&hub, after(&["a"], Form::Envelope)).await;
+        assert!(other.data().await.contains(r#""data":"1""#));
+    }
+}
+
+#[tokio::test]
+async fn what_the_log_has_evicted_is_not_told_from_memory() {
+    let retention =
+        Retention { limits: Limits { records: 2, ..Limits::default() }, ..Retention::in_memory() };
+    let hub = Hub::new(Arc::new(MemoryLog::new(retention)), Settings::default());
+    let place = hub.publish(Update::new(Topic::parse("a").unwrap(), "0")).await.unwrap().id;
+    for number in 1..=4 {
+        publish(&hub, "a", number.to_string()).await;
+    }
+    let subscribe = Subscribe { start: StartAt::After(place), ..interest(&["a"]).into() };
+    let mut reader = Reader::new(&hub, subscribe).await;
+    assert_eq!(reader.next().await.unwrap().0, "gap");
+    assert_eq!(reader.data().await, "3");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ const HEAD_ROOM: usize = 18;
 pub(crate) const LAST_CHUNK: Bytes = Bytes::from_static(b"0\r\n\r\n");
 
 /// Events that go out together: what one read of a cursor takes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Chunk {
     /// A frame that is alone in its chunk stays shared with every other subscriber.
     alone: Option<Encoded>,
@@ -75,6 +75,14 @@ impl Chunk {
     /// The topics whose close is among the events.
     pub(crate) fn closed(&self) -> &[Topic] {
         &self.closed
+    }
+
+    /// The same, cheap to clone: its bytes are shared.
+    pub(crate) fn share(mut self) -> Chunk {
+        if !self.joined.is_empty() {
+            self.alone = Some(Encoded::finish(std::mem::take(&mut self.joined)));
+        }
+        self
     }
 
     /// Its bytes; `None` if it has none.

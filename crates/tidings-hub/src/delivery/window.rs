@@ -55,6 +55,11 @@ impl Window {
         self.first + self.entries.len() as u64 - 1
     }
 
+    /// Whether it has all that follows `sequence`.
+    pub(crate) fn holds_after(&self, sequence: u64) -> bool {
+        self.first <= sequence + 1
+    }
+
     /// Adds the record that follows the newest, and drops the oldest ones above the bound.
     pub(crate) fn push(&mut self, record: Arc<Record>) {
         debug_assert_eq!(record.sequence(), self.newest() + 1);
@@ -81,7 +86,7 @@ impl Window {
     /// What follows `after` and matches `interest`, about as much as fills a chunk; `None` if that place is before the
     /// window, and what follows it is in the log.
     pub(crate) fn read(&self, after: u64, interest: &Interest) -> Option<Run> {
-        if after + 1 < self.first {
+        if !self.holds_after(after) {
             return None;
         }
         let (mut records, mut bytes, mut reached) = (Vec::new(), 0, after);

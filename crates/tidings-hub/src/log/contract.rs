@@ -276,8 +276,9 @@ mod promises {
         let log = &*make(keep(4));
         append(log, update("a", "")).await.unwrap();
         append(log, update("b/c", "")).await.unwrap();
+        assert_eq!(log.bounds().evicted, 0);
         fill(log, "x", 4).await;
-        assert_eq!(log.bounds().oldest, 3);
+        assert_eq!((log.bounds().oldest, log.bounds().evicted), (3, 2));
         let cases: [(&[&str], u64, bool); 10] = [
             (&["a"], 0, true),
             (&["a"], 1, false),
@@ -353,6 +354,7 @@ mod promises {
             append(log, update(name, "")).await.unwrap();
         }
         // 2 and 3 are gone.
+        assert_eq!((log.bounds().oldest, log.bounds().evicted), (1, 3));
         let cases: [(&[&str], u64, bool); 8] = [
             (&["a/1"], 1, true),
             (&["a/1"], 3, false),

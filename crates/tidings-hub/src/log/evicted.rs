@@ -42,6 +42,11 @@ impl Evicted {
         }
     }
 
+    /// The last record that is gone; 0 if none is.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
     /// The last record after `after` that may be gone, of those that `interest` asks for.
     pub(crate) fn lost(&self, interest: &Interest, after: u64) -> Option<u64> {
         if after >= self.last {

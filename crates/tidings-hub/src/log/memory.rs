@@ -143,7 +143,8 @@ impl Log for MemoryLog {
 
     fn bounds(&self) -> Bounds {
         let state = self.read_state();
-        Bounds { epoch: self.epoch, oldest: state.oldest(), newest: state.newest }
+        let (oldest, evicted) = (state.oldest(), state.evicted.last());
+        Bounds { epoch: self.epoch, oldest, evicted, newest: state.newest }
     }
 
     fn follow(&self) -> watch::Receiver<u64> {

@@ -196,8 +196,9 @@ impl Disk {
     }
 
     /// Says that what is older is gone. Readers no longer find it once that is committed, on the disk or not.
-    pub(super) fn show_oldest(&self, oldest: u64) {
-        self.bounds.write().unwrap_or_else(PoisonError::into_inner).oldest = oldest;
+    pub(super) fn show_evicted(&self, Bounds { oldest, evicted, .. }: Bounds) {
+        let mut shown = self.bounds.write().unwrap_or_else(PoisonError::into_inner);
+        (shown.oldest, shown.evicted) = (oldest, evicted);
     }
 
     /// Lets readers see what has come.

@@ -41,7 +41,8 @@ pub(super) fn step(
         more |= choose_of_rule(transaction, retention, number, already, most, state, &mut gone)?;
     }
     if !gone.is_empty() {
-        remove(transaction, &gone)?;
+        let last = remove(transaction, &gone)?;
+        state.bounds.evicted = state.bounds.evicted.max(last);
         forget_oldest(transaction, retention.topics)?;
         state.bounds.oldest = schema::oldest(transaction)?;
         state.note(transaction, retention, true)?;
@@ -127,8 +128,8 @@ fn choose_of_rule(
     Ok(full)
 }
 
-/// Deletes records, and marks their topics, so that who asks for them is told.
-fn remove(transaction: &Transaction<'_>, gone: &[Outline]) -> rusqlite::Result<()> {
+/// Deletes records, and marks their topics, so that who asks for them is told; gives the last sequence of them.
+fn remove(transaction: &Transaction<'_>, gone: &[Outline]) -> rusqlite::Result<u64> {
     let mut record = transaction.prepare_cached("DELETE FROM records WHERE sequence = ?")?;
     let mut topic = transaction.prepare_cached("DELETE FROM topics WHERE topic = ? AND sequence = ?")?;
     let (mut marks, mut last) = (HashMap::new(), 0);
@@ -152,7 +153,7 @@ fn remove(transaction: &Transaction<'_>, gone: &[Outline]) -> rusqlite::Result<(
         mark.execute((name, sequence))?;
     }
     transaction.prepare_cached("UPDATE log SET evicted = max(evicted, ?)")?.execute([last])?;
-    Ok(())
+    Ok(last)
 }
 
 /// Keeps the table of marks, and that of closes without a record, within their bound: the longest gone leave it.

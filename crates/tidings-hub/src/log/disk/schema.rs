@@ -115,14 +115,15 @@ pub(super) fn version(connection: &Connection, path: &Path) -> Result<i32, OpenE
 
 /// What the database holds.
 pub(super) fn bounds(connection: &Connection) -> rusqlite::Result<Bounds> {
-    let epoch = connection.query_row("SELECT epoch FROM log", (), |row| row.get(0))?;
+    let (epoch, evicted) =
+        connection.query_row("SELECT epoch, evicted FROM log", (), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let newest = connection
         .query_row("SELECT sequence, sum FROM records ORDER BY sequence DESC LIMIT 1", (), |row| {
             Ok(Place { sequence: row.get(0)?, check: row.get(1)? })
         })
         .optional()?;
     let newest = newest.unwrap_or(Place::START);
-    Ok(Bounds { epoch: Epoch::from_bits(epoch), oldest: oldest(connection)?, newest })
+    Ok(Bounds { epoch: Epoch::from_bits(epoch), oldest: oldest(connection)?, evicted, newest })
 }
 
 /// The first sequence that is kept; 1 in a log without records, since the newest record is never evicted.

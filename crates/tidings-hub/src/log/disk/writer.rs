@@ -239,8 +239,8 @@ impl Writing {
         let more_to_evict = evict::step(&transaction, retention, &mut state, rows.len(), &mut orphans)?;
         state.note(&transaction, retention, false)?;
         transaction.commit()?;
-        if state.bounds.oldest != self.state.bounds.oldest {
-            self.disk.show_oldest(state.bounds.oldest);
+        if state.bounds.evicted != self.state.bounds.evicted {
+            self.disk.show_evicted(state.bounds);
         }
         self.state = state;
         self.more_to_evict = more_to_evict;
