@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::Body;
 use http_body_util::BodyExt;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::{HubBody, Problem, attach::attach, service::BoxError};
 use crate::{
@@ -93,14 +93,13 @@ pub(super) async fn one(
         Some(refused) => return Err(done.blame(refused.into(), None)),
         None => {}
     }
-    let mut answer = match receipts.first() {
-        Some(receipt) if single => json!({ "id": receipt.id, "sequence": receipt.sequence }),
-        _ => done.to_json(),
-    };
-    if let Some(id) = receipts.first().and_then(|receipt| receipt.attachment.as_ref()) {
-        answer["attachment"] = Announcement::url(id).into();
+    let attachment = receipts.first().and_then(|receipt| receipt.attachment.as_ref()).map(Announcement::url);
+    match receipts.first() {
+        Some(Receipt { id, sequence, .. }) if single => {
+            Ok(respond(&Published { id, sequence: *sequence, attachment }))
+        }
+        _ => Ok(respond(&Receipts { attachment, ..done })),
     }
-    Ok(respond(&answer))
 }
 
 /// The body has many updates; with `close`, the topic is closed behind them.
@@ -124,7 +123,7 @@ where
     if let Some(reason) = params.close {
         publishing.append(vec![(None, Update::close(params.topic, reason))]).await?;
     }
-    Ok(respond(&publishing.receipts.to_json()))
+    Ok(respond(&publishing.receipts))
 }
 
 /// A body that has many updates, on its way into the log.
@@ -207,12 +206,23 @@ fn read_batch(
     (batch, None)
 }
 
-/// What has been published so far.
-#[derive(Debug, Default)]
+/// The answer to one update.
+#[derive(Serialize)]
+struct Published<'a> {
+    id: &'a str,
+    sequence: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attachment: Option<String>,
+}
+
+/// What has been published so far: the answer to many.
+#[derive(Debug, Default, Serialize)]
 struct Receipts {
     count: u64,
     first: Option<String>,
     last: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attachment: Option<String>,
 }
 
 impl Receipts {
@@ -224,10 +234,6 @@ impl Receipts {
         if let Some(last) = receipts.last() {
             self.last = Some(last.id.clone());
         }
-    }
-
-    fn to_json(&self) -> Value {
-        json!({ "count": self.count, "first": self.first, "last": self.last })
     }
 
     /// Says in `problem` what is kept all the same, and where the body went wrong.
@@ -300,8 +306,10 @@ where
     }
 }
 
-fn respond(json: &Value) -> Response<HubBody> {
-    let mut response = Response::new(HubBody::from(Bytes::from(format!("{json}\n"))));
+fn respond(answer: &impl Serialize) -> Response<HubBody> {
+    let mut json = serde_json::to_vec(answer).expect("text and numbers are JSON");
+    json.push(b'\n');
+    let mut response = Response::new(HubBody::from(Bytes::from(json)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

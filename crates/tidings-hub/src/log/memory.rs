@@ -284,8 +284,10 @@ impl State {
         }
         for topic in record.topics() {
             if let Some(sequences) = self.by_topic.get_mut(topic) {
-                // Of an update with several topics, only the first one's rule goes from its oldest record.
-                if let Ok(index) = sequences.binary_search(&sequence) {
+                // Most often it is the oldest. Of an update with several topics, only the first one's rule goes from there.
+                if sequences.front() == Some(&sequence) {
+                    sequences.pop_front();
+                } else if let Ok(index) = sequences.binary_search(&sequence) {
                     sequences.remove(index);
                 }
                 if sequences.is_empty() {

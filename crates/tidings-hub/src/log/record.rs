@@ -155,10 +155,9 @@ fn check(sequence: u64, time_ms: u64, update: &Update) -> u32 {
     let event = update.event();
     let flags = u64::from(update.is_private()) | u64::from(update.is_close()) << 1;
     let retry = event.retry().map_or(u64::MAX, |retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
+    let numbers = [sequence, time_ms, flags, retry, update.topics().len() as u64].map(u64::to_be_bytes);
     let mut hasher = crc32fast::Hasher::new();
-    for number in [sequence, time_ms, flags, retry, update.topics().len() as u64] {
-        hasher.update(&number.to_be_bytes());
-    }
+    hasher.update(numbers.as_flattened());
     let id = event.id().map_or("", EventId::as_str);
     let topics = update.topics().iter().map(Topic::as_str);
     let attachment = update.attachment().map(AttachmentId::as_str);
