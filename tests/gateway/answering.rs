@@ -26,9 +26,7 @@ async fn an_sdk_gets_what_its_upstream_sent_with_ids_and_nothing_else() {
         let mut answering = ask(&hub, path).await;
         let events = answering.stream.rest().await;
         assert_eq!(text(&events), sent, "{path}");
-        for (index, event) in events.iter().enumerate() {
-            assert_eq!(event.id, format!("~{}.{}", answering.id, index + 1), "{path}");
-        }
+        assert!(events.iter().all(|event| wire::is_hub_id(&event.id)), "{path}: {events:?}");
         assert_eq!(model.requests()[0].line, format!("POST {path} HTTP/1.1"));
         assert_eq!(model.requests()[0].body, ASK.as_bytes());
     }

@@ -34,8 +34,8 @@ async fn a_late_reader_gets_what_was_said_in_one_event_and_resumes_anywhere() {
         let (plain, _) = without_close(watch(&hub, &answering.location, Some(after)).await.rest().await);
         assert_eq!(said(&rest), said(&plain));
     }
-    let close = format!("~{}.close", answering.id);
-    let over = wire::ask(&hub.address, "GET", &target, &[("last-event-id", &close)], "").await;
+    let close = watch(&hub, &answering.location, None).await.rest().await.pop().unwrap();
+    let over = wire::ask(&hub.address, "GET", &target, &[("last-event-id", &close.id)], "").await;
     assert_eq!(over.status(), 204);
     let bad = target.replace("compact", "tiny");
     wire::ask(&hub.address, "GET", &bad, &[], "").await.refusal(400, "compact");

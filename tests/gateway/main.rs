@@ -12,6 +12,7 @@ mod compacted;
 mod cross_site;
 mod crowd;
 mod cut_clients;
+mod event_ids;
 mod failures;
 mod heartbeats;
 mod idempotency;

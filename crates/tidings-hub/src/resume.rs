@@ -136,7 +136,8 @@ pub(crate) async fn open(
     let (after, unknown) = match &start {
         StartAt::Tail => (bounds.newest.sequence, None),
         StartAt::Oldest => (0, None),
-        StartAt::Unknown(_) => (0, Some(GapReason::UnknownId)),
+        // The log may know it, as the ID of another topic's event.
+        StartAt::Unknown(asked) => (0, Some(locate(log, asked).await?.err().unwrap_or(GapReason::UnknownId))),
         StartAt::After(asked) => match locate(log, asked).await? {
             Ok(sequence) => (sequence, None),
             Err(reason) => (0, Some(reason)),
@@ -183,7 +184,7 @@ pub(crate) async fn open(
 }
 
 /// The sequence that `asked` names in this log, whether or not its record is still kept.
-async fn locate(log: &dyn Log, asked: &str) -> Result<Result<u64, GapReason>, LogError> {
+pub(crate) async fn locate(log: &dyn Log, asked: &str) -> Result<Result<u64, GapReason>, LogError> {
     let bounds = log.bounds();
     let Some(id) = HubId::parse(asked) else {
         return Ok(log.find(asked).await?.ok_or(GapReason::UnknownId));

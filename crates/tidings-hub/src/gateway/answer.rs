@@ -12,6 +12,7 @@ use super::{
     dialect::Dialect,
     live::{Gateway, Live, Progress},
     pass_on::pass_on,
+    place::locate,
     request::Asked,
     start::start,
     stream::StreamId,
@@ -98,19 +99,20 @@ fn last_event_id(headers: &HeaderMap) -> Option<String> {
 async fn open(hub: &Hub, id: &StreamId, seen: Option<&str>) -> Result<Option<Cursor>, Problem> {
     let start = match seen {
         None => StartAt::After(id.start_id().into_string()),
-        Some(seen) if !id.may_have_given(seen) => StartAt::Unknown(seen.to_owned()),
-        Some(seen) if has_all(hub, id, seen).await? => return Ok(None),
-        Some(seen) => StartAt::After(seen.to_owned()),
+        Some(seen) => match locate(&*hub.shared().log, id, seen).await? {
+            Ok(place) if has_all(hub, id, place).await? => return Ok(None),
+            Ok(_) => StartAt::After(seen.to_owned()),
+            Err(_) => StartAt::Unknown(seen.to_owned()),
+        },
     };
     let subscribe = Subscribe { interest: id.topic().into(), start, form: Form::Bare, start_event: false };
     Ok(Cursor::open(hub.shared().clone(), subscribe, READ_GRANT).await?)
 }
 
-/// Whether nothing follows an event but the stream's end, which this form does not show: who has seen that event would come
-/// back for ever.
-async fn has_all(hub: &Hub, id: &StreamId, seen: &str) -> Result<bool, LogError> {
+/// Whether nothing follows a place but the stream's end, which this form does not show: who has seen the event there would
+/// come back for ever.
+async fn has_all(hub: &Hub, id: &StreamId, place: u64) -> Result<bool, LogError> {
     let log = &hub.shared().log;
-    let Some(place) = log.find(seen).await? else { return Ok(false) };
     let page = log.read(place, &id.topic().into(), PageLimit { records: 1, bytes: 1 }).await?;
     Ok(page.records.first().is_some_and(|next| next.is_close()))
 }

@@ -9,6 +9,7 @@ use crate::{
     Interest,
     hub::Shared,
     log::{LogError, PageLimit, Record},
+    resume::locate,
 };
 
 /// Where compacting stops: what follows comes as it was sent. A bound on what is made for one reader.
@@ -31,7 +32,7 @@ pub(super) async fn compact(
     after: &str,
 ) -> Result<Option<Compacted>, LogError> {
     let log = &shared.log;
-    let (Some(dialect), Some(mut place)) = (dialect(shared, id).await?, log.find(after).await?) else {
+    let (Some(dialect), Ok(mut place)) = (dialect(shared, id).await?, locate(&**log, after).await?) else {
         return Ok(None);
     };
     let newest = log.bounds().newest.sequence;
@@ -207,16 +208,18 @@ mod tests {
 
     fn joined(dialect: Dialect, events: &[(&str, &str)]) -> String {
         let id = StreamId::from_bytes([1; 16]);
-        let mut joined = Joined::new(dialect);
-        for (number, (kind, data)) in (1..).zip(events) {
-            let mut event = Event::new(*data).with_id(id.event_id(number));
+        let record = |(number, (kind, data)): (u64, &(&str, &str))| {
+            let mut event = Event::new(*data);
             if *kind != "message" {
                 event = event.with_type(EventType::parse(*kind).unwrap());
             }
-            joined.push(&Record::new(Epoch::from_bits(1), number, SystemTime::now(), id.update(event)));
-        }
+            Record::new(Epoch::from_bits(1), number, SystemTime::now(), id.update(event))
+        };
+        let records: Vec<_> = (1..).zip(events).map(record).collect();
+        let mut joined = Joined::new(dialect);
+        records.iter().for_each(|record| joined.push(record));
         let text = String::from_utf8(joined.finish().to_vec()).unwrap();
-        text.replace(&format!("~{id}."), "")
+        records.iter().fold(text, |text, record| text.replace(record.id(), &record.sequence().to_string()))
     }
 
     #[test]

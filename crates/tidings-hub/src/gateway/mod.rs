@@ -16,6 +16,7 @@ mod heartbeat;
 mod live;
 mod metrics;
 mod pass_on;
+mod place;
 mod relay;
 mod request;
 mod restart;

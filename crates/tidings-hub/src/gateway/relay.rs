@@ -246,10 +246,10 @@ impl Relay {
         (batch, None)
     }
 
-    /// The upstream's event with an ID of this stream. Its own ID and reconnection time are about its own connection.
+    /// The upstream's event. Its own ID and reconnection time are about its own connection; the hub gives it another ID.
     fn update(&self, event: &EventRef<'_>) -> Update {
         let id = &self.live.id;
-        let mut made = tidings_codec::Event::new(event.data()).with_id(id.event_id(self.events));
+        let mut made = tidings_codec::Event::new(event.data());
         if event.event_type() != "message" {
             let kept = EventType::parse(kept_type(event.event_type()));
             made = made.with_type(kept.expect("it was one line of a decoded event"));
@@ -299,7 +299,7 @@ impl Relay {
             batch.push(id.update(event.with_id(id.error_id())).into());
         }
         batch.push(id.close(ending.reason()).into());
-        // Appending them again is harmless: they have IDs of their own.
+        // Appending them again is harmless: the error has an ID of its own, and a topic is closed once.
         loop {
             let error = match self.hub.publish_reserved(batch.clone()).await {
                 Ok(Appended { refused: None | Some(Refused::Closed { .. }), .. }) => return,

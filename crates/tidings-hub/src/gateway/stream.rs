@@ -24,7 +24,7 @@ const OF_UPSTREAM: &str = "upstream-";
 pub(crate) struct StreamId([u8; 16]);
 
 impl StreamId {
-    pub(crate) fn from_bytes(bytes: [u8; 16]) -> StreamId {
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> StreamId {
         StreamId(bytes)
     }
 
@@ -50,35 +50,21 @@ impl StreamId {
         Topic::parse(&format!("{RESERVED}/{self}")).expect("base64url has no control characters and no star")
     }
 
-    /// What all IDs of the stream's events start with. A dot is in no ID that the hub makes for other topics, and no
-    /// publisher may choose one that starts with a tilde.
-    fn event_id_prefix(&self) -> String {
-        format!("{}{self}.", HubId::PREFIX)
-    }
-
-    /// The ID of the stream's `number`th event, from 1.
-    pub(crate) fn event_id(&self, number: u64) -> EventId {
-        self.named(&number.to_string())
-    }
-
-    /// The ID of the record that announces the stream. It is also the place before its first event.
+    /// The ID of the record that announces the stream, by which it is found. It is also the place before its first event.
     pub(crate) fn start_id(&self) -> EventId {
         self.named("start")
     }
 
-    /// The ID of the event by which the gateway itself reports an error; there is one at most.
+    /// The ID of the event by which the gateway itself reports an error. There is one at most, however often it is
+    /// appended.
     pub(crate) fn error_id(&self) -> EventId {
         self.named("error")
     }
 
+    /// A dot is in no ID that the hub makes by itself, and no publisher may choose one that starts with a tilde.
     fn named(&self, name: &str) -> EventId {
-        let text = format!("{}{name}", self.event_id_prefix());
+        let text = format!("{}{self}.{name}", HubId::PREFIX);
         EventId::parse(text).expect("base64url has no line breaks and no NUL")
-    }
-
-    /// Whether a last event ID may be of this stream: one of another stream must not lead into this one.
-    pub(crate) fn may_have_given(&self, event_id: &str) -> bool {
-        event_id.starts_with(&self.event_id_prefix()) || HubId::parse(event_id).is_some()
     }
 
     /// One event of the stream. Private, so that only who has a token of it may read it.
@@ -89,7 +75,7 @@ impl StreamId {
     /// The end of the stream.
     pub(crate) fn close(&self, reason: &str) -> Update {
         let close = EventType::parse("close").expect("a word is a valid event type");
-        let event = Event::new(reason).with_type(close).with_id(self.named("close"));
+        let event = Event::new(reason).with_type(close);
         Update::from_parts(Box::new([self.topic()]), event, true, true)
     }
 
@@ -157,11 +143,11 @@ mod tests {
     }
 
     #[test]
-    fn an_event_id_belongs_to_one_stream() {
-        let (one, other) = (StreamId::from_bytes([1; 16]), StreamId::from_bytes([2; 16]));
-        let id = one.event_id(12);
-        assert!(one.may_have_given(id.as_str()) && !other.may_have_given(id.as_str()));
-        assert_eq!(HubId::parse(one.event_id(1).as_str()), None, "it is never taken for a place");
+    fn what_has_a_name_is_never_taken_for_a_place() {
+        let id = StreamId::from_bytes([1; 16]);
+        for named in [id.start_id(), id.error_id()] {
+            assert_eq!(HubId::parse(named.as_str()), None);
+        }
     }
 
     #[test]

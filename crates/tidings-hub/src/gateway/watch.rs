@@ -10,6 +10,7 @@ use super::{
     compact::{Compacted, compact},
     ending::Ending,
     live::Gateway,
+    place::start_after,
     stream::StreamId,
     token::Scope,
 };
@@ -67,7 +68,7 @@ async fn read(
     params.start = Some(match params.start {
         // The announcement is the place before the first event. From there, a gap is told if something was evicted.
         None | Some(StartAt::Oldest) => StartAt::After(id.start_id().into_string()),
-        Some(StartAt::After(asked)) if !id.may_have_given(&asked) => StartAt::Unknown(asked),
+        Some(StartAt::After(asked)) => start_after(&*shared.log, id, asked).await?,
         Some(start) => start,
     });
     match (is_compact(parts)?, &params.start) {

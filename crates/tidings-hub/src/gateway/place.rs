@@ -1,0 +1,131 @@
+//! From a last event ID to a place in a stream.
+
+use super::stream::StreamId;
+use crate::{
+    Interest, StartAt,
+    log::{Log, LogError, PageLimit},
+    resume::{self, GapReason},
+};
+
+/// Where a reader of a stream begins who has seen the event `asked`.
+pub(super) async fn start_after(
+    log: &dyn Log,
+    stream: &StreamId,
+    asked: String,
+) -> Result<StartAt, LogError> {
+    Ok(match locate(log, stream, &asked).await? {
+        Ok(_) => StartAt::After(asked),
+        Err(_) => StartAt::Unknown(asked),
+    })
+}
+
+/// The sequence that `asked` names in a stream. The ID of another stream's event, or of any other topic's, is as unknown
+/// here as one that nobody has given: what this stream has before that place would be left out without a word.
+pub(super) async fn locate(
+    log: &dyn Log,
+    stream: &StreamId,
+    asked: &str,
+) -> Result<Result<u64, GapReason>, LogError> {
+    Ok(match resume::locate(log, asked).await? {
+        Ok(sequence) if !is_of(log, stream, sequence).await? => Err(GapReason::UnknownId),
+        found => found,
+    })
+}
+
+/// Whether `sequence` is the place of a stream's announcement, of one of its events, or the place before all that is kept of
+/// it, which is the ID of a `gap`. Whatever stands there, who begins behind it leaves nothing out.
+async fn is_of(log: &dyn Log, stream: &StreamId, sequence: u64) -> Result<bool, LogError> {
+    const ONE: PageLimit = PageLimit { records: 1, bytes: 1 };
+    let events = Interest::from(stream.topic());
+    // Not `Log::record`: a close that has outlived its record is found in this way too.
+    let at = log.read(sequence.saturating_sub(1), &events, ONE).await?;
+    if at.records.first().is_some_and(|record| record.sequence() == sequence) {
+        return Ok(true);
+    }
+    Ok(log.find(stream.start_id().as_str()).await? == Some(sequence)
+        || log.read(0, &events, ONE).await?.before_first_kept().sequence == sequence)
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_codec::{Event, EventId};
+
+    use super::*;
+    use crate::{
+        Topic, Update,
+        log::{Limits, MemoryLog, Retention},
+    };
+
+    const A: StreamId = StreamId::from_bytes([1; 16]);
+    const B: StreamId = StreamId::from_bytes([2; 16]);
+
+    async fn append(log: &MemoryLog, update: Update) -> String {
+        log.append(vec![update.into()]).await.unwrap().receipts.remove(0).id
+    }
+
+    async fn place(log: &MemoryLog, asked: &str) -> Option<u64> {
+        locate(log, &A, asked).await.unwrap().ok()
+    }
+
+    #[tokio::test]
+    async fn an_id_is_a_place_in_the_stream_that_has_given_it_and_in_no_other() {
+        let log = MemoryLog::default();
+        let own = [
+            append(&log, A.announce("{}".into())).await,
+            append(&log, A.update(Event::new("a"))).await,
+            append(&log, B.announce("{}".into())).await,
+            append(&log, B.update(Event::new("b"))).await,
+            append(&log, Update::new(Topic::parse("news").unwrap(), "n")).await,
+            append(&log, A.update(Event::new("a"))).await,
+            append(&log, B.close("complete")).await,
+            append(&log, A.close("complete")).await,
+        ];
+        for (sequence, id) in (1..).zip(&own) {
+            let is_own = [1, 2, 6, 8].contains(&sequence);
+            assert_eq!(place(&log, id).await, is_own.then_some(sequence), "{sequence}");
+        }
+        let other_epoch = format!("~{}", "A".repeat(24));
+        for garbage in ["", "~", "7", &own[1][..24], &other_epoch] {
+            assert_eq!(place(&log, garbage).await, None, "{garbage}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_ids_that_earlier_versions_chose_are_places_still() {
+        let log = MemoryLog::default();
+        let named = |stream: StreamId, name: &str| {
+            let id = EventId::parse(format!("~{stream}.{name}")).unwrap();
+            stream.update(Event::new("x")).with_event_id(id)
+        };
+        for update in [named(A, "1"), named(B, "1"), named(A, "2"), named(B, "2")] {
+            append(&log, update).await;
+        }
+        for (id, sequence) in
+            [(format!("~{A}.1"), Some(1)), (format!("~{A}.2"), Some(3)), (format!("~{B}.1"), None)]
+        {
+            assert_eq!(place(&log, &id).await, sequence, "{id}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_a_stream_whose_beginning_is_gone_the_place_before_the_rest_is_known() {
+        let limits = Limits { records: 4, ..Limits::default() };
+        let log = MemoryLog::new(Retention { limits, ..Retention::in_memory() });
+        let mut ids = Vec::new();
+        for stream in [A, A, B, A, B, A] {
+            ids.push(append(&log, stream.update(Event::new("x"))).await);
+        }
+        // Kept are B's at 3 and 5, and A's at 4 and 6.
+        assert_eq!(place(&log, &ids[1]).await, None, "it can't be known whose it was");
+        assert_eq!(place(&log, &ids[2]).await, Some(3), "what a gap says");
+        assert_eq!(place(&log, &ids[3]).await, Some(4));
+        assert_eq!(place(&log, &ids[4]).await, None);
+        append(&log, A.close("complete")).await;
+        let close = log.closed(&A.topic()).await.unwrap().unwrap();
+        for _ in 0..5 {
+            append(&log, B.update(Event::new("x"))).await;
+        }
+        assert_eq!(log.record(close.sequence()).await.unwrap(), None);
+        assert_eq!(place(&log, close.id()).await, Some(close.sequence()), "who has seen the end has all");
+    }
+}
