@@ -1,7 +1,7 @@
 //! The interfaces that SDKs speak: where each ends, and how each says that something went wrong.
 
 use http::HeaderMap;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 use tidings_codec::{Event, EventType};
 
@@ -38,7 +38,7 @@ pub(crate) enum Says {
 struct Told {
     #[serde(rename = "type")]
     kind: Option<String>,
-    error: Option<Value>,
+    error: Option<IgnoredAny>,
     choices: Option<Vec<Choice>>,
 }
 

@@ -1,11 +1,12 @@
 //! From the upstream into the log.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 
+use bytes::Bytes;
 use http::HeaderMap;
-use tidings_client::ResponseBody;
+use tidings_client::{ResponseBody, TransportError};
 use tidings_codec::{Decoder, EventRef, EventType, Item};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::{
     dialect::Says,
@@ -13,11 +14,11 @@ use super::{
     failure::Failure,
     live::{Gateway, Live, Progress},
     request::Asked,
-    stream::kept_type,
+    stream::{kept_type, update_of},
     upstream::{broken, read_rest},
 };
 use crate::{
-    Hub, Update,
+    Hub, Topic,
     log::{Append, Appended, Refused},
 };
 
@@ -27,11 +28,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// How long to wait before the log is asked again to take the end of a stream.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
 
+/// A batch takes no more pieces of the upstream's answer once it has this many bytes of data.
+const MAX_BATCH_BYTES: usize = 64 << 10;
+
 /// Receives one stream: a task that goes on whether or not somebody reads.
 pub(super) struct Relay {
     hub: Hub,
     gateway: Arc<Gateway>,
     live: Arc<Live>,
+    /// The stream's.
+    topic: Topic,
     asked: Asked,
     /// How many events are in the log, or on their way to it.
     events: u64,
@@ -45,13 +51,27 @@ pub(super) struct Relay {
     rest: Option<ResponseBody>,
 }
 
-/// A batch of events that arrived together.
+/// Events that arrived together.
 struct Batch {
-    updates: Vec<Update>,
+    events: Vec<Append>,
+    bytes: usize,
     /// What the last of them says of the answer.
     says: Says,
     /// Whether anything was complete, if only a comment.
     alive: bool,
+    /// What follows them can't be read.
+    problem: Option<Failure>,
+}
+
+impl Batch {
+    fn new() -> Batch {
+        Batch { events: Vec::new(), bytes: 0, says: Says::More, alive: false, problem: None }
+    }
+
+    /// Whether the last of them is the last of the answer.
+    fn is_last(&self) -> bool {
+        matches!(self.says, Says::Complete | Says::Failed) || self.problem.is_some()
+    }
 }
 
 impl Relay {
@@ -59,6 +79,7 @@ impl Relay {
         Relay {
             hub,
             gateway,
+            topic: live.id.topic(),
             live,
             asked,
             events: 0,
@@ -77,7 +98,7 @@ impl Relay {
         let outcome = self.receive().await;
         let ending = outcome.as_ref().map_or_else(|failure| failure.ending, |()| Ending::Complete);
         let failure = outcome.err();
-        self.abandoned |= !self.hub.shared().routing.is_followed(&self.live.id.topic());
+        self.abandoned |= !self.hub.shared().routing.is_followed(&self.topic);
         // Before readers hear of the end: who has read it finds it counted.
         if self.abandoned {
             gateway.metrics.abandoned.inc();
@@ -153,34 +174,49 @@ impl Relay {
         let mut decoder = Decoder::new()
             .with_max_line_bytes(max_bytes.saturating_add(1 << 10))
             .with_max_event_bytes(max_bytes);
-        let mut deadline = first;
+        let mut deadline = pin!(sleep_until(first));
         let mut said = Says::More;
         loop {
-            let chunk = timeout_at(deadline, body.chunk()).await.map_err(|_| match self.events {
-                0 => silent("event", timeouts.first_event),
-                _ => silent("further event", timeouts.between_events),
-            })?;
-            let Some(chunk) = chunk else { return self.at_the_end(said, decoder, &headers).await };
-            let chunk = chunk.map_err(broken)?;
-            let mut input = &chunk[..];
-            let (batch, problem) = self.decode(&mut decoder, &mut input);
-            if batch.alive && (self.events > 0 || !batch.updates.is_empty()) {
-                deadline = Instant::now() + timeouts.between_events;
+            let mut piece = tokio::select! {
+                biased;
+                piece = body.chunk() => piece,
+                () = &mut deadline => return Err(match self.events {
+                    0 => silent("event", timeouts.first_event),
+                    _ => silent("further event", timeouts.between_events),
+                }),
+            };
+            // While the log takes one batch, the next one gathers: an append costs much, and an event more in it little.
+            let mut batch = Batch::new();
+            let end = loop {
+                match piece {
+                    Some(Ok(piece)) => self.decode(&mut decoder, &piece, &mut batch),
+                    end => break Some(end),
+                }
+                if batch.is_last() || batch.bytes >= MAX_BATCH_BYTES {
+                    break None;
+                }
+                match at_hand(&mut body).await {
+                    Some(next) => piece = next,
+                    None => break None,
+                }
+            };
+            if batch.alive && self.events > 0 {
+                deadline.as_mut().reset(Instant::now() + timeouts.between_events);
             }
             if batch.says != Says::More {
                 said = batch.says;
             }
-            self.publish(batch.updates, &headers).await?;
-            match said {
-                Says::Complete => {
+            self.publish(batch.events, &headers).await?;
+            match (said, batch.problem, end) {
+                (Says::Complete, ..) => {
                     self.rest = Some(body);
                     return Ok(());
                 }
-                Says::Failed => return Err(told()),
-                Says::More | Says::Finished(_) => {}
-            }
-            if let Some(problem) = problem {
-                return Err(problem);
+                (Says::Failed, ..) => return Err(told()),
+                (_, Some(problem), _) => return Err(problem),
+                (_, None, Some(Some(Err(error)))) => return Err(broken(error)),
+                (_, None, Some(_)) => return self.at_the_end(said, decoder, &headers).await,
+                (_, None, None) => {}
             }
         }
     }
@@ -195,12 +231,13 @@ impl Relay {
     ) -> Result<(), Failure> {
         let before = self.events;
         // It ends an event whose lines are whole; a line that was cut stays without its event.
-        let (last, _) = self.decode(&mut decoder, &mut &b"\n"[..]);
+        let mut last = Batch::new();
+        self.decode(&mut decoder, b"\n", &mut last);
         match last.says {
             Says::More => self.events = before,
             says => {
                 said = says;
-                self.publish(last.updates, headers).await?;
+                self.publish(last.events, headers).await?;
             }
         }
         match (said, self.events) {
@@ -216,21 +253,22 @@ impl Relay {
         }
     }
 
-    /// Decodes what has arrived, up to the last event of the answer.
-    fn decode(&mut self, decoder: &mut Decoder, input: &mut &[u8]) -> (Batch, Option<Failure>) {
-        let mut batch = Batch { updates: Vec::new(), says: Says::More, alive: false };
-        while let Some(item) = decoder.decode(input) {
+    /// Adds to `batch` what has arrived, up to the last event of the answer.
+    fn decode(&mut self, decoder: &mut Decoder, mut input: &[u8], batch: &mut Batch) {
+        while let Some(item) = decoder.decode(&mut input) {
             batch.alive = true;
             let event = match item {
                 Ok(Item::Event(event)) => event,
                 Ok(_) => continue,
                 Err(error) => {
                     let message = format!("the upstream's answer can't be read: {error}");
-                    return (batch, Some(Failure::new(Ending::UpstreamError, message)));
+                    batch.problem = Some(Failure::new(Ending::UpstreamError, message));
+                    return;
                 }
             };
             self.events += 1;
-            batch.updates.push(self.update(&event));
+            batch.bytes += event.data().len();
+            batch.events.push(self.append(&event));
             match self.asked.dialect.read(event.event_type(), event.data()) {
                 Says::More => {}
                 Says::Finished(choices) => {
@@ -239,31 +277,28 @@ impl Relay {
                 }
                 says => batch.says = says,
             }
-            if matches!(batch.says, Says::Complete | Says::Failed) {
-                break;
+            if batch.is_last() {
+                return;
             }
         }
-        (batch, None)
     }
 
     /// The upstream's event. Its own ID and reconnection time are about its own connection; the hub gives it another ID.
-    fn update(&self, event: &EventRef<'_>) -> Update {
-        let id = &self.live.id;
+    fn append(&self, event: &EventRef<'_>) -> Append {
         let mut made = tidings_codec::Event::new(event.data());
         if event.event_type() != "message" {
             let kept = EventType::parse(kept_type(event.event_type()));
             made = made.with_type(kept.expect("it was one line of a decoded event"));
         }
-        id.update(made)
+        update_of(self.topic.clone(), made).into()
     }
 
-    async fn publish(&mut self, updates: Vec<Update>, headers: &Arc<HeaderMap>) -> Result<(), Failure> {
-        if updates.is_empty() {
+    async fn publish(&mut self, events: Vec<Append>, headers: &Arc<HeaderMap>) -> Result<(), Failure> {
+        if events.is_empty() {
             return Ok(());
         }
-        self.measure(updates.len() as u64);
-        let batch = updates.into_iter().map(Append::from).collect();
-        match self.hub.publish_reserved(batch).await {
+        self.measure(events.len() as u64);
+        match self.hub.publish_reserved(events).await {
             Ok(Appended { refused: None, .. }) => {}
             Ok(Appended { refused: Some(refused), .. }) => return Err(not_kept(&refused)),
             Err(error) => return Err(not_kept(&error)),
@@ -287,7 +322,7 @@ impl Relay {
             None => metrics.first_event_after(now - self.begun),
         }
         metrics.events.inc_by(count);
-        self.abandoned |= !self.hub.shared().routing.is_followed(&self.live.id.topic());
+        self.abandoned |= !self.hub.shared().routing.is_followed(&self.topic);
     }
 
     /// Ends the stream in the log; until that is done, readers wait.
@@ -316,6 +351,17 @@ impl Relay {
             }
         }
     }
+}
+
+/// The next piece of an answer, if it has arrived already.
+async fn at_hand(body: &mut ResponseBody) -> Option<Option<Result<Bytes, TransportError>>> {
+    std::future::poll_fn(|context| {
+        Poll::Ready(match body.poll_chunk(context) {
+            Poll::Ready(next) => Some(next),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 /// What a stream that the gateway's end has cut is told.

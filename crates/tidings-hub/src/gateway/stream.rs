@@ -67,9 +67,9 @@ impl StreamId {
         EventId::parse(text).expect("base64url has no line breaks and no NUL")
     }
 
-    /// One event of the stream. Private, so that only who has a token of it may read it.
+    /// One event of the stream.
     pub(crate) fn update(&self, event: Event) -> Update {
-        Update::from_parts(Box::new([self.topic()]), event, true, false)
+        update_of(self.topic(), event)
     }
 
     /// The end of the stream.
@@ -83,6 +83,11 @@ impl StreamId {
     pub(crate) fn announce(&self, data: String) -> Update {
         Update::from_parts(Box::new([started()]), Event::new(data).with_id(self.start_id()), true, false)
     }
+}
+
+/// One event of the stream that has this topic. Private, so that only who has a token of it may read it.
+pub(crate) fn update_of(topic: Topic, event: Event) -> Update {
+    Update::from_parts(Box::new([topic]), event, true, false)
 }
 
 /// The topic of the announcements.

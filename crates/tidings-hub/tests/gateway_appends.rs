@@ -1,0 +1,142 @@
+//! What the gateway does while its log appends: with a log that takes as long as a test likes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{sync::Arc, time::Duration};
+
+use scripted_server::{Server, response};
+use tidings_hub::{
+    Hub, Interest, Settings, Topic,
+    gateway::{GatewaySettings, Secret},
+    log::{Append, Appended, Bounds, Log, LogFuture, MemoryLog, Page, PageLimit, Record},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    time::timeout,
+};
+
+/// A log whose appends wait for leave.
+struct Held {
+    log: MemoryLog,
+    leave: Semaphore,
+    /// How many updates each append has brought, from the moment at which it began.
+    appends: watch::Sender<Vec<usize>>,
+}
+
+impl Held {
+    fn new() -> Arc<Held> {
+        Arc::new(Held {
+            log: MemoryLog::default(),
+            leave: Semaphore::new(0),
+            appends: watch::Sender::default(),
+        })
+    }
+
+    /// Waits until so many appends have begun.
+    async fn begun(&self, count: usize) {
+        let mut appends = self.appends.subscribe();
+        let begun = appends.wait_for(|appends| appends.len() >= count);
+        timeout(Duration::from_secs(20), begun).await.expect("an append begins").unwrap();
+    }
+}
+
+impl Log for Held {
+    fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended> {
+        Box::pin(async move {
+            self.appends.send_modify(|appends| appends.push(batch.len()));
+            self.leave.acquire().await.unwrap().forget();
+            self.log.append(batch).await
+        })
+    }
+
+    fn read<'a>(&'a self, after: u64, interest: &'a Interest, limit: PageLimit) -> LogFuture<'a, Page> {
+        self.log.read(after, interest, limit)
+    }
+
+    fn record(&self, sequence: u64) -> LogFuture<'_, Option<Arc<Record>>> {
+        self.log.record(sequence)
+    }
+
+    fn find<'a>(&'a self, publisher_id: &'a str) -> LogFuture<'a, Option<u64>> {
+        self.log.find(publisher_id)
+    }
+
+    fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>> {
+        self.log.closed(topic)
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.log.bounds()
+    }
+
+    fn follow(&self) -> watch::Receiver<u64> {
+        self.log.follow()
+    }
+}
+
+/// A hub with a gateway to `model` over `log`, and its address.
+async fn gateway(model: &Server, log: Arc<Held>) -> (Hub, String) {
+    let mut settings = Settings::default();
+    settings.gateway = Some(GatewaySettings::new(&model.url(""), Secret::new("a secret")).unwrap());
+    let hub = Hub::new(log, settings);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.serve(listener).await }
+    });
+    (hub, address)
+}
+
+/// Asks for a stream, and leaves the answer unread.
+async fn ask(address: &str) -> TcpStream {
+    let body = r#"{"model":"m","stream":true}"#;
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all((head + body).as_bytes()).await.unwrap();
+    socket
+}
+
+/// Reads on until `end` has come.
+async fn read_to(socket: &mut TcpStream, end: &str) -> String {
+    let mut read = Vec::new();
+    let reading = async {
+        while !String::from_utf8_lossy(&read).contains(end) {
+            assert!(socket.read_buf(&mut read).await.unwrap() > 0, "{}", String::from_utf8_lossy(&read));
+        }
+    };
+    timeout(Duration::from_secs(20), reading).await.expect("it comes");
+    String::from_utf8(read).unwrap()
+}
+
+#[tokio::test]
+async fn what_arrives_while_the_log_takes_an_event_is_appended_together() {
+    let log = Held::new();
+    let (go_on, gate) = watch::channel(false);
+    let chunk = |data: &str| format!("{:x}\r\ndata: {data}\n\n\r\n", data.len() + 8);
+    let rest: String = (1..10).map(|number| chunk(&format!("t{number}"))).collect();
+    let model = Server::start([response(
+        "HTTP/1.1 200 OK\nContent-Type: text/event-stream\nTransfer-Encoding: chunked",
+    )
+    .send(chunk("t0"))
+    .until(&gate)
+    .send(rest + &chunk("[DONE]") + "0\r\n\r\n")])
+    .await;
+    let (_hub, address) = gateway(&model, log.clone()).await;
+    let mut client = ask(&address).await;
+    // The announcement, and the first event.
+    log.leave.add_permits(1);
+    log.begun(2).await;
+    go_on.send_replace(true);
+    model.all_closed().await;
+    log.leave.add_permits(10);
+    let answer = read_to(&mut client, "\n0\r\n\r\n").await;
+    let events: Vec<_> = answer.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    assert_eq!(events, ["t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "t9", "[DONE]"]);
+    assert_eq!(*log.appends.borrow(), [1, 1, 10, 1], "announcement, first event, the others, the end");
+}
