@@ -1,14 +1,17 @@
-//! What the gateway does while its log appends: with a log that takes as long as a test likes.
+//! When the gateway appends to its log, and what it does meanwhile: with a log that takes as long as a test likes.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use scripted_server::{Server, response};
+use scripted_server::{Server, response, stream};
 use tidings_hub::{
     Hub, Interest, Settings, Topic,
     gateway::{GatewaySettings, Secret},
-    log::{Append, Appended, Bounds, Log, LogFuture, MemoryLog, Page, PageLimit, Record},
+    log::{Append, Appended, Bounds, Log, LogError, LogFuture, MemoryLog, Page, PageLimit, Record},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -23,6 +26,8 @@ struct Held {
     leave: Semaphore,
     /// How many updates each append has brought, from the moment at which it began.
     appends: watch::Sender<Vec<usize>>,
+    /// What appends are answered instead of being done.
+    failure: Mutex<Option<LogError>>,
 }
 
 impl Held {
@@ -31,6 +36,7 @@ impl Held {
             log: MemoryLog::default(),
             leave: Semaphore::new(0),
             appends: watch::Sender::default(),
+            failure: Mutex::default(),
         })
     }
 
@@ -47,7 +53,11 @@ impl Log for Held {
         Box::pin(async move {
             self.appends.send_modify(|appends| appends.push(batch.len()));
             self.leave.acquire().await.unwrap().forget();
-            self.log.append(batch).await
+            let failure = self.failure.lock().unwrap().take();
+            match failure {
+                Some(failure) => Err(failure),
+                None => self.log.append(batch).await,
+            }
         })
     }
 
@@ -91,10 +101,10 @@ async fn gateway(model: &Server, log: Arc<Held>) -> (Hub, String) {
 }
 
 /// Asks for a stream, and leaves the answer unread.
-async fn ask(address: &str) -> TcpStream {
+async fn ask(address: &str, headers: &str) -> TcpStream {
     let body = r#"{"model":"m","stream":true}"#;
     let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n",
         body.len()
     );
     let mut socket = TcpStream::connect(address).await.unwrap();
@@ -114,6 +124,69 @@ async fn read_to(socket: &mut TcpStream, end: &str) -> String {
     String::from_utf8(read).unwrap()
 }
 
+async fn asked(model: &Server) {
+    let asked = async {
+        while model.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), asked).await.expect("the upstream is asked");
+}
+
+#[tokio::test]
+async fn without_a_key_the_upstream_is_asked_while_the_announcement_is_on_its_way() {
+    let log = Held::new();
+    let model = Server::start([stream().send("data: x\n\ndata: [DONE]\n\n")]).await;
+    let (_hub, address) = gateway(&model, log.clone()).await;
+    let mut client = ask(&address, "").await;
+    log.begun(1).await;
+    asked(&model).await;
+    model.all_closed().await;
+    assert_eq!(*log.appends.borrow(), [1], "no event goes before the announcement");
+    assert!(client.try_read(&mut [0]).is_err(), "and nothing of the answer goes out");
+    log.leave.add_permits(10);
+    let answer = read_to(&mut client, "[DONE]").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\r\nlocation: /streams/"), "{answer}");
+    assert_eq!(model.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn with_a_key_the_upstream_is_asked_when_the_announcement_is_kept() {
+    let log = Held::new();
+    let (kept, newest) = watch::channel(Vec::new());
+    let model = Server::start_with({
+        let log = log.clone();
+        move |_| {
+            kept.send_modify(|kept| kept.push(log.bounds().newest.sequence));
+            stream().send("data: [DONE]\n\n")
+        }
+    })
+    .await;
+    let (_hub, address) = gateway(&model, log.clone()).await;
+    let mut client = ask(&address, "Idempotency-Key: 7\r\n").await;
+    log.begun(1).await;
+    log.leave.add_permits(10);
+    read_to(&mut client, "[DONE]").await;
+    assert_eq!(*newest.borrow(), [1]);
+}
+
+#[tokio::test]
+async fn a_stream_that_can_not_be_announced_is_refused_and_its_upstream_let_go() {
+    let log = Held::new();
+    let model = Server::start([stream().send("data: x\n\n").hold(), stream().send("data: [DONE]\n\n")]).await;
+    let (_hub, address) = gateway(&model, log.clone()).await;
+    let mut client = ask(&address, "").await;
+    asked(&model).await;
+    *log.failure.lock().unwrap() = Some(LogError::Full);
+    log.leave.add_permits(1);
+    let answer = read_to(&mut client, "disk is full").await;
+    assert!(answer.starts_with("HTTP/1.1 507"), "{answer}");
+    timeout(Duration::from_secs(20), model.all_closed()).await.expect("the upstream is left");
+    assert_eq!(log.bounds().newest.sequence, 0);
+    log.leave.add_permits(10);
+    read_to(&mut ask(&address, "").await, "[DONE]").await;
+}
+
 #[tokio::test]
 async fn what_arrives_while_the_log_takes_an_event_is_appended_together() {
     let log = Held::new();
@@ -128,7 +201,7 @@ async fn what_arrives_while_the_log_takes_an_event_is_appended_together() {
     .send(rest + &chunk("[DONE]") + "0\r\n\r\n")])
     .await;
     let (_hub, address) = gateway(&model, log.clone()).await;
-    let mut client = ask(&address).await;
+    let mut client = ask(&address, "").await;
     // The announcement, and the first event.
     log.leave.add_permits(1);
     log.begun(2).await;

@@ -1,6 +1,12 @@
 //! From the upstream into the log.
 
-use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -31,6 +37,14 @@ const LOG_PAUSE: Duration = Duration::from_secs(1);
 /// A batch takes no more pieces of the upstream's answer once it has this many bytes of data.
 const MAX_BATCH_BYTES: usize = 64 << 10;
 
+/// An upstream that is being asked: the head of its answer, if that is a stream, and its body. Dropping it ends the connection.
+pub(super) type Asking = Pin<Box<dyn Future<Output = Result<(HeaderMap, ResponseBody), Failure>> + Send>>;
+
+/// Sends a request to the upstream, once it is polled.
+pub(super) fn ask(gateway: Arc<Gateway>, asked: Asked) -> Asking {
+    Box::pin(async move { gateway.upstream.open(&asked.target, asked.headers, asked.body).await })
+}
+
 /// Receives one stream: a task that goes on whether or not somebody reads.
 pub(super) struct Relay {
     hub: Hub,
@@ -39,6 +53,8 @@ pub(super) struct Relay {
     /// The stream's.
     topic: Topic,
     asked: Asked,
+    /// The first attempt, if it has begun already.
+    asking: Option<Asking>,
     /// How many events are in the log, or on their way to it.
     events: u64,
     begun: Instant,
@@ -75,13 +91,20 @@ impl Batch {
 }
 
 impl Relay {
-    pub(super) fn new(hub: Hub, gateway: Arc<Gateway>, live: Arc<Live>, asked: Asked) -> Relay {
+    pub(super) fn new(
+        hub: Hub,
+        gateway: Arc<Gateway>,
+        live: Arc<Live>,
+        asked: Asked,
+        asking: Option<Asking>,
+    ) -> Relay {
         Relay {
             hub,
             gateway,
             topic: live.id.topic(),
             live,
             asked,
+            asking,
             events: 0,
             begun: Instant::now(),
             arrived: None,
@@ -165,10 +188,9 @@ impl Relay {
             let message = format!("the upstream sent no {what} within {} s", limit.as_secs_f32());
             Failure::new(Ending::Expired, message)
         };
-        let asked = (&self.asked.target, self.asked.headers.clone(), self.asked.body.clone());
-        let opening = gateway.upstream.open(asked.0, asked.1, asked.2);
+        let asking = self.asking.take().unwrap_or_else(|| ask(gateway.clone(), self.asked.clone()));
         let (headers, mut body) =
-            timeout_at(first, opening).await.map_err(|_| silent("answer", timeouts.first_event))??;
+            timeout_at(first, asking).await.map_err(|_| silent("answer", timeouts.first_event))??;
         let headers = Arc::new(headers);
         let max_bytes = self.hub.shared().settings.max_data_bytes;
         let mut decoder = Decoder::new()

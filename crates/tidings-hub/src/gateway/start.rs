@@ -1,6 +1,6 @@
 //! From a request to its stream: a new one, or the one that it had the first time.
 
-use std::sync::Arc;
+use std::{future::ready, pin::pin, sync::Arc};
 
 use super::{
     announcement::Announcement,
@@ -8,7 +8,7 @@ use super::{
     ending::Ending,
     failure::Failure,
     live::{Entered, Gateway, Live, Progress},
-    relay::Relay,
+    relay::{Relay, ask},
     request::{Asked, credentials},
     stream::StreamId,
 };
@@ -139,7 +139,22 @@ async fn begin(
         key: has_key.then(|| IdempotencyKey::parse(&key)).transpose()?,
         time: None,
     };
-    let problem = match hub.publish_reserved(vec![append]).await {
+    let mut announcing = pin!(hub.publish_reserved(vec![append]));
+    // With a key, the log may know of an earlier request for the same, so it goes first. Without one the upstream can be asked
+    // while the announcement is on its way to the disk: nothing of the answer is published, or told a client, before it is there.
+    let mut asking = (!has_key).then(|| ask(gateway.clone(), asked.clone()));
+    let announced = match &mut asking {
+        None => announcing.await,
+        Some(asking) => tokio::select! {
+            biased;
+            announced = &mut announcing => announced,
+            answered = &mut *asking => {
+                *asking = Box::pin(ready(answered));
+                announcing.await
+            }
+        },
+    };
+    let problem = match announced {
         Ok(Appended { receipts, refused: None }) => {
             if receipts.iter().all(|receipt| receipt.repeated) {
                 gateway.leave(&live, Progress::Kept(Arc::default()));
@@ -147,7 +162,7 @@ async fn begin(
             }
             let first_reader = Some(hub.shared().routing.register(id.topic().into(), Wake::default()));
             live.progress.send_replace(Progress::Waiting);
-            let relay = Relay::new(hub.clone(), gateway.clone(), live.clone(), asked);
+            let relay = Relay::new(hub.clone(), gateway.clone(), live.clone(), asked, asking);
             gateway.spawn(relay.run());
             return Ok(Started { id, live: Some(live), first_reader });
         }
