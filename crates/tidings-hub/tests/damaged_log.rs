@@ -215,6 +215,11 @@ async fn damage_that_every_start_looks_for_is_refused_and_changes_nothing() {
             "a topic has lost record 5000",
         ),
         (
+            "topics listed in the future",
+            |path| sql(path, "UPDATE log SET listed = 5000"),
+            "topics list all up to record 5000",
+        ),
+        (
             "a close in the future",
             |path| sql(path, "UPDATE closed SET sequence = 5000"),
             "a topic was closed at 5000",
@@ -277,6 +282,17 @@ async fn damage_further_back_is_found_and_never_served() {
             },
             Part::Records,
             "what is kept of the records",
+        ),
+        (
+            "the last page of records overwritten",
+            |path| {
+                change_bytes(path, |bytes| {
+                    let page = offset_of(bytes, RECORDS + EVICTED) / 4096 * 4096;
+                    bytes[page..page + 4096].fill(0);
+                });
+            },
+            Part::Records,
+            "what is kept from record ",
         ),
         (
             "a hole in the middle",

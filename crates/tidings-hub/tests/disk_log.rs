@@ -2,12 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail")]
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tempfile::TempDir;
 use tidings_hub::{
-    Interest, Topic, Update, UpdateId,
-    log::{Append, DiskLog, DiskView, IdempotencyKey, Limits, Log, OpenError, Page, PageLimit, Retention},
+    Interest, Topic, TopicFilter, Update, UpdateId,
+    log::{
+        Append, DiskLog, DiskSettings, DiskView, Finding, IdempotencyKey, Limits, Log, OpenError, Page,
+        PageLimit, Retention,
+    },
 };
 
 tidings_hub::log_contract!(|retention: Retention| -> Arc<dyn Log> {
@@ -15,6 +26,22 @@ tidings_hub::log_contract!(|retention: Retention| -> Arc<dyn Log> {
     let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
     Arc::new(DiskLog::open(&directory, retention).unwrap())
 });
+
+mod a_log_that_lists_with_every_commit {
+    use super::*;
+
+    tidings_hub::log_contract!(|retention: Retention| -> Arc<dyn Log> {
+        let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
+        Arc::new(DiskLog::open(&directory, listing(0, retention)).unwrap())
+    });
+}
+
+/// Settings with which at most `unlisted_rows` of the index of topics wait.
+fn listing(unlisted_rows: usize, retention: Retention) -> DiskSettings {
+    let mut settings = DiskSettings::from(retention);
+    settings.unlisted_rows = unlisted_rows;
+    settings
+}
 
 fn limits(records: usize) -> Retention {
     let limits = Limits { records: records as u64, ..Limits::default() };
@@ -56,6 +83,143 @@ async fn all_of_it_is_there_after_a_restart() {
     assert!(log.append(vec![named]).await.unwrap().receipts[0].repeated);
     assert!(log.closed(&Topic::parse("closed").unwrap()).await.unwrap().is_some());
     assert_eq!(log.append(vec![update("next").into()]).await.unwrap().receipts[0].sequence, 4);
+}
+
+const TOPICS: u64 = 7;
+
+fn topic_of(sequence: u64) -> Topic {
+    Topic::parse(&format!("t/{}", sequence % TOPICS)).unwrap()
+}
+
+/// Appends `count` updates, to several topics in turn, each with a commit of its own.
+async fn append_in_turn(log: &DiskLog, count: u64) {
+    let newest = log.bounds().newest.sequence;
+    for sequence in newest + 1..=newest + count {
+        log.append(vec![Update::new(topic_of(sequence), "").into()]).await.unwrap();
+    }
+}
+
+/// Reads what some topics have after `after`, and holds it against what `append_in_turn` has appended.
+async fn assert_each_comes_once(log: &DiskLog, topics: &[u64], after: u64) {
+    let interest: Interest = topics.iter().map(|topic| TopicFilter::Exact(topic_of(*topic))).collect();
+    let limit = PageLimit { records: 100_000, bytes: usize::MAX };
+    let page = log.read(after, &interest, limit).await.unwrap();
+    let first = page.oldest.max(after + 1);
+    let read: Vec<u64> =
+        page.records.iter().map(|record| record.sequence()).filter(|sequence| *sequence >= first).collect();
+    let expected: Vec<u64> = (first..=page.reached.sequence)
+        .filter(|sequence| topics.iter().any(|topic| topic % TOPICS == sequence % TOPICS))
+        .collect();
+    assert_eq!(read, expected, "topics {topics:?} after {after}");
+}
+
+/// A copy of the log as a crash would leave it now.
+fn crashed(directory: &Path) -> TempDir {
+    let copy = TempDir::new().unwrap();
+    for name in ["log.sqlite", "log.sqlite-wal"] {
+        fs::copy(directory.join(name), copy.path().join(name)).unwrap();
+    }
+    copy
+}
+
+fn findings(directory: &Path) -> Vec<Finding> {
+    DiskView::open(directory).unwrap().check(|_, _| ()).unwrap().findings
+}
+
+#[tokio::test]
+async fn what_was_not_listed_yet_is_found_by_topic_after_a_crash() {
+    // None is listed, a part is, and all are.
+    for (unlisted_rows, count) in [(1000, 50), (20, 50), (20, 500), (0, 50)] {
+        let directory = TempDir::new().unwrap();
+        let log = DiskLog::open(directory.path(), listing(unlisted_rows, Retention::on_disk())).unwrap();
+        append_in_turn(&log, count).await;
+        // Twice, since what was listed before the first crash may be listed again before the second.
+        let mut left = crashed(directory.path());
+        for _ in 0..2 {
+            assert_eq!(findings(left.path()), []);
+            let stat = DiskView::open(left.path()).unwrap().stat().unwrap();
+            assert_eq!((stat.topics, stat.records), (TOPICS, log.bounds().newest.sequence));
+            let of_topics: u64 = stat.largest_topics.iter().map(|topic| topic.records).sum();
+            assert_eq!(of_topics, stat.records);
+
+            let log = DiskLog::open(left.path(), listing(unlisted_rows, Retention::on_disk())).unwrap();
+            for after in [0, 1, count / 2, count - 1] {
+                for topics in [&[0][..], &[1, 3], &[0, 1, 2, 3, 4, 5, 6]] {
+                    assert_each_comes_once(&log, topics, after).await;
+                }
+            }
+            left = crashed(left.path());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_goes_on_after_a_crash_in_the_middle_of_listing() {
+    let directory = TempDir::new().unwrap();
+    let log = DiskLog::open(directory.path(), listing(20, Retention::on_disk())).unwrap();
+    append_in_turn(&log, 100).await;
+    let left = crashed(directory.path());
+    let log = DiskLog::open(left.path(), listing(20, Retention::on_disk())).unwrap();
+    append_in_turn(&log, 100).await;
+    for topic in 0..TOPICS {
+        assert_each_comes_once(&log, &[topic], 0).await;
+    }
+    drop(log);
+    assert_eq!(findings(left.path()), []);
+    let connection = rusqlite::Connection::open(left.path().join("log.sqlite")).unwrap();
+    let rows: u64 = connection.query_row("SELECT count(*) FROM topics", (), |row| row.get(0)).unwrap();
+    assert_eq!(rows, 200, "a log that was closed has listed all");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_while_topics_are_listed_gets_each_record_once() {
+    for unlisted_rows in [0, 5, 40] {
+        let directory = TempDir::new().unwrap();
+        let settings = listing(unlisted_rows, limits(500));
+        let log = Arc::new(DiskLog::open(directory.path(), settings).unwrap());
+        let ended = Arc::new(AtomicBool::new(false));
+        let readers: Vec<_> = [&[3][..], &[1, 5]]
+            .into_iter()
+            .map(|topics| {
+                let (log, ended) = (log.clone(), ended.clone());
+                tokio::spawn(async move {
+                    while !ended.load(Ordering::Relaxed) {
+                        let newest = log.bounds().newest.sequence;
+                        for after in [newest.saturating_sub(100), newest.saturating_sub(10)] {
+                            assert_each_comes_once(&log, topics, after).await;
+                        }
+                    }
+                })
+            })
+            .collect();
+        append_in_turn(&log, 1_000).await;
+        ended.store(true, Ordering::Relaxed);
+        for reader in readers {
+            reader.await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_evicted_before_it_was_listed_is_gone() {
+    for unlisted_rows in [1000, 5] {
+        let directory = TempDir::new().unwrap();
+        let log = DiskLog::open(directory.path(), listing(unlisted_rows, limits(20))).unwrap();
+        append_in_turn(&log, 100).await;
+        assert_eq!(log.bounds().oldest, 81);
+        let left = crashed(directory.path());
+        drop(log);
+        for path in [directory.path(), left.path()] {
+            assert_eq!(findings(path), []);
+            let log = DiskLog::open(path, listing(unlisted_rows, limits(20))).unwrap();
+            append_in_turn(&log, 10).await;
+            for topic in 0..TOPICS {
+                assert_each_comes_once(&log, &[topic], 0).await;
+            }
+            drop(log);
+            assert_eq!(findings(path), []);
+        }
+    }
 }
 
 /// Opens the log under rules, and waits until all that they tell to go is gone.

@@ -4,8 +4,11 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use rusqlite::Connection;
 use tidings_hub::{
-    Interest, Topic, Update, UpdateId,
-    log::{Append, Appended, DiskLog, IdempotencyKey, Limits, Log, PageLimit, Receipt, Record, Retention},
+    Interest, Topic, TopicFilter, Update, UpdateId,
+    log::{
+        Append, Appended, DiskLog, DiskSettings, IdempotencyKey, Limits, Log, PageLimit, Receipt, Record,
+        Retention,
+    },
 };
 
 /// What publishers append together. Each update has a key, or closes its topic.
@@ -19,10 +22,12 @@ pub(crate) const TOGETHER: [std::ops::Range<usize>; 7] = [0..1, 1..2, 2..5, 5..6
 
 const MOST_RECORDS: u64 = 12;
 
-/// Little enough that records are evicted, and marks of evicted topics forgotten.
-pub(crate) fn limits() -> Retention {
+/// Little enough that records are evicted, marks of evicted topics forgotten, and topics listed now and then.
+pub(crate) fn settings() -> DiskSettings {
     let limits = Limits { records: MOST_RECORDS, ..Limits::default() };
-    Retention { limits, topics: 2, ..Retention::on_disk() }
+    let mut settings = DiskSettings::from(Retention { limits, topics: 2, ..Retention::on_disk() });
+    settings.unlisted_rows = 5;
+    settings
 }
 
 /// Three publishers' batches: alone and with others, small and larger than a page, with IDs, and with closes.
@@ -52,13 +57,17 @@ pub(crate) fn batches() -> Vec<Batch> {
 }
 
 pub(crate) fn open(directory: &Path) -> Arc<DiskLog> {
-    Arc::new(DiskLog::open(directory, limits()).unwrap())
+    Arc::new(DiskLog::open(directory, settings()).unwrap())
 }
 
 /// All that is kept, in order; without the closes that outlived their records.
 pub(crate) async fn read(log: &DiskLog) -> Vec<Arc<Record>> {
+    read_of(log, Interest::everything()).await
+}
+
+async fn read_of(log: &DiskLog, interest: Interest) -> Vec<Arc<Record>> {
     let limit = PageLimit { records: 1_000, bytes: usize::MAX };
-    let mut page = log.read(0, &Interest::everything(), limit).await.unwrap();
+    let mut page = log.read(0, &interest, limit).await.unwrap();
     page.records.retain(|record| record.sequence() >= page.oldest);
     page.records
 }
@@ -84,6 +93,11 @@ pub(crate) async fn acknowledged_is_readable(
         bounds.oldest == 1 || (records.len() + hidden) as u64 >= MOST_RECORDS,
         "more was evicted than the limits ask for"
     );
+    for topic in records.iter().flat_map(|record| record.topics()) {
+        let of_topic: Vec<_> =
+            records.iter().filter(|record| record.topics().contains(topic)).cloned().collect();
+        assert_eq!(read_of(log, [TopicFilter::Exact(topic.clone())].into_iter().collect()).await, of_topic);
+    }
     for (number, answer) in answers {
         assert_eq!((answer.receipts.len(), &answer.refused), (batches[*number].len(), &None));
         for (append, receipt) in batches[*number].iter().zip(&answer.receipts) {
@@ -137,12 +151,17 @@ pub(crate) async fn opens_with_all_that_was_acknowledged(
 /// The tables say the same as the records.
 fn tables_agree(database: &Path, records: &[Arc<Record>]) {
     let connection = Connection::open(database).unwrap();
+    // All from one state: the log lists what is too much when it is opened.
+    connection.execute_batch("BEGIN").unwrap();
     let number = |query: &str| connection.query_row(query, (), |row| row.get::<_, u64>(0)).unwrap();
     let intact: String = connection.query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
     assert_eq!(intact, "ok");
-    let topics: u64 = records.iter().map(|record| record.topics().len() as u64).sum();
-    assert_eq!(number("SELECT count(*) FROM topics"), topics);
-    assert_eq!(number("SELECT count(*) FROM topics JOIN records USING (sequence)"), topics);
+    assert_eq!(number("SELECT count(*) FROM topics WHERE sequence NOT IN (SELECT sequence FROM records)"), 0);
+    let listed = number("SELECT listed FROM log");
+    let to_be_listed = records.iter().filter(|record| record.sequence() <= listed);
+    let topics: u64 = to_be_listed.map(|record| record.topics().len() as u64).sum();
+    let query = "SELECT count(*) FROM topics WHERE sequence <= (SELECT listed FROM log)";
+    assert_eq!(number(query), topics, "all is listed up to {listed}");
     let oldest = records.first().map_or(1, |record| record.sequence());
     assert_eq!(number("SELECT evicted FROM log"), oldest - 1);
 }

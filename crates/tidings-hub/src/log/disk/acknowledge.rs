@@ -6,7 +6,7 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -14,13 +14,13 @@ use std::{
 };
 
 use rusqlite::ffi;
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{failed, insert::Row, write_ahead::WriteAheadFile};
+use super::{failed, insert::Row, shown::Shown, write_ahead::WriteAheadFile};
 use crate::{
     AttachmentId, Attachments,
     attachment::Unannounced,
-    log::{Appended, Bounds, LogError, Place},
+    log::{Appended, LogError, Place},
 };
 
 /// How many commits may wait to be acknowledged before no more is written.
@@ -133,8 +133,7 @@ pub(super) struct Disk {
     /// How many commits are on their way to the other thread, or there.
     waiting: AtomicUsize,
     attachments: Arc<Attachments>,
-    bounds: Arc<RwLock<Bounds>>,
-    newest: watch::Sender<u64>,
+    shown: Shown,
 }
 
 impl Disk {
@@ -142,8 +141,7 @@ impl Disk {
         file: WriteAheadFile,
         syncs: bool,
         attachments: Arc<Attachments>,
-        bounds: Arc<RwLock<Bounds>>,
-        newest: watch::Sender<u64>,
+        shown: Shown,
     ) -> Disk {
         Disk {
             file: Mutex::new(file),
@@ -151,8 +149,7 @@ impl Disk {
             failed_sync: Mutex::default(),
             waiting: AtomicUsize::new(0),
             attachments,
-            bounds,
-            newest,
+            shown,
         }
     }
 
@@ -184,7 +181,7 @@ impl Disk {
                 }
                 continue;
             }
-            self.show_newest(newest);
+            self.shown.show_newest(newest);
             for id in &orphans {
                 self.attachments.remove(id);
             }
@@ -193,18 +190,6 @@ impl Disk {
             }
             drop(rows);
         }
-    }
-
-    /// Says that what is older is gone. Readers no longer find it once that is committed, on the disk or not.
-    pub(super) fn show_evicted(&self, Bounds { oldest, evicted, .. }: Bounds) {
-        let mut shown = self.bounds.write().unwrap_or_else(PoisonError::into_inner);
-        (shown.oldest, shown.evicted) = (oldest, evicted);
-    }
-
-    /// Lets readers see what has come.
-    fn show_newest(&self, newest: Place) {
-        self.bounds.write().unwrap_or_else(PoisonError::into_inner).newest = newest;
-        self.newest.send_if_modified(|shown| std::mem::replace(shown, newest.sequence) != newest.sequence);
     }
 }
 

@@ -79,10 +79,14 @@ impl DiskView {
         let database = self.connection.unchecked_transaction()?;
         let mut check = Check::default();
         sqlite(&database, &mut check)?;
-        for missing in schema::missing(&database).or_else(damaged(&mut check, "the list of tables"))? {
-            check.found(Part::Database, format!("{missing} is missing"));
+        // An older version's lacks what came later.
+        if self.version == schema::VERSION {
+            for missing in schema::missing(&database).or_else(damaged(&mut check, "the list of tables"))? {
+                check.found(Part::Database, format!("{missing} is missing"));
+            }
         }
-        let marks = Marks::read(&database).map(Some).or_else(damaged(&mut check, "the marks"))?;
+        let marks =
+            Marks::read(&database, self.version).map(Some).or_else(damaged(&mut check, "the marks"))?;
         let bounds = schema::bounds(&database).map(Some).or_else(damaged(&mut check, "the bounds"))?;
         if let (Some(marks), Some(bounds)) = (&marks, &bounds) {
             for contradiction in marks.contradictions(bounds) {
@@ -170,13 +174,8 @@ impl Checking<'_> {
                 }
                 Found::Unreadable(damage) => {
                     unreadable += 1;
-                    let (start, end) = (damage.sequences.start(), damage.sequences.end());
-                    let which = match start == end {
-                        true => format!("record {start} can't be read"),
-                        false => format!("what is kept of the records {start} to {end} can't be read"),
-                    };
-                    self.check.found(Part::Records, format!("{which}: {}", damage.reason));
-                    expected = end.saturating_add(1);
+                    self.check.found(Part::Records, damage.to_string());
+                    expected = damage.sequences.end().saturating_add(1);
                 }
             }
             if expected - oldest >= told + PROGRESS {
@@ -212,16 +211,23 @@ impl Checking<'_> {
     fn record(&mut self, kept: &Kept) -> Result<(), ViewError> {
         let (database, record) = (&self.view.connection, &kept.record);
         let sequence = record.sequence();
+        let listed = self.marks.is_some_and(|marks| sequence <= marks.listed);
         for topic in record.topics() {
             let topic = topic.as_str();
-            let has = "SELECT EXISTS (SELECT 1 FROM topics WHERE topic = ? AND sequence = ?)";
-            let has = database
-                .prepare_cached(has)
-                .and_then(|mut has| has.query_row((topic, sequence), |row| row.get::<_, bool>(0)));
             // A table that can't be read is told of once, at its end.
-            if !has.or_else(unreadable)? {
-                self.check
-                    .found(Part::Topics, format!("topic {topic:?} does not list its record {sequence}"));
+            let is_right = match listed {
+                true => "SELECT EXISTS (SELECT 1 FROM topics WHERE topic = ? AND sequence = ?)",
+                false => "SELECT NOT EXISTS (SELECT 1 FROM closed WHERE topic = ? AND sequence < ?)",
+            };
+            let is_right = database
+                .prepare_cached(is_right)
+                .and_then(|mut is_right| is_right.query_row((topic, sequence), |row| row.get::<_, bool>(0)));
+            if !is_right.or_else(unreadable)? {
+                let what = match listed {
+                    true => format!("topic {topic:?} does not list its record {sequence}"),
+                    false => format!("topic {topic:?} has record {sequence} after the one that closed it"),
+                };
+                self.check.found(Part::Topics, what);
             }
             if !record.is_close() {
                 continue;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::{pages::Outline, schema, state::State};
-use crate::{AttachmentId, log::Retention};
+use crate::log::Retention;
 
 /// How many records one step evicts at the most, unless it comes with a commit that has appended more.
 const STEP: usize = 512;
@@ -20,18 +20,24 @@ const VACUUM_STEP: u64 = 256;
 /// to shrink the file and grow it again with the next append.
 const FREE_PAGES: u64 = 1_024;
 
-/// One step: it evicts what is over the limits, oldest first. True if there may be more.
+/// What one step has evicted.
+pub(super) struct Evicted {
+    /// The records that are gone.
+    pub(super) gone: Vec<Outline>,
+    /// Whether there may be more to evict.
+    pub(super) more: bool,
+}
+
+/// One step: it evicts what is over the limits, oldest first.
 ///
 /// It evicts up to twice as many as the same transaction has `appended`: however fast is written, a log that is full stays
 /// at its limits.
-/// The attachments whose records go are added to `orphans`; their files go after the commit.
 pub(super) fn step(
     transaction: &Transaction<'_>,
     retention: &Retention,
     state: &mut State,
     appended: usize,
-    orphans: &mut Vec<AttachmentId>,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Evicted> {
     let most = STEP.max(2 * appended);
     let mut gone = Vec::new();
     let mut more = choose_of_whole(transaction, retention, most, state, &mut gone)?;
@@ -46,9 +52,9 @@ pub(super) fn step(
         forget_oldest(transaction, retention.topics)?;
         state.bounds.oldest = schema::oldest(transaction)?;
         state.note(transaction, retention, true)?;
-        orphans.extend(gone.into_iter().filter_map(|outline| outline.attachment));
     }
-    Ok(give_back(transaction)? || more)
+    more |= give_back(transaction)?;
+    Ok(Evicted { gone, more })
 }
 
 /// Gives free pages back to the file system, if there are more than will soon be used again; true if there still are.

@@ -11,12 +11,39 @@ use crate::{
 };
 
 /// How many rows one statement inserts. Half of what inserting a row costs is what any statement costs.
-const ROWS: usize = 8;
+pub(super) const ROWS: usize = 8;
+
+/// A statement that inserts one row into a table, or as many as [`ROWS`].
+macro_rules! values {
+    ($insert:literal, $table:literal, $row:literal) => {
+        concat!($insert, " INTO ", $table, " VALUES ", $row)
+    };
+    (8, $insert:literal, $table:literal, $row:literal) => {
+        concat!(
+            values!($insert, $table, $row),
+            ",",
+            $row,
+            ",",
+            $row,
+            ",",
+            $row,
+            ",",
+            $row,
+            ",",
+            $row,
+            ",",
+            $row,
+            ",",
+            $row
+        )
+    };
+}
+pub(super) use values;
 
 /// A record, and the key that it was appended with.
 #[derive(Debug)]
 pub(super) struct Row {
-    record: Record,
+    pub(super) record: Record,
     key: Option<IdempotencyKey>,
 }
 
@@ -28,44 +55,21 @@ pub(super) struct Inserting<'a> {
     done: usize,
     record: CachedStatement<'a>,
     records: CachedStatement<'a>,
-    topic: CachedStatement<'a>,
-    topics: CachedStatement<'a>,
 }
 
 impl<'a> Inserting<'a> {
     pub(super) fn new(transaction: &'a Transaction<'a>) -> rusqlite::Result<Inserting<'a>> {
-        macro_rules! values {
-            ($table:literal, $row:literal) => {
-                concat!("INSERT INTO ", $table, " VALUES ", $row)
-            };
-            (8, $table:literal, $row:literal) => {
-                concat!(
-                    values!($table, $row),
-                    ",",
-                    $row,
-                    ",",
-                    $row,
-                    ",",
-                    $row,
-                    ",",
-                    $row,
-                    ",",
-                    $row,
-                    ",",
-                    $row,
-                    ",",
-                    $row
-                )
-            };
-        }
         Ok(Inserting {
             transaction,
             rows: Vec::new(),
             done: 0,
-            record: transaction.prepare_cached(values!("records", "(?,?,?,?,?,?,?,?,?,?,?)"))?,
-            records: transaction.prepare_cached(values!(8, "records", "(?,?,?,?,?,?,?,?,?,?,?)"))?,
-            topic: transaction.prepare_cached(values!("topics", "(?,?)"))?,
-            topics: transaction.prepare_cached(values!(8, "topics", "(?,?)"))?,
+            record: transaction.prepare_cached(values!("INSERT", "records", "(?,?,?,?,?,?,?,?,?,?,?)"))?,
+            records: transaction.prepare_cached(values!(
+                8,
+                "INSERT",
+                "records",
+                "(?,?,?,?,?,?,?,?,?,?,?)"
+            ))?,
         })
     }
 
@@ -85,17 +89,6 @@ impl<'a> Inserting<'a> {
             } else {
                 for row in rows.chunks(1) {
                     insert_records(&mut self.record, row)?;
-                }
-            }
-        }
-        let topics = rows.iter().flat_map(|row| row.record.topics().iter().map(move |topic| (topic, row)));
-        let topics: Vec<_> = topics.map(|(topic, row)| (topic.as_str(), row.record.sequence())).collect();
-        for topics in topics.chunks(ROWS) {
-            if topics.len() == ROWS {
-                insert_topics(&mut self.topics, topics)?;
-            } else {
-                for topic in topics.chunks(1) {
-                    insert_topics(&mut self.topic, topic)?;
                 }
             }
         }
@@ -145,14 +138,6 @@ fn insert_records(statement: &mut Statement<'_>, rows: &[Row]) -> rusqlite::Resu
             parameter += 1;
             statement.raw_bind_parameter(parameter, value)?;
         }
-    }
-    statement.raw_execute().map(drop)
-}
-
-fn insert_topics(statement: &mut Statement<'_>, topics: &[(&str, u64)]) -> rusqlite::Result<()> {
-    for (number, (topic, sequence)) in topics.iter().enumerate() {
-        statement.raw_bind_parameter(2 * number + 1, topic)?;
-        statement.raw_bind_parameter(2 * number + 2, sequence)?;
     }
     statement.raw_execute().map(drop)
 }

@@ -11,6 +11,8 @@ pub(super) struct Marks {
     pub(super) evicted: u64,
     /// Up to here, topics without a mark of their own may have lost records.
     pub(super) evicted_floor: u64,
+    /// Up to here, the table of topics has all that is kept.
+    pub(super) listed: u64,
     /// The newest mark of any topic.
     newest_of_topic: u64,
     /// The newest close of any topic.
@@ -19,19 +21,28 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Marks> {
+    /// Reads them from tables of a version.
+    pub(super) fn read(connection: &Connection, version: i32) -> rusqlite::Result<Marks> {
         let newest = |query| {
             connection.query_row(query, (), |row| row.get::<_, Option<u64>>(0)).map(Option::unwrap_or_default)
         };
         let newest_of_topic = newest("SELECT max(sequence) FROM evicted")?;
         let newest_close = newest("SELECT max(sequence) FROM closed")?;
-        connection.query_row("SELECT evicted, evicted_floor, epoch FROM log", (), |row| {
+        let query = match version {
+            // With that version, a record was listed when it was appended.
+            1 => {
+                "SELECT evicted, evicted_floor, (SELECT ifnull(max(sequence), 0) FROM records), epoch FROM log"
+            }
+            _ => "SELECT evicted, evicted_floor, listed, epoch FROM log",
+        };
+        connection.query_row(query, (), |row| {
             Ok(Marks {
                 evicted: row.get(0)?,
                 evicted_floor: row.get(1)?,
+                listed: row.get(2)?,
                 newest_of_topic,
                 newest_close,
-                epoch: row.get(2)?,
+                epoch: row.get(3)?,
             })
         })
     }
@@ -61,6 +72,10 @@ impl Marks {
                 "its floor of evicted records is {}, above the last evicted, {}",
                 self.evicted_floor, self.evicted
             ),
+        );
+        expect(
+            self.listed <= newest,
+            format!("topics list all up to record {}, and the newest record is {newest}", self.listed),
         );
         expect(
             self.newest_of_topic <= self.evicted,

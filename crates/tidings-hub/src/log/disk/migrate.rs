@@ -6,7 +6,10 @@ use rusqlite::{Connection, TransactionBehavior};
 ///
 /// A step is never changed once a version with it was released. It alters what is there; the tables in `schema.rs` are
 /// what all steps together lead to.
-pub(super) const STEPS: &[&str] = &[];
+pub(super) const STEPS: &[&str] = &["
+    ALTER TABLE log ADD COLUMN listed INTEGER NOT NULL DEFAULT 0;
+    UPDATE log SET listed = (SELECT ifnull(max(sequence), 0) FROM records);
+"];
 
 /// Takes all steps that follow `version`, in one transaction: a crash leaves the old version or the new one.
 pub(super) fn migrate(connection: &mut Connection, version: i32, steps: &[&str]) -> rusqlite::Result<()> {

@@ -90,7 +90,14 @@ impl Pages<'_> {
         Ok(close.filter(|close| close.sequence() <= self.newest.sequence))
     }
 
-    pub(super) fn read(self, after: u64, interest: &Interest, limit: PageLimit) -> rusqlite::Result<Page> {
+    /// `unlisted` has what the table of topics may lack: for each topic of an exact interest, records after `after`.
+    pub(super) fn read(
+        self,
+        after: u64,
+        interest: &Interest,
+        limit: PageLimit,
+        unlisted: &[Vec<u64>],
+    ) -> rusqlite::Result<Page> {
         let Pages { connection, epoch, newest } = self;
         let oldest = schema::oldest(connection)?;
         let lost = lost(connection, interest, after)?;
@@ -128,7 +135,18 @@ impl Pages<'_> {
                 "WHERE topic = ? AND sequence > ? AND sequence <= ? ORDER BY sequence"
             ))?;
             let mut rows = statement.query((topic.as_str(), after, newest.sequence))?;
+            let mut listed = after;
             while let Some(row) = rows.next()? {
+                let record = from_row(epoch, row)?;
+                listed = record.sequence();
+                if !take(record) {
+                    return Ok(page);
+                }
+            }
+            let mut statement = connection.prepare_cached(records!("WHERE sequence = ?"))?;
+            for sequence in self.behind(listed, unlisted.first().map_or(&[], |unlisted| unlisted)) {
+                let mut rows = statement.query([sequence])?;
+                let Some(row) = rows.next()? else { continue };
                 if !take(from_row(epoch, row)?) {
                     break;
                 }
@@ -138,16 +156,18 @@ impl Pages<'_> {
 
         if interest.is_exact() {
             // One more than fits, to know whether the page is full.
-            let most = i64::try_from(limit.records).unwrap_or(i64::MAX).saturating_add(1);
+            let most = i64::try_from(limit.records.max(1)).unwrap_or(i64::MAX).saturating_add(1);
             let mut lists = Vec::new();
-            for topic in interest.topics() {
+            for (topic, unlisted) in interest.topics().iter().zip(unlisted) {
                 let mut statement = connection.prepare_cached(
                     "SELECT sequence FROM topics WHERE topic = ? AND sequence > ? AND sequence <= ? \
                      ORDER BY sequence LIMIT ?",
                 )?;
                 let range = (topic.as_str(), after, newest.sequence, most);
                 let sequences = statement.query_map(range, |row| row.get::<_, u64>(0))?;
-                lists.push(sequences.collect::<rusqlite::Result<Vec<_>>>()?.into_iter());
+                let mut sequences = sequences.collect::<rusqlite::Result<Vec<_>>>()?;
+                sequences.extend(self.behind(sequences.last().copied().unwrap_or(after), unlisted));
+                lists.push(sequences.into_iter());
             }
             let mut statement = connection.prepare_cached(records!("WHERE sequence = ?"))?;
             for sequence in Merge::new(lists) {
@@ -175,6 +195,12 @@ impl Pages<'_> {
             page.reached = last;
         }
         Ok(page)
+    }
+
+    /// What is unlisted of a topic whose table was read up to `listed`. Some may have been evicted meanwhile.
+    fn behind(self, listed: u64, unlisted: &[u64]) -> impl Iterator<Item = u64> {
+        let shown = listed + 1..=self.newest.sequence;
+        unlisted.iter().copied().filter(move |sequence| shown.contains(sequence))
     }
 }
 

@@ -1,6 +1,6 @@
 //! All records in order, whatever of the database can still be read.
 
-use std::{collections::VecDeque, ops::RangeInclusive, sync::Arc};
+use std::{collections::VecDeque, fmt, ops::RangeInclusive, sync::Arc};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
@@ -17,6 +17,9 @@ use crate::{
 /// How many rows one query takes, and after how many bytes of data it takes no more.
 const ROWS: usize = 512;
 const BYTES: usize = 1 << 20;
+
+/// The highest sequence that SQLite can store: the newest one's place, when damage hides which that is.
+pub(super) const NO_END: u64 = i64::MAX as u64;
 
 /// A record, with what is kept beside it.
 ///
@@ -39,6 +42,17 @@ pub struct Unreadable {
     pub sequences: RangeInclusive<u64>,
     /// What was found there.
     pub reason: String,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.sequences.start(), self.sequences.end()) {
+            (first, last) if first == last => write!(f, "record {first}")?,
+            (first, &NO_END) => write!(f, "what is kept from record {first} on")?,
+            (first, last) => write!(f, "what is kept of the records {first} to {last}")?,
+        }
+        write!(f, " can't be read: {}", self.reason)
+    }
 }
 
 /// What comes next in a log.

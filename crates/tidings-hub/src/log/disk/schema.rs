@@ -18,7 +18,8 @@ const TABLES: &str = "
         one INTEGER PRIMARY KEY CHECK (one = 1),
         epoch INTEGER NOT NULL,
         evicted INTEGER NOT NULL,
-        evicted_floor INTEGER NOT NULL
+        evicted_floor INTEGER NOT NULL,
+        listed INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     CREATE TABLE records (
         sequence INTEGER PRIMARY KEY,
@@ -181,7 +182,7 @@ fn create(path: &Path) -> Result<(), OpenError> {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch("BEGIN")?;
         connection.execute_batch(TABLES)?;
-        connection.execute("INSERT INTO log VALUES (1, ?, 0, 0)", [epoch.bits()])?;
+        connection.execute("INSERT INTO log VALUES (1, ?, 0, 0, 0)", [epoch.bits()])?;
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         connection.pragma_update(None, "user_version", VERSION)?;
         connection.execute_batch("COMMIT")?;
@@ -221,7 +222,7 @@ fn check(connection: &Connection, path: &Path) -> Result<Bounds, OpenError> {
         return damaged(format!("{first} is missing"));
     }
     let bounds = bounds(connection).map_err(failed)?;
-    let marks = Marks::read(connection).map_err(failed)?;
+    let marks = Marks::read(connection, VERSION).map_err(failed)?;
     if let [first, ..] = &*marks.contradictions(&bounds) {
         return damaged(first.clone());
     }

@@ -5,13 +5,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
-use super::{DiskView, ViewError, beside, marks::Marks, pages::Outline};
+use super::{DiskView, ViewError, beside, list, marks::Marks, pages::Outline};
 use crate::log::Epoch;
 
 /// How many topics are named.
-const TOPICS: u64 = 10;
+const TOPICS: usize = 10;
 
 /// What a log on disk holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,13 +80,8 @@ impl DiskView {
                 })
                 .optional()
         };
-        let marks = Marks::read(&database)?;
-        let largest =
-            "SELECT topic, count(*) FROM topics GROUP BY topic ORDER BY count(*) DESC, topic LIMIT ?";
-        let largest_topics = database
-            .prepare(largest)?
-            .query_map([TOPICS], |row| Ok(TopicStat { topic: row.get(0)?, records: row.get(1)? }))?
-            .collect::<rusqlite::Result<_>>()?;
+        let marks = Marks::read(&database, self.version)?;
+        let (topics, largest_topics) = topics(&database, marks.listed)?;
         let mut bytes = 0;
         Outline::each_after(&database, 0, |outline| {
             bytes += outline.cost();
@@ -100,7 +95,7 @@ impl DiskView {
             newest: place("SELECT sequence, time FROM records ORDER BY sequence DESC LIMIT 1")?,
             bytes,
             files: self.files(),
-            topics: count("SELECT count(*) FROM (SELECT DISTINCT topic FROM topics)")?,
+            topics,
             largest_topics,
             closed_topics: count("SELECT count(*) FROM closed")?,
             evicted: marks.evicted,
@@ -118,4 +113,31 @@ impl DiskView {
         };
         files.into_iter().filter_map(stat).collect()
     }
+}
+
+/// How many topics have records, and those with the most.
+fn topics(database: &Connection, listed: u64) -> rusqlite::Result<(u64, Vec<TopicStat>)> {
+    let mut count: u64 = database.query_row(
+        "SELECT count(*) FROM (SELECT DISTINCT topic FROM topics WHERE sequence <= ?)",
+        [listed],
+        |row| row.get(0),
+    )?;
+    let mut largest = database
+        .prepare(
+            "SELECT topic, count(*) FROM topics WHERE sequence <= ? \
+             GROUP BY topic ORDER BY count(*) DESC, topic LIMIT ?",
+        )?
+        .query_map((listed, TOPICS as i64), |row| Ok(TopicStat { topic: row.get(0)?, records: row.get(1)? }))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    // The newest records are not listed yet.
+    let mut in_table = database.prepare("SELECT count(*) FROM topics WHERE topic = ? AND sequence <= ?")?;
+    for (topic, unlisted) in list::load(database, listed)?.topics() {
+        let in_table: u64 = in_table.query_row((topic.as_str(), listed), |row| row.get(0))?;
+        count += u64::from(in_table == 0);
+        largest.retain(|other| other.topic != topic.as_str());
+        largest.push(TopicStat { topic: topic.as_str().to_owned(), records: in_table + unlisted as u64 });
+        largest.sort_by(|one, other| (other.records, &one.topic).cmp(&(one.records, &other.topic)));
+        largest.truncate(TOPICS);
+    }
+    Ok((count, largest))
 }

@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{DATABASE, OpenError, scan::Records, schema};
+use super::{
+    DATABASE, OpenError,
+    scan::{NO_END, Records},
+    schema,
+};
 use crate::{
     Interest,
     log::{Epoch, HubId},
@@ -89,12 +93,9 @@ impl DiskView {
         Ok(self.connection.query_row(find, [id], |row| row.get(0)).optional()?)
     }
 
-    /// The newest sequence; the highest that SQLite can store if damage hides it.
+    /// The newest sequence; the highest there can be if damage hides it.
     pub(super) fn newest(&self) -> u64 {
-        const NEWEST: [&str; 2] = ["SELECT max(sequence) FROM records", "SELECT max(sequence) FROM topics"];
-        NEWEST
-            .iter()
-            .find_map(|query| self.connection.query_row(query, (), |row| row.get::<_, Option<u64>>(0)).ok())
-            .map_or(i64::MAX as u64, Option::unwrap_or_default)
+        let newest = "SELECT ifnull(max(sequence), 0) FROM records";
+        self.connection.query_row(newest, (), |row| row.get(0)).unwrap_or(NO_END)
     }
 }

@@ -4,7 +4,7 @@
 use std::{
     io,
     path::Path,
-    sync::{Arc, RwLock},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use std::{
 use rusqlite::{Connection, TransactionBehavior, config::DbConfig};
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::{Semaphore, mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot},
     time::timeout,
 };
 
@@ -20,15 +20,21 @@ use super::{
     DiskSettings, Durability,
     acknowledge::{Acknowledging, Commit, Disk, Waiter},
     append::Appending,
-    beside, evict, failed,
-    pages::Pages,
+    beside,
+    evict::{self, Evicted},
+    failed,
+    insert::Row,
+    list,
+    pages::{Outline, Pages},
+    shown::Shown,
     state::State,
+    unlisted::Rows,
     write_ahead::{self, WriteAheadFile},
 };
 use crate::{
     Attachments,
     attachment::Unannounced,
-    log::{Append, Appended, Bounds, LogError, Place},
+    log::{Append, Appended, LogError, Place},
 };
 
 /// How many publishes may wait for the writer; more wait outside, and with them their publishers' sockets.
@@ -65,18 +71,25 @@ impl Writer {
         settings: DiskSettings,
         state: State,
         attachments: Arc<Attachments>,
-        bounds: Arc<RwLock<Bounds>>,
-        newest: watch::Sender<u64>,
+        shown: Shown,
     ) -> io::Result<Writer> {
         let (requests, waiting) = mpsc::channel(MAX_WAITING);
         // SQLite itself syncs around each checkpoint, and no longer within a commit.
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(io::Error::other)?;
         let file = WriteAheadFile::open(&beside(database, "-wal"))?;
         let syncs = settings.durability == Durability::Fsync;
-        let disk = Arc::new(Disk::new(file, syncs, attachments, bounds, newest));
+        let disk = Arc::new(Disk::new(file, syncs, attachments, shown.clone()));
         let acknowledging = Acknowledging::start(disk.clone())?;
-        let writing =
-            Writing { connection, settings, state, disk, acknowledging, more_to_evict: true, unsynced: None };
+        let writing = Writing {
+            connection,
+            settings,
+            state,
+            shown,
+            disk,
+            acknowledging,
+            more_to_evict: true,
+            unsynced: None,
+        };
         let thread = thread::Builder::new().name("tidings-log".into()).spawn(move || writing.run(waiting))?;
         let room = Arc::new(Semaphore::new(MAX_WAITING_KIB as usize));
         Ok(Writer { requests: Some(requests), room, thread: Some(thread) })
@@ -120,6 +133,7 @@ struct Writing {
     settings: DiskSettings,
     /// What the last commit led to, acknowledged or not.
     state: State,
+    shown: Shown,
     disk: Arc<Disk>,
     acknowledging: Acknowledging,
     /// Whether a limit is still passed, and evicting goes on as soon as nobody waits.
@@ -217,7 +231,8 @@ impl Writing {
         }
     }
 
-    /// Appends all batches in one transaction, and evicts a step. What came of the batches, and what is to be acknowledged.
+    /// Appends all batches in one transaction, in which it also lists and evicts a step. What came of the batches, and what
+    /// is to be acknowledged.
     fn commit(&mut self, batches: Vec<Vec<Append>>) -> rusqlite::Result<(Vec<Appended>, Commit)> {
         if let Some(failed) = self.disk.failed_sync() {
             return Err(rusqlite::Error::SqliteFailure(failed, None));
@@ -235,19 +250,39 @@ impl Writing {
             .map(|batch| appending.append_batch(batch))
             .collect::<rusqlite::Result<_>>()?;
         let (mut state, rows) = appending.finish()?;
-        let mut orphans = Vec::new();
-        let more_to_evict = evict::step(&transaction, retention, &mut state, rows.len(), &mut orphans)?;
+        let listed = {
+            let (most, newest) = (self.settings.unlisted_rows, self.state.bounds.newest.sequence);
+            list::step(&transaction, &self.shown.unlisted(), most, newest)?
+        };
+        let Evicted { gone, more } = evict::step(&transaction, retention, &mut state, rows.len())?;
         state.note(&transaction, retention, false)?;
         transaction.commit()?;
+        self.note_rows(&listed, &rows, &gone);
         if state.bounds.evicted != self.state.bounds.evicted {
-            self.disk.show_evicted(state.bounds);
+            self.shown.show_evicted(state.bounds);
         }
         self.state = state;
-        self.more_to_evict = more_to_evict;
+        self.more_to_evict = more;
         if writes && matches!(self.settings.durability, Durability::Write { .. }) {
             self.unsynced.get_or_insert_with(Instant::now);
         }
+        let orphans = gone.into_iter().filter_map(|outline| outline.attachment).collect();
         Ok((outcomes, Commit { newest: self.state.bounds.newest, answers: Vec::new(), orphans, rows }))
+    }
+
+    /// Notes what the table of topics lacks after a commit: what was appended with it, and no longer what was listed or
+    /// evicted.
+    fn note_rows(&self, listed: &Rows, appended: &[Row], evicted: &[Outline]) {
+        let mut unlisted = self.shown.change_unlisted();
+        unlisted.listed(listed);
+        for Row { record, .. } in appended {
+            unlisted.add(record.topics(), record.sequence());
+        }
+        for outline in evicted {
+            for topic in outline.topics() {
+                unlisted.evicted(topic, outline.sequence);
+            }
+        }
     }
 
     fn note_copied(&self, copied: rusqlite::Result<()>) {
@@ -279,11 +314,17 @@ impl Writing {
 
     /// The log is closed: nothing is left to be counted, and nothing only in the operating system's memory.
     fn finish(self) {
-        let Writing { connection, settings, mut state, disk, acknowledging, .. } = self;
+        let Writing { mut connection, settings, mut state, shown, disk, acknowledging, .. } = self;
         // It acknowledges what waits.
         drop(acknowledging);
         if disk.failed_sync().is_none() {
-            if let Err(error) = state.note(&connection, &settings.retention, true) {
+            let mut note = || -> rusqlite::Result<()> {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                list::list(&transaction, &shown.unlisted(), usize::MAX, state.bounds.newest.sequence)?;
+                state.note(&transaction, &settings.retention, true)?;
+                transaction.commit()
+            };
+            if let Err(error) = note() {
                 tracing::error!(%error, "the log could not be closed cleanly; nothing that was acknowledged is lost");
             }
             let _ = disk.sync();

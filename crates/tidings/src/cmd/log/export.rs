@@ -71,10 +71,5 @@ fn write(out: &mut impl Write, format: ExportFormat, kept: &Kept) -> anyhow::Res
 
 /// Says what is missing from the output, and why.
 pub(super) fn report(damage: &Unreadable) {
-    let (first, last) = (damage.sequences.start(), damage.sequences.end());
-    let which = match first == last {
-        true => format!("record {first}"),
-        false => format!("what is kept of the records {first} to {last}"),
-    };
-    eprintln!("tidings: {which} can't be read: {}", damage.reason);
+    eprintln!("tidings: {damage}");
 }

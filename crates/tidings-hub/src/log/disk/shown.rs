@@ -1,0 +1,55 @@
+//! What readers see of a log beside its database; the writer moves it after each commit.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::watch;
+
+use super::unlisted::Unlisted;
+use crate::log::{Bounds, Place};
+
+/// Shared by the writer and all readers.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    bounds: Arc<RwLock<Bounds>>,
+    newest: watch::Sender<u64>,
+    unlisted: Arc<RwLock<Unlisted>>,
+}
+
+impl Shown {
+    pub(super) fn new(bounds: Bounds, unlisted: Unlisted) -> Shown {
+        Shown {
+            bounds: Arc::new(RwLock::new(bounds)),
+            newest: watch::Sender::new(bounds.newest.sequence),
+            unlisted: Arc::new(RwLock::new(unlisted)),
+        }
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        *self.bounds.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn follow(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// Says that what is older is gone. Readers no longer find it once that is committed, on the disk or not.
+    pub(super) fn show_evicted(&self, Bounds { oldest, evicted, .. }: Bounds) {
+        let mut shown = self.bounds.write().unwrap_or_else(PoisonError::into_inner);
+        (shown.oldest, shown.evicted) = (oldest, evicted);
+    }
+
+    /// Lets readers see what has come.
+    pub(super) fn show_newest(&self, newest: Place) {
+        self.bounds.write().unwrap_or_else(PoisonError::into_inner).newest = newest;
+        self.newest.send_if_modified(|shown| std::mem::replace(shown, newest.sequence) != newest.sequence);
+    }
+
+    /// What the table of topics lacks. It has what was committed, whether that is shown or not.
+    pub(super) fn unlisted(&self) -> RwLockReadGuard<'_, Unlisted> {
+        self.unlisted.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn change_unlisted(&self) -> RwLockWriteGuard<'_, Unlisted> {
+        self.unlisted.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
