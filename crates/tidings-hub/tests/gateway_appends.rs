@@ -153,21 +153,18 @@ async fn without_a_key_the_upstream_is_asked_while_the_announcement_is_on_its_wa
 #[tokio::test]
 async fn with_a_key_the_upstream_is_asked_when_the_announcement_is_kept() {
     let log = Held::new();
-    let (kept, newest) = watch::channel(Vec::new());
-    let model = Server::start_with({
-        let log = log.clone();
-        move |_| {
-            kept.send_modify(|kept| kept.push(log.bounds().newest.sequence));
-            stream().send("data: [DONE]\n\n")
-        }
-    })
-    .await;
+    let model = Server::start([stream().send("data: [DONE]\n\n"), stream().send("data: [DONE]\n\n")]).await;
     let (_hub, address) = gateway(&model, log.clone()).await;
-    let mut client = ask(&address, "Idempotency-Key: 7\r\n").await;
+    let mut first = ask(&address, "Idempotency-Key: 7\r\nUser-Agent: first\r\n").await;
     log.begun(1).await;
+    // One without a key that comes later asks before it.
+    let mut later = ask(&address, "User-Agent: later\r\n").await;
+    asked(&model).await;
+    assert_eq!(model.requests()[0].header("user-agent"), Some("later"));
     log.leave.add_permits(10);
-    read_to(&mut client, "[DONE]").await;
-    assert_eq!(*newest.borrow(), [1]);
+    read_to(&mut first, "[DONE]").await;
+    read_to(&mut later, "[DONE]").await;
+    assert_eq!(model.requests()[1].header("user-agent"), Some("first"));
 }
 
 #[tokio::test]
