@@ -1,6 +1,6 @@
 //! What the durable log costs, each figure beside a bound of the same run.
 //!
-//! `cargo bench -p tidings-hub -- [--records N] [append|churn|resume|replay|restart]…`; without a name, all of them.
+//! `cargo bench -p tidings-hub -- [--records N] [append|topics|churn|resume|replay|restart]…`; without a name, all of them.
 //! `bench/durable_log.md` has the recorded results.
 
 #![allow(
@@ -13,6 +13,7 @@
 mod append;
 mod bare;
 mod large;
+mod topics;
 
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ fn main() {
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == name);
     if wanted("append") {
         append::run();
+    }
+    if wanted("topics") {
+        topics::run();
     }
     large::run(records, wanted);
 }
