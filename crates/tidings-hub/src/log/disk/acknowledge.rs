@@ -64,7 +64,7 @@ pub(super) struct Commit {
     pub(super) answers: Vec<(Waiter, Appended)>,
     /// Files whose records it has evicted.
     pub(super) orphans: Vec<AttachmentId>,
-    /// What it has written. Giving its memory back takes time, for which nobody waits.
+    /// What it has written.
     pub(super) rows: Vec<Row>,
 }
 
@@ -181,14 +181,13 @@ impl Disk {
                 }
                 continue;
             }
-            self.shown.show_newest(newest);
+            self.shown.show(rows, newest);
             for id in &orphans {
                 self.attachments.remove(id);
             }
             for (waiter, outcome) in answers {
                 waiter.accept(outcome);
             }
-            drop(rows);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
-use super::unlisted::Unlisted;
-use crate::log::{Bounds, Place};
+use super::{insert::Row, recent::Recent, unlisted::Unlisted};
+use crate::log::{Bounds, Page, PageLimit, Place};
 
 /// Shared by the writer and all readers.
 #[derive(Debug, Clone)]
@@ -13,6 +13,7 @@ pub(super) struct Shown {
     bounds: Arc<RwLock<Bounds>>,
     newest: watch::Sender<u64>,
     unlisted: Arc<RwLock<Unlisted>>,
+    recent: Arc<RwLock<Recent>>,
 }
 
 impl Shown {
@@ -21,6 +22,7 @@ impl Shown {
             bounds: Arc::new(RwLock::new(bounds)),
             newest: watch::Sender::new(bounds.newest.sequence),
             unlisted: Arc::new(RwLock::new(unlisted)),
+            recent: Arc::default(),
         }
     }
 
@@ -39,9 +41,19 @@ impl Shown {
     }
 
     /// Lets readers see what has come.
-    pub(super) fn show_newest(&self, newest: Place) {
+    pub(super) fn show(&self, rows: Vec<Row>, newest: Place) {
+        {
+            let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
+            rows.into_iter().for_each(|row| recent.add(row.record));
+        }
         self.bounds.write().unwrap_or_else(PoisonError::into_inner).newest = newest;
         self.newest.send_if_modified(|shown| std::mem::replace(shown, newest.sequence) != newest.sequence);
+    }
+
+    /// All that follows `after`, if it is still in memory.
+    pub(super) fn recent_page(&self, after: u64, limit: PageLimit) -> Option<Page> {
+        let bounds = self.bounds();
+        self.recent.read().unwrap_or_else(PoisonError::into_inner).page(after, limit, bounds)
     }
 
     /// What the table of topics lacks. It has what was committed, whether that is shown or not.
