@@ -45,6 +45,19 @@ async fn an_empty_history_is_an_empty_page_with_a_place() {
 }
 
 #[tokio::test]
+async fn an_empty_page_at_the_end_gives_a_place_that_is_known() {
+    let hub = HubProcess::start(&[]);
+    let last = say(&hub.address, "/topics/a", "1").await;
+    let end = page(&hub.address, &format!("/topics/a?from={last}")).await;
+    assert_eq!((data(&end), &end["next"]), (vec![], &serde_json::json!(last)));
+    say(&hub.address, "/topics/b", "2").await;
+    let further = page(&hub.address, &format!("/topics/a?from={last}")).await;
+    let next = further["next"].as_str().expect("a place");
+    let follows = page(&hub.address, &format!("/topics/a?from={next}")).await;
+    assert_eq!((data(&follows), follows.get("gap")), (vec![], None), "{next} is known");
+}
+
+#[tokio::test]
 async fn pages_follow_one_another_without_overlap() {
     let hub = HubProcess::start(&[]);
     publish_numbers(&hub, "/topics/a", 250).await;

@@ -22,7 +22,7 @@ use crate::{
     hub::Shared,
     log::{HubId, LogError},
     metrics::EndReason,
-    resume::{Opened, Opening, open},
+    resume::{First, Opened, Opening, open},
     routing::Registration,
     subscription::{PAGE, Read, Standing, Subscription},
     survey::{Body, Ended, Lag},
@@ -103,7 +103,7 @@ impl Cursor {
         let Subscribe { interest, start, form, start_event } = subscribe;
         let greet = start_event && start == StartAt::Tail;
         let Opening { registration, epoch, verdict, gap, page, open } =
-            match open(&shared, interest.clone(), start, PAGE).await? {
+            match open(&shared, interest.clone(), start, PAGE, First::Window).await? {
                 Opened::Live(opening) => *opening,
                 Opened::Ended => return Ok(None),
             };

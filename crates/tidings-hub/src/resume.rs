@@ -106,7 +106,7 @@ pub(crate) struct Opening {
     /// What to tell, for a subscriber that named the event it saw last.
     pub(crate) verdict: Option<Verdict>,
     pub(crate) gap: Option<Gap>,
-    /// The first records, if they are not in the window; what follows `page.reached` is yet to be read.
+    /// The first records, unless they are read from the [window](First::Window); what follows `page.reached` is yet to be read.
     pub(crate) page: Page,
     /// The topics of an exact subscription whose close is still to come.
     pub(crate) open: Vec<Topic>,
@@ -120,6 +120,16 @@ pub(crate) enum Opened {
     Ended,
 }
 
+/// Who reads the first page of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// This does, always.
+    Page,
+    /// Whoever opens it does, if all that follows the place is in the window: what many ask for who come back at once is
+    /// then read once. The page is empty, and the place that it reaches has no check.
+    Window,
+}
+
 /// Finds the place of a subscriber.
 ///
 /// It is registered first, so that what is published meanwhile is either in the page or signalled.
@@ -128,6 +138,7 @@ pub(crate) async fn open(
     interest: Interest,
     start: StartAt,
     limit: PageLimit,
+    first: First,
 ) -> Result<Opened, LogError> {
     let log = &*shared.log;
     let registration = shared.routing.register(interest.clone(), Wake::default());
@@ -162,9 +173,11 @@ pub(crate) async fn open(
     let nothing_before = |reached| Page { records: Vec::new(), reached, lost: None, oldest: bounds.oldest };
     let page = match start {
         StartAt::Tail => nothing_before(bounds.newest),
-        // All that follows is in memory: what many ask for who come back at once costs one encoding.
         StartAt::After(_)
-            if unknown.is_none() && bounds.evicted <= after && shared.read_window().holds_after(after) =>
+            if first == First::Window
+                && unknown.is_none()
+                && bounds.evicted <= after
+                && shared.read_window().holds_after(after) =>
         {
             nothing_before(Place::unchecked(after))
         }

@@ -15,7 +15,7 @@ use crate::{
     hub::Shared,
     json::RecordJson,
     log::{HubId, PageLimit},
-    resume::{Gap, GapReason, Opened, open},
+    resume::{First, Gap, GapReason, Opened, open},
 };
 
 /// A page: what to show, and where to go on.
@@ -46,7 +46,7 @@ pub(crate) async fn history(
         StartAt::After(id) | StartAt::Unknown(id) => Some(id.clone()),
         StartAt::Tail | StartAt::Oldest => None,
     };
-    let mut opening = match open(shared, interest.clone(), start, limit).await? {
+    let mut opening = match open(shared, interest.clone(), start, limit, First::Page).await? {
         Opened::Live(opening) => *opening,
         Opened::Ended => {
             let bounds = shared.log.bounds();
