@@ -313,7 +313,7 @@ impl State {
         let mut bytes = 0;
         // False when the page is full; what is in it then is all that matches up to its last record.
         let mut take = |record: &Arc<Record>| {
-            if page.records.len() == limit.records.max(1) || (bytes >= limit.bytes && bytes > 0) {
+            if limit.is_reached(page.records.len(), bytes) {
                 page.reached = page.records.last().map_or(page.reached, |last| last.place());
                 return false;
             }

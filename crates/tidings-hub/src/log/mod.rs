@@ -203,6 +203,13 @@ pub struct PageLimit {
     pub bytes: usize,
 }
 
+impl PageLimit {
+    /// Whether a page with so many records, and bytes of data in them, takes no more.
+    pub(crate) fn is_reached(&self, records: usize, bytes: usize) -> bool {
+        records == self.records.max(1) || bytes >= self.bytes.max(1)
+    }
+}
+
 /// A piece of the log for one interest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {

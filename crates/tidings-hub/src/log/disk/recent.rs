@@ -41,7 +41,7 @@ impl Recent {
             if record.sequence() > bounds.newest.sequence {
                 break;
             }
-            if page.records.len() == limit.records.max(1) || bytes >= limit.bytes.max(1) {
+            if limit.is_reached(page.records.len(), bytes) {
                 page.reached = page.records.last().map_or(page.reached, |last| last.place());
                 break;
             }
