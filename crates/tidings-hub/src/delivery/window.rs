@@ -1,14 +1,11 @@
 //! The newest records with their frames, in memory: what cursors that keep up read.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{chunk::Chunk, frame::Framed};
 use crate::{
-    Interest, Topic,
-    log::{Record, merge::Merge},
+    Interest,
+    log::{Record, topic_index::TopicIndex},
 };
 
 /// The most records that are taken at once, however small they are.
@@ -25,7 +22,7 @@ pub(crate) struct Window {
     /// The sequence of the first entry, or of the one to come.
     first: u64,
     entries: VecDeque<Arc<Framed>>,
-    by_topic: HashMap<Topic, VecDeque<u64>>,
+    by_topic: TopicIndex,
 }
 
 /// A piece of the window for one interest: frames, to be encoded and joined when the window is no longer locked.
@@ -46,7 +43,7 @@ impl Window {
             bytes: 0,
             first: sequence + 1,
             entries: VecDeque::new(),
-            by_topic: HashMap::new(),
+            by_topic: TopicIndex::default(),
         }
     }
 
@@ -63,23 +60,14 @@ impl Window {
     /// Adds the record that follows the newest, and drops the oldest ones above the bound.
     pub(crate) fn push(&mut self, record: Arc<Record>) {
         debug_assert_eq!(record.sequence(), self.newest() + 1);
-        for topic in record.topics() {
-            self.by_topic.entry(topic.clone()).or_default().push_back(record.sequence());
-        }
+        self.by_topic.push(record.topics(), record.sequence());
         self.bytes += record.cost();
         self.entries.push_back(Arc::new(Framed::new(record)));
         while self.bytes > self.max_bytes {
             let Some(oldest) = self.entries.pop_front() else { break };
             self.first += 1;
             self.bytes -= oldest.record.cost();
-            for topic in oldest.record.topics() {
-                if let Some(sequences) = self.by_topic.get_mut(topic) {
-                    sequences.pop_front();
-                    if sequences.is_empty() {
-                        self.by_topic.remove(topic);
-                    }
-                }
-            }
+            self.by_topic.remove(oldest.record.topics(), oldest.record.sequence());
         }
     }
 
@@ -101,11 +89,8 @@ impl Window {
             records.len() < MAX_RUN
         };
         let all_read = if interest.is_exact() {
-            let lists =
-                interest.topics().iter().filter_map(|topic| self.by_topic.get(topic)).map(|sequences| {
-                    sequences.range(sequences.partition_point(|sequence| *sequence <= after)..)
-                });
-            Merge::new(lists.map(std::iter::Iterator::copied))
+            self.by_topic
+                .after(interest, after)
                 .filter_map(|sequence| self.entries.get(usize::try_from(sequence - self.first).ok()?))
                 .all(&mut take)
         } else {

@@ -1,14 +1,13 @@
 //! What was evicted, remembered just well enough to say who may miss something.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::{collections::BTreeMap, ops::Bound};
 
 use crate::{Interest, Topic};
 
 /// For each topic the sequence of its last evicted record, in a bounded table over one mark for all others.
 ///
-/// When the table is full, the topic whose mark is oldest leaves it, and its mark becomes the floor of every topic that
-/// is not in the table. The floor can only be too high, never too low: a subscriber may be told of a gap where nothing
+/// When the table is full, the sixteenth whose marks are oldest leave it, and the newest of these marks becomes the floor of
+/// every topic that is not in the table. The floor can only be too high, never too low: a subscriber may be told of a gap where nothing
 /// was missing, but a gap is never kept from it.
 #[derive(Debug)]
 pub(crate) struct Evicted {
@@ -16,30 +15,35 @@ pub(crate) struct Evicted {
     floor: u64,
     last: u64,
     marks: BTreeMap<Topic, u64>,
-    by_age: BTreeSet<(u64, Topic)>,
 }
 
 impl Evicted {
     pub(crate) fn new(max_topics: usize) -> Evicted {
-        Evicted { max_topics, floor: 0, last: 0, marks: BTreeMap::new(), by_age: BTreeSet::new() }
+        Evicted { max_topics, floor: 0, last: 0, marks: BTreeMap::new() }
     }
 
     /// Notes that the record of `topics` at `sequence` is gone.
     pub(crate) fn note(&mut self, topics: &[Topic], sequence: u64) {
         self.last = self.last.max(sequence);
         for topic in topics {
-            let mark = self.marks.entry(topic.clone()).or_default();
-            if sequence > *mark {
-                self.by_age.remove(&(*mark, topic.clone()));
-                self.by_age.insert((sequence, topic.clone()));
-                *mark = sequence;
+            match self.marks.get_mut(topic) {
+                Some(mark) => *mark = (*mark).max(sequence),
+                None => {
+                    self.marks.insert(topic.clone(), sequence);
+                }
             }
         }
-        while self.marks.len() > self.max_topics {
-            let Some((oldest, topic)) = self.by_age.pop_first() else { break };
-            self.marks.remove(&topic);
-            self.floor = self.floor.max(oldest);
+        if self.marks.len() > self.max_topics {
+            self.forget_oldest();
         }
+    }
+
+    fn forget_oldest(&mut self) {
+        let mut ages: Vec<u64> = self.marks.values().copied().collect();
+        let leaving = (self.marks.len() - self.max_topics).max(self.max_topics / 16);
+        let (_, newest, _) = ages.select_nth_unstable(leaving - 1);
+        self.floor = self.floor.max(*newest);
+        self.marks.retain(|_, mark| *mark > self.floor);
     }
 
     /// The last record that is gone; 0 if none is.
@@ -107,5 +111,14 @@ mod tests {
         assert!(may_miss(&evicted, &asks("unseen/*"), 1));
         assert!(!may_miss(&evicted, &asks("b"), 2) && !may_miss(&evicted, &asks("unseen"), 2));
         assert!(may_miss(&evicted, &asks("a"), 2) && !may_miss(&evicted, &asks("a"), 3));
+    }
+    #[test]
+    fn the_oldest_sixteenth_leaves_a_large_table_together() {
+        let mut evicted = Evicted::new(32);
+        for sequence in 1..=33 {
+            evicted.note(&[topic(&format!("t/{sequence}"))], sequence);
+        }
+        assert_eq!((evicted.marks.len(), evicted.floor), (31, 2));
+        assert!(!may_miss(&evicted, &asks("t/1"), 2) && may_miss(&evicted, &asks("t/3"), 2));
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::{
     Append, Appended, Bounds, Epoch, IdempotencyKey, Log, LogFuture, Page, PageLimit, Place, Receipt, Record,
-    Refused, Retention, evicted::Evicted, merge::Merge, record::receipt, retention::Totals,
+    Refused, Retention, evicted::Evicted, record::receipt, retention::Totals, topic_index::TopicIndex,
 };
 use crate::{Interest, Topic, Update};
 
@@ -34,7 +34,7 @@ struct State {
     whole: Totals,
     /// One for each rule of the retention, in its order.
     groups: Vec<Group>,
-    by_topic: HashMap<Topic, VecDeque<u64>>,
+    by_topic: TopicIndex,
     by_id: HashMap<String, u64>,
     by_key: HashMap<IdempotencyKey, u64>,
     /// Each closed topic with the record that closed it, evicted or not.
@@ -74,7 +74,7 @@ impl MemoryLog {
                 newest: Place::START,
                 whole: Totals::default(),
                 groups: vec![Group::default(); retention.rules.len()],
-                by_topic: HashMap::new(),
+                by_topic: TopicIndex::default(),
                 by_id: HashMap::new(),
                 by_key: HashMap::new(),
                 closed: HashMap::new(),
@@ -101,8 +101,9 @@ impl Log for MemoryLog {
     fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let mut appended = Appended { receipts: Vec::with_capacity(batch.len()), refused: None };
+        let now = SystemTime::now();
         for append in batch {
-            match state.append(self.epoch, &self.retention, append) {
+            match state.append(self.epoch, &self.retention, now, append) {
                 Ok(receipt) => appended.receipts.push(receipt),
                 Err(refused) => {
                     appended.refused = Some(refused);
@@ -166,6 +167,7 @@ impl State {
         &mut self,
         epoch: Epoch,
         retention: &Retention,
+        now: SystemTime,
         Append { update, key, time }: Append,
     ) -> Result<Receipt, Refused> {
         if let Some(receipt) = self.repeated(&update, key.as_ref())? {
@@ -179,12 +181,10 @@ impl State {
         }
 
         let sequence = self.newest.sequence + 1;
-        let record = Arc::new(Record::new(epoch, sequence, time.unwrap_or_else(SystemTime::now), update));
-        for topic in record.topics() {
-            self.by_topic.entry(topic.clone()).or_default().push_back(sequence);
-            if record.is_close() {
-                self.closed.insert(topic.clone(), record.clone());
-            }
+        let record = Arc::new(Record::new(epoch, sequence, time.unwrap_or(now), update));
+        self.by_topic.push(record.topics(), sequence);
+        if record.is_close() {
+            self.closed.extend(record.topics().iter().map(|topic| (topic.clone(), record.clone())));
         }
         if let Some(id) = record.publisher_id() {
             self.by_id.insert(id.to_owned(), sequence);
@@ -282,19 +282,7 @@ impl State {
         if let Some(key) = key {
             self.by_key.remove(&key);
         }
-        for topic in record.topics() {
-            if let Some(sequences) = self.by_topic.get_mut(topic) {
-                // Most often it is the oldest. Of an update with several topics, only the first one's rule goes from there.
-                if sequences.front() == Some(&sequence) {
-                    sequences.pop_front();
-                } else if let Ok(index) = sequences.binary_search(&sequence) {
-                    sequences.remove(index);
-                }
-                if sequences.is_empty() {
-                    self.by_topic.remove(topic);
-                }
-            }
-        }
+        self.by_topic.remove(record.topics(), sequence);
         if record.is_close() {
             self.evicted_closes.insert(sequence, record);
         } else {
@@ -323,15 +311,11 @@ impl State {
         };
 
         if interest.is_exact() {
-            let lists =
-                interest.topics().iter().filter_map(|topic| self.by_topic.get(topic)).map(|sequences| {
-                    sequences.range(sequences.partition_point(|sequence| *sequence <= after)..).copied()
-                });
             let closes = interest.topics().iter().filter_map(|topic| self.closed.get(topic));
             let mut closes: Vec<_> =
                 closes.filter(|close| (after + 1..self.oldest()).contains(&close.sequence())).collect();
             closes.sort_by_key(|close| close.sequence());
-            let kept = Merge::new(lists).filter_map(|sequence| self.record(sequence));
+            let kept = self.by_topic.after(interest, after).filter_map(|sequence| self.record(sequence));
             let _ = closes.into_iter().chain(kept).all(take);
         } else {
             let wanted = |record: &&Arc<Record>| interest.matches(record.topics());

@@ -9,10 +9,11 @@ mod disk;
 mod evicted;
 mod import;
 mod memory;
-pub(crate) mod merge;
+mod merge;
 mod position;
 mod record;
 mod retention;
+pub(crate) mod topic_index;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 

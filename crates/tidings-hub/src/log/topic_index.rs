@@ -1,0 +1,75 @@
+//! Which records a topic has, in memory.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::merge::Merge;
+use crate::{Interest, Topic};
+
+/// The sequences of kept records by topic.
+#[derive(Debug, Default)]
+pub(crate) struct TopicIndex(HashMap<Topic, VecDeque<u64>>);
+
+impl TopicIndex {
+    /// Adds a record that comes after all others.
+    pub(crate) fn push(&mut self, topics: &[Topic], sequence: u64) {
+        for topic in topics {
+            match self.0.get_mut(topic) {
+                Some(sequences) => sequences.push_back(sequence),
+                None => {
+                    self.0.insert(topic.clone(), VecDeque::from([sequence]));
+                }
+            }
+        }
+    }
+
+    /// Removes a record, which most often is the oldest one of its topics.
+    pub(crate) fn remove(&mut self, topics: &[Topic], sequence: u64) {
+        for topic in topics {
+            let Some(sequences) = self.0.get_mut(topic) else { continue };
+            if sequences.front() == Some(&sequence) {
+                sequences.pop_front();
+            } else if let Ok(index) = sequences.binary_search(&sequence) {
+                sequences.remove(index);
+            }
+            if sequences.is_empty() {
+                self.0.remove(topic);
+            }
+        }
+    }
+
+    /// The records after `after` of the topics that an exact `interest` names, in order.
+    pub(crate) fn after(&self, interest: &Interest, after: u64) -> impl Iterator<Item = u64> {
+        Merge::new(interest.topics().iter().filter_map(|topic| self.0.get(topic)).map(move |sequences| {
+            sequences.range(sequences.partition_point(|sequence| *sequence <= after)..).copied()
+        }))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TopicFilter;
+
+    #[test]
+    fn a_record_is_under_each_of_its_topics_until_it_is_removed() {
+        let topics: Vec<Topic> = ["a", "b"].into_iter().map(|text| Topic::parse(text).unwrap()).collect();
+        let asks: Interest = ["a", "b"].into_iter().map(|text| TopicFilter::parse(text).unwrap()).collect();
+        let mut index = TopicIndex::default();
+        index.push(&topics, 1);
+        index.push(&topics[..1], 2);
+        index.push(&topics[1..], 3);
+        index.push(&topics[..1], 4);
+        let after = |index: &TopicIndex, after| index.after(&asks, after).collect::<Vec<_>>();
+        assert_eq!((after(&index, 0), after(&index, 2)), (vec![1, 2, 3, 4], vec![3, 4]));
+        index.remove(&topics[..1], 2);
+        index.remove(&topics, 1);
+        assert_eq!(after(&index, 0), [3, 4]);
+        index.remove(&topics[1..], 3);
+        assert_eq!((after(&index, 0), index.len()), (vec![4], 1));
+    }
+}
