@@ -25,6 +25,8 @@ struct State<S> {
     written: usize,
     /// Whether hyper has flushed what it wrote.
     flushed: bool,
+    /// How many writes were gathered, see [`take_writes`](WriteBehind::take_writes).
+    writes: usize,
 }
 
 impl<S> Clone for WriteBehind<S> {
@@ -35,13 +37,24 @@ impl<S> Clone for WriteBehind<S> {
 
 impl<S> WriteBehind<S> {
     pub(super) fn new(socket: S) -> WriteBehind<S> {
-        WriteBehind(Arc::new(Mutex::new(State { socket, behind: Vec::new(), written: 0, flushed: false })))
+        WriteBehind(Arc::new(Mutex::new(State {
+            socket,
+            behind: Vec::new(),
+            written: 0,
+            flushed: false,
+            writes: 0,
+        })))
     }
 
     /// The socket, from the last of those who share it, when everything is written.
     pub(super) fn into_inner(self) -> Option<S> {
         let state = Arc::into_inner(self.0)?.into_inner().unwrap_or_else(PoisonError::into_inner);
         Some(state.socket)
+    }
+
+    /// How many small writes there were since this was last asked: answers, for the most part.
+    pub(super) fn take_writes(&self) -> usize {
+        std::mem::take(&mut self.state().writes)
     }
 
     fn state(&self) -> MutexGuard<'_, State<S>> {
@@ -102,6 +115,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteBehind<S> {
             ready!(state.poll_written(context))?;
             return Pin::new(&mut state.socket).poll_write_vectored(context, buffers);
         }
+        state.writes += 1;
         for buffer in buffers {
             state.behind.extend_from_slice(buffer);
         }
@@ -182,6 +196,7 @@ mod tests {
             assert_eq!(write(&socket, answer), Poll::Ready(3));
         }
         assert!(socket.state().socket.writes.is_empty());
+        assert_eq!((socket.take_writes(), socket.take_writes()), (2, 0));
         assert!(is_written(&socket));
         assert_eq!(socket.into_inner().unwrap().writes, [b"onetwo"]);
     }
