@@ -6,9 +6,9 @@ use crate::{Interest, Topic};
 
 /// For each topic the sequence of its last evicted record, in a bounded table over one mark for all others.
 ///
-/// When the table is full, the sixteenth whose marks are oldest leave it, and the newest of these marks becomes the floor of
-/// every topic that is not in the table. The floor can only be too high, never too low: a subscriber may be told of a gap where nothing
-/// was missing, but a gap is never kept from it.
+/// When the table is full, a sixteenth of it leaves, the topics whose marks are oldest, and the newest of these marks becomes
+/// the floor of every topic that is not in the table. The floor can only be too high, never too low: a subscriber may be told
+/// of a gap where nothing was missing, but a gap is never kept from it.
 #[derive(Debug)]
 pub(crate) struct Evicted {
     max_topics: usize,
@@ -38,6 +38,7 @@ impl Evicted {
         }
     }
 
+    /// Many at once: finding the oldest costs a look at all of them.
     fn forget_oldest(&mut self) {
         let mut ages: Vec<u64> = self.marks.values().copied().collect();
         let leaving = (self.marks.len() - self.max_topics).max(self.max_topics / 16);
@@ -112,6 +113,7 @@ mod tests {
         assert!(!may_miss(&evicted, &asks("b"), 2) && !may_miss(&evicted, &asks("unseen"), 2));
         assert!(may_miss(&evicted, &asks("a"), 2) && !may_miss(&evicted, &asks("a"), 3));
     }
+
     #[test]
     fn the_oldest_sixteenth_leaves_a_large_table_together() {
         let mut evicted = Evicted::new(32);
