@@ -1,6 +1,6 @@
 //! Whole events, to be written at once.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::frame::{Form, Framed};
 use crate::{Topic, log::Record};
@@ -130,14 +130,19 @@ impl Encoded {
 
     /// Takes a buffer from [`begin`](Encoded::begin) that is not left empty: a chunk without data would end the body.
     pub(crate) fn finish(mut buffer: Vec<u8>) -> Encoded {
-        let data = buffer.len() - HEAD_ROOM;
-        debug_assert!(data > 0, "a chunk without data ends the body");
-        let head = format!("{data:X}\r\n");
-        let start = HEAD_ROOM - head.len();
-        buffer[start..HEAD_ROOM].copy_from_slice(head.as_bytes());
+        let mut left = buffer.len() - HEAD_ROOM;
+        debug_assert!(left > 0, "a chunk without data ends the body");
+        let mut start = HEAD_ROOM - 2;
+        buffer[start..HEAD_ROOM].copy_from_slice(b"\r\n");
+        while left > 0 {
+            start -= 1;
+            buffer[start] = b"0123456789ABCDEF"[left & 15];
+            left >>= 4;
+        }
         buffer.extend_from_slice(b"\r\n");
-        let head = u8::try_from(head.len()).expect("a head fits into its room");
-        Encoded { chunk: Bytes::from(buffer).slice(start..), head }
+        let mut chunk = Bytes::from(buffer);
+        chunk.advance(start);
+        Encoded { chunk, head: (HEAD_ROOM - start) as u8 }
     }
 
     /// The same bytes, without what HTTP/1.1 puts around them.

@@ -13,6 +13,8 @@ use crate::{
     log::{HubId, IdempotencyKey},
 };
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 /// The largest page of history, in records.
 const MAX_LIMIT: usize = 1_000;
 
@@ -147,7 +149,7 @@ impl PublishParams {
                 _ => {}
             }
         }
-        if let Some(key) = parts.headers.get(HeaderName::from_static("idempotency-key")) {
+        if let Some(key) = parts.headers.get(IDEMPOTENCY_KEY) {
             params.key = Some(IdempotencyKey::parse(&String::from_utf8_lossy(key.as_bytes()))?);
         }
         Ok(params)
@@ -227,6 +229,10 @@ fn file_name(text: &str) -> Result<FileName, Problem> {
 }
 
 fn decode_path(topic: &str) -> Result<Cow<'_, str>, Problem> {
+    // Most have nothing to decode, and to look for one character is fast.
+    if !topic.contains('%') {
+        return Ok(Cow::Borrowed(topic));
+    }
     percent_decode_str(topic)
         .decode_utf8()
         .map_err(|_| Problem::invalid(format!("topic {topic:?} is not UTF-8 when it is percent-decoded")))

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Request;
+use http::{Method, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
@@ -58,7 +58,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
     let service = service_fn(move |mut request: Request<Incoming>| {
         let hang_up = hang_up.of_request(request.version());
         request.extensions_mut().insert(hang_up);
-        if cfg!(unix) {
+        if cfg!(unix) && request.method() == Method::GET {
             request.extensions_mut().insert(offer.clone());
         }
         service.clone().call(request)

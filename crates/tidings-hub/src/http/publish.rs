@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -54,9 +54,15 @@ where
             }
             one(hub, params, is_update.then(|| Update::new(topic, data))).await
         }
-        BodyKind::Attachment(media_type) => attach(hub, params, media_type, body).await,
-        BodyKind::EventStream => many(hub, params, EventStreamReader::new(topic, max_data_bytes), body).await,
-        BodyKind::Ndjson => many(hub, params, NdjsonReader::new(topic, max_data_bytes), body).await,
+        BodyKind::Attachment(media_type) => Box::pin(attach(hub, params, media_type, body)).await,
+        BodyKind::EventStream => {
+            let reader = EventStreamReader::new(topic, max_data_bytes);
+            Box::pin(many(hub, params, reader, body)).await
+        }
+        BodyKind::Ndjson => {
+            let reader = NdjsonReader::new(topic, max_data_bytes);
+            Box::pin(many(hub, params, reader, body)).await
+        }
     }
 }
 
@@ -86,19 +92,14 @@ pub(super) async fn one(
     }
     let single = batch.len() == 1;
     let Appended { receipts, refused } = hub.publish_all(batch).await?;
-    let mut done = Receipts::default();
-    done.add(&receipts);
-    match refused {
-        Some(refused) if receipts.is_empty() => return Err(refused.into()),
-        Some(refused) => return Err(done.blame(refused.into(), None)),
-        None => {}
-    }
     let attachment = receipts.first().and_then(|receipt| receipt.attachment.as_ref()).map(Announcement::url);
-    match receipts.first() {
-        Some(Receipt { id, sequence, .. }) if single => {
+    match (refused, &receipts[..]) {
+        (Some(refused), []) => Err(refused.into()),
+        (Some(refused), kept) => Err(Receipts::of(kept).blame(refused.into(), None)),
+        (None, [Receipt { id, sequence, .. }]) if single => {
             Ok(respond(&Published { id, sequence: *sequence, attachment }))
         }
-        _ => Ok(respond(&Receipts { attachment, ..done })),
+        (None, kept) => Ok(respond(&Receipts { attachment, ..Receipts::of(kept) })),
     }
 }
 
@@ -226,6 +227,12 @@ struct Receipts {
 }
 
 impl Receipts {
+    fn of(receipts: &[Receipt]) -> Receipts {
+        let mut all = Receipts::default();
+        all.add(receipts);
+        all
+    }
+
     fn add(&mut self, receipts: &[Receipt]) {
         self.count += receipts.len() as u64;
         if let (None, Some(first)) = (&self.first, receipts.first()) {
@@ -290,14 +297,15 @@ where
         if self.least_bytes() > max_data_bytes as u64 {
             return Err(Problem::too_large(max_data_bytes));
         }
-        let mut whole = BytesMut::new();
+        // Not one of the pieces themselves: what is kept of a large buffer would keep all of it.
+        let mut whole = Vec::new();
         while let Some(piece) = self.next().await? {
             if whole.len() + piece.len() > max_data_bytes {
                 return Err(Problem::too_large(max_data_bytes));
             }
             whole.extend_from_slice(&piece);
         }
-        String::from_utf8(whole.into()).map_err(|error| {
+        String::from_utf8(whole).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             Problem::invalid(format!(
                 "the body is not UTF-8: the sequence at byte {at} is invalid; a file needs a Content-Type, as image/png"

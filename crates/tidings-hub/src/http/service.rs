@@ -99,6 +99,7 @@ fn without_body(response: Response<HubBody>) -> Response<HubBody> {
     response
 }
 
+/// What a publish does not need is boxed: its future is as large as the largest part, and is moved with each request.
 async fn route<B>(hub: &Hub, site: &Site, parts: &Parts, body: B) -> Result<Response<HubBody>, Problem>
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -117,11 +118,11 @@ where
     }
     #[cfg(feature = "gateway")]
     if let Some(gateway) = shared.gateway.as_ref().filter(|_| crate::gateway::serves(path)) {
-        return crate::gateway::route(hub, gateway, site, parts, body).await;
+        return Box::pin(crate::gateway::route(hub, gateway, site, parts, body)).await;
     }
     if let Some(topic) = path.strip_prefix("/topics/") {
         return match parts.method {
-            Method::GET | Method::HEAD => read(shared, Some(topic), parts).await,
+            Method::GET | Method::HEAD => Box::pin(read(shared, Some(topic), parts)).await,
             Method::POST => {
                 site.may_publish()?;
                 if !shared.settings.access.anonymous().publish {
@@ -134,7 +135,7 @@ where
     }
     if let Some(id) = path.strip_prefix("/attachments/") {
         return match parts.method {
-            Method::GET | Method::HEAD => attachment(shared, id, parts).await,
+            Method::GET | Method::HEAD => Box::pin(attachment(shared, id, parts)).await,
             _ => Err(Problem::method_not_allowed(&parts.method, "GET, HEAD")),
         };
     }
@@ -148,7 +149,7 @@ where
         });
     }
     match path {
-        "/topics" => read(shared, None, parts).await,
+        "/topics" => Box::pin(read(shared, None, parts)).await,
         "/subscribers" if ReadParams::names_topic(parts) => {
             subscribers(shared, &may_read_what(shared, None, parts)?)
         }

@@ -95,9 +95,9 @@ impl AsyncRead for Socket {
         }
         loop {
             ready!(self.socket.poll_read_ready(context))?;
-            match self.socket.try_read(buffer.initialize_unfilled()) {
+            match self.socket.try_read_buf(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read.map(|count| buffer.advance(count))),
+                read => return Poll::Ready(read.map(drop)),
             }
         }
     }
