@@ -58,6 +58,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
     let service = service_fn(move |mut request: Request<Incoming>| {
         let hang_up = hang_up.of_request(request.version());
         request.extensions_mut().insert(hang_up);
+        // Nothing but a GET can take it, and each publish would pay for it.
         if cfg!(unix) && request.method() == Method::GET {
             request.extensions_mut().insert(offer.clone());
         }
