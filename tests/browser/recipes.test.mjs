@@ -67,7 +67,8 @@ test("htmx: `sse-swap` takes each type to its place, and `sse-close` is the topi
   await hub.publish("news", "21 °C", "?type=weather");
   await until(async () => (await page.locator("#weather").innerText()) === "21 °C");
   // htmx marks what is new with a class of its own for a moment.
-  await until(async () => (await page.locator("#events").innerHTML()) === "<li>Hello, <b>world</b></li>");
+  await page.locator("#events .htmx-added").waitFor({ state: "detached" });
+  assert.equal(await page.locator("#events").innerHTML(), "<li>Hello, <b>world</b></li>");
 
   // What comes while the hub refuses is not missed.
   let refused = 0;

@@ -82,4 +82,4 @@ export async function freeze(page, { announced }) {
 
 /** Resolves when the hub has one subscriber. */
 export const shareOne = (hub) =>
-  until(async () => /^tidings_subscriptions (\d+)$/m.exec(await (await fetch(`${hub.url}/metrics`)).text())?.[1] === "1", 30);
+  until(async () => /^tidings_subscriptions (\d+)$/m.exec(await (await fetch(`${hub.url}/metrics`)).text())?.[1] === "1");
