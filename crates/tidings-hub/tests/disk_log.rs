@@ -292,6 +292,30 @@ async fn a_log_that_is_written_without_a_pause_stays_at_its_limit() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_write_ahead_log_begins_anew_while_many_publish() {
+    let directory = TempDir::new().unwrap();
+    let log = Arc::new(open(directory.path()));
+    let publishing: Vec<_> = (0..64)
+        .map(|_| {
+            let log = log.clone();
+            tokio::spawn(async move {
+                for _ in 0..16 {
+                    log.append(vec![update(&"x".repeat(1 << 16)).into()]).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for publisher in publishing {
+        publisher.await.unwrap();
+    }
+    let bytes = |name| fs::metadata(directory.path().join(name)).unwrap().len();
+    // At the most 8,000 pages, and a commit of 64 updates.
+    assert!(bytes("log.sqlite-wal") < 48 << 20, "{} bytes wait", bytes("log.sqlite-wal"));
+    assert!(bytes("log.sqlite") > 16 << 20);
+    assert_eq!(all(&log).await.records.len(), 1024);
+}
+
 #[tokio::test]
 async fn two_processes_never_share_a_directory() {
     let directory = TempDir::new().unwrap();

@@ -7,6 +7,7 @@
 mod acknowledge;
 mod append;
 mod check;
+mod copy_back;
 mod epoch;
 mod evict;
 mod insert;

@@ -295,6 +295,45 @@ async fn the_write_ahead_log_never_begins_anew_after_the_database_failed_to_sync
     assert_eq!(answers.len(), 9, "nothing is acknowledged that may not be kept");
 }
 
+/// Here publishers wait, so another thread copies and syncs while the next commits are written.
+#[tokio::test]
+async fn a_sync_that_fails_while_commits_and_copies_overlap_loses_nothing() {
+    let batches: Vec<Batch> = (0..18).map(|number| vec![large_update(number)]).collect();
+    for number in 0.. {
+        let _context = Context(format!("sync {number} failed"));
+        let (directory, mut answers) = (directory(), Answers::new());
+        let medium = Medium::below(directory.path());
+        let log = Arc::new(DiskLog::open(directory.path(), settings().retention).unwrap());
+        medium.fail(Fault { kind: Kind::Sync, number, lasting: false, code: ffi::SQLITE_IOERR_FSYNC });
+        for together in [0..9, 9..18] {
+            let appending: Vec<_> = together
+                .map(|number| {
+                    let (log, batch) = (log.clone(), batches[number].clone());
+                    tokio::spawn(async move { (number, log.append(batch).await) })
+                })
+                .collect();
+            for appended in appending {
+                match appended.await.unwrap() {
+                    (number, Ok(answer)) => drop(answers.insert(number, answer)),
+                    (_, Err(error)) => assert!(matches!(error, LogError::Unavailable { .. }), "{error:?}"),
+                }
+            }
+        }
+        drop(log);
+        let history = medium.history();
+        Medium::remove(directory.path());
+        for survivors in [Survivors::Nothing, Survivors::Everything] {
+            let _context = Context(format!("then power lost, {survivors:?}"));
+            survives_power_loss(&history, survivors, &batches, &answers).await;
+        }
+        if !medium.has_failed() {
+            assert!(number > 5, "faults were met");
+            assert_eq!(answers.len(), batches.len());
+            break;
+        }
+    }
+}
+
 /// Seven of these are more than the write-ahead log may have before it is copied.
 fn large_update(number: usize) -> Append {
     let update = Update::new(Topic::parse("large").unwrap(), format!("{number} ").repeat(300_000));

@@ -16,7 +16,12 @@ use std::{
 use rusqlite::ffi;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{failed, insert::Row, shown::Shown, write_ahead::WriteAheadFile};
+use super::{
+    failed,
+    insert::Row,
+    shown::Shown,
+    write_ahead::{self, WriteAheadFile},
+};
 use crate::{
     AttachmentId, Attachments,
     attachment::Unannounced,
@@ -68,6 +73,13 @@ pub(super) struct Commit {
     pub(super) rows: Vec<Row>,
 }
 
+impl Commit {
+    /// How many publishers wait for it, and one if nobody does.
+    fn weight(&self) -> usize {
+        self.answers.len().max(1)
+    }
+}
+
 /// Acknowledges commits.
 #[derive(Debug)]
 pub(super) struct Acknowledging {
@@ -86,12 +98,17 @@ impl Acknowledging {
         Ok(Acknowledging { disk, commits: Some(commits), thread: Some(thread) })
     }
 
+    /// How many publishers wait for commits that are with the other thread; a commit that nobody waits for counts as one.
+    pub(super) fn unanswered(&self) -> usize {
+        self.disk.waiting.load(Ordering::Acquire)
+    }
+
     /// Acknowledges here if nothing is before it and `nobody_waits` behind it, else on the other thread.
     pub(super) fn acknowledge(&self, commit: Commit, nobody_waits: bool) {
         if (nobody_waits || !self.disk.syncs) && self.disk.waiting.load(Ordering::Acquire) == 0 {
             return self.disk.acknowledge([commit]);
         }
-        self.disk.waiting.fetch_add(1, Ordering::AcqRel);
+        self.disk.waiting.fetch_add(commit.weight(), Ordering::AcqRel);
         if let Some(Err(mpsc::SendError(commit))) = self.commits.as_ref().map(|commits| commits.send(commit))
         {
             // The thread has panicked, and says nothing any more.
@@ -116,9 +133,9 @@ impl Drop for Acknowledging {
 fn run(disk: &Disk, waiting: &mpsc::Receiver<Commit>) {
     while let Ok(first) = waiting.recv() {
         let commits: Vec<_> = std::iter::once(first).chain(waiting.try_iter().take(MAX_COMMITS)).collect();
-        let count = commits.len();
+        let weight = commits.iter().map(Commit::weight).sum();
         disk.acknowledge(commits);
-        disk.waiting.fetch_sub(count, Ordering::AcqRel);
+        disk.waiting.fetch_sub(weight, Ordering::AcqRel);
     }
 }
 
@@ -130,7 +147,7 @@ pub(super) struct Disk {
     syncs: bool,
     /// Why nothing is written any more, until the log is opened again.
     failed_sync: Mutex<Option<ffi::Error>>,
-    /// How many commits are on their way to the other thread, or there.
+    /// How many publishers wait for commits that are on their way to the other thread, or there ([`Commit::weight`]).
     waiting: AtomicUsize,
     attachments: Arc<Attachments>,
     shown: Shown,
@@ -171,6 +188,25 @@ impl Disk {
         lock(&self.failed_sync).get_or_insert(error);
     }
 
+    /// Notes the error if it is a sync of SQLite's own that has failed, and says whether it is.
+    pub(super) fn note_if_failed_sync(&self, error: &rusqlite::Error) -> bool {
+        // An earlier one is handed out as an error again, and is known.
+        let failed = write_ahead::failed_sync(error).filter(|_| self.failed_sync().is_none());
+        if let Some(failed) = failed {
+            self.note_failed_sync(failed);
+        }
+        failed.is_some()
+    }
+
+    /// Notes what came of copying the write-ahead log back; how many pages were copied.
+    pub(super) fn note_copied(&self, copied: rusqlite::Result<i32>) -> i32 {
+        copied.unwrap_or_else(|error| {
+            tracing::error!(%error, "the write-ahead log can't be copied into the database");
+            self.note_if_failed_sync(&error);
+            0
+        })
+    }
+
     fn acknowledge(&self, commits: impl IntoIterator<Item = Commit>) {
         let synced = if self.syncs { self.sync() } else { Ok(()) };
         for Commit { newest, answers, orphans, rows } in commits {
@@ -181,13 +217,15 @@ impl Disk {
                 }
                 continue;
             }
-            self.shown.show(rows, newest);
+            let gone = self.shown.show(rows, newest);
             for id in &orphans {
                 self.attachments.remove(id);
             }
             for (waiter, outcome) in answers {
                 waiter.accept(outcome);
             }
+            // Nobody waits for this.
+            drop(gone);
         }
     }
 }

@@ -25,13 +25,16 @@ pub(super) struct Appending<'a> {
 }
 
 impl<'a> Appending<'a> {
+    /// Begins to append up to `updates` of them.
     pub(super) fn new(
         transaction: &'a Transaction<'a>,
         pages: Pages<'a>,
         retention: &'a Retention,
         state: State,
+        updates: usize,
     ) -> rusqlite::Result<Appending<'a>> {
-        Ok(Appending { pages, retention, state, rows: Inserting::new(transaction)?, open: HashSet::new() })
+        let rows = Inserting::new(transaction, updates)?;
+        Ok(Appending { pages, retention, state, rows, open: HashSet::new() })
     }
 
     /// Writes what is left to be written. The state that the commit leads to, and what it will have written.

@@ -58,10 +58,10 @@ pub(super) struct Inserting<'a> {
 }
 
 impl<'a> Inserting<'a> {
-    pub(super) fn new(transaction: &'a Transaction<'a>) -> rusqlite::Result<Inserting<'a>> {
+    pub(super) fn new(transaction: &'a Transaction<'a>, rows: usize) -> rusqlite::Result<Inserting<'a>> {
         Ok(Inserting {
             transaction,
-            rows: Vec::new(),
+            rows: Vec::with_capacity(rows),
             done: 0,
             record: transaction.prepare_cached(values!("INSERT", "records", "(?,?,?,?,?,?,?,?,?,?,?)"))?,
             records: transaction.prepare_cached(values!(

@@ -15,8 +15,8 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    /// Adds a record that is about to be shown.
-    pub(super) fn add(&mut self, record: Record) {
+    /// Adds a record that is about to be shown, and moves what is too much to `gone`.
+    pub(super) fn add(&mut self, record: Record, gone: &mut Vec<Arc<Record>>) {
         if self.records.back().is_some_and(|last| last.sequence() + 1 != record.sequence()) {
             *self = Recent::default();
         }
@@ -25,6 +25,7 @@ impl Recent {
         while self.bytes > MAX_BYTES {
             let Some(oldest) = self.records.pop_front() else { break };
             self.bytes -= oldest.cost();
+            gone.push(oldest);
         }
     }
 
@@ -74,7 +75,7 @@ mod tests {
     /// Records 4 to 8.
     fn recent() -> Recent {
         let mut recent = Recent::default();
-        (4..=8).for_each(|sequence| recent.add(record(sequence, "xx")));
+        (4..=8).for_each(|sequence| recent.add(record(sequence, "xx"), &mut Vec::new()));
         recent
     }
 
@@ -112,11 +113,13 @@ mod tests {
     #[test]
     fn it_has_no_holes_and_a_bound() {
         let mut recent = recent();
-        recent.add(record(10, ""));
+        let mut gone = Vec::new();
+        recent.add(record(10, ""), &mut gone);
         assert_eq!(recent.records.front().unwrap().sequence(), 10);
         for sequence in 11..=100 {
-            recent.add(record(sequence, &"x".repeat(1 << 17)));
+            recent.add(record(sequence, &"x".repeat(1 << 17)), &mut gone);
         }
+        assert_eq!(gone.len() + recent.records.len(), 91);
         assert!(recent.bytes <= MAX_BYTES && recent.records.len() < 32);
         assert_eq!(recent.bytes, recent.records.iter().map(|record| record.cost()).sum::<u64>());
     }

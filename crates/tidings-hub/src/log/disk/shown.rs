@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
 
 use super::{insert::Row, recent::Recent, unlisted::Unlisted};
-use crate::log::{Bounds, Page, PageLimit, Place};
+use crate::log::{Bounds, Page, PageLimit, Place, Record};
 
 /// Shared by the writer and all readers.
 #[derive(Debug, Clone)]
@@ -40,14 +40,17 @@ impl Shown {
         (shown.oldest, shown.evicted) = (oldest, evicted);
     }
 
-    /// Lets readers see what has come.
-    pub(super) fn show(&self, rows: Vec<Row>, newest: Place) {
+    /// Lets readers see what has come. What is no longer kept in memory is given back: to free it takes longer than all
+    /// else here.
+    pub(super) fn show(&self, rows: Vec<Row>, newest: Place) -> Vec<Arc<Record>> {
+        let mut gone = Vec::with_capacity(rows.len());
         {
             let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
-            rows.into_iter().for_each(|row| recent.add(row.record));
+            rows.into_iter().for_each(|row| recent.add(row.record, &mut gone));
         }
         self.bounds.write().unwrap_or_else(PoisonError::into_inner).newest = newest;
         self.newest.send_if_modified(|shown| std::mem::replace(shown, newest.sequence) != newest.sequence);
+        gone
     }
 
     /// All that follows `after`, if it is still in memory.

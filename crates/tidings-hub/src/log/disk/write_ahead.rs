@@ -15,10 +15,7 @@ use std::{
 
 use rusqlite::{Connection, ffi};
 
-pub(super) use self::file::WriteAheadFile;
-
-/// How many pages of the write-ahead log call for a checkpoint: 4 MB.
-const PAGES: i32 = 1000;
+pub(super) use self::file::{WriteAheadFile, sync_database};
 
 thread_local! {
     /// How long the write-ahead log was after the last commit of this thread. A log has one thread that writes.
@@ -33,17 +30,14 @@ pub(super) fn take_over(connection: &Connection) {
     }));
 }
 
-/// Copies what readers allow, if there is enough of it.
-pub(super) fn after_commit(connection: &Connection) -> rusqlite::Result<()> {
-    match WRITTEN.take() >= PAGES {
-        true => copy_back(connection),
-        false => Ok(()),
-    }
+/// How many pages the write-ahead log has, if this thread has written to it since it was last asked.
+pub(super) fn written() -> i32 {
+    WRITTEN.take()
 }
 
-/// Copies what readers allow.
-pub(super) fn copy_back(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()))
+/// Copies what readers allow; how many pages have then been copied of those that are there.
+pub(super) fn copy_back(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| row.get(2))
 }
 
 /// Writes the write-ahead log that somebody left at `path` once more, as it is, and syncs it.

@@ -21,6 +21,7 @@ use super::{
     acknowledge::{Acknowledging, Commit, Disk, Waiter},
     append::Appending,
     beside,
+    copy_back::CopyBack,
     evict::{self, Evicted},
     failed,
     insert::Row,
@@ -29,7 +30,7 @@ use super::{
     shown::Shown,
     state::State,
     unlisted::Rows,
-    write_ahead::{self, WriteAheadFile},
+    write_ahead::WriteAheadFile,
 };
 use crate::{
     Attachments,
@@ -45,6 +46,10 @@ const MAX_WAITING_KIB: u32 = 32 << 10;
 
 /// One commit takes no more requests once it has this many updates, so that the first of them is not answered late.
 const MAX_COMMIT: usize = 4096;
+
+/// From so many requests on, with those whose commit is not acknowledged yet, a commit is for half of them at the most: one
+/// half is then written while the disk syncs the other. To sync fewer twice takes longer than to write them.
+const MANY: usize = 48;
 
 /// How often it is looked for records that have outlived their limit while nobody publishes.
 const LOOK_AT_AGE_EVERY: Duration = Duration::from_secs(1);
@@ -80,6 +85,7 @@ impl Writer {
         let syncs = settings.durability == Durability::Fsync;
         let disk = Arc::new(Disk::new(file, syncs, attachments, shown.clone()));
         let acknowledging = Acknowledging::start(disk.clone())?;
+        let copy_back = CopyBack::start(database, disk.clone())?;
         let writing = Writing {
             connection,
             settings,
@@ -87,6 +93,7 @@ impl Writer {
             shown,
             disk,
             acknowledging,
+            copy_back,
             more_to_evict: true,
             unsynced: None,
         };
@@ -136,6 +143,7 @@ struct Writing {
     shown: Shown,
     disk: Arc<Disk>,
     acknowledging: Acknowledging,
+    copy_back: CopyBack,
     /// Whether a limit is still passed, and evicting goes on as soon as nobody waits.
     more_to_evict: bool,
     /// Since when something waits in the write-ahead log to be on the disk, under [`Durability::Write`].
@@ -154,7 +162,8 @@ impl Writing {
         loop {
             match self.next(&clock, &mut waiting) {
                 Next::Request(first) => {
-                    let requests = gather(first, &mut waiting);
+                    let most = self.share(1 + waiting.len());
+                    let requests = gather(first, &mut waiting, most);
                     let alone = requests.len() == 1 && waiting.is_empty();
                     self.write(requests, alone);
                 }
@@ -190,6 +199,15 @@ impl Writing {
         request.map_or(Next::End, Next::Request)
     }
 
+    /// How many of the requests that wait go into one commit: all of them, or half of [`MANY`].
+    fn share(&self, waiting: usize) -> usize {
+        let all = waiting + self.acknowledging.unanswered();
+        match self.settings.durability {
+            Durability::Fsync if all >= MANY => all.div_ceil(2),
+            _ => all,
+        }
+    }
+
     /// Writes all requests in one commit. `alone` says that nobody waits behind them.
     fn write(&mut self, requests: Vec<Request>, alone: bool) {
         let (batches, waiters): (Vec<_>, Vec<_>) =
@@ -199,10 +217,10 @@ impl Writing {
                 let answers = waiters.into_iter().zip(outcomes).collect();
                 self.acknowledging.acknowledge(Commit { answers, ..commit }, alone);
                 // What is committed stays so, whatever comes of this.
-                self.note_copied(write_ahead::after_commit(&self.connection));
+                self.copy_back.after_commit(&self.connection, alone);
             }
             Err(error) => {
-                let may_be_there = self.note_failed_sync(&error);
+                let may_be_there = self.disk.note_if_failed_sync(&error);
                 let error = failed(error);
                 for waiter in waiters {
                     waiter.refuse(error.clone(), may_be_there);
@@ -218,14 +236,14 @@ impl Writing {
             Ok((_, commit)) => {
                 self.acknowledging.acknowledge(commit, true);
                 // Only this gives the space to the file system, and perhaps nobody publishes who would call for it.
-                self.note_copied(match had_more && !self.more_to_evict {
-                    true => write_ahead::copy_back(&self.connection),
-                    false => write_ahead::after_commit(&self.connection),
-                });
+                match had_more && !self.more_to_evict {
+                    true => self.copy_back.copy_all(&self.connection),
+                    false => self.copy_back.after_commit(&self.connection, true),
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "old records can't be evicted");
-                self.note_failed_sync(&error);
+                self.disk.note_if_failed_sync(&error);
                 self.more_to_evict = false;
             }
         }
@@ -244,7 +262,8 @@ impl Writing {
         // The writer sees what it has written, acknowledged or not.
         let pages = Pages { connection: &transaction, epoch, newest: Place::unchecked(u64::MAX) };
         let state = self.state.clone();
-        let mut appending = Appending::new(&transaction, pages, retention, state)?;
+        let updates = batches.iter().map(Vec::len).sum();
+        let mut appending = Appending::new(&transaction, pages, retention, state, updates)?;
         let outcomes = batches
             .into_iter()
             .map(|batch| appending.append_batch(batch))
@@ -285,23 +304,6 @@ impl Writing {
         }
     }
 
-    fn note_copied(&self, copied: rusqlite::Result<()>) {
-        if let Err(error) = copied {
-            tracing::error!(%error, "the write-ahead log can't be copied into the database");
-            self.note_failed_sync(&error);
-        }
-    }
-
-    /// Notes the error if a sync of SQLite's own has failed, and says whether one has.
-    fn note_failed_sync(&self, error: &rusqlite::Error) -> bool {
-        // An earlier one is handed out as an error again, and is known.
-        let failed = write_ahead::failed_sync(error).filter(|_| self.disk.failed_sync().is_none());
-        if let Some(failed) = failed {
-            self.disk.note_failed_sync(failed);
-        }
-        failed.is_some()
-    }
-
     fn sync_if_due(&mut self) {
         if let (Some(since), Durability::Write { sync_every }) = (self.unsynced, self.settings.durability) {
             if since.elapsed() >= sync_every {
@@ -314,9 +316,10 @@ impl Writing {
 
     /// The log is closed: nothing is left to be counted, and nothing only in the operating system's memory.
     fn finish(self) {
-        let Writing { mut connection, settings, mut state, shown, disk, acknowledging, .. } = self;
+        let Writing { mut connection, settings, mut state, shown, disk, acknowledging, copy_back, .. } = self;
         // It acknowledges what waits.
         drop(acknowledging);
+        drop(copy_back);
         if disk.failed_sync().is_none() {
             let mut note = || -> rusqlite::Result<()> {
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -346,13 +349,14 @@ enum Next {
     End,
 }
 
-/// The first request, and those that wait behind it: one commit does for all of them.
+/// The first request, and up to `most` with those that wait behind it: one commit does for all of them.
 ///
 /// It does not wait for more: those who send while it is written, or synced, are the next commit's.
-fn gather(first: Request, waiting: &mut mpsc::Receiver<Request>) -> Vec<Request> {
+fn gather(first: Request, waiting: &mut mpsc::Receiver<Request>, most: usize) -> Vec<Request> {
     let mut updates = first.batch.len();
-    let mut requests = vec![first];
-    while updates < MAX_COMMIT {
+    let mut requests = Vec::with_capacity(most);
+    requests.push(first);
+    while updates < MAX_COMMIT && requests.len() < most {
         let Ok(next) = waiting.try_recv() else { break };
         updates += next.batch.len();
         requests.push(next);

@@ -6,13 +6,16 @@
 #![expect(unsafe_code, reason = "SQLite's file system is a table of C functions")]
 
 use std::{
-    ffi::{CString, c_int},
+    ffi::{CString, c_int, c_void},
     fmt, io,
     path::Path,
     ptr,
 };
 
-use rusqlite::ffi::{self, sqlite3_file, sqlite3_vfs};
+use rusqlite::{
+    Connection,
+    ffi::{self, sqlite3_file, sqlite3_vfs},
+};
 
 /// An open file. Dropping it closes it.
 pub(crate) struct WriteAheadFile {
@@ -51,12 +54,46 @@ impl WriteAheadFile {
     /// Returns when all that was written to it, by whomever, is on the disk.
     pub(crate) fn sync(&mut self) -> Result<(), ffi::Error> {
         let file = self.file.as_mut_ptr().cast::<sqlite3_file>();
-        // SAFETY: an open file has methods until it is closed, which `drop` alone does.
-        let done = unsafe { (*(*file).pMethods).xSync.map(|sync| sync(file, ffi::SQLITE_SYNC_NORMAL)) };
-        match done.unwrap_or(ffi::SQLITE_IOERR_FSYNC) {
-            ffi::SQLITE_OK => Ok(()),
-            code => Err(ffi::Error::new(code)),
-        }
+        // SAFETY: it is open until `drop` closes it.
+        unsafe { sync(file) }
+    }
+}
+
+/// Returns when all that was copied into the database of `connection`, by whomever, is on the disk.
+///
+/// SQLite syncs it when it has copied all that there is, and not when somebody has written more meanwhile.
+pub(crate) fn sync_database(connection: &Connection) -> rusqlite::Result<()> {
+    let mut file: *mut sqlite3_file = ptr::null_mut();
+    let at: *mut *mut sqlite3_file = &raw mut file;
+    // SAFETY: the connection is open, its main database has that name, and the answer is a pointer to its file.
+    let done = unsafe {
+        ffi::sqlite3_file_control(
+            connection.handle(),
+            c"main".as_ptr(),
+            ffi::SQLITE_FCNTL_FILE_POINTER,
+            at.cast::<c_void>(),
+        )
+    };
+    let synced = match done {
+        // SAFETY: the file is open for as long as the connection, and its methods were null otherwise.
+        ffi::SQLITE_OK if !file.is_null() => unsafe { sync(file) },
+        ffi::SQLITE_OK => Err(ffi::Error::new(ffi::SQLITE_IOERR_FSYNC)),
+        code => Err(ffi::Error::new(code)),
+    };
+    synced.map_err(|error| rusqlite::Error::SqliteFailure(error, None))
+}
+
+/// Syncs a file of SQLite's.
+///
+/// # Safety
+///
+/// The file is open, and nobody closes it meanwhile.
+unsafe fn sync(file: *mut sqlite3_file) -> Result<(), ffi::Error> {
+    // SAFETY: an open file has methods until it is closed.
+    let done = unsafe { (*(*file).pMethods).xSync.map(|sync| sync(file, ffi::SQLITE_SYNC_NORMAL)) };
+    match done.unwrap_or(ffi::SQLITE_IOERR_FSYNC) {
+        ffi::SQLITE_OK => Ok(()),
+        code => Err(ffi::Error::new(code)),
     }
 }
 

@@ -1,0 +1,114 @@
+//! Copying the write-ahead log back into the database, while more is written to it.
+//!
+//! A thread copies what is there when it is asked to. The writer has meanwhile gone on, and copies the rest itself: only
+//! when all of it is copied does the write-ahead log begin anew, and only the writer can see to that.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, SyncSender},
+    },
+    thread::{self, JoinHandle},
+};
+
+use rusqlite::{Connection, config::DbConfig};
+
+use super::{acknowledge::Disk, write_ahead};
+
+/// How many pages of the write-ahead log call for a copy: 4 MB.
+const PAGES: i32 = 1000;
+
+/// How many pages the writer copies itself while publishers wait: 1 MB.
+const REST: i32 = 250;
+
+/// With how many pages the writer waits for the thread: the write-ahead log grows no further than the disk is fast.
+const MAX_PAGES: i32 = 8 * PAGES;
+
+/// The handle of the copying thread; dropping it waits for the thread.
+#[derive(Debug)]
+pub(super) struct CopyBack {
+    disk: Arc<Disk>,
+    ask: Option<SyncSender<()>>,
+    /// How many pages the thread has copied, each time that it was asked.
+    done: Receiver<i32>,
+    under_way: bool,
+    /// How many of the pages that are there have been copied.
+    copied: i32,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl CopyBack {
+    pub(super) fn start(database: &Path, disk: Arc<Disk>) -> io::Result<CopyBack> {
+        let connection = open(database).map_err(io::Error::other)?;
+        let ((ask, asked), (tell, done)) = (mpsc::sync_channel(1), mpsc::sync_channel(1));
+        let thread = thread::Builder::new().name("tidings-log-copy".into()).spawn({
+            let disk = disk.clone();
+            move || {
+                while let Ok(()) = asked.recv() {
+                    let copied = write_ahead::copy_back(&connection)
+                        .and_then(|copied| write_ahead::sync_database(&connection).map(|()| copied));
+                    // Whoever asked has ended.
+                    let _ = tell.send(disk.note_copied(copied));
+                }
+            }
+        })?;
+        Ok(CopyBack { disk, ask: Some(ask), done, under_way: false, copied: 0, thread: Some(thread) })
+    }
+
+    /// Copies, or has copied, what there is after a commit of `connection`, if it is enough. `nobody_waits` says that it may
+    /// take its time.
+    pub(super) fn after_commit(&mut self, connection: &Connection, nobody_waits: bool) {
+        let pages = write_ahead::written();
+        if pages < PAGES {
+            self.copied = 0;
+            return;
+        }
+        if self.under_way {
+            match self.done.try_recv() {
+                Ok(copied) => self.finished(copied),
+                Err(_) if pages < MAX_PAGES => return,
+                Err(_) => {}
+            }
+        }
+        if nobody_waits || pages - self.copied <= REST || pages >= MAX_PAGES {
+            return self.copy_all(connection);
+        }
+        self.under_way = self.ask.as_ref().is_some_and(|ask| ask.send(()).is_ok());
+    }
+
+    /// Copies what readers allow.
+    pub(super) fn copy_all(&mut self, connection: &Connection) {
+        if self.under_way {
+            let copied = self.done.recv().unwrap_or_default();
+            self.finished(copied);
+        }
+        self.copied = self.disk.note_copied(write_ahead::copy_back(connection));
+    }
+
+    fn finished(&mut self, copied: i32) {
+        (self.under_way, self.copied) = (false, copied);
+    }
+}
+
+impl Drop for CopyBack {
+    fn drop(&mut self) {
+        // Without an asker the thread ends.
+        self.ask = None;
+        if let Some(thread) = self.thread.take() {
+            if thread.join().is_err() {
+                tracing::error!("the log's copying thread panicked");
+            }
+        }
+    }
+}
+
+fn open(database: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(database)?;
+    // What is left at the end is the writer's to copy.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Only who has read knows that there is a write-ahead log.
+    connection.query_row("SELECT one FROM log", (), |_| Ok(()))?;
+    Ok(connection)
+}
