@@ -162,7 +162,7 @@ impl Writing {
         loop {
             match self.next(&clock, &mut waiting) {
                 Next::Request(first) => {
-                    let most = self.share(1 + waiting.len());
+                    let most = self.share(&waiting);
                     let requests = gather(first, &mut waiting, most);
                     let alone = requests.len() == 1 && waiting.is_empty();
                     self.write(requests, alone);
@@ -199,13 +199,18 @@ impl Writing {
         request.map_or(Next::End, Next::Request)
     }
 
-    /// How many of the requests that wait go into one commit: all of them, or half of [`MANY`].
-    fn share(&self, waiting: usize) -> usize {
-        let all = waiting + self.acknowledging.unanswered();
-        match self.settings.durability {
-            Durability::Fsync if all >= MANY => all.div_ceil(2),
-            _ => all,
+    /// How many requests go into one commit: the first with all that wait behind it, or half of [`MANY`].
+    fn share(&self, waiting: &mpsc::Receiver<Request>) -> usize {
+        let all = 1 + waiting.len() + self.acknowledging.unanswered();
+        if self.settings.durability != Durability::Fsync || all < MANY {
+            return all;
         }
+        let half = all.div_ceil(2);
+        if 1 + waiting.len() < half {
+            // Who has been answered may lack no more than a core to come back.
+            thread::yield_now();
+        }
+        half
     }
 
     /// Writes all requests in one commit. `alone` says that nobody waits behind them.
