@@ -61,6 +61,19 @@ pub(super) struct Request {
     waiter: Waiter,
 }
 
+/// The requests of one commit.
+struct Requests {
+    batches: Vec<Vec<Append>>,
+    waiters: Vec<Waiter>,
+}
+
+impl Requests {
+    fn push(&mut self, Request { batch, waiter }: Request) {
+        self.batches.push(batch);
+        self.waiters.push(waiter);
+    }
+}
+
 /// The handle of the writing thread; dropping it waits for the thread.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -164,7 +177,7 @@ impl Writing {
                 Next::Request(first) => {
                     let most = self.share(&waiting);
                     let requests = gather(first, &mut waiting, most);
-                    let alone = requests.len() == 1 && waiting.is_empty();
+                    let alone = requests.batches.len() == 1 && waiting.is_empty();
                     self.write(requests, alone);
                 }
                 Next::Nobody => self.evict(),
@@ -214,9 +227,7 @@ impl Writing {
     }
 
     /// Writes all requests in one commit. `alone` says that nobody waits behind them.
-    fn write(&mut self, requests: Vec<Request>, alone: bool) {
-        let (batches, waiters): (Vec<_>, Vec<_>) =
-            requests.into_iter().map(|Request { batch, waiter }| (batch, waiter)).unzip();
+    fn write(&mut self, Requests { batches, waiters }: Requests, alone: bool) {
         match self.commit(batches) {
             Ok((outcomes, commit)) => {
                 let answers = waiters.into_iter().zip(outcomes).collect();
@@ -357,11 +368,12 @@ enum Next {
 /// The first request, and up to `most` with those that wait behind it: one commit does for all of them.
 ///
 /// It does not wait for more: those who send while it is written, or synced, are the next commit's.
-fn gather(first: Request, waiting: &mut mpsc::Receiver<Request>, most: usize) -> Vec<Request> {
+fn gather(first: Request, waiting: &mut mpsc::Receiver<Request>, most: usize) -> Requests {
+    let most = most.min(1 + waiting.len());
     let mut updates = first.batch.len();
-    let mut requests = Vec::with_capacity(most);
+    let mut requests = Requests { batches: Vec::with_capacity(most), waiters: Vec::with_capacity(most) };
     requests.push(first);
-    while updates < MAX_COMMIT && requests.len() < most {
+    while updates < MAX_COMMIT && requests.batches.len() < most {
         let Ok(next) = waiting.try_recv() else { break };
         updates += next.batch.len();
         requests.push(next);
