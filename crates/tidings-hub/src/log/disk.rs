@@ -434,6 +434,18 @@ mod tests {
 
     const IDS: [&str; 3] = ["AAAAAAAAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBBBBBBBA", "CCCCCCCCCCCCCCCCCCCCCA"];
 
+    #[test]
+    fn each_connection_has_a_page_cache_of_its_own() {
+        let directory = TempDir::new().unwrap();
+        drop(open(&directory));
+        let reader = schema::open_reader(&directory.path().join("log.sqlite")).unwrap();
+        let mut options = reader.prepare("PRAGMA compile_options").unwrap();
+        let options: Vec<String> =
+            options.query_map((), |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        assert!(options.iter().any(|option| option == "ENABLE_STAT4"), "{options:?}");
+        assert!(!options.iter().any(|option| option == "ENABLE_MEMORY_MANAGEMENT"), "see .cargo/config.toml");
+    }
+
     fn open(directory: &TempDir) -> DiskLog {
         let limits = Limits { records: 2, ..Limits::default() };
         let retention = Retention { limits, ..Retention::on_disk() };
