@@ -262,15 +262,15 @@ async fn the_write_ahead_log_never_begins_anew_after_the_database_failed_to_sync
                 reader.execute_batch("BEGIN").unwrap();
                 reader.query_row("SELECT max(sequence) FROM records", (), |_| Ok(())).unwrap();
             }
-            // The commit is synced, then the checkpoint syncs, before and after it copies the rest. The first part has been
-            // copied before, and the system has just forgotten it.
+            // The commit is synced, and once more before it is copied, and then the checkpoint syncs, before and after it copies
+            // the rest. The first part has been copied before, and the system has just forgotten it.
             8 => {
                 // Answered after all that the last one led to.
                 log.append(Vec::new()).await.unwrap();
                 drop(reader.take());
                 medium.fail(Fault {
                     kind: Kind::Sync,
-                    number: 2,
+                    number: 3,
                     lasting: false,
                     code: ffi::SQLITE_IOERR_FSYNC,
                 });

@@ -178,6 +178,11 @@ impl Disk {
         lock(&self.file).sync().inspect_err(|error| self.note_failed_sync(*error))
     }
 
+    /// The same, for who works with SQLite.
+    pub(super) fn sync_all(&self) -> rusqlite::Result<()> {
+        self.sync().map_err(|error| rusqlite::Error::SqliteFailure(error, None))
+    }
+
     pub(super) fn failed_sync(&self) -> Option<ffi::Error> {
         *lock(&self.failed_sync)
     }

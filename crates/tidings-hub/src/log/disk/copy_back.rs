@@ -2,6 +2,9 @@
 //!
 //! A thread copies what is there when it is asked to. The writer has meanwhile gone on, and copies the rest itself: only
 //! when all of it is copied does the write-ahead log begin anew, and only the writer can see to that.
+//!
+//! Nothing is copied that is not on the disk as part of the write-ahead log: the database would have half of a commit that is
+//! lost with the rest of it.
 
 use std::{
     io,
@@ -41,17 +44,16 @@ pub(super) struct CopyBack {
 
 impl CopyBack {
     pub(super) fn start(database: &Path, disk: Arc<Disk>) -> io::Result<CopyBack> {
-        let connection = open(database).map_err(io::Error::other)?;
+        let copying = Copying {
+            reader: open(database).map_err(io::Error::other)?,
+            copier: open(database).map_err(io::Error::other)?,
+            disk: disk.clone(),
+        };
         let ((ask, asked), (tell, done)) = (mpsc::sync_channel(1), mpsc::sync_channel(1));
-        let thread = thread::Builder::new().name("tidings-log-copy".into()).spawn({
-            let disk = disk.clone();
-            move || {
-                while let Ok(()) = asked.recv() {
-                    let copied = write_ahead::copy_back(&connection)
-                        .and_then(|copied| write_ahead::sync_database(&connection).map(|()| copied));
-                    // Whoever asked has ended.
-                    let _ = tell.send(disk.note_copied(copied));
-                }
+        let thread = thread::Builder::new().name("tidings-log-copy".into()).spawn(move || {
+            while let Ok(()) = asked.recv() {
+                // Whoever asked has ended.
+                let _ = tell.send(copying.disk.note_copied(copying.copy()));
             }
         })?;
         Ok(CopyBack { disk, ask: Some(ask), done, under_way: false, copied: 0, thread: Some(thread) })
@@ -84,7 +86,9 @@ impl CopyBack {
             let copied = self.done.recv().unwrap_or_default();
             self.finished(copied);
         }
-        self.copied = self.disk.note_copied(write_ahead::copy_back(connection));
+        // Nobody but the writer writes.
+        let copied = self.disk.sync_all().and_then(|()| write_ahead::copy_back(connection));
+        self.copied = self.disk.note_copied(copied);
     }
 
     fn finished(&mut self, copied: i32) {
@@ -104,11 +108,33 @@ impl Drop for CopyBack {
     }
 }
 
+/// What the thread has.
+struct Copying {
+    /// While it reads, nothing is copied that was written after it began to.
+    reader: Connection,
+    copier: Connection,
+    disk: Arc<Disk>,
+}
+
+impl Copying {
+    /// Copies what is there, and gives the number of pages.
+    fn copy(&self) -> rusqlite::Result<i32> {
+        let reading = self.reader.unchecked_transaction()?;
+        reading.query_row(READ, (), |_| Ok(()))?;
+        self.disk.sync_all()?;
+        let copied = write_ahead::copy_back(&self.copier)?;
+        write_ahead::sync_database(&self.copier)?;
+        Ok(copied)
+    }
+}
+
+/// Reads something: only who has read knows that there is a write-ahead log, and what is in it.
+const READ: &str = "SELECT one FROM log";
+
 fn open(database: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(database)?;
     // What is left at the end is the writer's to copy.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // Only who has read knows that there is a write-ahead log.
-    connection.query_row("SELECT one FROM log", (), |_| Ok(()))?;
+    connection.query_row(READ, (), |_| Ok(()))?;
     Ok(connection)
 }
