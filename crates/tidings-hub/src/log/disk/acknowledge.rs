@@ -172,10 +172,12 @@ impl Disk {
 
     /// Brings the write-ahead log to the disk, with all that was committed before.
     pub(super) fn sync(&self) -> Result<(), ffi::Error> {
+        // Another thread may be at it: whether that failed is known once it has let go of the file.
+        let mut file = lock(&self.file);
         if let Some(failed) = self.failed_sync() {
             return Err(failed);
         }
-        lock(&self.file).sync().inspect_err(|error| self.note_failed_sync(*error))
+        file.sync().inspect_err(|error| self.note_failed_sync(*error))
     }
 
     /// The same, for who works with SQLite.
