@@ -24,6 +24,9 @@ const MISSED_HIDDEN = 10;
 /** How often a leader may say that it does not know a place before a tab connects by itself. */
 const UNKNOWN = 10;
 
+/** How long a tab keeps a connection of its own while no leader gets one, or its own requests get none. */
+const BLOCKED_MS = 1000;
+
 /** How long the leader waits for more topics before it reconnects with those that it was asked for. */
 const WIDEN_MS = 20;
 
@@ -113,7 +116,9 @@ class Member {
   #recentLength = 0;
   /** Whether the leader, which is followed, has yet to come to this tab's place. */
   #isAhead = false;
+  #isSeeking = false;
   #isRejoining = false;
+  #unblockedAt = -Infinity;
   /** @type {number | undefined} */
   #retry;
 
@@ -177,32 +182,43 @@ class Member {
   }
 
   /**
-   * Finds out who has the connection. Resolves when there is one, or to what the server answered instead.
+   * Finds out who has the connection. Resolves when there is one, or to what the server answered instead; at once if
+   * this tab is at it already.
    * @returns {Promise<Response | undefined>}
    */
   async #seek() {
-    this.#term = undefined;
+    if (this.#isSeeking) return undefined;
+    this.#isSeeking = true;
+    const leads = await this.#decide();
+    this.#isSeeking = false;
+    return leads === undefined ? undefined : this.#connect(leads);
+  }
+
+  /** Whether this tab is to lead, or has to connect for itself; `undefined` once it follows a leader. */
+  async #decide() {
     // Who begins in the history, and has no place in it, can't begin where the leader is.
     const begins = !this.#place && /[?&]from=(?!end)/.test(this.#url);
-    for (let missed = 0, unknown = begins ? UNKNOWN : 0; !this.#ended; ) {
-      if (await this.#lock({ ifAvailable: true })) return this.#connect(true);
+    for (let missed = 0, unknown = begins ? UNKNOWN : 0; !this.#ended && !this.#term; ) {
+      if (await this.#lock({ ifAvailable: true })) return true;
       // What the leader is sent may begin long before now.
       if (this.#topics && !this.#place && !begins && !(await this.#reachNewest())) unknown = UNKNOWN;
-      if (unknown >= UNKNOWN || this.#isRefused) return this.#connect(false);
+      if ((unknown >= UNKNOWN || this.#isRefused) && !this.#term) return false;
       const { says } = await this.#ask();
-      if (says === "joins") return undefined;
       if (says) missed = 0;
       // It may yet come to this place, if it has just begun where another tab was.
       if (says === "unknown" && ++unknown === 1) await this.#reachNewest();
-      if (says === "waits" || says === "unknown") await new Promise((resolve) => setTimeout(resolve, ASK_MS / 5));
+      if (says === "waits" || says === "unknown") await sleep(ASK_MS / 5);
       if (!says && ++missed >= (globalThis.document?.hidden ? MISSED_HIDDEN : MISSED)) {
-        if (await this.#steal()) return this.#connect(true);
+        if (await this.#steal()) return true;
       }
     }
+    return undefined;
   }
 
   /** Asks the leader to be told what follows the own place. @returns {Promise<Told>} */
-  #ask() {
+  async #ask() {
+    // The answer to an earlier ask may have come late, and is as good.
+    if (this.#term) return { says: "joins" };
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ASK_MS, {});
       this.#answered = (told) => resolve((clearTimeout(timer), told));
@@ -274,6 +290,7 @@ class Member {
     let response;
     try {
       response = await fetch(join(this.#url, this.#union), { ...this.#init, headers, signal: connection.signal });
+      connection.signal.throwIfAborted();
     } catch (error) {
       if (connection.signal.aborted && !this.#ended) return this.#seek();
       this.#leave();
@@ -287,6 +304,7 @@ class Member {
       return response;
     }
     this.#isOpen = true;
+    this.#unblockedAt = Date.now();
     if (leads) this.#tell({ term: this.#term, says: "opened" });
     this.#read(body.getReader(), connection.signal);
   }
@@ -388,7 +406,7 @@ class Member {
     }
     if (says === "opened" && !this.#term) return this.#answered({ says: "waits" });
     // Of a leader that was deposed, or of one that is not followed yet.
-    if (term !== this.#term || this.#isLeader) return;
+    if (!this.#term || term !== this.#term || this.#isLeader) return;
     this.#missed = 0;
     if (says ? says === "here" && told.count !== this.#count : told.count !== ++this.#count) this.#goOn();
     else if (blocks) this.#take(blocks, told.retry);
@@ -481,14 +499,23 @@ class Member {
     if (this.#missed > MISSED) this.#goOn();
   }
 
+  /** Joins a leader, and lets go of a connection that others may wait for: a browser has few for an origin. */
   async #rejoin() {
     if (this.#isRejoining) return;
     this.#isRejoining = true;
     const place = this.#place;
     const { says } = await this.#ask();
+    let isBlocked = !says || says === "waits";
+    if (!isBlocked) this.#unblockedAt = Date.now();
     // Once for each place.
-    if (says === "unknown" && this.#place === place && place !== this.#before) await this.#reachNewest();
+    if (says === "unknown" && this.#place === place && place !== this.#before) {
+      isBlocked = !(await Promise.race([this.#reachNewest().then(() => true), sleep(BLOCKED_MS)]));
+    }
     this.#isRejoining = false;
+    if (!this.#isOpen || !isBlocked || Date.now() - this.#unblockedAt < BLOCKED_MS) return;
+    this.#connection.abort();
+    this.#isOpen = false;
+    this.#goOn();
   }
 
   /**
@@ -587,6 +614,9 @@ function encode({ type, data, id, topics }) {
   if (id !== undefined) lines.push(`id: ${id}\n`);
   return lines.join("") + "\n";
 }
+
+/** @param {number} ms */
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A URL without its topics, and these, if what comes says which it is for. @param {string} url */
 function split(url) {

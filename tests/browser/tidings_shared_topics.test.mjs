@@ -14,15 +14,29 @@ const browser = await startChromium({ after });
 
 const TAKEOVER_MS = 2000;
 
+const TWELVE = Array.from({ length: 12 }, (_, number) => [`t/${number}`]);
+
 test("12 tabs with 12 topics have one connection, and each hears its own", bounded, async (t) => {
-  const { hub, pages } = await open(t, Array.from({ length: 12 }, (_, number) => [`t/${number}`]));
-  await shareOne(hub);
-  for (const number of pages.keys()) await publishAll(hub, `t/${number}`, numbered(20 * number, 20 * number + 20));
-  for (const [number, page] of pages.entries()) await hear([page], numbered(20 * number, 20 * number + 20));
-  await shareOne(hub);
+  const { hub, pages } = await open(t, TWELVE);
+  await hearOwn(hub, pages);
   // What it comes to is a place for all topics.
   const places = await Promise.all(pages.map((page) => page.evaluate(() => source.lastEventId)));
   assert.equal(new Set(places).size, 1);
+});
+
+test("12 tabs come to one connection where messages and answers are late", bounded, async (t) => {
+  const { hub, proxy, context, pages } = await open(t, []);
+  await context.addInitScript(delay, 400);
+  for (const topics of TWELVE) pages.push(await followTopics(context, proxy, topics));
+  await hearOwn(hub, pages);
+});
+
+test("12 tabs that begin in the history do not keep each other from it", bounded, async (t) => {
+  const { hub, proxy, context } = await open(t, []);
+  for (const [topic] of TWELVE) await publishAll(hub, topic, numbered(0, 20));
+  const options = (topics) => ({ name: WAYS.shared, options: { ...quick, topics } });
+  const pages = await Promise.all(TWELVE.map((topics) => follow(context, proxy.url, "/topics?from=start", options(topics))));
+  await hearOwn(hub, pages, numbered(0, 20));
 });
 
 test("topics are told by name and by pattern", bounded, async (t) => {
@@ -223,6 +237,35 @@ async function open(t, tabs) {
   for (const topics of tabs) pages.push(await followTopics(context, proxy, topics));
   await Promise.all(pages.map(connected));
   return { hub, proxy, context, pages };
+}
+
+/** Each of the pages hears what is published to its topic, behind what it has `heard`, over one connection. */
+async function hearOwn(hub, pages, heard = []) {
+  await Promise.all(pages.map(connected));
+  await shareOne(hub);
+  const own = (number) => numbered(20 * number, 20 * number + 20);
+  for (const number of pages.keys()) await publishAll(hub, TWELVE[number][0], own(number));
+  for (const [number, page] of pages.entries()) await hear([page], [...heard, ...own(number)]);
+  await shareOne(hub);
+}
+
+/** In a page: a stand-in for a busy machine. Messages from other tabs, and answers, take up to so many ms. */
+function delay(max) {
+  const pause = () => new Promise((resolve) => setTimeout(resolve, Math.random() * max));
+  const { fetch } = globalThis;
+  globalThis.fetch = async (...request) => {
+    await pause();
+    return fetch(...request);
+  };
+  globalThis.BroadcastChannel = class extends BroadcastChannel {
+    #last = Promise.resolve();
+    set onmessage(hear) {
+      super.onmessage = (message) => {
+        const late = pause();
+        this.#last = this.#last.then(() => late).then(() => hear(message));
+      };
+    }
+  };
 }
 
 const followTopics = (context, { url }, topics, options = {}) =>
