@@ -24,7 +24,7 @@ export type Told = {
      */
     ask?: string;
     /**
-     * the leadership that speaks, or that is asked whether it is still there
+     * the leadership that speaks, or is asked whether it is there
      */
     term?: string;
     /**
@@ -41,14 +41,11 @@ export type Told = {
      */
     ahead?: boolean;
     /**
-     * topics that the hub does not give to the leader
+     * topics that the hub refuses
      */
     refused?: string[];
     says?: "joins" | "waits" | "unknown" | "opened" | "here" | "left" | "ended" | "broke";
     blocks?: Block[];
-    /**
-     * how often this leadership has told blocks
-     */
     count?: number;
     retry?: number;
 };

@@ -2,8 +2,8 @@
 //
 // Sharing takes place below an EventSource, where it asks for its stream: what it gets is a response like any other. Of
 // the tabs, the one that holds a lock is the leader. It has the connection, and tells the others over a BroadcastChannel
-// what came. Each tab keeps its own place, and whoever is to go on is asked, or asks the server, for what follows it.
-// So it does not matter when a leader goes: nothing depends on what it knew.
+// what came. Each tab keeps its own place, and asks the leader, or the server, for what follows it. So nothing depends on
+// what a leader knew.
 //
 // Tabs with other `topics` share too. The leader asks for the topics of all, says of each event which it is for, and each
 // tab picks its own. When a tab comes with topics that are not among them, the leader reconnects with these as well, from
@@ -17,15 +17,15 @@ import { Decoder, EventSource } from "./tidings.js";
 /** How often a tab asks a leader that says nothing. */
 const ASK_MS = 200;
 
-/** How many asks in a row remain without an answer before a leader counts as frozen. A hidden tab has more patience. */
+/** How many asks in a row are not answered before a leader counts as frozen. Hidden tabs are slow. */
 const MISSED = 2;
 const MISSED_HIDDEN = 10;
 
-/** How often a leader may say that it does not know a place before a tab connects by itself. */
+/** How often a leader may not know a place before a tab connects by itself. */
 const UNKNOWN = 10;
 
-/** How long a tab keeps a connection of its own while no leader gets one, or its own requests get none. */
-const BLOCKED_MS = 1000;
+/** How often a tab with its own connection asks while no leader gets one. Browsers have few. */
+const BLOCKED = 5;
 
 /** How long the leader waits for more topics before it reconnects with those that it was asked for. */
 const WIDEN_MS = 20;
@@ -33,7 +33,7 @@ const WIDEN_MS = 20;
 /** How many topics a hub takes in one request. */
 const MAX_TOPICS = 256;
 
-/** How often a leader that has too many may forget those that nobody follows any more. */
+/** How often a leader that has too many may forget those that nobody follows. */
 const NARROW_MS = 60_000;
 
 /** How many blocks, and UTF-16 units of data, a tab keeps for those that are behind it. */
@@ -71,15 +71,15 @@ export function share(fetch = globalThis.fetch, group = "") {
 /**
  * @typedef {object} Told what goes over the channel
  * @property {string} [ask] the member that asks to be told what follows its `place`
- * @property {string} [term] the leadership that speaks, or that is asked whether it is still there
+ * @property {string} [term] the leadership that speaks, or is asked whether it is there
  * @property {string} [to] the only member it is for
  * @property {string} [place]
  * @property {string[]} [topics] what who asks follows, or what the leader does
  * @property {boolean} [ahead] whether the leader has yet to come to the place of who joins
- * @property {string[]} [refused] topics that the hub does not give to the leader
+ * @property {string[]} [refused] topics that the hub refuses
  * @property {"joins" | "waits" | "unknown" | "opened" | "here" | "left" | "ended" | "broke"} [says]
  * @property {Block[]} [blocks]
- * @property {number} [count] how often this leadership has told blocks
+ * @property {number} [count]
  * @property {number} [retry]
  */
 
@@ -117,8 +117,6 @@ class Member {
   /** Whether the leader, which is followed, has yet to come to this tab's place. */
   #isAhead = false;
   #isSeeking = false;
-  #isRejoining = false;
-  #unblockedAt = -Infinity;
   /** @type {number | undefined} */
   #retry;
 
@@ -130,10 +128,10 @@ class Member {
   #release = () => {};
   /** The connection of this tab, if it has one. */
   #connection = new AbortController();
-  /** How often the leader has told blocks. A tab that was stopped may not have heard all of it. */
+  /** How often the leader has told blocks. A tab that was stopped may have missed some. */
   #count = 0;
   #missed = 0;
-  /** When another tab asked for something last. */
+  /** When another tab asked last. */
   #askedAt = -Infinity;
   #answered = (/** @type {Told} */ _) => {};
   #pulled = () => {};
@@ -182,8 +180,7 @@ class Member {
   }
 
   /**
-   * Finds out who has the connection. Resolves when there is one, or to what the server answered instead; at once if
-   * this tab is at it already.
+   * Finds out who has the connection. Resolves once there is one, or to what the server answered instead.
    * @returns {Promise<Response | undefined>}
    */
   async #seek() {
@@ -194,7 +191,7 @@ class Member {
     return leads === undefined ? undefined : this.#connect(leads);
   }
 
-  /** Whether this tab is to lead, or has to connect for itself; `undefined` once it follows a leader. */
+  /** Whether to lead, or to connect for itself, unless it follows a leader. */
   async #decide() {
     // Who begins in the history, and has no place in it, can't begin where the leader is.
     const begins = !this.#place && /[?&]from=(?!end)/.test(this.#url);
@@ -217,7 +214,7 @@ class Member {
 
   /** Asks the leader to be told what follows the own place. @returns {Promise<Told>} */
   async #ask() {
-    // The answer to an earlier ask may have come late, and is as good.
+    // An answer that came late is as good.
     if (this.#term) return { says: "joins" };
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ASK_MS, {});
@@ -253,7 +250,7 @@ class Member {
     }
   }
 
-  /** Takes the lock, and holds it until it is released, or stolen since this tab seems frozen. @param {LockOptions} how */
+  /** Takes the lock, and holds it until it is released or stolen. @param {LockOptions} how */
   #lock(how) {
     return new Promise((resolve) => {
       const held = navigator.locks.request(this.#name, how, (lock) => {
@@ -304,8 +301,8 @@ class Member {
       return response;
     }
     this.#isOpen = true;
-    this.#unblockedAt = Date.now();
     if (leads) this.#tell({ term: this.#term, says: "opened" });
+    else this.#rejoin(connection.signal);
     this.#read(body.getReader(), connection.signal);
   }
 
@@ -398,15 +395,14 @@ class Member {
     const { ask, term, to, says, blocks, refused = [] } = told;
     if (ask) return this.#isLeader && this.#answer(told);
     for (const topic of refused) this.#refused.add(topic);
-    if (to && to !== this.#id) return;
-    if (says === "joins" || says === "waits" || says === "unknown") {
+    if (to) {
       // An answer that comes too late is for a place where this tab no longer is.
-      if (says === "joins" && !this.#join(told)) return;
+      if (to !== this.#id || (says === "joins" && !this.#join(told))) return;
       return this.#answered(told);
     }
-    if (says === "opened" && !this.#term) return this.#answered({ says: "waits" });
+    if (!this.#term) return says === "opened" && this.#answered({ says: "waits" });
     // Of a leader that was deposed, or of one that is not followed yet.
-    if (!this.#term || term !== this.#term || this.#isLeader) return;
+    if (term !== this.#term || this.#isLeader) return;
     this.#missed = 0;
     if (says ? says === "here" && told.count !== this.#count : told.count !== ++this.#count) this.#goOn();
     else if (blocks) this.#take(blocks, told.retry);
@@ -491,31 +487,26 @@ class Member {
   }
 
   #tick() {
-    // With a connection of its own, until a leader comes by.
-    if (this.#isOpen && !this.#isLeader && this.#place && !this.#isRefused) this.#rejoin();
     if (this.#isLeader || !this.#term) return;
     this.#missed++;
     if (this.#missed > 1) this.#tell({ ask: this.#id, term: this.#term });
     if (this.#missed > MISSED) this.#goOn();
   }
 
-  /** Joins a leader, and lets go of a connection that others may wait for: a browser has few for an origin. */
-  async #rejoin() {
-    if (this.#isRejoining) return;
-    this.#isRejoining = true;
-    const place = this.#place;
-    const { says } = await this.#ask();
-    let isBlocked = !says || says === "waits";
-    if (!isBlocked) this.#unblockedAt = Date.now();
-    // Once for each place.
-    if (says === "unknown" && this.#place === place && place !== this.#before) {
-      isBlocked = !(await Promise.race([this.#reachNewest().then(() => true), sleep(BLOCKED_MS)]));
+  /** With a connection of its own, until a leader comes by. @param {AbortSignal} signal */
+  async #rejoin(signal) {
+    for (let blocked = 0; blocked < BLOCKED; ) {
+      await sleep(ASK_MS);
+      if (signal.aborted) return;
+      const place = this.#place;
+      if (!place || this.#isRefused) continue;
+      const { says } = await this.#ask();
+      blocked = says && says !== "waits" ? 0 : blocked + 1;
+      // Once for each place.
+      const reaches = says === "unknown" && this.#place === place && place !== this.#before && this.#reachNewest();
+      if ((await Promise.race([reaches, sleep(BLOCKED * ASK_MS)])) === undefined) blocked = BLOCKED;
     }
-    this.#isRejoining = false;
-    if (!this.#isOpen || !isBlocked || Date.now() - this.#unblockedAt < BLOCKED_MS) return;
-    this.#connection.abort();
-    this.#isOpen = false;
-    this.#goOn();
+    if (!signal.aborted) this.#leave(true);
   }
 
   /**
