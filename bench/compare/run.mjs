@@ -117,7 +117,7 @@ ${slow.join(", ")}.` : ""}
 ${rows.join("\n")}
 | all of these | lost, duplicated, reordered, cut off | ${chosen.map((name) => faults(all[name]).join("; ") || "none").join(" | ")} |
 
-${chosen.map((name) => `- ${name}: ${SERVERS[name].version()}`).join("\n")}
+${versions.join("\n")}
 - machine: ${cpus()[0].model}, ${cpus().length} cores, Linux ${release()}, ${run("rustc", ["--version"]).trim()}
 `;
 }
@@ -126,6 +126,8 @@ ${chosen.map((name) => `- ${name}: ${SERVERS[name].version()}`).join("\n")}
 
 run("cargo", ["build", "--release", "--quiet", "-p", "tidings"], { cwd: root });
 for (const name of chosen) SERVERS[name].install?.();
+// Before there are results, with which the checkout is no longer what is measured.
+const versions = chosen.map((name) => `- ${name}: ${SERVERS[name].version()}`);
 
 const rows = [];
 const all = Object.fromEntries(chosen.map((name) => [name, []]));

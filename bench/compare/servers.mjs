@@ -76,7 +76,7 @@ export const SERVERS = {
     http2: "second",
     publish: (ports) => `http://127.0.0.1:${ports.http}/publish/{topic}`,
     resumes: true,
-    share: 0.5,
+    share: 0.1,
   },
   pushpin: {
     install: () => debian("pushpin", "/usr/bin/pushpin"),
@@ -112,7 +112,7 @@ export const SERVERS = {
     version: () => `better-sse ${JSON.parse(readFileSync(join(here, "package.json"))).dependencies["better-sse"]}, node ${process.version}`,
     start: ({ http, second }) => ["node", join(here, "better-sse.mjs"), http, second],
     http2: "second",
-    share: 0.2,
+    share: 0.04,
   },
 };
 
