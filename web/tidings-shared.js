@@ -503,8 +503,10 @@ class Member {
       const { says } = await this.#ask();
       blocked = says && says !== "waits" ? 0 : blocked + 1;
       // Once for each place.
-      const reaches = says === "unknown" && this.#place === place && place !== this.#before && this.#reachNewest();
-      if ((await Promise.race([reaches, sleep(BLOCKED * ASK_MS)])) === undefined) blocked = BLOCKED;
+      if (says === "unknown" && this.#place === place && place !== this.#before) {
+        const reached = await Promise.race([this.#reachNewest(), sleep(BLOCKED * ASK_MS)]);
+        if (reached === undefined) blocked = BLOCKED;
+      }
     }
     if (!signal.aborted) this.#leave(true);
   }

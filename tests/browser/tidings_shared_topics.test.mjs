@@ -34,8 +34,7 @@ test("12 tabs come to one connection where messages and answers are late", bound
 test("12 tabs that begin in the history do not keep each other from it", bounded, async (t) => {
   const { hub, proxy, context } = await open(t, []);
   for (const [topic] of TWELVE) await publishAll(hub, topic, numbered(0, 20));
-  const options = (topics) => ({ name: WAYS.shared, options: { ...quick, topics } });
-  const pages = await Promise.all(TWELVE.map((topics) => follow(context, proxy.url, "/topics?from=start", options(topics))));
+  const pages = await Promise.all(TWELVE.map((topics) => followTopics(context, proxy, topics, {}, "/topics?from=start")));
   await hearOwn(hub, pages, numbered(0, 20));
 });
 
@@ -181,9 +180,8 @@ test("updates with IDs of their own come once", bounded, async (t) => {
 
 test("what comes in envelopes is not mixed", bounded, async (t) => {
   const { hub, proxy, context } = await open(t, []);
-  const options = (topic) => ({ name: WAYS.shared, options: { ...quick, topics: [topic] } });
   const pages = [];
-  for (const topic of ["a", "b"]) pages.push(await follow(context, proxy.url, "/topics?envelope=message", options(topic)));
+  for (const topic of ["a", "b"]) pages.push(await followTopics(context, proxy, [topic], {}, "/topics?envelope=message"));
   await Promise.all(pages.map(connected));
   for (const topic of ["a", "b"]) await hub.publish(topic, topic);
   for (const [at, topic] of ["a", "b"].entries()) {
@@ -268,7 +266,7 @@ function delay(max) {
   };
 }
 
-const followTopics = (context, { url }, topics, options = {}) =>
-  follow(context, url, "/topics", { name: WAYS.shared, options: { ...quick, topics, ...options } });
+const followTopics = (context, { url }, topics, options = {}, path = "/topics") =>
+  follow(context, url, path, { name: WAYS.shared, options: { ...quick, topics, ...options } });
 
 const isStream = ({ headers }) => /event-stream/.test(headers.accept);
