@@ -10,7 +10,7 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::{
     Cursor, PublishError, Settings, Subscribe, Update,
     authorize::Grant,
-    delivery::{Feed, Window},
+    delivery::{Feed, FeedPlace, Window},
     http::{Encryption, HubService, serve},
     log::{Append, Appended, Log, LogError, MemoryLog, Receipt},
     metrics::Metrics,
@@ -57,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     #[cfg(feature = "gateway")]
     pub(crate) gateway: Option<Arc<Gateway>>,
+    pub(crate) fed: FeedPlace,
     window: RwLock<Window>,
     shutdown: watch::Sender<bool>,
 }
@@ -85,6 +86,7 @@ impl Hub {
                 .clone()
                 .map(|settings| Arc::new(Gateway::new(settings, metrics.registry()))),
             metrics,
+            fed: FeedPlace::at(newest),
             window: RwLock::new(Window::after(newest, settings.window_bytes)),
             settings,
             shutdown: watch::Sender::new(false),
@@ -153,6 +155,10 @@ impl Hub {
         let repeated = appended.receipts.iter().filter(|receipt| receipt.repeated).count() as u64;
         self.shared.metrics.repeated.inc_by(repeated);
         self.shared.metrics.published.inc_by(appended.receipts.len() as u64 - repeated);
+        let last = appended.receipts.last().map_or(0, |receipt| receipt.sequence);
+        if self.shared.fed.is_far_from(last) {
+            Box::pin(self.shared.fed.come_to(last)).await;
+        }
         Ok(appended)
     }
 

@@ -87,12 +87,19 @@ impl Routing {
         Registration { routing: self.clone(), interest, number, listener }
     }
 
-    /// Tells the listeners that `record` matches that it can be read.
-    pub(crate) fn wake(&self, record: &Record) {
+    /// Tells the listeners that one of `records` matches that it can be read. All of them can already.
+    pub(crate) fn wake<'a>(&self, records: impl Iterator<Item = &'a Record>) {
         let tables = self.read();
-        tables.everything.signal(record.sequence());
-        for topic in record.topics() {
-            tables.of(topic).for_each(|followers| followers.signal(record.sequence()));
+        let mut previous: &[Topic] = &[];
+        for record in records {
+            // Who was told of one has this one, too, when it looks.
+            if record.topics() != previous {
+                tables.everything.signal(record.sequence());
+                for topic in record.topics() {
+                    tables.of(topic).for_each(|followers| followers.signal(record.sequence()));
+                }
+                previous = record.topics();
+            }
         }
     }
 
@@ -224,7 +231,8 @@ mod tests {
 
     fn wake(routing: &Routing, sequence: u64, topic: &str) {
         let update = Update::new(Topic::parse(topic).unwrap(), "");
-        routing.wake(&Record::new(Epoch::from_bits(0), sequence, SystemTime::now(), update));
+        let record = Record::new(Epoch::from_bits(0), sequence, SystemTime::now(), update);
+        routing.wake(std::iter::once(&record));
     }
 
     fn heard(registration: &Registration) -> Option<u64> {

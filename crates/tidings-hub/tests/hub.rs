@@ -153,11 +153,33 @@ async fn who_is_behind_the_log_is_told_and_goes_on_with_what_is_kept() {
 }
 
 #[tokio::test]
+async fn a_publisher_in_a_hurry_leaves_the_feed_the_time_to_read() {
+    let limits = Limits { records: 10_000, ..Limits::default() };
+    let retention = Retention { limits, ..Retention::in_memory() };
+    let hub = Hub::new(Arc::new(MemoryLog::new(retention)), Settings::default());
+    let mut reader = Reader::new(&hub, interest(&["a"])).await;
+    assert_eq!(reader.next().await.unwrap().0, "start");
+    let publisher = tokio::spawn(async move {
+        // Nothing here ever waits but for the feed, as in a body that comes faster than it is appended.
+        for first in (0..100_000).step_by(1_000) {
+            let numbers = first..first + 1_000;
+            let update = |number: i32| Update::new(Topic::parse("a").unwrap(), number.to_string());
+            hub.publish_all(numbers.map(|number| update(number).into()).collect()).await.unwrap();
+        }
+        hub
+    });
+    for number in 0..100_000 {
+        assert_eq!(reader.next().await.unwrap(), ("message".into(), number.to_string()));
+    }
+    publisher.await.unwrap();
+}
+
+#[tokio::test]
 async fn who_comes_back_to_one_place_gets_the_same_and_what_came_since() {
     let hub = Hub::default();
     let place = hub.publish(Update::new(Topic::parse("a").unwrap(), "0")).await.unwrap().id;
     let after = |filters: &[&str], form| Subscribe {
-        start: StartAt::After(place.clone()),
+        start: StartAt::After(place.to_string()),
         form,
         ..interest(filters).into()
     };
@@ -190,7 +212,7 @@ async fn what_the_log_has_evicted_is_not_told_from_memory() {
     for number in 1..=4 {
         publish(&hub, "a", number.to_string()).await;
     }
-    let subscribe = Subscribe { start: StartAt::After(place), ..interest(&["a"]).into() };
+    let subscribe = Subscribe { start: StartAt::After(place.to_string()), ..interest(&["a"]).into() };
     let mut reader = Reader::new(&hub, subscribe).await;
     assert_eq!(reader.next().await.unwrap().0, "gap");
     assert_eq!(reader.data().await, "3");

@@ -1,8 +1,14 @@
 //! The one reader of the whole log: it fills the window and wakes those whom a record is for.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     Interest,
@@ -11,6 +17,51 @@ use crate::{
 };
 
 const PAGE: PageLimit = PageLimit { records: 1_000, bytes: 1 << 20 };
+
+/// How many records a publisher may be ahead of the feed. Who appends much faster than the feed reads, on the same core for one,
+/// would have records evicted before subscribers could get them.
+const AHEAD: u64 = 2 * PAGE.records as u64;
+
+/// How long a publisher waits for the feed at most: one that can't read the log must not stop those who fill it.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How far the feed is, for publishers.
+#[derive(Debug, Default)]
+pub(crate) struct FeedPlace {
+    sequence: AtomicU64,
+    moved: Notify,
+}
+
+impl FeedPlace {
+    pub(crate) fn at(sequence: u64) -> FeedPlace {
+        FeedPlace { sequence: AtomicU64::new(sequence), moved: Notify::new() }
+    }
+
+    fn reach(&self, sequence: u64) {
+        self.sequence.store(sequence, Ordering::Release);
+        self.moved.notify_waiters();
+    }
+
+    /// Whether who has appended `sequence` has to wait for the feed.
+    pub(crate) fn is_far_from(&self, sequence: u64) -> bool {
+        sequence.saturating_sub(self.sequence.load(Ordering::Acquire)) > AHEAD
+    }
+
+    /// Waits until the feed has read `sequence`, so that one who has to wait does not soon have to again.
+    pub(crate) async fn come_to(&self, sequence: u64) {
+        let there = async {
+            loop {
+                let moved = self.moved.notified();
+                if self.sequence.load(Ordering::Acquire) >= sequence {
+                    return;
+                }
+                moved.await;
+            }
+        };
+        // Without an answer from the feed, publishing goes on all the same.
+        let _ = tokio::time::timeout(PATIENCE, there).await;
+    }
+}
 
 /// The task that follows the log. The handles of a hub own it together: it ends with the last of them, or when the hub
 /// shuts down.
@@ -53,10 +104,11 @@ async fn follow_log(shared: Arc<Shared>) {
             tracing::error!(%error, "the log can't be read");
         }
         tokio::select! {
-            changed = newest.changed() => if changed.is_err() { return },
-            () = shared.shutdown_begun() => return,
+            changed = newest.changed() => if changed.is_err() { break },
+            () = shared.shutdown_begun() => break,
         }
     }
+    shared.fed.reach(u64::MAX);
 }
 
 async fn catch_up(shared: &Shared, everything: &Interest) -> Result<(), LogError> {
@@ -85,11 +137,10 @@ fn hand_out(shared: &Shared, after: u64, page: &Page) {
             }
             window.push(record.clone());
         }
+        shared.fed.reach(window.newest());
     }
     if missed {
         shared.routing.signal_all(after + 1);
     }
-    for record in records {
-        shared.routing.wake(record);
-    }
+    shared.routing.wake(records.map(|record| &**record));
 }

@@ -11,7 +11,7 @@ mod worker;
 mod worker;
 
 pub(crate) use chunk::Chunk;
-pub(crate) use feed::Feed;
+pub(crate) use feed::{Feed, FeedPlace};
 pub use frame::Form;
 pub(crate) use frame::hub_event;
 pub(crate) use window::Window;
