@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     Topic,
-    log::{IdempotencyKey, Kept, Record},
+    log::{HubId, IdempotencyKey, Kept, Record, RecordId},
 };
 
 /// A record as JSON: `{"topic":"a","type":"message","data":"…","id":"…","time":"2026-01-02T03:04:05.678Z"}`.
@@ -18,7 +18,7 @@ pub(crate) struct RecordJson<'a> {
     #[serde(rename = "type")]
     event_type: &'a str,
     data: &'a str,
-    id: &'a str,
+    id: RecordId,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry: Option<u64>,
     time: String,
@@ -34,6 +34,15 @@ impl<'a> From<&'a Record> for RecordJson<'a> {
             id: record.id(),
             retry: event.retry().map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX)),
             time: humantime::format_rfc3339_millis(record.time()).to_string(),
+        }
+    }
+}
+
+impl Serialize for RecordId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            RecordId::Hub(id) => serializer.serialize_str(HubId::as_str(&id.to_bytes())),
+            RecordId::Publisher(id) => serializer.serialize_str(id.as_str()),
         }
     }
 }

@@ -25,17 +25,37 @@ pub const MAX_NAME_BYTES: usize = 255;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
-    topics: Box<[Topic]>,
+    topics: Topics,
     event: Event,
     private: bool,
     close: bool,
     attachment: Option<AttachmentId>,
 }
 
+/// One topic, which most updates have, needs no memory of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Topics {
+    One(Topic),
+    /// Never exactly one.
+    Several(Box<[Topic]>),
+}
+
+impl From<Vec<Topic>> for Topics {
+    fn from(mut topics: Vec<Topic>) -> Topics {
+        match topics.pop() {
+            Some(only) if topics.is_empty() => Topics::One(only),
+            last => {
+                topics.extend(last);
+                Topics::Several(topics.into())
+            }
+        }
+    }
+}
+
 impl Update {
     /// An update of one topic. In `data`, CRLF and CR become LF: an event stream has no other line break.
     pub fn new(topic: Topic, data: impl Into<String>) -> Update {
-        Update::from_parts(Box::new([topic]), Event::new(data), false, false)
+        Update::of(topic, Event::new(data))
     }
 
     /// The update that closes `topic`: an event of type `close` whose data is `reason`.
@@ -43,7 +63,7 @@ impl Update {
     /// It is the last of its topic. Subscribers get it, then their streams end; who comes back is answered 204.
     pub fn close(topic: Topic, reason: impl Into<String>) -> Update {
         let close = EventType::parse("close").expect("a word is a valid event type");
-        Update::from_parts(Box::new([topic]), Event::new(reason).with_type(close), false, true)
+        Update::of(topic, Event::new(reason).with_type(close)).closing()
     }
 
     /// Sets the event type, which says which listeners of an `EventSource` are called.
@@ -53,8 +73,9 @@ impl Update {
     }
 
     /// Chooses the ID; without one, the hub gives it an ID that names its place in the log.
-    pub fn with_id(self, id: UpdateId) -> Update {
-        self.with_event_id(id.0)
+    pub fn with_id(mut self, id: UpdateId) -> Update {
+        self.event = self.event.with_id(id.0);
+        self
     }
 
     /// Tells subscribers how long to wait before they reconnect, in whole milliseconds.
@@ -71,7 +92,10 @@ impl Update {
 
     /// What it is about; at least one topic.
     pub fn topics(&self) -> &[Topic] {
-        &self.topics
+        match &self.topics {
+            Topics::One(only) => std::slice::from_ref(only),
+            Topics::Several(topics) => topics,
+        }
     }
 
     /// Its type, data, retry, and its ID if the publisher chose one.
@@ -94,9 +118,20 @@ impl Update {
         self.attachment.as_ref()
     }
 
-    /// An update that was checked before it was stored.
-    pub(crate) fn from_parts(topics: Box<[Topic]>, event: Event, private: bool, close: bool) -> Update {
-        Update { topics, event, private, close, attachment: None }
+    /// An update whose event the hub has made.
+    pub(crate) fn of(topic: Topic, event: Event) -> Update {
+        Update { topics: Topics::One(topic), event, private: false, close: false, attachment: None }
+    }
+
+    /// One that was stored, with at least one topic.
+    pub(crate) fn stored(topics: Vec<Topic>, event: Event, private: bool, close: bool) -> Update {
+        Update { topics: topics.into(), event, private, close, attachment: None }
+    }
+
+    /// The same for what closes its topic.
+    pub(crate) fn closing(mut self) -> Update {
+        self.close = true;
+        self
     }
 
     /// Announces an attachment, which is from then on removed with the update's record, or at once if there will be none.
@@ -108,11 +143,6 @@ impl Update {
     /// Replaces its topics; there is at least one.
     pub(crate) fn with_topics(mut self, topics: Vec<Topic>) -> Update {
         self.topics = topics.into();
-        self
-    }
-
-    pub(crate) fn with_event_id(mut self, id: EventId) -> Update {
-        self.event = self.event.with_id(id);
         self
     }
 }

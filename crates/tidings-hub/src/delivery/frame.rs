@@ -38,8 +38,8 @@ impl Form {
     /// Appends the event of `record` to `out`.
     pub fn encode(self, record: &Record, out: &mut Vec<u8>) {
         match self {
-            Form::Plain => record.event().encode(out),
-            Form::Bare => bare(record).encode(out),
+            Form::Plain => encode(record.event(), record, out),
+            Form::Bare => encode(&bare(record), record, out),
             Form::TopicLine => {
                 for topic in record.topics() {
                     // A topic has no control characters, so it can't end its line.
@@ -47,7 +47,7 @@ impl Form {
                     out.extend_from_slice(topic.as_str().as_bytes());
                     out.push(b'\n');
                 }
-                record.event().encode(out);
+                encode(record.event(), record, out);
             }
             Form::Envelope => envelope(record).with_type(event_type(record.event().event_type())).encode(out),
             Form::MessageEnvelope => envelope(record).encode(out),
@@ -76,6 +76,18 @@ impl Framed {
     }
 }
 
+/// Encodes the event of `record`, or what stands for it, with the record's ID.
+fn encode(event: &Event, record: &Record, out: &mut Vec<u8>) {
+    event.encode(out);
+    if let Some(id) = record.hub_id() {
+        // The ID is the last line, so it takes the place of the blank one.
+        out.truncate(out.len() - 1);
+        for part in [b"id: ", &id.to_bytes()[..], b"\n\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+}
+
 /// An event of the hub itself (`start`, `gap`), whose data is a JSON object.
 pub(crate) fn hub_event(event_type: &'static str, data: &serde_json::Value, id: String) -> Bytes {
     Event::new(data.to_string())
@@ -91,17 +103,15 @@ fn bare(record: &Record) -> std::borrow::Cow<'_, Event> {
 }
 
 #[cfg(not(feature = "gateway"))]
-fn bare(record: &Record) -> &Event {
-    record.event()
+fn bare(record: &Record) -> std::borrow::Cow<'_, Event> {
+    std::borrow::Cow::Borrowed(record.event())
 }
 
 /// The record as JSON in an event with the same ID and retry.
 fn envelope(record: &Record) -> Event {
     let json = serde_json::to_string(&RecordJson::from(record)).expect("strings and numbers are JSON");
-    let mut event = Event::new(json);
-    if let Some(id) = record.event().id() {
-        event = event.with_id(id.clone());
-    }
+    let id = EventId::parse(record.id().to_string()).expect("every ID of an event has been checked");
+    let mut event = Event::new(json).with_id(id);
     if let Some(retry) = record.event().retry() {
         event = event.with_retry(retry);
     }

@@ -1,6 +1,9 @@
 //! The newest records with their frames, in memory: what cursors that keep up read.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+};
 
 use super::{chunk::Chunk, frame::Framed};
 use crate::{
@@ -21,8 +24,15 @@ pub(crate) struct Window {
     bytes: u64,
     /// The sequence of the first entry, or of the one to come.
     first: u64,
-    entries: VecDeque<Arc<Framed>>,
+    entries: VecDeque<Entry>,
     by_topic: TopicIndex,
+}
+
+/// A record, and its frames once somebody reads it.
+#[derive(Debug)]
+struct Entry {
+    record: Arc<Record>,
+    framed: OnceLock<Arc<Framed>>,
 }
 
 /// A piece of the window for one interest: frames, to be encoded and joined when the window is no longer locked.
@@ -62,7 +72,7 @@ impl Window {
         debug_assert_eq!(record.sequence(), self.newest() + 1);
         self.by_topic.push(record.topics(), record.sequence());
         self.bytes += record.cost();
-        self.entries.push_back(Arc::new(Framed::new(record)));
+        self.entries.push_back(Entry { record, framed: OnceLock::new() });
         while self.bytes > self.max_bytes {
             let Some(oldest) = self.entries.pop_front() else { break };
             self.first += 1;
@@ -79,13 +89,13 @@ impl Window {
         }
         let (mut records, mut bytes, mut reached) = (Vec::new(), 0, after);
         // False when there is enough: all that matches up to the last record taken is in the run.
-        let mut take = |framed: &Arc<Framed>| {
+        let mut take = |entry: &Entry| {
             if bytes >= Chunk::FULL {
                 return false;
             }
-            bytes += framed.record.event().data().len();
-            reached = framed.record.sequence();
-            records.push(framed.clone());
+            bytes += entry.record.event().data().len();
+            reached = entry.record.sequence();
+            records.push(entry.framed.get_or_init(|| Arc::new(Framed::new(entry.record.clone()))).clone());
             records.len() < MAX_RUN
         };
         let all_read = if interest.is_exact() {
@@ -97,7 +107,7 @@ impl Window {
             let seen = usize::try_from(after + 1 - self.first).unwrap_or(usize::MAX);
             self.entries
                 .range(seen.min(self.entries.len())..)
-                .filter(|framed| interest.matches(framed.record.topics()))
+                .filter(|entry| interest.matches(entry.record.topics()))
                 .all(&mut take)
         };
         if all_read {

@@ -180,28 +180,32 @@ impl BodyKind {
         let Some(value) = headers.get(http::header::CONTENT_TYPE) else { return Ok(BodyKind::Text) };
         let value = String::from_utf8_lossy(value.as_bytes());
         let (essence, parameters) = value.split_once(';').unwrap_or((&value, ""));
-        let essence = essence.trim().to_ascii_lowercase();
-        let kind = match &*essence {
-            "text/event-stream" => BodyKind::EventStream,
-            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => BodyKind::Ndjson,
-            "" | "application/json" | "application/xml" | "application/x-www-form-urlencoded" => {
-                BodyKind::Text
-            }
-            text if text.starts_with("text/") || text.ends_with("+json") || text.ends_with("+xml") => {
-                BodyKind::Text
-            }
-            // What is around the files would be stored with them.
-            form if form.starts_with("multipart/") => {
-                return Err(Problem::unsupported_body(format!(
-                    "Content-Type is {essence:?}; send each file by itself, as the whole body, with its own type"
-                )));
-            }
-            _ => {
-                return MediaType::parse(&value).map(BodyKind::Attachment).ok_or_else(|| {
-                    Problem::unsupported_body(format!(
-                        "Content-Type is {value:?}, which is no media type of at most 255 bytes, as image/png"
-                    ))
-                });
+        let is_one_of = |names: &[&str]| names.iter().any(|name| essence.trim().eq_ignore_ascii_case(name));
+        let kind = if is_one_of(&["", "text/plain", "application/json", "application/xml"]) {
+            BodyKind::Text
+        } else if is_one_of(&["text/event-stream"]) {
+            BodyKind::EventStream
+        } else if is_one_of(&["application/x-ndjson", "application/ndjson", "application/jsonl"]) {
+            BodyKind::Ndjson
+        } else {
+            match &*essence.trim().to_ascii_lowercase() {
+                "application/x-www-form-urlencoded" => BodyKind::Text,
+                text if text.starts_with("text/") || text.ends_with("+json") || text.ends_with("+xml") => {
+                    BodyKind::Text
+                }
+                // What is around the files would be stored with them.
+                form if form.starts_with("multipart/") => {
+                    return Err(Problem::unsupported_body(format!(
+                        "Content-Type is {form:?}; send each file by itself, as the whole body, with its own type"
+                    )));
+                }
+                _ => {
+                    return MediaType::parse(&value).map(BodyKind::Attachment).ok_or_else(|| {
+                        Problem::unsupported_body(format!(
+                            "Content-Type is {value:?}, which is no media type of at most 255 bytes, as image/png"
+                        ))
+                    });
+                }
             }
         };
         let charset = parameters.split(';').filter_map(|parameter| parameter.split_once('=')).find_map(

@@ -29,7 +29,7 @@ impl Announcement {
 
     /// The stream that `record` announces; `None` for what is no announcement.
     pub(super) fn read(record: &Record) -> Option<(StreamId, Dialect)> {
-        let id = StreamId::parse(record.id().strip_prefix('~')?.strip_suffix(".start")?)?;
+        let id = StreamId::parse(record.publisher_id()?.strip_prefix('~')?.strip_suffix(".start")?)?;
         let announcement: Announcement = serde_json::from_str(record.event().data()).ok()?;
         Some((id, Dialect::of_path(&announcement.path)?))
     }

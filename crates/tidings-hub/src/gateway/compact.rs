@@ -47,7 +47,7 @@ pub(super) async fn compact(
         // The close is the subscription's own: it ends with it.
         for record in page.records.iter().filter(|record| !record.is_close()) {
             joined.push(record);
-            record.id().clone_into(&mut last_event_id);
+            last_event_id = record.id().to_string();
         }
         if page.reached.sequence <= place {
             break;
@@ -97,19 +97,19 @@ impl Joined {
     }
 
     fn push(&mut self, record: &Record) {
-        let event = record.event();
+        let event = record.to_event();
         let delta = Delta::read(self.dialect, event.data());
         match (&mut self.open, delta) {
-            (Some(open), Some(delta)) if open.continues(event, &delta) => {
+            (Some(open), Some(delta)) if open.continues(&event, &delta) => {
                 open.delta.text.push_str(&delta.text);
                 open.delta.number = delta.number;
-                open.event = event.clone();
+                open.event = event;
                 open.count += 1;
             }
             (_, delta) => {
                 self.flush();
                 match delta {
-                    Some(delta) => self.open = Some(Open { delta, event: event.clone(), count: 1 }),
+                    Some(delta) => self.open = Some(Open { delta, event, count: 1 }),
                     None => event.encode(&mut self.out),
                 }
             }
@@ -219,7 +219,9 @@ mod tests {
         let mut joined = Joined::new(dialect);
         records.iter().for_each(|record| joined.push(record));
         let text = String::from_utf8(joined.finish().to_vec()).unwrap();
-        records.iter().fold(text, |text, record| text.replace(record.id(), &record.sequence().to_string()))
+        records
+            .iter()
+            .fold(text, |text, record| text.replace(&record.id().to_string(), &record.sequence().to_string()))
     }
 
     #[test]

@@ -60,7 +60,7 @@ mod tests {
     const B: StreamId = StreamId::from_bytes([2; 16]);
 
     async fn append(log: &MemoryLog, update: Update) -> String {
-        log.append(vec![update.into()]).await.unwrap().receipts.remove(0).id
+        log.append(vec![update.into()]).await.unwrap().receipts[0].id.to_string()
     }
 
     async fn place(log: &MemoryLog, asked: &str) -> Option<u64> {
@@ -95,7 +95,7 @@ mod tests {
         let log = MemoryLog::default();
         let named = |stream: StreamId, name: &str| {
             let id = EventId::parse(format!("~{stream}.{name}")).unwrap();
-            stream.update(Event::new("x")).with_event_id(id)
+            stream.update(Event::new("x").with_id(id))
         };
         for update in [named(A, "1"), named(B, "1"), named(A, "2"), named(B, "2")] {
             append(&log, update).await;
@@ -126,6 +126,10 @@ mod tests {
             append(&log, B.update(Event::new("x"))).await;
         }
         assert_eq!(log.record(close.sequence()).await.unwrap(), None);
-        assert_eq!(place(&log, close.id()).await, Some(close.sequence()), "who has seen the end has all");
+        assert_eq!(
+            place(&log, &close.id().to_string()).await,
+            Some(close.sequence()),
+            "who has seen the end has all"
+        );
     }
 }

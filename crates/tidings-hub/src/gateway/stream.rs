@@ -76,18 +76,18 @@ impl StreamId {
     pub(crate) fn close(&self, reason: &str) -> Update {
         let close = EventType::parse("close").expect("a word is a valid event type");
         let event = Event::new(reason).with_type(close);
-        Update::from_parts(Box::new([self.topic()]), event, true, true)
+        update_of(self.topic(), event).closing()
     }
 
     /// The announcement of the stream.
     pub(crate) fn announce(&self, data: String) -> Update {
-        Update::from_parts(Box::new([started()]), Event::new(data).with_id(self.start_id()), true, false)
+        update_of(started(), Event::new(data).with_id(self.start_id()))
     }
 }
 
 /// One event of the stream that has this topic. Private, so that only who has a token of it may read it.
 pub(crate) fn update_of(topic: Topic, event: Event) -> Update {
-    Update::from_parts(Box::new([topic]), event, true, false)
+    Update::of(topic, event).private()
 }
 
 /// The topic of the announcements.
@@ -104,7 +104,7 @@ pub(crate) fn kept_type(sent: &str) -> Cow<'_, str> {
     }
 }
 
-/// The event of a record as its upstream sent it.
+/// The event of a record as its upstream sent it, still without an ID of the hub's.
 pub(crate) fn as_sent(record: &Record) -> Cow<'_, Event> {
     let event = record.event();
     let of_a_stream = record.topics().first().is_some_and(|topic| is_reserved(topic.as_str()));

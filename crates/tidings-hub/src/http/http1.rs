@@ -1,6 +1,7 @@
 //! A connection that speaks HTTP/1.1: hyper, until a subscription takes its socket over.
 
 use std::{
+    convert::Infallible,
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
@@ -13,13 +14,12 @@ use http::{Method, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tower_service::Service;
 
 #[cfg(feature = "tls")]
 use super::progress::{Progress, Watched};
 use super::{
     hang_up::HangUp,
-    service::BoxError,
+    service::{BoxError, answer},
     socket::Socket,
     take_over::{TakeOver, Taken},
     write_behind::WriteBehind,
@@ -53,8 +53,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
     let socket = Arc::new(socket);
     let (hang_up, take_over) = (HangUp::of(socket.clone()), TakeOver::default());
     let io = WriteBehind::new(Socket::new(hub.clone(), socket, read, take_over.clone()));
-    let service = hub.service();
-    let offer = take_over.clone();
+    let (answering, offer) = (hub.clone(), take_over.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         let hang_up = hang_up.of_request(request.version());
         request.extensions_mut().insert(hang_up);
@@ -62,7 +61,9 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
         if cfg!(unix) && request.method() == Method::GET {
             request.extensions_mut().insert(offer.clone());
         }
-        service.clone().call(request)
+        // Not the hub's service, which would put every answer into a box.
+        let hub = answering.clone();
+        async move { Ok::<_, Infallible>(answer(&hub, request).await) }
     });
     // A publisher may close as soon as it has sent everything, and what it sent counts; see `HangUp` for the rest.
     let mut connection = builder().half_close(true).serve_connection(TokioIo::new(io.clone()), service);
@@ -118,11 +119,12 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
     let mut shutdown = pin!(hub.shared().shutdown_begun());
-    let (service, progress) = (hub.service(), Progress::default());
+    let (answering, progress) = (hub.clone(), Progress::default());
     let watching = progress.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (answer, progress) = (service.clone().call(request), watching.clone());
-        async { answer.await.map(|response| response.map(|body| Watched::new(body, progress))) }
+        let (hub, progress) = (answering.clone(), watching.clone());
+        let watched = |body| Watched::new(body, progress);
+        async move { Ok::<_, Infallible>(answer(&hub, request).await.map(watched)) }
     });
     let mut connection = Box::pin(builder().serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {

@@ -18,11 +18,14 @@ use crate::{
         native::{BodyKind, PublishParams},
         ndjson::NdjsonReader,
     },
-    log::{Append, Appended, IdempotencyKey, Receipt},
+    log::{Append, Appended, IdempotencyKey, Receipt, RecordId},
 };
 
 /// How many updates of one piece of a body are appended at once: a bound on what one publisher holds in memory.
 const MAX_BATCH: usize = 1_000;
+
+/// Room is made for as many updates as would come of this length.
+const LIKELY_UPDATE_BYTES: usize = 128;
 
 /// Publishes the body, and answers when all of it is kept.
 pub(crate) async fn publish<B>(
@@ -122,7 +125,8 @@ where
     let mut publishing = Publishing { hub, key: params.key, receipts: Receipts::default() };
     publishing.stream(reader, body).await?;
     if let Some(reason) = params.close {
-        publishing.append(vec![(None, Update::close(params.topic, reason))]).await?;
+        let close = Update::close(params.topic, reason);
+        publishing.append(Batch { updates: vec![close.into()], lines: Vec::new() }).await?;
     }
     Ok(respond(&publishing.receipts))
 }
@@ -152,7 +156,7 @@ impl Publishing<'_> {
             let mut input = &piece[..];
             loop {
                 let (batch, problem) = read_batch(&mut reader, &mut input);
-                let full = batch.len() == MAX_BATCH;
+                let full = batch.lines.len() == MAX_BATCH;
                 self.append(batch).await?;
                 if let Some(problem) = problem {
                     return Err(self.receipts.blame(problem, Some(reader.line())));
@@ -163,43 +167,49 @@ impl Publishing<'_> {
             }
         }
         match reader.finish() {
-            Some(Ok(update)) => self.append(vec![(Some(reader.line()), update)]).await,
+            Some(Ok(update)) => {
+                self.append(Batch { updates: vec![update.into()], lines: vec![reader.line()] }).await
+            }
             Some(Err(problem)) => Err(self.receipts.blame(problem, Some(reader.line()))),
             None => Ok(()),
         }
     }
 
-    async fn append(&mut self, batch: Vec<(Option<u64>, Update)>) -> Result<(), Problem> {
-        if batch.is_empty() {
+    async fn append(&mut self, Batch { mut updates, lines }: Batch) -> Result<(), Problem> {
+        if updates.is_empty() {
             return Ok(());
         }
-        let (lines, updates): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let number = |index: usize| self.receipts.count + index as u64 + 1;
-        let batch = updates.into_iter().enumerate().map(|(index, update)| {
-            let key = self.key.as_ref().map(|key| key.numbered(number(index)));
-            Append { update, key, time: None }
-        });
-        let appended = self.hub.publish_all(batch.collect()).await;
-        let Appended { receipts, refused } =
-            appended.map_err(|error| self.receipts.blame(error.into(), lines[0]))?;
+        if let Some(key) = &self.key {
+            for (number, append) in (self.receipts.count + 1..).zip(&mut updates) {
+                append.key = Some(key.numbered(number));
+            }
+        }
+        let Appended { receipts, refused } = (self.hub.publish_all(updates).await)
+            .map_err(|error| self.receipts.blame(error.into(), lines.first().copied()))?;
         self.receipts.add(&receipts);
         match refused {
-            Some(refused) => {
-                Err(self.receipts.blame(refused.into(), lines.get(receipts.len()).copied().flatten()))
-            }
+            Some(refused) => Err(self.receipts.blame(refused.into(), lines.get(receipts.len()).copied())),
             None => Ok(()),
         }
     }
 }
 
-fn read_batch(
-    reader: &mut impl UpdateReader,
-    input: &mut &[u8],
-) -> (Vec<(Option<u64>, Update)>, Option<Problem>) {
-    let mut batch = Vec::new();
-    while batch.len() < MAX_BATCH {
+/// Updates of one piece of a body.
+struct Batch {
+    updates: Vec<Append>,
+    /// The line that each ended on; none for one that the body does not have.
+    lines: Vec<u64>,
+}
+
+fn read_batch(reader: &mut impl UpdateReader, input: &mut &[u8]) -> (Batch, Option<Problem>) {
+    let expected = (input.len() / LIKELY_UPDATE_BYTES).min(MAX_BATCH);
+    let mut batch = Batch { updates: Vec::with_capacity(expected), lines: Vec::with_capacity(expected) };
+    while batch.lines.len() < MAX_BATCH {
         match reader.read(input) {
-            Some(Ok(update)) => batch.push((Some(reader.line()), update)),
+            Some(Ok(update)) => {
+                batch.updates.push(update.into());
+                batch.lines.push(reader.line());
+            }
             Some(Err(problem)) => return (batch, Some(problem)),
             None => break,
         }
@@ -210,7 +220,7 @@ fn read_batch(
 /// The answer to one update.
 #[derive(Serialize)]
 struct Published<'a> {
-    id: &'a str,
+    id: &'a RecordId,
     sequence: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     attachment: Option<String>,
@@ -220,8 +230,8 @@ struct Published<'a> {
 #[derive(Debug, Default, Serialize)]
 struct Receipts {
     count: u64,
-    first: Option<String>,
-    last: Option<String>,
+    first: Option<RecordId>,
+    last: Option<RecordId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attachment: Option<String>,
 }
@@ -245,7 +255,8 @@ impl Receipts {
 
     /// Says in `problem` what is kept all the same, and where the body went wrong.
     fn blame(&self, problem: Problem, line: Option<u64>) -> Problem {
-        let problem = problem.with("count", self.count).with("last", self.last.clone());
+        let problem =
+            problem.with("count", self.count).with("last", self.last.as_ref().map(RecordId::to_string));
         match line {
             Some(line) => problem.with("line", line),
             None => problem,

@@ -67,7 +67,8 @@ where
     }
 }
 
-async fn answer<B>(hub: &Hub, request: Request<B>) -> Response<HubBody>
+/// Answers a request.
+pub(super) async fn answer<B>(hub: &Hub, request: Request<B>) -> Response<HubBody>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,

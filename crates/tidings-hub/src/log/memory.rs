@@ -10,7 +10,12 @@ use tokio::sync::watch;
 
 use super::{
     Append, Appended, Bounds, Epoch, IdempotencyKey, Log, LogFuture, Page, PageLimit, Place, Receipt, Record,
-    Refused, Retention, evicted::Evicted, record::receipt, retention::Totals, topic_index::TopicIndex,
+    Refused, Retention,
+    evicted::Evicted,
+    kept::{Kept, Removed},
+    record::receipt,
+    retention::Totals,
+    topic_index::TopicIndex,
 };
 use crate::{Interest, Topic, Update};
 
@@ -28,8 +33,8 @@ pub struct MemoryLog {
 
 #[derive(Debug)]
 struct State {
-    /// What is kept, by sequence. The rules of the retention leave holes, which cost nothing here.
-    records: BTreeMap<u64, Entry>,
+    /// What is kept. The rules of the retention leave holes.
+    records: Kept,
     newest: Place,
     whole: Totals,
     /// One for each rule of the retention, in its order.
@@ -42,14 +47,6 @@ struct State {
     /// Of those the evicted ones, in order: they are still read by those who ask for their topic.
     evicted_closes: BTreeMap<u64, Arc<Record>>,
     evicted: Evicted,
-}
-
-#[derive(Debug)]
-struct Entry {
-    record: Arc<Record>,
-    key: Option<IdempotencyKey>,
-    /// The number of the rule that it counts under.
-    rule: Option<usize>,
 }
 
 /// What a rule keeps.
@@ -70,7 +67,7 @@ impl MemoryLog {
         MemoryLog {
             epoch,
             state: RwLock::new(State {
-                records: BTreeMap::new(),
+                records: Kept::default(),
                 newest: Place::START,
                 whole: Totals::default(),
                 groups: vec![Group::default(); retention.rules.len()],
@@ -155,12 +152,12 @@ impl Log for MemoryLog {
 
 impl State {
     fn record(&self, sequence: u64) -> Option<&Arc<Record>> {
-        self.records.get(&sequence).map(|entry| &entry.record)
+        self.records.get(sequence)
     }
 
     /// The first sequence that is kept, or the next one if none is.
     fn oldest(&self) -> u64 {
-        self.records.keys().next().copied().unwrap_or(self.newest.sequence + 1)
+        self.records.oldest().unwrap_or(self.newest.sequence + 1)
     }
 
     fn append(
@@ -200,7 +197,7 @@ impl State {
         }
         self.newest = record.place();
         let receipt = receipt(&record, false);
-        self.records.insert(sequence, Entry { record, key, rule });
+        self.records.push(record, key, rule);
         Ok(receipt)
     }
 
@@ -271,7 +268,7 @@ impl State {
         if sequence == self.newest.sequence {
             return false;
         }
-        let Some(Entry { record, key, rule }) = self.records.remove(&sequence) else { return false };
+        let Some(Removed { record, key, rule }) = self.records.remove(sequence) else { return false };
         self.whole.remove(record.cost());
         if let Some(rule) = rule {
             self.groups[rule].kept.remove(record.cost());
@@ -321,8 +318,7 @@ impl State {
             let wanted = |record: &&Arc<Record>| interest.matches(record.topics());
             let closes = self.evicted_closes.range(after + 1..).map(|(_, record)| record);
             let mut last_scanned = None;
-            let unseen = self.records.range(after + 1..);
-            let scanned = unseen.take(MAX_SCANNED).map(|(_, entry)| &entry.record);
+            let scanned = self.records.from(after + 1).take(MAX_SCANNED);
             let scanned = scanned.inspect(|record| last_scanned = Some(record.place()));
             if closes.chain(scanned).filter(wanted).all(&mut take) {
                 page.reached = last_scanned.unwrap_or(page.reached);

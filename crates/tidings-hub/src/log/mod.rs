@@ -8,6 +8,7 @@ pub mod contract;
 mod disk;
 mod evicted;
 mod import;
+mod kept;
 mod memory;
 mod merge;
 mod position;
@@ -24,7 +25,7 @@ pub use disk::{
 pub use import::{Import, ImportError};
 pub use memory::MemoryLog;
 pub use position::{Epoch, HubId, Place};
-pub use record::Record;
+pub use record::{Record, RecordId};
 pub use retention::{InvalidRule, Limits, Retention, Rule, parse_bytes};
 use tokio::sync::watch;
 
@@ -152,7 +153,7 @@ pub struct Appended {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The event's ID, the publisher's or the hub's.
-    pub id: String,
+    pub id: RecordId,
     /// Its place in the log's order.
     pub sequence: u64,
     /// Whether it was already there, and nothing was appended.

@@ -88,17 +88,27 @@ impl HubId {
             place: Place { sequence: number(&bytes[6..14]), check },
         })
     }
-}
 
-impl fmt::Display for HubId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What [`to_bytes`](HubId::to_bytes) gave, as text.
+    pub(crate) fn as_str(bytes: &[u8; HubId::LEN]) -> &str {
+        std::str::from_utf8(bytes).expect("base64url is ASCII")
+    }
+
+    /// The bytes of its text.
+    pub(crate) fn to_bytes(self) -> [u8; HubId::LEN] {
         let mut bytes = [0; 18];
         bytes[..6].copy_from_slice(&self.epoch.bits().to_be_bytes()[2..]);
         bytes[6..14].copy_from_slice(&self.place.sequence.to_be_bytes());
         bytes[14..].copy_from_slice(&self.place.check.to_be_bytes());
-        let mut text = [b'~'; HubId::LEN];
-        URL_SAFE_NO_PAD.encode_slice(bytes, &mut text[1..]).map_err(|_| fmt::Error)?;
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        let mut text = [HubId::PREFIX as u8; HubId::LEN];
+        URL_SAFE_NO_PAD.encode_slice(bytes, &mut text[1..]).expect("18 bytes are 24 characters");
+        text
+    }
+}
+
+impl fmt::Display for HubId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HubId::as_str(&self.to_bytes()))
     }
 }
 

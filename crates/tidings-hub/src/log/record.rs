@@ -1,6 +1,9 @@
 //! One update as it is kept.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use tidings_codec::{Event, EventId};
 
@@ -10,30 +13,22 @@ use crate::{AttachmentId, Topic, Update};
 /// An update in the log: its content, its place, and when it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
+    epoch: Epoch,
     sequence: u64,
     time_ms: u64,
     check: u32,
-    named_by_publisher: bool,
     update: Update,
 }
 
 impl Record {
-    /// Makes the record of `update` at `sequence`. Its event gets the publisher's ID, or else the hub's for this place.
+    /// Makes the record of `update` at `sequence`. Its ID is the publisher's, or else the hub's for this place.
     ///
     /// `time` is cut to whole milliseconds; what lies before 1970 counts as 1970.
     pub fn new(epoch: Epoch, sequence: u64, time: SystemTime, update: Update) -> Record {
         let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let time_ms = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
         let check = check(sequence, time_ms, &update);
-        let named_by_publisher = update.event().id().is_some();
-        let update = if named_by_publisher {
-            update
-        } else {
-            let hub_id = HubId { epoch, place: Place { sequence, check } };
-            let id = EventId::parse(hub_id.to_string()).expect("base64url has no line breaks and no NUL");
-            update.with_event_id(id)
-        };
-        Record { sequence, time_ms, check, named_by_publisher, update }
+        Record { epoch, sequence, time_ms, check, update }
     }
 
     /// Its number in the log's one order, from 1.
@@ -68,19 +63,38 @@ impl Record {
         self.update.topics()
     }
 
-    /// The event that subscribers get: type, data, retry, and always an ID.
+    /// The event as it was published: type, data, retry, and an ID if the publisher chose one.
     pub fn event(&self) -> &Event {
         self.update.event()
     }
 
-    /// The event's ID as text.
-    pub fn id(&self) -> &str {
-        self.event().id().map_or("", EventId::as_str)
+    /// The event that subscribers get: the same, and always with an ID.
+    pub fn to_event(&self) -> Event {
+        let event = self.event().clone();
+        match self.hub_id() {
+            Some(id) => event
+                .with_id(EventId::parse(id.to_string()).expect("base64url has no line breaks and no NUL")),
+            None => event,
+        }
+    }
+
+    /// The event's ID.
+    pub fn id(&self) -> RecordId {
+        match self.event().id() {
+            Some(id) => RecordId::Publisher(id.clone()),
+            None => RecordId::Hub(HubId { epoch: self.epoch, place: self.place() }),
+        }
     }
 
     /// The ID if the publisher chose it: such IDs are found by an index, the hub's own by their sequence.
     pub fn publisher_id(&self) -> Option<&str> {
-        self.named_by_publisher.then(|| self.id())
+        self.event().id().map(EventId::as_str)
+    }
+
+    /// The ID if the hub made it.
+    pub fn hub_id(&self) -> Option<HubId> {
+        let place = self.place();
+        self.event().id().is_none().then_some(HubId { epoch: self.epoch, place })
     }
 
     /// Whether only those with a grant for it may receive it.
@@ -121,6 +135,24 @@ impl Record {
     }
 }
 
+/// The ID of an event: text that its publisher chose, or the hub's, which is made of its place.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RecordId {
+    /// The hub's.
+    Hub(HubId),
+    /// The publisher's.
+    Publisher(EventId),
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecordId::Hub(id) => id.fmt(f),
+            RecordId::Publisher(id) => id.fmt(f),
+        }
+    }
+}
+
 /// What it costs to keep a record whose topics, event and own ID have these lengths.
 pub(crate) fn cost(topics: impl Iterator<Item = usize>, event: usize, publisher_id: usize) -> u64 {
     const AROUND: usize = 384;
@@ -131,7 +163,7 @@ pub(crate) fn cost(topics: impl Iterator<Item = usize>, event: usize, publisher_
 /// What the publisher of `record` is answered.
 pub(super) fn receipt(record: &Record, repeated: bool) -> Receipt {
     Receipt {
-        id: record.id().to_owned(),
+        id: record.id(),
         sequence: record.sequence(),
         repeated,
         attachment: record.attachment().cloned(),
@@ -156,16 +188,49 @@ fn check(sequence: u64, time_ms: u64, update: &Update) -> u32 {
     let flags = u64::from(update.is_private()) | u64::from(update.is_close()) << 1;
     let retry = event.retry().map_or(u64::MAX, |retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
     let numbers = [sequence, time_ms, flags, retry, update.topics().len() as u64].map(u64::to_be_bytes);
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(numbers.as_flattened());
+    let mut sum = Sum::default();
+    sum.add(numbers.as_flattened());
     let id = event.id().map_or("", EventId::as_str);
     let topics = update.topics().iter().map(Topic::as_str);
     let attachment = update.attachment().map(AttachmentId::as_str);
     for text in topics.chain([event.event_type(), event.data(), id]).chain(attachment) {
-        hasher.update(&(text.len() as u64).to_be_bytes());
-        hasher.update(text.as_bytes());
+        sum.add(&(text.len() as u64).to_be_bytes());
+        sum.add(text.as_bytes());
     }
-    hasher.finalize()
+    sum.finish()
+}
+
+/// A CRC-32 of many short pieces, which are gathered: of long ones it is faster.
+struct Sum {
+    hasher: crc32fast::Hasher,
+    gathered: [u8; 512],
+    len: usize,
+}
+
+impl Default for Sum {
+    fn default() -> Sum {
+        Sum { hasher: crc32fast::Hasher::new(), gathered: [0; 512], len: 0 }
+    }
+}
+
+impl Sum {
+    fn add(&mut self, piece: &[u8]) {
+        match self.gathered.get_mut(self.len..self.len + piece.len()) {
+            Some(room) => {
+                room.copy_from_slice(piece);
+                self.len += piece.len();
+            }
+            None => {
+                self.hasher.update(&self.gathered[..std::mem::take(&mut self.len)]);
+                self.hasher.update(piece);
+            }
+        }
+    }
+
+    fn finish(mut self) -> u32 {
+        self.hasher.update(&self.gathered[..self.len]);
+        self.hasher.finalize()
+    }
 }
 
 #[cfg(test)]
@@ -180,9 +245,9 @@ mod tests {
     #[test]
     fn the_hubs_id_names_the_place_and_the_content() {
         let first = record(1, "a");
-        let id = HubId::parse(first.id()).unwrap();
-        assert_eq!(id, HubId { epoch: Epoch::from_bits(7), place: first.place() });
-        assert_eq!(first.publisher_id(), None);
+        let id = HubId { epoch: Epoch::from_bits(7), place: first.place() };
+        assert_eq!((first.id(), first.hub_id(), first.publisher_id()), (RecordId::Hub(id), Some(id), None));
+        assert_eq!(first.to_event().id().unwrap().as_str(), id.to_string());
         assert_ne!(record(1, "b").check(), first.check());
         assert_ne!(record(2, "a").check(), first.check());
     }
@@ -204,8 +269,13 @@ mod tests {
 
     #[test]
     fn the_check_of_a_record_never_changes() {
-        // IDs that clients hold, and logs on disk, contain it: another value here breaks them. The expected one was
+        // IDs that clients hold, and logs on disk, contain it: another value here breaks them. The expected ones were
         // computed with zlib from the description above.
         assert_eq!(record(1, "a").check(), 325_577_187);
+        let lengths = [400, 420, 430, 512, 2_000];
+        assert_eq!(
+            lengths.map(|bytes| record(2, &"x".repeat(bytes)).check()),
+            [1_371_841_307, 997_533_278, 120_522_095, 2_929_780_288, 696_756_215]
+        );
     }
 }

@@ -109,7 +109,7 @@ pub(crate) async fn acknowledged_is_readable(
             }
             if append.update.is_close() {
                 let close = log.closed(&append.update.topics()[0]).await.unwrap().unwrap();
-                assert_eq!((close.sequence(), close.id()), (receipt.sequence, &*receipt.id));
+                assert_eq!((close.sequence(), close.id()), (receipt.sequence, receipt.id.clone()));
             }
         }
     }

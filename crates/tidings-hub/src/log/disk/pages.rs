@@ -298,7 +298,7 @@ pub(super) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Reco
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, reason.to_owned().into())
     };
     let text = |column| row.get_ref(column)?.as_str().map_err(|error| damaged(column, &error.to_string()));
-    let topics: Result<Box<[Topic]>, _> = text(4)?.split('\n').map(Topic::parse).collect();
+    let topics: Result<Vec<Topic>, _> = text(4)?.split('\n').map(Topic::parse).collect();
     let topics = topics.map_err(|error| damaged(4, &error.to_string()))?;
 
     let mut event = Event::new(row.get::<_, String>(6)?);
@@ -314,7 +314,7 @@ pub(super) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Reco
         event = event.with_retry(Duration::from_millis(retry));
     }
     let flags: i64 = row.get(2)?;
-    let mut update = Update::from_parts(topics, event, flags & PRIVATE != 0, flags & CLOSE != 0);
+    let mut update = Update::stored(topics, event, flags & PRIVATE != 0, flags & CLOSE != 0);
     if let Some(id) = row.get::<_, Option<String>>(9)? {
         let id = AttachmentId::parse(&id).ok_or_else(|| damaged(9, &format!("{id:?} is no attachment")))?;
         update = update.with_attachment(id);

@@ -87,7 +87,7 @@ impl Printer {
         let shown = Shown {
             event_type: event.event_type().to_owned(),
             data: event.data().to_owned(),
-            id: record.id().to_owned(),
+            id: record.id().to_string(),
             topic: record.topics().first().map(ToString::to_string),
         };
         let Value::Object(object) = serde_json::to_value(record)? else { return Ok(()) };

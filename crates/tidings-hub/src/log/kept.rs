@@ -1,0 +1,120 @@
+//! The records that a log in memory keeps.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{IdempotencyKey, Record};
+
+/// Records in the order of their sequences. Most often the oldest one leaves; one that leaves from between the others stays
+/// as an empty place, until half of all places are empty.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// Begins with a place that is not empty.
+    places: VecDeque<Entry>,
+    empty: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    sequence: u64,
+    record: Option<Arc<Record>>,
+    key: Option<IdempotencyKey>,
+    rule: Option<usize>,
+}
+
+/// A record that has left.
+#[derive(Debug)]
+pub(super) struct Removed {
+    pub(super) record: Arc<Record>,
+    pub(super) key: Option<IdempotencyKey>,
+    /// The number of the rule that it counted under.
+    pub(super) rule: Option<usize>,
+}
+
+impl Kept {
+    /// Adds a record that comes after all others.
+    pub(super) fn push(&mut self, record: Arc<Record>, key: Option<IdempotencyKey>, rule: Option<usize>) {
+        self.places.push_back(Entry { sequence: record.sequence(), record: Some(record), key, rule });
+    }
+
+    /// The first sequence that is kept.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.places.front().map(|entry| entry.sequence)
+    }
+
+    pub(super) fn get(&self, sequence: u64) -> Option<&Arc<Record>> {
+        self.places.get(self.find(sequence).ok()?)?.record.as_ref()
+    }
+
+    pub(super) fn remove(&mut self, sequence: u64) -> Option<Removed> {
+        let index = self.find(sequence).ok()?;
+        let entry = self.places.get_mut(index)?;
+        let record = entry.record.take()?;
+        let removed = Removed { record, key: entry.key.take(), rule: entry.rule };
+        self.empty += 1;
+        while self.places.front().is_some_and(|oldest| oldest.record.is_none()) {
+            self.places.pop_front();
+            self.empty -= 1;
+        }
+        if self.empty > self.places.len() / 2 {
+            self.places.retain(|entry| entry.record.is_some());
+            self.empty = 0;
+        }
+        Some(removed)
+    }
+
+    /// Those from `first` on.
+    pub(super) fn from(&self, first: u64) -> impl Iterator<Item = &Arc<Record>> {
+        let index = self.find(first).unwrap_or_else(|index| index);
+        self.places.range(index..).filter_map(|entry| entry.record.as_ref())
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.places.len() - self.empty
+    }
+
+    /// Where the place for `sequence` is, or would be.
+    fn find(&self, sequence: u64) -> Result<usize, usize> {
+        // Without places that are gone it is as far from the oldest one as their sequences are, and it is never further.
+        let distance = sequence.saturating_sub(self.oldest().unwrap_or(sequence));
+        let most = usize::try_from(distance).unwrap_or(usize::MAX);
+        match self.places.get(most) {
+            Some(entry) if entry.sequence == sequence => Ok(most),
+            _ => self.places.binary_search_by_key(&sequence, |entry| entry.sequence),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::{Topic, Update, log::Epoch};
+
+    #[test]
+    fn what_leaves_from_between_is_gone_and_the_others_are_found() {
+        let mut kept = Kept::default();
+        for sequence in 1..=10 {
+            let update = Update::new(Topic::parse("t").unwrap(), "");
+            let record = Record::new(Epoch::from_bits(0), sequence, SystemTime::now(), update);
+            kept.push(Arc::new(record), None, Some(sequence as usize));
+        }
+        let mut left: Vec<u64> = (1..=10).collect();
+        for gone in [5, 1, 3, 2, 9, 7, 6, 10, 4, 8] {
+            let removed = kept.remove(gone).unwrap();
+            assert_eq!((removed.record.sequence(), removed.rule), (gone, Some(gone as usize)));
+            assert!(kept.remove(gone).is_none());
+            left.retain(|sequence| *sequence != gone);
+            assert_eq!((kept.len(), kept.oldest()), (left.len(), left.first().copied()));
+            assert!(kept.places.len() <= 2 * left.len() + 1, "{kept:?}");
+            for first in 0..=11 {
+                let found = kept.get(first).map(|record| record.sequence());
+                assert_eq!(found, left.contains(&first).then_some(first));
+                let from: Vec<_> = kept.from(first).map(|record| record.sequence()).collect();
+                let expected: Vec<_> = left.iter().copied().filter(|sequence| *sequence >= first).collect();
+                assert_eq!(from, expected, "from {first}");
+            }
+        }
+    }
+}
