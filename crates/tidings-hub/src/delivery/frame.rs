@@ -59,16 +59,22 @@ impl Form {
 #[derive(Debug)]
 pub(crate) struct Framed {
     pub(crate) record: Arc<Record>,
-    frames: [OnceLock<Encoded>; Form::COUNT],
+    plain: OnceLock<Encoded>,
+    /// Those of the other forms, in their order. Few hubs have readers of any.
+    others: OnceLock<Box<[OnceLock<Encoded>; Form::COUNT - 1]>>,
 }
 
 impl Framed {
     pub(crate) fn new(record: Arc<Record>) -> Framed {
-        Framed { record, frames: Default::default() }
+        Framed { record, plain: OnceLock::new(), others: OnceLock::new() }
     }
 
     pub(crate) fn frame(&self, form: Form) -> &Encoded {
-        self.frames[form as usize].get_or_init(|| {
+        let frame = match (form as usize).checked_sub(1) {
+            None => &self.plain,
+            Some(other) => &self.others.get_or_init(Box::default)[other],
+        };
+        frame.get_or_init(|| {
             let mut out = Encoded::begin(self.record.event().data().len() + 128);
             form.encode(&self.record, &mut out);
             Encoded::finish(out)

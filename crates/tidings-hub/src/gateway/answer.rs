@@ -1,6 +1,6 @@
 //! The answer to an SDK that asked for a stream.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header, request::Parts};
@@ -45,8 +45,11 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let body = PublishedBody::new(body, hub.shared().settings.read_timeout);
-    let asked = Asked::read(dialect, parts, body, &gateway.settings).await?;
+    let asked = {
+        let body = pin!(body);
+        let body = PublishedBody::new(body, hub.shared().settings.read_timeout);
+        Asked::read(dialect, parts, body, &gateway.settings).await?
+    };
     let hang_up = parts.extensions.get::<HangUp>().cloned();
     if !asked.wants_stream {
         return pass_on(gateway, &parts.method, &asked, hang_up).await;

@@ -51,7 +51,7 @@ impl Asked {
     pub(crate) async fn read<B>(
         dialect: Dialect,
         parts: &Parts,
-        body: PublishedBody<B>,
+        body: PublishedBody<'_, B>,
         settings: &GatewaySettings,
     ) -> Result<Asked, Problem>
     where
@@ -80,7 +80,7 @@ impl Asked {
     }
 }
 
-async fn read_body<B>(mut body: PublishedBody<B>, max_bytes: usize) -> Result<Bytes, Problem>
+async fn read_body<B>(mut body: PublishedBody<'_, B>, max_bytes: usize) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,

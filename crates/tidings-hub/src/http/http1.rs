@@ -55,9 +55,11 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
     let io = WriteBehind::new(Socket::new(hub.clone(), socket, read, take_over.clone()));
     let (answering, offer) = (hub.clone(), take_over.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let hang_up = hang_up.of_request(request.version());
-        request.extensions_mut().insert(hang_up);
-        // Nothing but a GET can take it, and each publish would pay for it.
+        // Each would cost a publish several pieces of memory, and it wants neither.
+        if !is_plain_publish(&request) {
+            let hang_up = hang_up.of_request(request.version());
+            request.extensions_mut().insert(hang_up);
+        }
         if cfg!(unix) && request.method() == Method::GET {
             request.extensions_mut().insert(offer.clone());
         }
@@ -107,6 +109,12 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
     let socket =
         Arc::into_inner(socket).expect("the service and the body, which watched it, have been dropped");
     Some(Leaving { socket, taken, pipelined })
+}
+
+/// Whether the answer is a receipt and nothing else, whatever the settings: a probe, for one, has a query.
+fn is_plain_publish<B>(request: &Request<B>) -> bool {
+    let uri = request.uri();
+    request.method() == Method::POST && uri.query().is_none() && uri.path().starts_with("/topics/")
 }
 
 /// Serves the requests of a connection over TLS until it ends: its streams stay with hyper, as bodies.

@@ -1,6 +1,9 @@
 //! `POST`: one update, or many.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
@@ -44,6 +47,7 @@ where
     }
     let settings = &hub.shared().settings;
     let max_data_bytes = settings.max_data_bytes;
+    let body = pin!(body);
     let mut body = PublishedBody::new(body, settings.read_timeout);
     let topic = params.topic.clone();
     match BodyKind::of(headers)? {
@@ -111,7 +115,7 @@ async fn many<B>(
     hub: &Hub,
     params: PublishParams,
     reader: impl UpdateReader,
-    body: PublishedBody<B>,
+    body: PublishedBody<'_, B>,
 ) -> Result<Response<HubBody>, Problem>
 where
     B: Body<Data = Bytes>,
@@ -143,7 +147,7 @@ impl Publishing<'_> {
     async fn stream<B>(
         &mut self,
         mut reader: impl UpdateReader,
-        mut body: PublishedBody<B>,
+        mut body: PublishedBody<'_, B>,
     ) -> Result<(), Problem>
     where
         B: Body<Data = Bytes>,
@@ -265,18 +269,18 @@ impl Receipts {
 }
 
 /// A request's body, read piece by piece, each within the read timeout.
-pub(crate) struct PublishedBody<B> {
-    body: Pin<Box<B>>,
+pub(crate) struct PublishedBody<'a, B> {
+    body: Pin<&'a mut B>,
     timeout: Duration,
 }
 
-impl<B> PublishedBody<B>
+impl<'a, B> PublishedBody<'a, B>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    pub(crate) fn new(body: B, timeout: Duration) -> PublishedBody<B> {
-        PublishedBody { body: Box::pin(body), timeout }
+    pub(crate) fn new(body: Pin<&'a mut B>, timeout: Duration) -> PublishedBody<'a, B> {
+        PublishedBody { body, timeout }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
