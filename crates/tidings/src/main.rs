@@ -7,18 +7,30 @@ mod exit;
 mod hub_url;
 mod progress;
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     cli::{Cli, Command},
     exit::{DamagedLog, Exit, Hint, UsageError},
 };
 
+/// A hub that has one core runs on one thread: a second one would have nothing to run on, and each task that passes from one
+/// to the other costs.
+fn runtime(command: &Command) -> io::Result<Runtime> {
+    let has_one_core = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
+    let mut builder = match command {
+        Command::Serve(_) if has_one_core => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.enable_all().build()
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime(&cli.command) {
         Ok(runtime) => runtime,
         Err(error) => {
             return report(&anyhow::Error::new(error).context("the runtime can't be started")).into();
