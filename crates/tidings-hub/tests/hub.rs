@@ -8,7 +8,10 @@ use http_body_util::{BodyExt, Empty};
 use tidings_codec::{Decoder, Item};
 use tidings_hub::{
     Cursor, Form, Hub, Interest, Settings, StartAt, Subscribe, Topic, TopicFilter, Update,
-    log::{Limits, MemoryLog, Retention},
+    log::{
+        Append, Appended, Bounds, Limits, Log, LogError, LogFuture, MemoryLog, Page, PageLimit, Record,
+        Retention,
+    },
 };
 use tower_service::Service;
 
@@ -172,6 +175,55 @@ async fn a_publisher_in_a_hurry_leaves_the_feed_the_time_to_read() {
         assert_eq!(reader.next().await.unwrap(), ("message".into(), number.to_string()));
     }
     publisher.await.unwrap();
+}
+
+/// A stand-in for a log whose disk takes what is written and can't be read.
+struct Unreadable(MemoryLog);
+
+impl Log for Unreadable {
+    fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended> {
+        self.0.append(batch)
+    }
+
+    fn read<'a>(&'a self, _: u64, _: &'a Interest, _: PageLimit) -> LogFuture<'a, Page> {
+        Box::pin(async { Err(LogError::Unavailable { reason: "it can't be read".into() }) })
+    }
+
+    fn record(&self, sequence: u64) -> LogFuture<'_, Option<Arc<Record>>> {
+        self.0.record(sequence)
+    }
+
+    fn find<'a>(&'a self, publisher_id: &'a str) -> LogFuture<'a, Option<u64>> {
+        self.0.find(publisher_id)
+    }
+
+    fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>> {
+        self.0.closed(topic)
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.0.bounds()
+    }
+
+    fn follow(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0.follow()
+    }
+}
+
+#[tokio::test]
+async fn publishers_go_on_where_the_log_cannot_be_read_and_after_the_shutdown() {
+    let hub = Hub::new(Arc::new(Unreadable(MemoryLog::default())), Settings::default());
+    let publish_many = || async {
+        for _ in 0..10 {
+            let batch = (0..1_000).map(|_| Update::new(Topic::parse("a").unwrap(), "x").into()).collect();
+            let publish = hub.publish_all(batch);
+            let appended = tokio::time::timeout(Duration::from_secs(20), publish).await;
+            assert_eq!(appended.expect("nobody has to wait for ever").unwrap().receipts.len(), 1_000);
+        }
+    };
+    publish_many().await;
+    hub.shutdown().await;
+    publish_many().await;
 }
 
 #[tokio::test]

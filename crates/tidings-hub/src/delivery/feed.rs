@@ -1,11 +1,8 @@
 //! The one reader of the whole log: it fills the window and wakes those whom a record is for.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
 use tokio::{sync::Notify, task::JoinHandle};
@@ -22,11 +19,8 @@ const PAGE: PageLimit = PageLimit { records: 1_000, bytes: 1 << 20 };
 /// would have records evicted before subscribers could get them.
 const AHEAD: u64 = 2 * PAGE.records as u64;
 
-/// How long a publisher waits for the feed at most: one that can't read the log must not stop those who fill it.
-const PATIENCE: Duration = Duration::from_millis(100);
-
-/// How far the feed is, for publishers.
-#[derive(Debug, Default)]
+/// How far the feed is, for publishers: it is woken by what they append, and lets them go on also where it can't read that.
+#[derive(Debug)]
 pub(crate) struct FeedPlace {
     sequence: AtomicU64,
     moved: Notify,
@@ -49,17 +43,13 @@ impl FeedPlace {
 
     /// Waits until the feed has read `sequence`, so that one who has to wait does not soon have to again.
     pub(crate) async fn come_to(&self, sequence: u64) {
-        let there = async {
-            loop {
-                let moved = self.moved.notified();
-                if self.sequence.load(Ordering::Acquire) >= sequence {
-                    return;
-                }
-                moved.await;
+        loop {
+            let moved = self.moved.notified();
+            if self.sequence.load(Ordering::Acquire) >= sequence {
+                return;
             }
-        };
-        // Without an answer from the feed, publishing goes on all the same.
-        let _ = tokio::time::timeout(PATIENCE, there).await;
+            moved.await;
+        }
     }
 }
 
@@ -94,7 +84,17 @@ impl Drop for Feed {
     }
 }
 
+/// Keeps no publisher waiting for a feed that has ended, however it did.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.fed.reach(u64::MAX);
+    }
+}
+
 async fn follow_log(shared: Arc<Shared>) {
+    let _ended = Ended(shared.clone());
     let mut newest = shared.log.follow();
     let everything = Interest::everything();
     loop {
@@ -102,13 +102,13 @@ async fn follow_log(shared: Arc<Shared>) {
         if let Err(error) = catch_up(&shared, &everything).await {
             // The next append tries again from the same place; cursors read the log themselves.
             tracing::error!(%error, "the log can't be read");
+            shared.fed.reach(*newest.borrow());
         }
         tokio::select! {
-            changed = newest.changed() => if changed.is_err() { break },
-            () = shared.shutdown_begun() => break,
+            changed = newest.changed() => if changed.is_err() { return },
+            () = shared.shutdown_begun() => return,
         }
     }
-    shared.fed.reach(u64::MAX);
 }
 
 async fn catch_up(shared: &Shared, everything: &Interest) -> Result<(), LogError> {
