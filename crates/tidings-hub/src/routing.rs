@@ -65,7 +65,7 @@ struct Signal {
 }
 
 impl Routing {
-    /// Registers a listener: from now on it hears of each update that matches `interest`.
+    /// Registers a listener: from now on it hears of the updates that match `interest`; of some that come together, of the first.
     pub(crate) fn register<L: Listen + 'static>(
         self: &Arc<Self>,
         interest: Interest,
@@ -89,11 +89,12 @@ impl Routing {
 
     /// Tells the listeners that one of `records` matches that it can be read. All of them can already.
     pub(crate) fn wake<'a>(&self, records: impl Iterator<Item = &'a Record>) {
-        let tables = self.read();
         let mut previous: &[Topic] = &[];
         for record in records {
             // Who was told of one has this one, too, when it looks.
             if record.topics() != previous {
+                // For each, so that those who come and go never wait for long.
+                let tables = self.read();
                 tables.everything.signal(record.sequence());
                 for topic in record.topics() {
                     tables.of(topic).for_each(|followers| followers.signal(record.sequence()));
@@ -229,10 +230,13 @@ mod tests {
         routing.register(interest, Wake::default())
     }
 
-    fn wake(routing: &Routing, sequence: u64, topic: &str) {
+    fn record(sequence: u64, topic: &str) -> Record {
         let update = Update::new(Topic::parse(topic).unwrap(), "");
-        let record = Record::new(Epoch::from_bits(0), sequence, SystemTime::now(), update);
-        routing.wake(std::iter::once(&record));
+        Record::new(Epoch::from_bits(0), sequence, SystemTime::now(), update)
+    }
+
+    fn wake(routing: &Routing, sequence: u64, topic: &str) {
+        routing.wake(std::iter::once(&record(sequence, topic)));
     }
 
     fn heard(registration: &Registration) -> Option<u64> {
@@ -256,6 +260,18 @@ mod tests {
             wake(&routing, 2, "a/b");
             assert_eq!(heard(&registration), Some(2), "{filter}");
         }
+    }
+
+    #[test]
+    fn of_updates_that_come_together_each_listener_hears_the_first_that_is_for_it() {
+        let routing = Arc::new(Routing::default());
+        let filters = ["a/x", "b/x", "c/x", "b/*", "*"];
+        let registrations = filters.map(|filter| register(&routing, &[filter]));
+        let records = [(1, "a/x"), (2, "a/x"), (3, "b/x"), (4, "b/y"), (5, "a/x"), (6, "c/x")]
+            .map(|(sequence, topic)| record(sequence, topic));
+        routing.wake(records.iter());
+        assert_eq!(registrations.each_ref().map(heard), [1, 3, 6, 3, 1].map(Some));
+        assert_eq!(registrations.each_ref().map(heard), [None; 5]);
     }
 
     #[test]

@@ -177,6 +177,29 @@ async fn a_publisher_in_a_hurry_leaves_the_feed_the_time_to_read() {
     publisher.await.unwrap();
 }
 
+#[tokio::test]
+async fn a_page_of_closes_whose_topics_are_evicted_does_not_stop_the_feed() {
+    let limits = Limits { records: 100, ..Limits::default() };
+    let hub = Hub::new(
+        Arc::new(MemoryLog::new(Retention { limits, ..Retention::in_memory() })),
+        Settings::default(),
+    );
+    let mut reader = Reader::new(&hub, interest(&["a"])).await;
+    let mut closing = Reader::new(&hub, interest(&["0"])).await;
+    assert_eq!(
+        (reader.next().await.unwrap().0, closing.next().await.unwrap().0),
+        ("start".into(), "start".into())
+    );
+    let closes =
+        (0..2_500).map(|number: i32| Update::close(Topic::parse(&number.to_string()).unwrap(), "done"));
+    let all = hub.publish_all(closes.map(Into::into).collect());
+    tokio::time::timeout(Duration::from_secs(20), all).await.expect("the feed goes on").unwrap();
+    publish(&hub, "a", "next").await;
+    assert_eq!(reader.data().await, "next");
+    assert_eq!((closing.next().await, closing.next().await), (Some(("close".into(), "done".into())), None));
+    tokio::time::timeout(Duration::from_secs(20), hub.shutdown()).await.expect("the feed ends");
+}
+
 /// A stand-in for a log whose disk takes what is written and can't be read.
 struct Unreadable(MemoryLog);
 

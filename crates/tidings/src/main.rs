@@ -17,8 +17,8 @@ use crate::{
     exit::{DamagedLog, Exit, Hint, UsageError},
 };
 
-/// A hub that has one core runs on one thread: a second one would have nothing to run on, and each task that passes from one
-/// to the other costs.
+/// A hub that may use one core, or less than two, runs on one thread: a runtime of several would give it one as well, beside the
+/// one that waits here, at a higher price.
 fn runtime(command: &Command) -> io::Result<Runtime> {
     let has_one_core = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
     let mut builder = match command {

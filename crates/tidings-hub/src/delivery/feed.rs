@@ -64,7 +64,7 @@ pub(crate) struct Feed {
 impl Feed {
     /// Starts following the log on the current Tokio runtime.
     pub(crate) fn start(shared: Arc<Shared>) -> Feed {
-        let task = tokio::spawn(follow_log(shared.clone()));
+        let task = tokio::spawn(follow_log(Followed(shared.clone())));
         Feed { shared, task: Mutex::new(Some(task)) }
     }
 
@@ -84,22 +84,22 @@ impl Drop for Feed {
     }
 }
 
-/// Keeps no publisher waiting for a feed that has ended, however it did.
-struct Ended(Arc<Shared>);
+/// What the feed fills. No publisher waits for it when it has ended, however it did, or if it never began.
+struct Followed(Arc<Shared>);
 
-impl Drop for Ended {
+impl Drop for Followed {
     fn drop(&mut self) {
         self.0.fed.reach(u64::MAX);
     }
 }
 
-async fn follow_log(shared: Arc<Shared>) {
-    let _ended = Ended(shared.clone());
+async fn follow_log(followed: Followed) {
+    let shared = &*followed.0;
     let mut newest = shared.log.follow();
     let everything = Interest::everything();
     loop {
         // Before the first wait too: something may have been appended before this task ran.
-        if let Err(error) = catch_up(&shared, &everything).await {
+        if let Err(error) = catch_up(shared, &everything).await {
             // The next append tries again from the same place; cursors read the log themselves.
             tracing::error!(%error, "the log can't be read");
             shared.fed.reach(*newest.borrow());
@@ -127,7 +127,7 @@ async fn catch_up(shared: &Shared, everything: &Interest) -> Result<(), LogError
 fn hand_out(shared: &Shared, after: u64, page: &Page) {
     let records = page.records.iter().filter(|record| record.sequence() >= page.oldest);
     let mut missed = false;
-    {
+    let reached = {
         let mut window = shared.write_window();
         for record in records.clone() {
             if record.sequence() != window.newest() + 1 {
@@ -137,8 +137,14 @@ fn hand_out(shared: &Shared, after: u64, page: &Page) {
             }
             window.push(record.clone());
         }
-        shared.fed.reach(window.newest());
-    }
+        if window.newest() < page.reached.sequence {
+            // The page has nothing but closes of topics whose records were evicted, and so were theirs.
+            missed = true;
+            window.restart_after(page.reached.sequence);
+        }
+        window.newest()
+    };
+    shared.fed.reach(reached);
     if missed {
         shared.routing.signal_all(after + 1);
     }

@@ -154,6 +154,16 @@ mod tests {
     }
 
     #[test]
+    fn the_hubs_id_stands_where_a_publishers_would() {
+        let update = Update::new(Topic::parse("a").unwrap(), "x").with_retry(Duration::from_millis(5));
+        let record = Record::new(Epoch::from_bits(1), 1, UNIX_EPOCH, update);
+        let mut out = Vec::new();
+        Form::Plain.encode(&record, &mut out);
+        assert_eq!(out, record.to_event().to_bytes());
+        assert_eq!(String::from_utf8(out).unwrap(), format!("retry: 5\ndata: x\nid: {}\n\n", record.id()));
+    }
+
+    #[test]
     fn the_topic_line_stands_before_the_event() {
         let text = encoded(Form::TopicLine, update());
         assert_eq!(text, "topic: a/b\nevent: t\nretry: 1500\ndata: x\ndata: y\nid: 7\n\n");

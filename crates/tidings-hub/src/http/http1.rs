@@ -14,6 +14,8 @@ use http::{Method, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tower_service::Service;
 
 #[cfg(feature = "tls")]
 use super::progress::{Progress, Watched};
@@ -63,7 +65,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
         if cfg!(unix) && request.method() == Method::GET {
             request.extensions_mut().insert(offer.clone());
         }
-        // Not the hub's service, which would put every answer into a box.
+        // Not the hub's service, which puts every answer into a box: subscribers leave, and publishers send many.
         let hub = answering.clone();
         async move { Ok::<_, Infallible>(answer(&hub, request).await) }
     });
@@ -127,12 +129,11 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
     let mut shutdown = pin!(hub.shared().shutdown_begun());
-    let (answering, progress) = (hub.clone(), Progress::default());
+    let (service, progress) = (hub.service(), Progress::default());
     let watching = progress.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (hub, progress) = (answering.clone(), watching.clone());
-        let watched = |body| Watched::new(body, progress);
-        async move { Ok::<_, Infallible>(answer(&hub, request).await.map(watched)) }
+        let (answer, progress) = (service.clone().call(request), watching.clone());
+        async { answer.await.map(|response| response.map(|body| Watched::new(body, progress))) }
     });
     let mut connection = Box::pin(builder().serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {

@@ -12,7 +12,7 @@ use super::{
     Append, Appended, Bounds, Epoch, IdempotencyKey, Log, LogFuture, Page, PageLimit, Place, Receipt, Record,
     Refused, Retention,
     evicted::Evicted,
-    kept::{Kept, Removed},
+    held::{Held, Removed},
     record::receipt,
     retention::Totals,
     topic_index::TopicIndex,
@@ -34,7 +34,7 @@ pub struct MemoryLog {
 #[derive(Debug)]
 struct State {
     /// What is kept. The rules of the retention leave holes.
-    records: Kept,
+    records: Held,
     newest: Place,
     whole: Totals,
     /// One for each rule of the retention, in its order.
@@ -67,7 +67,7 @@ impl MemoryLog {
         MemoryLog {
             epoch,
             state: RwLock::new(State {
-                records: Kept::default(),
+                records: Held::default(),
                 newest: Place::START,
                 whole: Totals::default(),
                 groups: vec![Group::default(); retention.rules.len()],

@@ -7,8 +7,8 @@
 pub mod contract;
 mod disk;
 mod evicted;
+mod held;
 mod import;
-mod kept;
 mod memory;
 mod merge;
 mod position;

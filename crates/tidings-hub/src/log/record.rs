@@ -272,10 +272,11 @@ mod tests {
         // IDs that clients hold, and logs on disk, contain it: another value here breaks them. The expected ones were
         // computed with zlib from the description above.
         assert_eq!(record(1, "a").check(), 325_577_187);
-        let lengths = [400, 420, 430, 512, 2_000];
+        // Around what is gathered: all of it; all but the ID's length and the ID; all but the data and what follows.
+        let lengths = [432, 433, 440, 441, 2_000];
         assert_eq!(
             lengths.map(|bytes| record(2, &"x".repeat(bytes)).check()),
-            [1_371_841_307, 997_533_278, 120_522_095, 2_929_780_288, 696_756_215]
+            [2_560_211_869, 4_160_487_483, 1_234_070_698, 3_581_727_405, 696_756_215]
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The records that a log in memory keeps.
+//! The records that a log in memory holds.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -7,7 +7,7 @@ use super::{IdempotencyKey, Record};
 /// Records in the order of their sequences. Most often the oldest one leaves; one that leaves from between the others stays
 /// as an empty place, until half of all places are empty.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct Held {
     /// Begins with a place that is not empty.
     places: VecDeque<Entry>,
     empty: usize,
@@ -30,13 +30,13 @@ pub(super) struct Removed {
     pub(super) rule: Option<usize>,
 }
 
-impl Kept {
+impl Held {
     /// Adds a record that comes after all others.
     pub(super) fn push(&mut self, record: Arc<Record>, key: Option<IdempotencyKey>, rule: Option<usize>) {
         self.places.push_back(Entry { sequence: record.sequence(), record: Some(record), key, rule });
     }
 
-    /// The first sequence that is kept.
+    /// The first sequence that is held.
     pub(super) fn oldest(&self) -> Option<u64> {
         self.places.front().map(|entry| entry.sequence)
     }
@@ -62,7 +62,7 @@ impl Kept {
         Some(removed)
     }
 
-    /// Those from `first` on.
+    /// Those from `first` on. Empty places on the way are passed over, of which there are never more than records.
     pub(super) fn from(&self, first: u64) -> impl Iterator<Item = &Arc<Record>> {
         let index = self.find(first).unwrap_or_else(|index| index);
         self.places.range(index..).filter_map(|entry| entry.record.as_ref())
@@ -94,24 +94,24 @@ mod tests {
 
     #[test]
     fn what_leaves_from_between_is_gone_and_the_others_are_found() {
-        let mut kept = Kept::default();
+        let mut held = Held::default();
         for sequence in 1..=10 {
             let update = Update::new(Topic::parse("t").unwrap(), "");
             let record = Record::new(Epoch::from_bits(0), sequence, SystemTime::now(), update);
-            kept.push(Arc::new(record), None, Some(sequence as usize));
+            held.push(Arc::new(record), None, Some(sequence as usize));
         }
         let mut left: Vec<u64> = (1..=10).collect();
         for gone in [5, 1, 3, 2, 9, 7, 6, 10, 4, 8] {
-            let removed = kept.remove(gone).unwrap();
+            let removed = held.remove(gone).unwrap();
             assert_eq!((removed.record.sequence(), removed.rule), (gone, Some(gone as usize)));
-            assert!(kept.remove(gone).is_none());
+            assert!(held.remove(gone).is_none());
             left.retain(|sequence| *sequence != gone);
-            assert_eq!((kept.len(), kept.oldest()), (left.len(), left.first().copied()));
-            assert!(kept.places.len() <= 2 * left.len() + 1, "{kept:?}");
+            assert_eq!((held.len(), held.oldest()), (left.len(), left.first().copied()));
+            assert!(held.places.len() <= 2 * left.len() + 1, "{held:?}");
             for first in 0..=11 {
-                let found = kept.get(first).map(|record| record.sequence());
+                let found = held.get(first).map(|record| record.sequence());
                 assert_eq!(found, left.contains(&first).then_some(first));
-                let from: Vec<_> = kept.from(first).map(|record| record.sequence()).collect();
+                let from: Vec<_> = held.from(first).map(|record| record.sequence()).collect();
                 let expected: Vec<_> = left.iter().copied().filter(|sequence| *sequence >= first).collect();
                 assert_eq!(from, expected, "from {first}");
             }
