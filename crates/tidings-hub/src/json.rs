@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer, de::IgnoredAny};
 
 use crate::{
     Topic,
@@ -88,13 +88,49 @@ impl Serialize for Kept {
     }
 }
 
-/// A line of NDJSON: the same shape, of which only `data` has to be there.
+/// A line that is published: the same shape, of which only `data` has to be there.
 ///
-/// A publisher's `topic` may repeat the topic that is published to, and its `time` is ignored, so that what history
-/// returned can be published again: the hub says when an update came. What stands behind `time` is for imports alone.
+/// Its `topic` may repeat the topic that is published to, and its `time` is ignored, so that what history returned can be
+/// published again: the hub says when an update came. What stands behind `time` is refused: it is for imports alone.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct UpdateJson<'a> {
+pub(crate) struct PublishedJson<'a> {
+    #[serde(borrow)]
+    pub(crate) topic: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "type")]
+    pub(crate) event_type: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) data: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) id: Option<Cow<'a, str>>,
+    pub(crate) retry: Option<u64>,
+    #[serde(rename = "time")]
+    _time: Option<IgnoredAny>,
+    topics: Option<IgnoredAny>,
+    private: Option<IgnoredAny>,
+    close: Option<IgnoredAny>,
+    key: Option<IgnoredAny>,
+    sequence: Option<IgnoredAny>,
+}
+
+impl PublishedJson<'_> {
+    /// The first member that a publisher's line can't have.
+    pub(crate) fn of_imports(&self) -> Option<&'static str> {
+        let members = [
+            ("topics", self.topics),
+            ("private", self.private),
+            ("close", self.close),
+            ("key", self.key),
+            ("sequence", self.sequence),
+        ];
+        members.into_iter().find_map(|(name, value)| value.map(|_| name))
+    }
+}
+
+/// A line that is imported, which may have all that an export writes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ImportedJson<'a> {
     #[serde(borrow)]
     pub(crate) topic: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "type")]
@@ -111,19 +147,6 @@ pub(crate) struct UpdateJson<'a> {
     pub(crate) close: Option<bool>,
     #[serde(borrow)]
     pub(crate) key: Option<Cow<'a, str>>,
-    pub(crate) sequence: Option<u64>,
-}
-
-impl UpdateJson<'_> {
-    /// The first member that a publisher's line can't have.
-    pub(crate) fn of_imports(&self) -> Option<&'static str> {
-        let members = [
-            ("topics", self.topics.is_some()),
-            ("private", self.private.is_some()),
-            ("close", self.close.is_some()),
-            ("key", self.key.is_some()),
-            ("sequence", self.sequence.is_some()),
-        ];
-        members.into_iter().find_map(|(name, is_there)| is_there.then_some(name))
-    }
+    #[serde(rename = "sequence")]
+    _sequence: Option<u64>,
 }

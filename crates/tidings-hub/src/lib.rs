@@ -71,6 +71,7 @@ mod survey;
 #[cfg(feature = "tls")]
 mod tls;
 mod topic;
+mod topic_map;
 mod update;
 
 pub use self::http::{HubBody, HubService, InvalidOrigin, Origin};

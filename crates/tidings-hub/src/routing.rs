@@ -4,7 +4,7 @@ use std::{
     borrow::Borrow,
     collections::HashMap,
     fmt,
-    hash::Hash,
+    hash::{BuildHasher, Hash},
     sync::{
         Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::{Interest, Topic, log::Record, one_or_many::OneOrMany};
+use crate::{Interest, Topic, log::Record, one_or_many::OneOrMany, topic_map::TopicMap};
 
 /// The table of live subscriptions. What an update costs here is its own slashes and its recipients, however many
 /// others there are.
@@ -24,7 +24,7 @@ pub(crate) struct Routing {
 
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
-    pub(crate) topics: HashMap<Topic, Followers>,
+    pub(crate) topics: TopicMap<Followers>,
     pub(crate) prefixes: HashMap<Box<str>, Followers>,
     pub(crate) everything: Followers,
 }
@@ -176,10 +176,11 @@ impl Registration {
 
 impl<L> Drop for Registration<L> {
     fn drop(&mut self) {
-        fn leave<K, Q>(table: &mut HashMap<K, Followers>, key: &Q, number: u64)
+        fn leave<K, Q, S>(table: &mut HashMap<K, Followers, S>, key: &Q, number: u64)
         where
             K: Eq + Hash + Borrow<Q>,
             Q: Eq + Hash + ?Sized,
+            S: BuildHasher,
         {
             if let Some(followers) = table.get_mut(key) {
                 followers.listeners.remove(&number);

@@ -1,6 +1,10 @@
 //! What updates are about, and which of them a subscription asks for.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::{Arc, LazyLock},
+};
 
 /// The longest topic that is taken, in bytes of UTF-8.
 pub const MAX_TOPIC_BYTES: usize = 1024;
@@ -12,8 +16,14 @@ pub const MAX_FILTERS: usize = 256;
 ///
 /// Topics exist as soon as somebody publishes or subscribes to them; nothing has to create them. Two topics are the
 /// same when their bytes are. Slashes only matter to the patterns of [`TopicFilter`].
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Topic(Arc<str>);
+#[derive(Clone, Eq, PartialOrd, Ord)]
+pub struct Topic {
+    text: Arc<str>,
+    /// Of the text, with keys that nobody outside of the process knows: an update is looked up in several tables.
+    hash: u64,
+}
+
+static HASH_KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 impl Topic {
     /// Takes 1 to 1024 bytes of text without control characters and without `*`.
@@ -25,30 +35,40 @@ impl Topic {
         if text.contains('*') {
             return Err(InvalidTopic::Star { text: text.into() });
         }
-        Ok(Topic(text.into()))
+        Ok(Topic::of(text))
     }
 
     /// The topic as it was published.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    fn of(text: &str) -> Topic {
+        Topic { text: text.into(), hash: HASH_KEYS.hash_one(text) }
     }
 }
 
-impl std::borrow::Borrow<str> for Topic {
-    fn borrow(&self) -> &str {
-        &self.0
+impl PartialEq for Topic {
+    fn eq(&self, other: &Topic) -> bool {
+        self.hash == other.hash && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
+    }
+}
+
+impl Hash for Topic {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
     }
 }
 
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Topic({:?})", &*self.0)
+        write!(f, "Topic({:?})", &*self.text)
     }
 }
 
@@ -107,17 +127,22 @@ pub enum TopicFilter {
 
 /// The fixed part of a pattern, up to and including its last slash: `news/` for `news/*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Prefix(Arc<str>);
+pub struct Prefix(Topic);
 
 impl Prefix {
     /// The text that a topic has to start with.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 
     /// Whether `topic` goes on after this prefix.
     pub fn covers(&self, topic: &Topic) -> bool {
-        topic.0.len() > self.0.len() && topic.0.starts_with(&*self.0)
+        topic.as_str().len() > self.as_str().len() && topic.as_str().starts_with(self.as_str())
+    }
+
+    /// The topic of the same text, which it does not cover: those that it covers come next in their order.
+    pub(crate) fn as_topic(&self) -> &Topic {
+        &self.0
     }
 }
 
@@ -137,7 +162,7 @@ impl TopicFilter {
         if prefix.contains('*') {
             return Err(InvalidTopic::Star { text: text.into() });
         }
-        Ok(TopicFilter::Below(Prefix(prefix.into())))
+        Ok(TopicFilter::Below(Prefix(Topic::of(prefix))))
     }
 
     /// Whether `topic` is one of those that it stands for.

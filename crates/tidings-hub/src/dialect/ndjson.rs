@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::UpdateReader;
-use crate::{Topic, Update, UpdateId, UpdateType, http::Problem, json::UpdateJson};
+use crate::{Topic, Update, UpdateId, UpdateType, http::Problem, json::PublishedJson};
 
 /// Reads `application/x-ndjson`: one JSON object a line; empty lines are skipped.
 ///
@@ -33,7 +33,7 @@ impl NdjsonReader {
     fn parse(&self, line: &[u8]) -> Result<Update, Problem> {
         let text = std::str::from_utf8(line)
             .map_err(|error| Problem::invalid(format!("the line is not UTF-8: {error}")))?;
-        let update: UpdateJson<'_> = serde_json::from_str(text).map_err(|error| {
+        let update: PublishedJson<'_> = serde_json::from_str(text).map_err(|error| {
             // Its own "line 1" would be taken for the first line of the body.
             let (column, error) = (error.column(), error.to_string());
             let what = error.split(" at line ").next().unwrap_or_default();

@@ -62,7 +62,7 @@ impl Evicted {
         }
         let of_topics = interest.topics().iter().map(|topic| *self.marks.get(topic).unwrap_or(&self.floor));
         let of_prefixes = interest.prefixes().iter().flat_map(|prefix| {
-            let marks = self.marks.range::<str, _>((Bound::Excluded(prefix.as_str()), Bound::Unbounded));
+            let marks = self.marks.range((Bound::Excluded(prefix.as_topic()), Bound::Unbounded));
             let below = marks.take_while(|(topic, _)| prefix.covers(topic)).map(|(_, mark)| *mark);
             below.chain([self.floor])
         });

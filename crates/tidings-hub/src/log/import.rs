@@ -8,7 +8,7 @@ use std::{
 use tidings_codec::{Decoder, EventRef, Item};
 
 use super::{Append, HubId, IdempotencyKey};
-use crate::{Topic, Update, UpdateId, UpdateType, json::UpdateJson};
+use crate::{Topic, Update, UpdateId, UpdateType, json::ImportedJson};
 
 /// The longest line, in bytes: more than the largest update that a log on disk can hold, escaped.
 const MAX_LINE_BYTES: u64 = 6 << 30;
@@ -158,7 +158,7 @@ impl<R: BufRead> Iterator for Import<R> {
 
 fn from_line(line: &[u8]) -> Result<Append, String> {
     let text = std::str::from_utf8(line).map_err(|error| format!("it is not UTF-8: {error}"))?;
-    let line: UpdateJson<'_> = serde_json::from_str(text).map_err(|error| {
+    let line: ImportedJson<'_> = serde_json::from_str(text).map_err(|error| {
         // Its own "line 1" would be taken for the first line of the input.
         let (column, error) = (error.column(), error.to_string());
         format!("it is no update: {} (column {column})", error.split(" at line ").next().unwrap_or_default())

@@ -17,7 +17,7 @@ use super::{
     retention::Totals,
     topic_index::TopicIndex,
 };
-use crate::{Interest, Topic, Update};
+use crate::{Interest, Topic, Update, topic_map::TopicMap};
 
 /// A [`Log`] in memory.
 ///
@@ -43,7 +43,7 @@ struct State {
     by_id: HashMap<String, u64>,
     by_key: HashMap<IdempotencyKey, u64>,
     /// Each closed topic with the record that closed it, evicted or not.
-    closed: HashMap<Topic, Arc<Record>>,
+    closed: TopicMap<Arc<Record>>,
     /// Of those the evicted ones, in order: they are still read by those who ask for their topic.
     evicted_closes: BTreeMap<u64, Arc<Record>>,
     evicted: Evicted,
@@ -74,7 +74,7 @@ impl MemoryLog {
                 by_topic: TopicIndex::default(),
                 by_id: HashMap::new(),
                 by_key: HashMap::new(),
-                closed: HashMap::new(),
+                closed: TopicMap::default(),
                 evicted_closes: BTreeMap::new(),
                 evicted: Evicted::new(usize::try_from(retention.topics).unwrap_or(usize::MAX)),
             }),

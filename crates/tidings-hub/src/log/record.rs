@@ -188,14 +188,12 @@ fn check(sequence: u64, time_ms: u64, update: &Update) -> u32 {
     let flags = u64::from(update.is_private()) | u64::from(update.is_close()) << 1;
     let retry = event.retry().map_or(u64::MAX, |retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
     let numbers = [sequence, time_ms, flags, retry, update.topics().len() as u64].map(u64::to_be_bytes);
-    let mut sum = Sum::default();
-    sum.add(numbers.as_flattened());
+    let mut sum = Sum::of(&numbers);
     let id = event.id().map_or("", EventId::as_str);
     let topics = update.topics().iter().map(Topic::as_str);
     let attachment = update.attachment().map(AttachmentId::as_str);
     for text in topics.chain([event.event_type(), event.data(), id]).chain(attachment) {
-        sum.add(&(text.len() as u64).to_be_bytes());
-        sum.add(text.as_bytes());
+        sum.add_text(text);
     }
     sum.finish()
 }
@@ -207,29 +205,37 @@ struct Sum {
     len: usize,
 }
 
-impl Default for Sum {
-    fn default() -> Sum {
-        Sum { hasher: crc32fast::Hasher::new(), gathered: [0; 512], len: 0 }
-    }
-}
-
 impl Sum {
-    fn add(&mut self, piece: &[u8]) {
-        match self.gathered.get_mut(self.len..self.len + piece.len()) {
+    fn of(numbers: &[[u8; 8]; 5]) -> Sum {
+        let mut sum = Sum { hasher: crc32fast::Hasher::new(), gathered: [0; 512], len: 0 };
+        let numbers = numbers.as_flattened();
+        sum.gathered[..numbers.len()].copy_from_slice(numbers);
+        sum.len = numbers.len();
+        sum
+    }
+
+    /// Text, behind its length.
+    fn add_text(&mut self, text: &str) {
+        let length = (text.len() as u64).to_be_bytes();
+        let end = self.len + length.len() + text.len();
+        match self.gathered.get_mut(self.len..end) {
             Some(room) => {
-                room.copy_from_slice(piece);
-                self.len += piece.len();
+                let (before, room) = room.split_at_mut(length.len());
+                before.copy_from_slice(&length);
+                room.copy_from_slice(text.as_bytes());
+                self.len = end;
             }
             None => {
                 self.hasher.update(&self.gathered[..std::mem::take(&mut self.len)]);
-                self.hasher.update(piece);
+                self.hasher.update(&length);
+                self.hasher.update(text.as_bytes());
             }
         }
     }
 
-    fn finish(mut self) -> u32 {
+    fn finish(&mut self) -> u32 {
         self.hasher.update(&self.gathered[..self.len]);
-        self.hasher.finalize()
+        std::mem::take(&mut self.hasher).finalize()
     }
 }
 

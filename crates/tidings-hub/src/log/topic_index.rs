@@ -1,13 +1,13 @@
 //! Which records a topic has, in memory.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::merge::Merge;
-use crate::{Interest, Topic};
+use crate::{Interest, Topic, topic_map::TopicMap};
 
 /// The sequences of kept records by topic.
 #[derive(Debug, Default)]
-pub(crate) struct TopicIndex(HashMap<Topic, VecDeque<u64>>);
+pub(crate) struct TopicIndex(TopicMap<VecDeque<u64>>);
 
 impl TopicIndex {
     /// Adds a record that comes after all others.

@@ -1,8 +1,8 @@
 //! Which records each topic has, of those that the table of topics does not list yet.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
-use crate::Topic;
+use crate::{Topic, topic_map::TopicMap};
 
 /// The rows that the table of topics lacks.
 ///
@@ -14,7 +14,7 @@ use crate::Topic;
 /// crash, some are in both; none is ever in neither.
 #[derive(Debug, Default)]
 pub(super) struct Unlisted {
-    by_topic: HashMap<Topic, VecDeque<u64>>,
+    by_topic: TopicMap<VecDeque<u64>>,
     /// The first row of each topic.
     firsts: BTreeSet<(u64, Topic)>,
     rows: usize,
@@ -89,7 +89,7 @@ impl Unlisted {
     pub(super) fn listed(&mut self, rows: &Rows) {
         for (topic, listed) in rows {
             let last = listed.last().copied().unwrap_or_default();
-            self.change(topic.as_str(), |sequences| {
+            self.change(topic, |sequences| {
                 drop(sequences.drain(..sequences.partition_point(|sequence| *sequence <= last)));
             });
         }
@@ -101,7 +101,9 @@ impl Unlisted {
         if self.firsts.first().is_none_or(|(first, _)| sequence < *first) {
             return;
         }
-        self.change(topic, |sequences| {
+        // What is stored was a topic when it came.
+        let Ok(topic) = Topic::parse(topic) else { return };
+        self.change(&topic, |sequences| {
             if let Ok(index) = sequences.binary_search(&sequence) {
                 sequences.remove(index);
             }
@@ -109,7 +111,7 @@ impl Unlisted {
     }
 
     /// Takes rows of a topic away.
-    fn change(&mut self, topic: &str, take: impl FnOnce(&mut VecDeque<u64>)) {
+    fn change(&mut self, topic: &Topic, take: impl FnOnce(&mut VecDeque<u64>)) {
         let Some((topic, mut sequences)) = self.by_topic.remove_entry(topic) else { return };
         let (rows, first) = (sequences.len(), sequences.front().copied());
         take(&mut sequences);
