@@ -1,8 +1,11 @@
 //! The one reader of the whole log: it fills the window and wakes those whom a record is for.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::{sync::Notify, task::JoinHandle};
@@ -97,6 +100,7 @@ async fn follow_log(followed: Followed) {
     let shared = &*followed.0;
     let mut newest = shared.log.follow();
     let everything = Interest::everything();
+    let mut shutdown = pin!(shared.shutdown_begun());
     loop {
         // Before the first wait too: something may have been appended before this task ran.
         if let Err(error) = catch_up(shared, &everything).await {
@@ -106,7 +110,7 @@ async fn follow_log(followed: Followed) {
         }
         tokio::select! {
             changed = newest.changed() => if changed.is_err() { return },
-            () = shared.shutdown_begun() => return,
+            () = &mut shutdown => return,
         }
     }
 }

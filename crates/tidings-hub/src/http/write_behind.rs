@@ -116,6 +116,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteBehind<S> {
             return Pin::new(&mut state.socket).poll_write_vectored(context, buffers);
         }
         state.writes += 1;
+        state.behind.reserve(count);
         for buffer in buffers {
             state.behind.extend_from_slice(buffer);
         }
