@@ -284,7 +284,7 @@ where
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        loop {
+        while !self.body.is_end_stream() {
             match tokio::time::timeout(self.timeout, self.body.frame()).await {
                 Err(_) => return Err(Problem::read_timeout(self.timeout)),
                 Ok(None) => return Ok(None),
@@ -301,6 +301,7 @@ where
                 }
             }
         }
+        Ok(None)
     }
 
     /// How many bytes it has at least, as far as its head says.
