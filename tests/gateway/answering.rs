@@ -52,6 +52,19 @@ async fn a_cut_answer_resumes_at_its_own_url_and_ends_there_with_a_close() {
 }
 
 #[tokio::test]
+async fn only_at_its_own_url_an_answer_has_events_of_the_hub_and_says_so() {
+    let model = saying(chat(1)).await;
+    let hub = gateway(&model, &[]);
+    let mut answering = ask(&hub, CHAT).await;
+    assert_eq!(header(&answering.stream.head, "tidings-hub"), None, "an SDK gets none of them");
+    let _ = answering.stream.rest().await;
+    for view in ["", "&view=compact"] {
+        let watching = watch(&hub, &format!("{}{view}", answering.location), None).await;
+        assert_eq!(header(&watching.head, "tidings-hub"), Some("1"), "{}", watching.head);
+    }
+}
+
+#[tokio::test]
 async fn a_request_without_streaming_is_passed_on_and_its_answer_back() {
     let model = model(|| {
         response(

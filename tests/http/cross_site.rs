@@ -25,7 +25,7 @@ fn is_shared(head: &str) {
     let vary = head.lines().filter(|line| line.to_ascii_lowercase().starts_with("vary:"));
     assert!(vary.into_iter().any(|line| line.to_ascii_lowercase().contains("origin")), "{head}");
     let exposed = header(head, "access-control-expose-headers").unwrap_or_default().to_ascii_lowercase();
-    assert!(exposed.contains("tidings-resume"), "{head}");
+    assert!(exposed.contains("tidings-resume") && exposed.contains("tidings-hub"), "{head}");
 }
 
 #[tokio::test]

@@ -25,8 +25,27 @@ async fn a_stream_has_the_head_that_passes_proxies() {
     // Nothing else: no length, no content coding, no `Connection`.
     assert_eq!(
         fields(&stream.head),
-        ["cache-control", "content-type", "transfer-encoding", "vary", "x-accel-buffering"]
+        ["cache-control", "content-type", "tidings-hub", "transfer-encoding", "vary", "x-accel-buffering"]
     );
+}
+
+#[tokio::test]
+async fn a_subscription_says_that_its_events_may_be_the_hubs_own() {
+    let hub = HubProcess::start(&[]);
+    let id = say(&hub.address, "/topics/a", "one").await;
+    for target in ["/topics/a", "/topics/a?from=start", "/topics/a?start=none", "/topics?topic=a&topic=b/*"] {
+        for headers in [&[][..], &[("last-event-id", &*id)], &[("last-event-id", "unknown")]] {
+            let stream = Stream::open(&hub.address, target, headers).await;
+            assert_eq!(header(&stream.head, "tidings-hub"), Some("1"), "{target}: {}", stream.head);
+        }
+    }
+    // A page, a refusal and a stream of known timing have no events of the hub.
+    for (target, headers) in [("/topics/a", &[JSON][..]), ("/topics/a%00", &[]), ("/topics/a?limit=0", &[])] {
+        let answer = ask(&hub.address, "GET", target, headers, "").await;
+        assert_eq!(answer.header("tidings-hub"), None, "{target}: {answer:?}");
+    }
+    let probe = Stream::open(&hub.address, "/probe?events=1", &[]).await;
+    assert_eq!(header(&probe.head, "tidings-hub"), None, "{}", probe.head);
 }
 
 #[tokio::test]

@@ -72,7 +72,15 @@ async fn its_head_has_nothing_of_a_connection() {
     names.sort_unstable();
     assert_eq!(
         names,
-        ["cache-control", "content-type", "date", "tidings-resume", "vary", "x-accel-buffering"]
+        [
+            "cache-control",
+            "content-type",
+            "date",
+            "tidings-hub",
+            "tidings-resume",
+            "vary",
+            "x-accel-buffering"
+        ]
     );
 }
 

@@ -92,6 +92,13 @@ async fn shutdown_ends_streams_and_the_feed() {
 }
 
 #[tokio::test]
+async fn a_mounted_service_says_that_events_may_be_the_hubs_own() {
+    let request = http::Request::get("/topics/a").header("host", "localhost");
+    let response = Hub::default().service().call(request.body(Empty::new()).unwrap()).await.unwrap();
+    assert_eq!(response.headers()["tidings-hub"], "1");
+}
+
+#[tokio::test]
 async fn the_feed_ends_with_the_last_handle() {
     let log = Arc::new(MemoryLog::default());
     let hub = Hub::new(log.clone(), Settings::default());

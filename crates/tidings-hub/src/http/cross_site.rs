@@ -11,8 +11,8 @@ use crate::{
 };
 
 /// What a listed page may read of a response's headers, beside those that every page may.
-const EXPOSED: &str = "Tidings-Resume, Tidings-Stream, Tidings-Stop-Token, Location, Content-Location, Retry-After, ETag, \
-                       Content-Range, X-Request-Id, Request-Id";
+const EXPOSED: &str = "Tidings-Hub, Tidings-Resume, Tidings-Stream, Tidings-Stop-Token, Location, Content-Location, \
+                       Retry-After, ETag, Content-Range, X-Request-Id, Request-Id";
 
 /// The origin of a web page, such as `https://app.example` or `http://localhost:3000`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -17,6 +17,10 @@ use crate::{
 /// Tells a subscriber that named the event it saw last whether it gets all that followed.
 const TIDINGS_RESUME: HeaderName = HeaderName::from_static("tidings-resume");
 
+/// Tells a client that events of the types `start`, `gap`, `close` and `ping` are the hub's own in this response, and not those
+/// of a server that happens to use the same names.
+const TIDINGS_HUB: HeaderName = HeaderName::from_static("tidings-hub");
+
 /// Opens a subscription. The response's head and its first bytes go out before any event.
 ///
 /// While the hub shuts down, the stream ends at once. A 503 would be clearer, but an `EventSource` never comes back from it.
@@ -79,6 +83,7 @@ pub(crate) fn deliver(
             sse.into_response().map(|body| HubBody::stream(body, hang_up.map(Departure::AtHangUp)))
         }
     };
+    response.headers_mut().insert(TIDINGS_HUB, HeaderValue::from_static("1"));
     sign_verdict(&mut response, verdict);
     response
 }
