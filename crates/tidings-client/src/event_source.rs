@@ -59,6 +59,11 @@ use crate::{
 /// permanent redirects too: the place that a redirect leads to may be the node that has just gone, and who answers the
 /// first URL knows a living one.
 ///
+/// To another origin (scheme, host and port) go the method, the body, and of the headers only those that any server may
+/// know: `Accept`, `Accept-Encoding`, `Accept-Language`, `Cache-Control`, `Content-Encoding`, `Content-Language`,
+/// `Content-Type`, `Idempotency-Key`, `Last-Event-ID` and `User-Agent`. All others stay behind, since any of them may be a
+/// key. A stream that needs them there is asked for by the URL that the redirect leads to.
+///
 /// # Ending
 ///
 /// Nothing runs in the background: the source connects and reads while [`next`](Self::next) is awaited. Dropping or
@@ -139,23 +144,39 @@ impl EventSource {
         }
     }
 
-    /// Waits this long before it connects again, until the server says otherwise. Default 3 s.
+    /// Waits this long before it connects again, until the server says otherwise. Default 3 s; more than a day is a day.
     ///
-    /// Source: HTML, "reconnection time".
+    /// A server sets another time by a `retry` field: at least 100 ms, and at most
+    /// [an hour](Self::with_max_reconnection_time). Source: HTML, "reconnection time".
     #[must_use]
     pub fn with_reconnection_time(mut self, time: Duration) -> Self {
-        self.pace.reconnection_time = time;
+        self.pace.set_reconnection_time(time);
         self
     }
 
-    /// The longest back-off, on top of the reconnection time. Default 60 s; zero turns it off.
+    /// The longest wait that a server may ask for, by a `retry` field or a `Retry-After` header. Default 1 h; more than a
+    /// day is a day, and less than 100 ms is 100 ms.
+    ///
+    /// A server that asks for more gets this. Otherwise one slip, or whoever may publish on a hub, would silence its
+    /// clients for years.
+    #[must_use]
+    pub fn with_max_reconnection_time(mut self, max: Duration) -> Self {
+        self.pace.set_max_asked(max);
+        self
+    }
+
+    /// The longest back-off, on top of the reconnection time. Default 60 s; zero turns it off, and more than a day is a
+    /// day.
     ///
     /// After a connection that failed, the source waits for the reconnection time and a random part of a span, which
     /// begins at the reconnection time (at 1 s if that is shorter) and doubles with each failure in a row. A response
     /// that ended is a failure only if it brought no event and was not [healthy](Self::with_healthy_after).
+    ///
+    /// Responses that end soon and bring the same events each time are not asked for in a storm either: the wait after
+    /// them doubles from 100 ms up to 3 s, where the reconnection time is shorter.
     #[must_use]
     pub fn with_max_backoff(mut self, max: Duration) -> Self {
-        self.pace.max_backoff = max;
+        self.pace.set_max_backoff(max);
         self
     }
 
@@ -217,6 +238,9 @@ impl EventSource {
 
     /// Where a reconnection would resume. Empty when there is no such place.
     ///
+    /// An ID of more than 4 KiB is ignored, since servers commonly take 8 KiB of headers: a reconnection resumes at the ID
+    /// before it, so that some events may come again and none is lost.
+    ///
     /// It runs ahead of the events only where a server sets an ID without sending an event. Source: HTML, "last event ID
     /// string".
     #[must_use]
@@ -239,7 +263,7 @@ impl EventSource {
                             return Poll::Ready(Some(Ok(item)));
                         }
                     }
-                    Step::ReconnectionTime(time) => self.pace.reconnection_time = time,
+                    Step::ReconnectionTime(time) => self.pace.asked(time),
                     Step::End(end) => return Poll::Ready(self.reconnect_or_end(end)),
                 },
             }
@@ -263,9 +287,9 @@ impl EventSource {
                         return false;
                     }
                 }
-                self.pace.event();
+                self.pace.event(event);
             }
-            Item::Gap(_) => self.pace.event(),
+            Item::Gap(gap) => self.pace.event(gap.event()),
             _ => {}
         }
         true

@@ -70,7 +70,8 @@ impl ReceivedEvent {
         self.event.id()
     }
 
-    /// The reconnection time that the event itself carried. The source honours it already.
+    /// The reconnection time that the event itself carried. The source obeys it already, within
+    /// [its bounds](crate::EventSource::with_max_reconnection_time).
     #[must_use]
     pub fn retry(&self) -> Option<Duration> {
         self.event.retry()

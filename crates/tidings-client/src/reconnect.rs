@@ -2,13 +2,16 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher, Hasher, RandomState},
+    hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::error::{Error, Refusal, TransportError};
+use crate::{
+    error::{Error, Refusal, TransportError},
+    item::ReceivedEvent,
+};
 
 /// What became of a connection, that the source has to connect again.
 #[derive(Debug)]
@@ -53,18 +56,39 @@ impl fmt::Display for Cause {
 /// The standard wants at least the reconnection time, and allows more after an attempt that failed. More is: a random
 /// part of a span that doubles with each failure in a row, so that the subscribers of a server that has just come back
 /// do not all arrive in the same moment.
+///
+/// What a server asks for is obeyed within bounds: neither a slip of its author nor malice silences a client for good, or
+/// makes it connect in a storm.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    pub(crate) reconnection_time: Duration,
+    reconnection_time: Duration,
+    /// The longest wait that a server may ask for.
+    max_asked: Duration,
     /// The longest span to wait on top of the reconnection time.
-    pub(crate) max_backoff: Duration,
+    max_backoff: Duration,
     /// A connection that lasted so long was no failure.
     pub(crate) healthy_after: Duration,
     /// How many connections in a row were failures.
     failures: u32,
     opened_at: Option<Instant>,
-    brought_event: bool,
+    brought: Brought,
+    /// What the connection before the one at hand brought, if it was short.
+    brought_before: Option<u64>,
+    /// How many short connections in a row brought what the one before them had brought.
+    repetitions: u32,
 }
+
+/// The reconnection time until anybody says otherwise: what browsers take, give or take two seconds.
+const USUAL: Duration = Duration::from_secs(3);
+
+/// The shortest wait that a server may ask for. A `retry` of zero with a response that ends at once would be a storm.
+const MIN_ASKED: Duration = Duration::from_millis(100);
+
+/// The longest wait that a server may ask for, unless the application says otherwise.
+const MAX_ASKED: Duration = Duration::from_secs(60 * 60);
+
+/// The longest of each wait that may be set at all: a longer one is a mistake.
+const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The span after the first failure, where the reconnection time is shorter. With `retry: 0` there would be no back-off.
 const MIN_SPAN: Duration = Duration::from_secs(1);
@@ -72,14 +96,36 @@ const MIN_SPAN: Duration = Duration::from_secs(1);
 impl Pace {
     pub(crate) fn new() -> Self {
         Self {
-            // What browsers take, give or take two seconds.
-            reconnection_time: Duration::from_secs(3),
+            reconnection_time: USUAL,
+            max_asked: MAX_ASKED,
             max_backoff: Duration::from_secs(60),
             healthy_after: Duration::from_secs(30),
             failures: 0,
             opened_at: None,
-            brought_event: false,
+            brought: Brought::default(),
+            brought_before: None,
+            repetitions: 0,
         }
+    }
+
+    /// The application sets the reconnection time.
+    pub(crate) fn set_reconnection_time(&mut self, time: Duration) {
+        self.reconnection_time = time.min(MAX_WAIT);
+    }
+
+    /// The application sets the longest wait that a server may ask for.
+    pub(crate) fn set_max_asked(&mut self, max: Duration) {
+        self.max_asked = max.clamp(MIN_ASKED, MAX_WAIT);
+    }
+
+    /// The application sets the longest back-off.
+    pub(crate) fn set_max_backoff(&mut self, max: Duration) {
+        self.max_backoff = max.min(MAX_WAIT);
+    }
+
+    /// The server asks for a reconnection time.
+    pub(crate) fn asked(&mut self, time: Duration) {
+        self.reconnection_time = time.clamp(MIN_ASKED, self.max_asked);
     }
 
     /// A connection is open.
@@ -88,8 +134,8 @@ impl Pace {
     }
 
     /// It has brought an event.
-    pub(crate) fn event(&mut self) {
-        self.brought_event = true;
+    pub(crate) fn event(&mut self, event: &ReceivedEvent) {
+        self.brought.event(event);
     }
 
     /// The connection is gone: how long to wait before the next one.
@@ -102,18 +148,34 @@ impl Pace {
 
     fn wait_with(&mut self, cause: &Cause, random: f64) -> Duration {
         let long = self.opened_at.take().is_some_and(|opened| opened.elapsed() >= self.healthy_after);
-        let healthy = std::mem::take(&mut self.brought_event) || long;
+        let brought = std::mem::take(&mut self.brought).fingerprint();
+        let healthy = brought.is_some() || long;
         if healthy {
             self.failures = 0;
+            let is_repetition = !long && brought == self.brought_before;
+            self.repetitions = if is_repetition { self.repetitions.saturating_add(1) } else { 0 };
+            self.brought_before = brought.filter(|_| !long);
         }
         if !healthy || !matches!(cause, Cause::Ended) {
             self.failures = self.failures.saturating_add(1);
         }
-        let wait = self.reconnection_time.saturating_add(self.span().mul_f64(random));
+        let wait = self.reconnection_time.max(self.floor()) + self.span().mul_f64(random);
         match cause {
-            Cause::Status(refusal) => refusal.retry_after().map_or(wait, |asked| wait.max(asked)),
+            Cause::Status(refusal) => {
+                refusal.retry_after().map_or(wait, |asked| wait.max(asked.min(self.max_asked)))
+            }
             _ => wait,
         }
+    }
+
+    /// The least to wait where connections end soon and bring nothing new: it doubles up to what is usual. A server that
+    /// is polled more often than that, and has something new each time, is not slowed down.
+    fn floor(&self) -> Duration {
+        if self.repetitions == 0 {
+            return Duration::ZERO;
+        }
+        let factor = 1_u32.checked_shl(self.repetitions).unwrap_or(u32::MAX);
+        MIN_ASKED.saturating_mul(factor).min(USUAL).min(self.max_backoff)
     }
 
     /// The span that a part is taken of: zero without failures, then doubling up to the bound.
@@ -122,6 +184,34 @@ impl Pace {
         let first = self.reconnection_time.max(MIN_SPAN);
         let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
         first.saturating_mul(factor).min(self.max_backoff)
+    }
+}
+
+/// What a connection has brought, as a fingerprint.
+#[derive(Debug, Default)]
+struct Brought {
+    events: u64,
+    hasher: DefaultHasher,
+}
+
+/// How much goes into a fingerprint: a long stream is not slowed down by what matters for short ones.
+const MAX_EVENTS: u64 = 16;
+const MAX_DATA_BYTES: usize = 1024;
+
+impl Brought {
+    fn event(&mut self, event: &ReceivedEvent) {
+        self.events += 1;
+        if self.events <= MAX_EVENTS {
+            let data = event.data().as_bytes();
+            event.id().map(tidings_codec::EventId::as_str).hash(&mut self.hasher);
+            data[..data.len().min(MAX_DATA_BYTES)].hash(&mut self.hasher);
+        }
+    }
+
+    /// `None` for a connection without events.
+    fn fingerprint(mut self) -> Option<u64> {
+        self.events.hash(&mut self.hasher);
+        (self.events > 0).then(|| self.hasher.finish())
     }
 }
 
@@ -137,6 +227,20 @@ mod tests {
 
     fn pace(reconnection_time: u64) -> Pace {
         Pace { reconnection_time: Duration::from_millis(reconnection_time), ..Pace::new() }
+    }
+
+    fn event(data: &str) -> ReceivedEvent {
+        ReceivedEvent::new(tidings_codec::Event::new(data), None, None)
+    }
+
+    /// Milliseconds to wait after connections that bring one event each, and are ended by the server.
+    fn ended(pace: &mut Pace, data: &[&str]) -> Vec<u128> {
+        let wait = |data: &&str| {
+            pace.opened();
+            pace.event(&event(data));
+            pace.wait_with(&Cause::Ended, 1.0).as_millis()
+        };
+        data.iter().map(wait).collect()
     }
 
     fn broken() -> Cause {
@@ -174,9 +278,44 @@ mod tests {
     fn a_response_that_ends_after_an_event_is_no_failure() {
         let mut pace = pace(3_000);
         failure(&mut pace, 1.0);
-        pace.opened();
-        pace.event();
-        assert_eq!(pace.wait_with(&Cause::Ended, 1.0).as_millis(), 3_000);
+        assert_eq!(ended(&mut pace, &["a"]), [3_000]);
+    }
+
+    #[test]
+    fn what_a_server_asks_for_is_obeyed_within_bounds() {
+        let mut pace = Pace::new();
+        let mut asked = |millis| {
+            pace.asked(Duration::from_millis(millis));
+            pace.wait_with(&Cause::Ended, 0.0).as_millis()
+        };
+        assert_eq!([0, 99, 100, 5_000].map(&mut asked), [100, 100, 100, 5_000]);
+        assert_eq!([3_600_000, 3_600_001, u64::MAX].map(asked), [3_600_000; 3]);
+        pace.set_max_asked(Duration::MAX);
+        pace.asked(Duration::MAX);
+        assert_eq!(pace.wait_with(&Cause::Ended, 0.0), MAX_WAIT);
+    }
+
+    #[test]
+    fn no_setting_makes_a_wait_of_years() {
+        let mut pace = Pace::new();
+        pace.set_reconnection_time(Duration::MAX);
+        pace.set_max_backoff(Duration::MAX);
+        assert!((0..100).all(|_| failure(&mut pace, 1.0) <= 2 * MAX_WAIT.as_millis()));
+    }
+
+    #[test]
+    fn short_connections_that_bring_the_same_again_are_waited_for_longer() {
+        let mut pace = pace(100);
+        assert_eq!(ended(&mut pace, &["a"; 8]), [100, 200, 400, 800, 1_600, 3_000, 3_000, 3_000]);
+        assert_eq!(ended(&mut pace, &["b", "c", "c"]), [100, 100, 200]);
+        pace.set_max_backoff(Duration::ZERO);
+        assert_eq!(ended(&mut pace, &["c"; 3]), [100; 3]);
+    }
+
+    #[test]
+    fn a_server_that_is_polled_and_has_something_new_each_time_is_not_slowed_down() {
+        let mut pace = pace(100);
+        assert_eq!(ended(&mut pace, &["1", "2", "3", "2", "1"]), [100; 5]);
     }
 
     #[test]

@@ -7,7 +7,11 @@ use http::{HeaderMap, header::RETRY_AFTER};
 use crate::error::Refusal;
 
 impl Refusal {
-    /// How long the server asks its clients to stay away, counted from now. Given as seconds or as a date.
+    /// How long the server asks its clients to stay away, counted from now. Given as seconds or as a date; `None` where it
+    /// says neither.
+    ///
+    /// It is what the server says, which may be years. A source obeys it within
+    /// [its bounds](crate::EventSource::with_max_reconnection_time).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         retry_after(&self.headers, SystemTime::now())
@@ -22,8 +26,9 @@ impl Refusal {
 
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return value.parse().ok().map(Duration::from_secs);
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number that does not fit is a very long time.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;
     // A date in the past asks for nothing.
@@ -48,11 +53,14 @@ mod tests {
         assert_eq!(read("120"), Some(120));
         assert_eq!(read("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
         assert_eq!(read("Sun, 06 Nov 1994 08:49:30 GMT"), Some(0));
+        assert_eq!(read("99999999999999999999999"), Some(u64::MAX));
     }
 
     #[test]
     fn a_retry_after_that_is_neither_is_ignored() {
-        for value in ["", "soon", "-1", "1.5", "99999999999999999999999"] {
+        for value in
+            ["", "soon", "-1", "1.5", "120, 7", "Sun, 06 Nov 1994", "Sun, 06 Nov 9999999 08:49:30 GMT"]
+        {
             assert_eq!(read(value), None, "{value}");
         }
     }

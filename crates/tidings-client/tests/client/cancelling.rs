@@ -56,7 +56,7 @@ async fn close_while_waiting_prevents_the_next_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_next_that_is_dropped_at_every_poll_loses_nothing() {
-    let body = "id: 1\ndata: a\n\nid: 2\ndata: b\n\nretry: 5\n: hi\n\nid: 3\ndata: c\n\n";
+    let body = "id: 1\ndata: a\n\nid: 2\ndata: b\n\nretry: 100\n: hi\n\nid: 3\ndata: c\n\n";
     let server = Server::start([stream().drip(body, 1), stream().drip(body, 3)]).await;
     let mut source = follow(&server);
     let mut lines = Vec::new();
@@ -74,7 +74,7 @@ async fn a_next_that_is_dropped_at_every_poll_loses_nothing() {
         "message a",
         "message b",
         "message c",
-        "retrying after 5ms: the server ended the response",
+        "retrying after 100ms: the server ended the response",
     ];
     assert_eq!(lines, [one, one].concat());
 }

@@ -49,6 +49,34 @@ async fn a_server_that_ends_after_each_event_is_not_backed_off() {
     assert_eq!(waits(&mut EventSource::get(&server.url("/")).unwrap()).await, [3.0; 20]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_sends_the_same_and_ends_in_a_circle_makes_no_storm() {
+    for body in ["retry: 0\ndata: x\n\n", "retry: 0\nid: 1\ndata: x\n\n", "retry: 0\ndata: x\n\ndata: y\n\n"]
+    {
+        let server = Server::start(vec![stream().send(body); 10]).await;
+        let waits = waits(&mut EventSource::get(&server.url("/")).unwrap()).await;
+        assert_eq!(waits, [0.1, 0.2, 0.4, 0.8, 1.6, 3.0, 3.0, 3.0, 3.0, 3.0], "{body:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_something_new_each_time_is_asked_as_often_as_it_says() {
+    let replies = (0..10).map(|number| stream().send(format!("retry: 250\ndata: {number}\n\n")));
+    let server = Server::start(replies).await;
+    assert_eq!(waits(&mut EventSource::get(&server.url("/")).unwrap()).await, [0.25; 10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_cannot_send_its_clients_away_for_good() {
+    for retry in ["3600001", "9223372036854775808", "18446744073709551615", "99999999999999999999999"] {
+        let server = Server::start([stream().send(format!("retry: {retry}\ndata: x\n\n"))]).await;
+        assert_eq!(waits(&mut follow(&server)).await, [3600.0], "{retry}");
+    }
+    let server = Server::start([stream().send("retry: 99999999999\ndata: x\n\n")]).await;
+    let mut source = follow(&server).with_max_reconnection_time(Duration::from_secs(5));
+    assert_eq!(waits(&mut source).await, [5.0]);
+}
+
 fn busy(status: &str, header: &str) -> Reply {
     response(&format!("HTTP/1.1 {status}\n{header}\nContent-Length: 0"))
 }
@@ -78,6 +106,23 @@ async fn retry_after_is_honoured() {
     let server =
         Server::start([busy("503 Busy", "Retry-After: 120"), busy("503 Busy", "Retry-After: 1")]).await;
     assert_eq!(waits(&mut follow(&server).with_status_retries(true)).await, [120.0, 3.0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_is_bounded_and_what_is_none_is_ignored() {
+    let values = [
+        ("1000000000000", 3600.0),
+        ("99999999999999999999999", 3600.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3600.0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 3.0),
+        ("soon", 3.0),
+        ("", 3.0),
+        ("-1", 3.0),
+    ];
+    let server =
+        Server::start(values.map(|(value, _)| busy("503 Busy", &format!("Retry-After: {value}")))).await;
+    let mut source = follow(&server).with_status_retries(true);
+    assert_eq!(waits(&mut source).await, values.map(|(_, wait)| wait));
 }
 
 #[tokio::test(start_paused = true)]
