@@ -1,8 +1,16 @@
-//! User and password in a URL. They are taken out before anything can show them.
+//! What lets its bearer in: headers, and user and password in a URL, which are taken out before anything can show them.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderValue, Uri, uri::Authority};
+use http::{HeaderName, HeaderValue, Uri, uri::Authority};
 use percent_encoding::percent_decode_str;
+
+/// Whether a header may be a credential, as far as its name tells. It is better to hide too much than too little.
+pub(crate) fn is_one(name: &HeaderName) -> bool {
+    let parts =
+        ["auth", "cookie", "token", "secret", "password", "credential", "session", "signature", "apikey"];
+    let name = name.as_str();
+    parts.iter().any(|part| name.contains(part)) || (name.ends_with("-key") && name != "idempotency-key")
+}
 
 /// Takes user and password out of a URL, and gives them back as the value of an `Authorization` header.
 ///
@@ -46,6 +54,30 @@ pub(crate) fn hidden(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_credential_is_known_by_its_name() {
+        for name in [
+            "authorization",
+            "proxy-authorization",
+            "cookie",
+            "x-api-key",
+            "api-key",
+            "x-goog-api-key",
+            "ocp-apim-subscription-key",
+            "x-auth-token",
+            "x-amz-security-token",
+            "x-apikey",
+            "x-client-secret",
+        ] {
+            assert!(is_one(&HeaderName::from_static(name)), "{name}");
+        }
+        for name in
+            ["accept", "idempotency-key", "last-event-id", "content-type", "user-agent", "x-request-id"]
+        {
+            assert!(!is_one(&HeaderName::from_static(name)), "{name}");
+        }
+    }
 
     #[test]
     fn user_and_password_are_taken_out() {

@@ -15,7 +15,7 @@ use crate::{
     transport::Transport,
 };
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// A stream that begins.
 #[derive(Debug)]
@@ -55,7 +55,8 @@ pub(crate) async fn open(transport: &dyn Transport, mut request: Request) -> Res
     let mut redirects = 0;
     loop {
         let response = transport.send(to_http(&request)).await?;
-        if let Some(location) = redirect::location(response.status(), response.headers()) {
+        let location = redirect::location(request.url(), response.status(), response.headers())?;
+        if let Some(location) = location {
             request = redirect::follow(request, response.status(), location)?;
             redirects += 1;
             if redirects > MAX_REDIRECTS {

@@ -1,22 +1,68 @@
 //! Where a redirect leads, and what of the request goes with it. Source: Fetch, "HTTP-redirect fetch".
 
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode, Uri,
-    header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, HOST, LOCATION},
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
+    header::{
+        ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE,
+        CONTENT_LOCATION, CONTENT_TYPE, LOCATION, USER_AGENT,
+    },
 };
 
 use crate::{
     credentials,
     error::Error,
-    request::{Request, is_credential},
+    open::LAST_EVENT_ID,
+    request::{IDEMPOTENCY_KEY, Request},
 };
 
 /// How many redirects one attempt follows, as in Fetch.
 pub(crate) const MAX_REDIRECTS: usize = 20;
 
+/// What goes along to another origin: what a request for a stream consists of, whoever answers it.
+///
+/// Any other header was meant for the server that was asked, and may be its key: whether `X-Acme` is one, nobody can tell.
+const FOR_ANY_ORIGIN: [HeaderName; 10] = [
+    ACCEPT,
+    ACCEPT_ENCODING,
+    ACCEPT_LANGUAGE,
+    CACHE_CONTROL,
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_TYPE,
+    IDEMPOTENCY_KEY,
+    LAST_EVENT_ID,
+    USER_AGENT,
+];
+
 /// The `Location` of a response that redirects. Without one, a 3xx is a status like any other.
-pub(crate) fn location(status: StatusCode, headers: &HeaderMap) -> Option<&HeaderValue> {
-    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308).then(|| headers.get(LOCATION)).flatten()
+///
+/// # Errors
+///
+/// [`Error::Redirect`] when there are several, and they differ: one of them is not the server's own.
+pub(crate) fn location<'a>(
+    url: &Uri,
+    status: StatusCode,
+    headers: &'a HeaderMap,
+) -> Result<Option<&'a HeaderValue>, Error> {
+    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let mut locations = headers.get_all(LOCATION).iter();
+    let first = locations.next();
+    match locations.find(|other| Some(*other) != first) {
+        None => Ok(first),
+        Some(other) => {
+            let values = [first.map_or(&[][..], HeaderValue::as_bytes), other.as_bytes()];
+            Err(unusable(url, &values.join(&b", "[..])))
+        }
+    }
+}
+
+fn unusable(url: &Uri, location: &[u8]) -> Error {
+    // Enough to recognise it, too little to fill a log.
+    const MAX_BYTES: usize = 200;
+    let shown = String::from_utf8_lossy(&location[..location.len().min(MAX_BYTES)]);
+    Error::Redirect { url: url.clone(), location: credentials::hidden(&shown) }
 }
 
 /// The request that follows a redirect.
@@ -30,8 +76,7 @@ pub(crate) fn follow(
     location: &HeaderValue,
 ) -> Result<Request, Error> {
     let Some(url) = resolve(request.url(), location.as_bytes()) else {
-        let location = credentials::hidden(&String::from_utf8_lossy(location.as_bytes()));
-        return Err(Error::Redirect { url: request.url().clone(), location });
+        return Err(unusable(request.url(), location.as_bytes()));
     };
 
     let becomes_get = match status {
@@ -46,14 +91,12 @@ pub(crate) fn follow(
         }
     }
 
-    // Another origin has no claim on what lets its bearer in here.
     if !same_origin(request.url(), &url) {
-        let credentials: Vec<_> =
-            request.headers().keys().filter(|name| is_credential(name)).cloned().collect();
-        for name in credentials {
+        let for_here_alone: Vec<_> =
+            request.headers().keys().filter(|name| !FOR_ANY_ORIGIN.contains(name)).cloned().collect();
+        for name in for_here_alone {
             request.headers_mut().remove(name);
         }
-        request.headers_mut().remove(HOST);
     }
     request.set_url(url);
     Ok(request)
@@ -153,7 +196,7 @@ fn percent_encode(reference: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http::header::AUTHORIZATION;
+    use http::header::{AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION};
 
     use super::*;
 
@@ -186,6 +229,10 @@ mod tests {
             ("g;x=1/../y", "http://a/b/c/y"),
             ("..g", "http://a/b/c/..g"),
             ("a b/ü", "http://a/b/c/a%20b/%C3%BC"),
+            ("HTTP://Other/x#y", "http://Other/x"),
+            ("#s", "http://a/b/c/d?q"),
+            (" /g\t", "http://a/g"),
+            ("/g, /h", "http://a/g,%20/h"),
         ] {
             assert_eq!(resolved(reference), expected, "{reference:?}");
         }
@@ -232,8 +279,46 @@ mod tests {
         for other in ["http://b.example/x", "https://a.example/x", "http://a.example:81/x"] {
             assert!(!followed(307, other).headers().contains_key(AUTHORIZATION), "{other}");
         }
+        for name in ["x-api-key", "api-key", "x-goog-api-key", "x-auth-token", "x-acme", "anthropic-version"]
+        {
+            let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static("secret"));
+            let request = Request::get("http://a.example/x").unwrap().with_header(name.clone(), value);
+            let to = |url: &'static str| {
+                let (found, url) = (StatusCode::FOUND, HeaderValue::from_static(url));
+                follow(request.clone(), found, &url).unwrap().headers().contains_key(&name)
+            };
+            assert!(to("/y") && !to("http://b.example/y"), "{name}");
+        }
         let another = followed(307, "http://user:password@b.example/x");
         assert_eq!(another.headers()[AUTHORIZATION], "Basic dXNlcjpwYXNzd29yZA==");
         assert_eq!(another.url(), "http://b.example/x");
+    }
+
+    #[test]
+    fn what_any_server_may_know_follows_to_another_origin() {
+        let mut request = Request::post("http://a.example/x").unwrap();
+        for name in FOR_ANY_ORIGIN {
+            request = request.with_header(name, HeaderValue::from_static("x"));
+        }
+        for name in [COOKIE, HOST, PROXY_AUTHORIZATION] {
+            request = request.with_header(name, HeaderValue::from_static("x"));
+        }
+        let to = HeaderValue::from_static("http://b.example/x");
+        let request = follow(request, StatusCode::TEMPORARY_REDIRECT, &to).unwrap();
+        assert_eq!(request.headers().len(), FOR_ANY_ORIGIN.len());
+        assert!(FOR_ANY_ORIGIN.iter().all(|name| request.headers().contains_key(name)));
+    }
+
+    #[test]
+    fn a_location_that_is_repeated_is_one_and_two_are_none() {
+        let url = Uri::from_static("http://a/");
+        let read = |values: &[&'static str]| {
+            let headers = values.iter().map(|value| (LOCATION, HeaderValue::from_static(value))).collect();
+            location(&url, StatusCode::FOUND, &headers).map(Option::<&HeaderValue>::cloned)
+        };
+        assert_eq!(read(&[]).unwrap(), None);
+        assert_eq!(read(&["/b", "/b"]).unwrap().unwrap(), "/b");
+        let error = read(&["/b", "http://evil/"]).unwrap_err().to_string();
+        assert_eq!(error, "http://a/ redirects to \"/b, http://evil/\", which is not a URL");
     }
 }

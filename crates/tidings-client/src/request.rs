@@ -3,10 +3,7 @@
 use std::{fmt, future::Future, pin::Pin};
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Uri,
-    header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header::AUTHORIZATION};
 
 use crate::{
     credentials,
@@ -14,7 +11,7 @@ use crate::{
     transport::has_valid_port,
 };
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request that opens a stream: method, URL, headers, and a body that can be sent again.
 ///
@@ -59,7 +56,8 @@ impl Request {
         }
         if !has_valid_port(&parsed) {
             return Err(invalid(
-                "its port is not a number, or its password holds a `/` that is not escaped".to_owned(),
+                "its port is not a number from 1 to 65535, or its password holds a `/` that is not escaped"
+                    .to_owned(),
             ));
         }
         let mut request = Self {
@@ -91,10 +89,12 @@ impl Request {
 
     /// Sets a header; an earlier value of the same name is replaced.
     ///
-    /// Credentials are marked as sensitive, so that `Debug` does not show them.
+    /// What may be a credential by its name, such as `Authorization`, `Cookie` or `X-Api-Key`, is marked as sensitive, so
+    /// that `Debug` does not show it. A redirect to another origin takes none of these headers along, and no header that
+    /// [may be meant for one origin alone](crate::EventSource#redirects).
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
-        if is_credential(&name) {
+        if credentials::is_one(&name) {
             value.set_sensitive(true);
         }
         self.headers.insert(name, value);
@@ -170,11 +170,6 @@ impl Request {
     }
 }
 
-/// Whether a header lets its bearer in. Such headers are not shown, and do not follow a redirect to another origin.
-pub(crate) fn is_credential(name: &HeaderName) -> bool {
-    [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name)
-}
-
 /// What a request factory is told about the attempt that it makes a request for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -229,6 +224,8 @@ mod tests {
             "ht tp://x/",
             "http://h:port/",
             "http://[::1]:99999/",
+            "http://h:0/",
+            "http://h:-1/",
         ] {
             assert!(Request::get(url).is_err(), "{url:?}");
         }
@@ -248,6 +245,13 @@ mod tests {
             .unwrap()
             .with_header(AUTHORIZATION, HeaderValue::from_static("Bearer secret"));
         assert!(!format!("{request:?}").contains("secret"));
+        for name in
+            ["x-api-key", "api-key", "x-goog-api-key", "x-auth-token", "cookie", "proxy-authorization"]
+        {
+            let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static("secret"));
+            let request = request.clone().with_header(name.clone(), value);
+            assert!(!format!("{request:?}").contains("secret"), "{name}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl<'a> Address<'a> {
             _ => return Err(unsupported("its scheme is neither `http` nor `https`")),
         };
         if !has_valid_port(url) {
-            return Err(unsupported("its port is not a number"));
+            return Err(unsupported("its port is not a number from 1 to 65535"));
         }
         let host = url.host().ok_or_else(|| unsupported("it names no host"))?;
         // An IPv6 address is in brackets in a URL, and without them everywhere else.
@@ -45,11 +45,11 @@ impl<'a> Address<'a> {
     }
 }
 
-/// Whether the port of a URL is one, or left out. The parser takes anything for a port: in `http://user:pass/word@host/`,
-/// where the slash should be escaped, a part of the password.
+/// Whether the port of a URL is one that can be connected to, or left out. The parser takes anything for a port: in
+/// `http://user:pass/word@host/`, where the slash should be escaped, a part of the password.
 pub(crate) fn has_valid_port(url: &Uri) -> bool {
     let Some(authority) = url.authority() else { return true };
     let host_and_port = authority.as_str().rsplit('@').next().unwrap_or_default();
     let port = host_and_port.strip_prefix(authority.host()).unwrap_or_default();
-    authority.port_u16().is_some() || matches!(port, "" | ":")
+    authority.port_u16().is_some_and(|port| port != 0) || matches!(port, "" | ":")
 }

@@ -1,6 +1,7 @@
 //! Redirects: which are followed, how often, and where a reconnection goes. Source: Fetch, "HTTP-redirect fetch".
 
-use tidings_client::{Error, EventId, EventSource, Item};
+use http::{HeaderName, HeaderValue};
+use tidings_client::{Error, EventId, EventSource, Item, Request};
 
 use crate::{
     server::{Reply, Server, response, stream},
@@ -65,6 +66,35 @@ async fn a_redirect_without_location_fails_by_its_status() {
     let server = Server::start([response("HTTP/1.1 302 Somewhere\nContent-Length: 0")]).await;
     let mut source = follow(&server);
     assert!(matches!(source.next().await, Some(Err(Error::Status(_)))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_stays_with_its_origin() {
+    let other = Server::start([stream()]).await;
+    let server = Server::start([redirect(307, "/there"), redirect(307, &other.url("/"))]).await;
+    let mut request = Request::get(&server.url("/")).unwrap();
+    let names = ["authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key", "x-acme"];
+    for name in names {
+        request = request.with_header(HeaderName::from_static(name), HeaderValue::from_static("S"));
+    }
+    take(&mut EventSource::new(request), 1).await;
+    for name in names {
+        assert_eq!(server.requests()[1].header(name), Some("S"), "{name}");
+        assert_eq!(other.requests()[0].header(name), None, "{name}");
+    }
+    assert_eq!(other.requests()[0].header("accept"), Some("text/event-stream"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_locations_none_is_followed() {
+    let twice = |second: &str| {
+        response(&format!("HTTP/1.1 302 There\nLocation: /there\nLocation: {second}\nContent-Length: 0"))
+    };
+    let server = Server::start([twice("/there"), stream(), twice("/other")]).await;
+    let mut source = follow(&server);
+    assert_eq!(take(&mut source, 2).await[0], "opened");
+    assert!(matches!(source.next().await, Some(Err(Error::Redirect { .. }))));
+    assert!(source.next().await.is_none());
 }
 
 #[tokio::test(start_paused = true)]
