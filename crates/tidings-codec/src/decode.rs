@@ -123,8 +123,9 @@ impl Decoder {
     /// Sets how long an ID may be, in bytes as received. Default 4 KiB: it goes back to the server in a request header, and
     /// servers commonly take 8 KiB of headers.
     ///
-    /// A longer one is [`DecodeErrorKind::IdTooLong`]; its event is dropped with it, as the stream could not be resumed
-    /// after it.
+    /// A longer one is ignored, as one with a NUL is by the standard: its event is yielded, and the last event ID stays what
+    /// it was. A reconnection resumes there, so that some events may come again and none is lost. If
+    /// [strict](Self::strict) it is [`DecodeErrorKind::IdTooLong`].
     #[must_use]
     pub fn with_max_id_bytes(mut self, max: usize) -> Decoder {
         self.max_id_bytes = max;
@@ -320,8 +321,10 @@ impl Decoder {
                             return Some(Err(refuse(DecodeErrorKind::NulInId).showing(value)));
                         }
                     } else if value.len() > self.max_id_bytes {
-                        let limit = self.max_id_bytes;
-                        return Some(Err(refuse(DecodeErrorKind::IdTooLong { limit }).showing(value)));
+                        if self.strict {
+                            let limit = self.max_id_bytes;
+                            return Some(Err(refuse(DecodeErrorKind::IdTooLong { limit }).showing(value)));
+                        }
                     } else {
                         self.block.set_id(value);
                     }

@@ -30,7 +30,7 @@ pub enum DecodeErrorKind {
         /// The limit in bytes.
         limit: usize,
     },
-    /// An ID is longer than [`Decoder::with_max_id_bytes`](crate::Decoder::with_max_id_bytes) allows.
+    /// Strict only: an ID is longer than [`Decoder::with_max_id_bytes`](crate::Decoder::with_max_id_bytes) allows.
     IdTooLong {
         /// The limit in bytes.
         limit: usize,

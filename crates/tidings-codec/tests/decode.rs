@@ -243,14 +243,17 @@ fn a_limit_is_one_error_and_reading_goes_on_after_the_next_blank_line() {
             r#"message: "z" last id """#
         ]
     );
-    assert_eq!(
-        read("id: 12\ndata: a\n\nid: 123\ndata: b\n\ndata: c\n\n"),
-        [
-            r#"message: "a" sets id "12" last id "12""#,
-            "error: line 4 has an id longer than 2 bytes, the limit of an id: \"123\"…",
-            r#"message: "c" last id "12""#
-        ]
-    );
+}
+
+#[test]
+fn an_id_over_its_limit_is_ignored_and_strictly_an_error() {
+    let stream = b"id: 12\ndata: a\n\nid: 123\ndata: b\n\ndata: c\n\n";
+    let read = |decoder: Decoder| without_state(items(&decoder.with_max_id_bytes(2), stream));
+    let first = r#"message: "a" sets id "12" last id "12""#;
+    let last = r#"message: "c" last id "12""#;
+    assert_eq!(read(Decoder::new()), [first, r#"message: "b" last id "12""#, last]);
+    let error = "error: line 4 has an id longer than 2 bytes, the limit of an id: \"123\"…";
+    assert_eq!(read(Decoder::strict()), [first, error, last]);
 }
 
 #[test]

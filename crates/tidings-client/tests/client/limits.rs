@@ -1,10 +1,10 @@
 //! Bounds on what a server can make this side hold.
 
-use tidings_client::{Error, EventSource};
+use tidings_client::{Error, EventSource, Item};
 
 use crate::{
     server::{Server, stream},
-    trace::{follow, trace},
+    trace::{events, follow, take, trace},
 };
 
 async fn limited(body: &str, limit: impl FnOnce(EventSource) -> EventSource) -> Vec<String> {
@@ -27,6 +27,35 @@ async fn an_event_beyond_its_limit_ends_the_source() {
             .await;
     assert_eq!(lines[..2], ["opened", "message 12\n34"]);
     assert!(lines[2].starts_with("error: the event stream cannot be read: "), "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_no_server_would_take_is_ignored_and_its_event_is_not() {
+    for length in [4097, 100_000, 1_000_000] {
+        let id = "i".repeat(length);
+        let first = format!("id: 1\ndata: a\n\nid: {id}\ndata: b\n\nid: {id}\n\n");
+        let server = Server::start([stream().send(first), stream().send("id: 2\ndata: c\n\n")]).await;
+        let mut source = follow(&server);
+        assert_eq!(take(&mut source, 3).await, ["opened", "message a", "message b"]);
+        assert_eq!(source.last_event_id(), "1");
+        assert_eq!(events(&mut source).await, ["c"]);
+        assert_eq!(server.requests()[1].header("last-event-id"), Some("1"), "{length}");
+        assert_eq!(server.requests()[2].header("last-event-id"), Some("2"), "{length}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn huge_types_topics_comments_and_unknown_fields_are_read() {
+    let huge = "x".repeat(1_000_000);
+    let body = format!(
+        "event: {huge}\ntopic: {huge}\n:{huge}\n{huge}: {huge}\nretry: {huge}\ndata: a\n\ndata: b\n\n"
+    );
+    let server = Server::start([stream().send(body)]).await;
+    let mut source = follow(&server);
+    take(&mut source, 1).await;
+    let Some(Ok(Item::Event(event))) = source.next().await else { panic!() };
+    assert_eq!((event.event_type().len(), event.topic().map(str::len)), (huge.len(), Some(huge.len())));
+    assert_eq!(events(&mut source).await, ["b"]);
 }
 
 #[tokio::test(start_paused = true)]
