@@ -28,7 +28,7 @@ pub enum Error {
     ContentType(Box<Refusal>),
 
     /// The stream is compressed in a way that is not read, although nobody asked for it. The feature `gzip` (on by
-    /// default) reads gzip; nothing reads another one.
+    /// default) reads gzip; nothing reads another one. A name that is no content encoding, such as `utf-8`, is ignored.
     #[error("{} is encoded as {:?}, which this client does not read", .0.url, .0.content_encoding())]
     ContentEncoding(Box<Refusal>),
 
@@ -41,12 +41,12 @@ pub enum Error {
         url: Uri,
     },
 
-    /// The server redirected to something that is not a URL.
+    /// The server redirected to something that is not a URL, or to several at once.
     #[error("{url} redirects to {location:?}, which is not a URL")]
     Redirect {
         /// The URL that answered with a redirect.
         url: Uri,
-        /// Its `Location` header.
+        /// Its `Location` header, of which the first 200 bytes are shown.
         location: String,
     },
 
@@ -104,7 +104,7 @@ impl Refusal {
 
     /// The content encodings, in lower case and separated by commas; empty when there are none.
     pub(crate) fn content_encoding(&self) -> String {
-        encoding::named(&self.headers)
+        encoding::named(&self.headers).join(",")
     }
 }
 

@@ -80,6 +80,7 @@ mod exchange;
 mod gap;
 mod idle;
 mod item;
+mod media_type;
 mod open;
 mod reconnect;
 mod redirect;

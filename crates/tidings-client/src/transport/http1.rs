@@ -19,6 +19,21 @@ use crate::{
     },
 };
 
+/// How many fields a response may have. Its whole head is bounded by hyper, at 408 KiB.
+const MAX_FIELDS: usize = 4096;
+
+/// Reads responses as browsers and curl do: with a folded line, a space before the colon, a line that is no field, or many
+/// fields. To refuse such a head would turn away a server that everything else gets along with.
+pub(super) fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .ignore_invalid_headers_in_responses(true)
+        .max_headers(MAX_FIELDS);
+    builder
+}
+
 /// Sends a request, whose URL is absolute, and returns what answers it. With `passed_on_by`, a proxy answers for the
 /// server. With `home`, the connection goes there when the answer was read to its end.
 pub(super) async fn exchange(
@@ -32,7 +47,7 @@ pub(super) async fn exchange(
         None => origin_form(request)?,
     };
     let (mut sender, connection) =
-        http1::handshake(TokioIo::new(io)).await.map_err(TransportError::broken)?;
+        builder().handshake(TokioIo::new(io)).await.map_err(TransportError::broken)?;
     let mut driver = Driver::new(connection);
     let response = driver.wait_for(sender.send_request(request)).await.map_err(TransportError::broken)?;
     Ok(driver.body_of(response, home.map(|home| (home, sender))))

@@ -4,13 +4,12 @@ use http::{
     HeaderValue, Request,
     header::{HOST, PROXY_AUTHORIZATION},
 };
-use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use crate::{
     body::RequestBody,
     error::{BoxError, TransportError},
-    transport::{address::Address, connect::Io, driven::Driver, proxy::Proxy},
+    transport::{address::Address, connect::Io, driven::Driver, http1, proxy::Proxy},
 };
 
 /// Asks the proxy at the other end of a connection for a tunnel to a server. From then on the server is at the other end.
@@ -19,7 +18,7 @@ pub(super) async fn open(io: Io, proxy: &Proxy, server: &Address<'_>) -> Result<
     let failed = |error: BoxError| server.unreachable(format!("proxy {proxy} opens no tunnel: {error}"));
     let request = request(proxy, server).map_err(|error| failed(error.into()))?;
     let (mut sender, connection) =
-        http1::handshake(TokioIo::new(io)).await.map_err(|error| failed(error.into()))?;
+        http1::builder().handshake(TokioIo::new(io)).await.map_err(|error| failed(error.into()))?;
     let mut connection = Driver::new(connection.with_upgrades());
     let response = connection.wait_for(sender.send_request(request)).await;
     let response = response.map_err(|error| failed(error.into()))?;

@@ -94,6 +94,50 @@ async fn parameters_of_the_content_type_do_not_matter() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_of_several_content_types_counts() {
+    let (stream, page) = ("Content-Type: text/event-stream", "Content-Type: text/html");
+    let head =
+        |lines: &[&str]| response(&format!("HTTP/1.1 200 OK\n{}", lines.join("\n"))).send("data: a\n\n");
+    let server = Server::start([head(&[page, stream]), head(&[stream, page])]).await;
+    let mut source = follow(&server);
+    assert_eq!(take(&mut source, 2).await, ["opened", "message a"]);
+    assert!(trace(&mut source).await.last().unwrap().contains("a stream opens with `text/event-stream`"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_is_read_as_browsers_read_it() {
+    let many: String = (0..2_000).map(|number| format!("\nX-{number}: v")).collect();
+    for odd in [
+        many.as_str(),
+        "\nX-Long: a\n  b\n\tc",
+        "\nServer : x",
+        "\nX[a]: x",
+        "\nno colon here",
+        "\n: no name",
+        "\nX-Empty:",
+        "\nX-Latin-1: \u{fc}",
+    ] {
+        let head = response(&format!("HTTP/1.1 200 OK{odd}\nContent-Type: text/event-stream"));
+        let server = Server::start([head.send("data: a\n\n")]).await;
+        let lines = take(&mut follow(&server), 2).await;
+        assert_eq!(lines, ["opened", "message a"], "{:?}", &odd[..odd.len().min(40)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_never_ends_is_not_collected() {
+    let fields = "X-A: b\r\n".repeat(100_000);
+    let line = format!("X-A: {}", "b".repeat(1_000_000));
+    for endless in [fields, line] {
+        let server = Server::start([nothing().send("HTTP/1.1 200 OK\r\n").send(endless).hold()]).await;
+        let mut source = follow(&server);
+        let line = take(&mut source, 1).await.remove(0);
+        assert!(line.starts_with("retrying after 3s"), "{line}");
+        server.all_closed().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_body_of_a_refusal_is_kept_up_to_64_kib() {
     let server = Server::start([response("HTTP/1.1 500 Oops").send(vec![b'x'; 70_000])]).await;
     let mut source = follow(&server);
