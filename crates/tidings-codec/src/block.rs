@@ -37,6 +37,18 @@ impl Block {
         self.retry = None;
     }
 
+    /// How many bytes it keeps.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        let id = if self.has_id { self.id.len() } else { 0 };
+        self.data.len() + self.event_type.len() + id
+    }
+
+    /// Gives back the memory beyond so many bytes.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        self.data.shrink_to(bytes);
+        self.event_type.shrink_to(bytes);
+    }
+
     /// Whether a blank line would now dispatch an event or set the last event ID.
     pub(crate) fn is_pending(&self) -> bool {
         self.has_data || self.has_event_type || self.has_id

@@ -192,6 +192,25 @@ impl Decoder {
         self.lines.number()
     }
 
+    /// How many bytes it keeps of a line and a block that are not complete: 0 between two blocks, and after a comment there.
+    pub fn unfinished_bytes(&self) -> usize {
+        let block = if self.dispatched { 0 } else { self.block.kept_bytes() };
+        self.lines.partial_bytes() + block
+    }
+
+    /// Gives back the memory of long lines and events beyond this many bytes, as far as nothing is in it.
+    ///
+    /// A decoder keeps its buffers from one event to the next. Where one stream stays open for long, this is how it costs
+    /// little after a large event.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        if self.dispatched {
+            self.block.clear();
+            self.dispatched = false;
+        }
+        self.lines.shrink_to(bytes);
+        self.block.shrink_to(bytes);
+    }
+
     /// Ends the stream and says what its end cut off. Then does what [`reset`](Self::reset) does.
     ///
     /// # Errors

@@ -89,6 +89,17 @@ impl Lines {
             || matches!(self.expected, Expected::Bom(1 | 2))
     }
 
+    /// How many bytes of a line are kept whose end has not come.
+    pub(crate) fn partial_bytes(&self) -> usize {
+        if self.returned { 0 } else { self.partial.len() }
+    }
+
+    /// Gives back the memory beyond so many bytes.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        self.forget_returned();
+        self.partial.shrink_to(bytes);
+    }
+
     /// The line that [`Next::Joined`] announced.
     pub(crate) fn joined(&self) -> &[u8] {
         &self.partial

@@ -5,7 +5,7 @@
 mod shown;
 
 use shown::{items, items_in_chunks};
-use tidings_codec::{Decoder, EventId};
+use tidings_codec::{Decoder, EventId, Item};
 
 /// The items without the closing line about the decoder's state.
 fn read(stream: impl AsRef<[u8]>) -> Vec<String> {
@@ -310,4 +310,35 @@ fn strict_allows_what_the_grammar_allows() {
         read_strict("\u{FEFF}: hi\n\nretry: 1\n\nid: 1\n\ndata\nevent\n\n"),
         [r#"comment "hi""#, "retry 1", r#"last id "1""#, r#"message: "" last id "1""#]
     );
+}
+
+#[test]
+fn what_is_unfinished_is_counted_and_its_memory_is_given_back_after_it() {
+    let mut decoder = Decoder::strict();
+    let mut data = Vec::new();
+    let mut read = |decoder: &mut Decoder, mut text: &[u8]| {
+        while let Some(item) = decoder.decode(&mut text) {
+            if let Item::Event(event) = item.expect("it is clean") {
+                data.push(event.data().to_owned());
+            }
+        }
+        decoder.unfinished_bytes()
+    };
+    for (text, least) in [("data: ", 6), ("abc", 9), ("\n", 3), ("id: 7", 8), ("\n: x", 7), ("yz\n", 4)] {
+        let unfinished = read(&mut decoder, text.as_bytes());
+        assert!(unfinished >= least, "{unfinished} after {text:?}");
+    }
+    assert_eq!((read(&mut decoder, b"\n"), read(&mut decoder, b": quiet\n")), (0, 0));
+    let large = "x".repeat(100_000);
+    for piece in ["data: ", &large, "y"] {
+        read(&mut decoder, piece.as_bytes());
+        decoder.shrink_to(0);
+    }
+    assert_eq!(decoder.unfinished_bytes(), 100_007);
+    assert_eq!(read(&mut decoder, b"\n\n"), 0);
+    decoder.shrink_to(0);
+    assert_ne!(read(&mut decoder, b"data: z\n"), 0);
+    decoder.shrink_to(0);
+    read(&mut decoder, b"\n");
+    assert_eq!(data, ["abc", &format!("{large}y"), "z"]);
 }

@@ -10,6 +10,7 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::{
     Cursor, PublishError, Settings, Subscribe, Update,
     authorize::Grant,
+    budget::Budget,
     delivery::{Feed, FeedPlace, Window},
     http::{Encryption, HubService, serve},
     log::{Append, Appended, Log, LogError, MemoryLog, Receipt},
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) bodies: Bodies,
     pub(crate) last_ended: LastEnded,
     pub(crate) last_read: LastRead,
+    /// Memory of bodies that are not complete yet.
+    pub(crate) bodies_room: Budget,
     pub(crate) metrics: Metrics,
     pub(crate) probes: Probes,
     pub(crate) settings: Settings,
@@ -70,8 +73,8 @@ impl Hub {
     pub fn new(log: Arc<dyn Log>, settings: Settings) -> Hub {
         // The window begins at the tail. What is older is read from the log by those who ask for it.
         let newest = log.bounds().newest.sequence;
-        #[cfg_attr(not(feature = "gateway"), expect(unused_mut, reason = "a gateway adds its own"))]
         let mut metrics = Metrics::new();
+        let bodies_room = metrics.budget("bodies", settings.body_bytes);
         let shared = Arc::new(Shared {
             log,
             routing: Arc::default(),
@@ -79,6 +82,7 @@ impl Hub {
             bodies: Bodies::default(),
             last_ended: LastEnded::default(),
             last_read: LastRead::default(),
+            bodies_room,
             probes: Probes::default(),
             #[cfg(feature = "gateway")]
             gateway: settings

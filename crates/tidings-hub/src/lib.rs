@@ -50,6 +50,7 @@
 mod attachment;
 mod audience;
 mod authorize;
+mod budget;
 mod cursor;
 mod delivery;
 mod dialect;

@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{attachment::Usage, resume::GapReason};
+use crate::{attachment::Usage, budget::Budget, resume::GapReason};
 
 /// Counters of one hub, read at `/metrics`.
 #[derive(Debug)]
@@ -25,6 +25,10 @@ pub(crate) struct Metrics {
     gaps: Labelled<&'static str>,
     ended: Labelled<&'static str>,
     refused: Labelled<u32>,
+    budgets: Vec<(&'static str, Budget)>,
+    budget_bytes: Family<[(&'static str, &'static str); 1], Gauge>,
+    budget_used_bytes: Family<[(&'static str, &'static str); 1], Gauge>,
+    budget_refused: Labelled<&'static str>,
 }
 
 type Labelled<L> = Family<[(&'static str, L); 1], Counter>;
@@ -75,6 +79,10 @@ impl Metrics {
             gaps: Family::default(),
             ended: Family::default(),
             refused: Family::default(),
+            budgets: Vec::new(),
+            budget_bytes: Family::default(),
+            budget_used_bytes: Family::default(),
+            budget_refused: Family::default(),
         };
         // A counter that nothing has touched yet is 0, not absent: an alert can be written before the first incident.
         for reason in GapReason::ALL {
@@ -118,7 +126,28 @@ impl Metrics {
         registry.register("gaps", "Subscribers told that events are missing", self.gaps.clone());
         registry.register("subscriptions_ended", "Streams that ended, by reason", self.ended.clone());
         registry.register("requests_refused", "Requests answered 4xx or 5xx", self.refused.clone());
+        registry.register("budget_bytes", "Memory that may be spent, by purpose", self.budget_bytes.clone());
+        registry.register(
+            "budget_used_bytes",
+            "Memory that is spent now, by purpose",
+            self.budget_used_bytes.clone(),
+        );
+        registry.register(
+            "budget_refusals",
+            "Requests refused because the memory for their purpose was spent",
+            self.budget_refused.clone(),
+        );
         self
+    }
+
+    /// A budget of so many bytes, of which the metrics tell under this name.
+    pub(crate) fn budget(&mut self, name: &'static str, bytes: u64) -> Budget {
+        let refused = self.budget_refused.get_or_create(&[("budget", name)]).clone();
+        let budget = Budget::new(bytes, refused);
+        let bytes = budget.bytes().try_into().unwrap_or(i64::MAX);
+        self.budget_bytes.get_or_create(&[("budget", name)]).set(bytes);
+        self.budgets.push((name, budget.clone()));
+        budget
     }
 
     /// Where others register their own.
@@ -149,6 +178,10 @@ impl Metrics {
     pub(crate) fn to_text(&self) -> String {
         if let Some(bytes) = resident_memory_bytes() {
             self.resident_memory_bytes.set(bytes);
+        }
+        for (name, budget) in &self.budgets {
+            let used = budget.used_bytes().try_into().unwrap_or(i64::MAX);
+            self.budget_used_bytes.get_or_create(&[("budget", *name)]).set(used);
         }
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string does not fail");

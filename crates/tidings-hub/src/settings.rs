@@ -26,6 +26,12 @@ pub struct Settings {
     pub window_bytes: u64,
     /// How long a streamed publish may pause between two pieces. Default: 5 minutes.
     pub read_timeout: Duration,
+    /// How long one update may take to arrive: a body that is one, a line of NDJSON, or an event of a published event stream.
+    /// A request to the gateway is such a body too. Default: 1 minute.
+    pub update_timeout: Duration,
+    /// The most memory, in bytes, of all bodies together that are not complete yet. A body of up to 64 KiB takes none of it;
+    /// beyond that a request waits for a few seconds for room, and is then refused with 503. Default: 64 MiB.
+    pub body_bytes: u64,
     /// How long a connection may accept no byte before it is closed. Default: 2 minutes.
     pub write_timeout: Duration,
     /// Static files to serve beside the hub, by path (`/`, `/style.css`).
@@ -55,6 +61,8 @@ impl Default for Settings {
             retry: Duration::from_secs(2),
             window_bytes: 16 << 20,
             read_timeout: Duration::from_secs(300),
+            update_timeout: Duration::from_secs(60),
+            body_bytes: 64 << 20,
             write_timeout: Duration::from_secs(120),
             pages: HashMap::new(),
             #[cfg(feature = "gateway")]

@@ -5,6 +5,9 @@ use tidings_codec::{Decoder, EventRef, Item};
 use super::UpdateReader;
 use crate::{Topic, Update, UpdateId, UpdateType, http::Problem};
 
+/// How much memory a stream keeps between two events.
+const KEPT_BYTES: usize = 4 << 10;
+
 /// Reads `text/event-stream` strictly: what a browser would silently forgive would be lost silently here.
 ///
 /// Comments, and blocks that only set `retry` or an `id`, are allowed and not published.
@@ -34,6 +37,15 @@ impl UpdateReader for EventStreamReader {
                 Err(error) => return Some(Err(error.into())),
             }
         }
+    }
+
+    fn unfinished_bytes(&mut self) -> usize {
+        let unfinished = self.decoder.unfinished_bytes();
+        if unfinished == 0 {
+            // One large event would otherwise cost its memory for as long as the stream stays open.
+            self.decoder.shrink_to(KEPT_BYTES);
+        }
+        unfinished
     }
 
     fn finish(&mut self) -> Option<Result<Update, Problem>> {

@@ -13,6 +13,9 @@ pub(crate) trait UpdateReader: Send {
     /// Advances `input` past what was used; when it returns `None`, all of it was.
     fn read(&mut self, input: &mut &[u8]) -> Option<Result<Update, Problem>>;
 
+    /// How many bytes it keeps of an update that is not complete. 0 where none has begun.
+    fn unfinished_bytes(&mut self) -> usize;
+
     /// The body has ended as it should: an update that needs no more, or what is wrong with the rest.
     fn finish(&mut self) -> Option<Result<Update, Problem>>;
 

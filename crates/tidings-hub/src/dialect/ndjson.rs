@@ -98,6 +98,10 @@ impl UpdateReader for NdjsonReader {
         }
     }
 
+    fn unfinished_bytes(&mut self) -> usize {
+        self.partial.len()
+    }
+
     fn finish(&mut self) -> Option<Result<Update, Problem>> {
         let rest = std::mem::take(&mut self.partial);
         self.line += 1;

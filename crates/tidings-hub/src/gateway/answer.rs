@@ -47,7 +47,7 @@ where
 {
     let asked = {
         let body = pin!(body);
-        let body = PublishedBody::new(body, hub.shared().settings.read_timeout);
+        let body = PublishedBody::new(body, hub.shared());
         Asked::read(dialect, parts, body, &gateway.settings).await?
     };
     let hang_up = parts.extensions.get::<HangUp>().cloned();

@@ -1,6 +1,6 @@
 //! A client's request, on its way to the upstream.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use http_body::Body;
 use ring::digest;
@@ -51,7 +51,7 @@ impl Asked {
     pub(crate) async fn read<B>(
         dialect: Dialect,
         parts: &Parts,
-        body: PublishedBody<'_, B>,
+        mut body: PublishedBody<'_, B>,
         settings: &GatewaySettings,
     ) -> Result<Asked, Problem>
     where
@@ -64,7 +64,7 @@ impl Asked {
             let detail = format!("Content-Encoding is {coding:?}; send the body without an encoding");
             return Err(Problem::unsupported_body(detail));
         }
-        let body = read_body(body, settings.max_request_bytes).await?;
+        let body = body.read_whole(settings.max_request_bytes, Problem::request_too_large).await?;
         let target = parts.uri.path_and_query().map_or(dialect.path(), http::uri::PathAndQuery::as_str);
         let headers = headers_for_upstream(&parts.headers, dialect, settings)?;
         let Members { stream, n } = Members::read(&body);
@@ -78,24 +78,6 @@ impl Asked {
         let digest = digest::digest(&digest::SHA256, &self.body);
         digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
-}
-
-async fn read_body<B>(mut body: PublishedBody<'_, B>, max_bytes: usize) -> Result<Bytes, Problem>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
-    if body.least_bytes() > max_bytes as u64 {
-        return Err(Problem::request_too_large(max_bytes));
-    }
-    let mut whole = BytesMut::new();
-    while let Some(piece) = body.next().await? {
-        if whole.len() + piece.len() > max_bytes {
-            return Err(Problem::request_too_large(max_bytes));
-        }
-        whole.extend_from_slice(&piece);
-    }
-    Ok(whole.freeze())
 }
 
 /// What of a client's headers an upstream gets: what is known to matter to it, and none that are about the connection or

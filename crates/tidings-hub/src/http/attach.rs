@@ -4,11 +4,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 
-use super::{
-    HubBody, Problem,
-    publish::{PublishedBody, one},
-    service::BoxError,
-};
+use super::{HubBody, Problem, publish::one, published_body::PublishedBody, service::BoxError};
 use crate::{
     Hub, Update, UpdateType,
     attachment::{Announcement, MediaType, Upload},

@@ -15,6 +15,7 @@ mod http2;
 mod problem;
 mod progress;
 mod publish;
+mod published_body;
 mod range;
 mod serve;
 mod service;
@@ -29,7 +30,7 @@ mod write_behind;
 pub(crate) use self::{
     cross_site::Site,
     hang_up::{Departure, HangUp},
-    publish::PublishedBody,
+    published_body::PublishedBody,
     service::BoxError,
     subscribe::{deliver, ended, sign_verdict, subscribe},
 };

@@ -22,12 +22,21 @@ pub(crate) struct Problem {
     allow: Option<&'static str>,
     /// Of what only a part was asked for, in bytes.
     size: Option<u64>,
+    /// When to try again, in seconds.
+    retry_after: Option<u32>,
     members: Map<String, Value>,
 }
 
 impl Problem {
     fn new(status: StatusCode, detail: impl ToString) -> Problem {
-        Problem { status, detail: detail.to_string(), allow: None, size: None, members: Map::new() }
+        Problem {
+            status,
+            detail: detail.to_string(),
+            allow: None,
+            size: None,
+            retry_after: None,
+            members: Map::new(),
+        }
     }
 
     /// 400: the value breaks a rule; the detail names both.
@@ -79,6 +88,18 @@ impl Problem {
             format!(
                 "no byte of the body came for {} s; a comment line (event stream) or an empty line (NDJSON) keeps a \
                  quiet stream open",
+                after.as_secs()
+            ),
+        )
+    }
+
+    /// 408: one update took too long to arrive.
+    pub(crate) fn update_timeout(after: std::time::Duration) -> Problem {
+        Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            format!(
+                "an update was not complete {} s after it began (tidings serve --update-timeout); send it in one go, and \
+                 publish a link to large content instead",
                 after.as_secs()
             ),
         )
@@ -185,6 +206,19 @@ impl Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the hub is shutting down; try again in a moment")
     }
 
+    /// 503: the memory for bodies that are not complete is spent.
+    pub(crate) fn no_room_for_body() -> Problem {
+        Problem::no_room(
+            "the memory for large bodies that are not complete is spent (tidings serve --body-memory); bodies of up to \
+             64 KiB are taken meanwhile",
+        )
+    }
+
+    /// 503 for want of room, which others are about to give back.
+    fn no_room(detail: impl ToString) -> Problem {
+        Problem { retry_after: Some(1), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+
     /// Adds a member to the document, if it has none of that name.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Problem {
         self.members.entry(name).or_insert_with(|| value.into());
@@ -192,7 +226,7 @@ impl Problem {
     }
 
     pub(crate) fn into_response(self) -> Response<HubBody> {
-        let Problem { status, detail, allow, size, members } = self;
+        let Problem { status, detail, allow, size, retry_after, members } = self;
         let mut document = json!({
             "title": status.canonical_reason(),
             "status": status.as_u16(),
@@ -208,6 +242,9 @@ impl Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(allow) = allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if let Some(size) = size {
             let range = HeaderValue::try_from(format!("bytes */{size}")).expect("a number is visible ASCII");

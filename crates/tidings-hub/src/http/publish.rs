@@ -1,17 +1,13 @@
 //! `POST`: one update, or many.
 
-use std::{
-    pin::{Pin, pin},
-    time::Duration,
-};
+use std::pin::pin;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::Body;
-use http_body_util::BodyExt;
 use serde::Serialize;
 
-use super::{HubBody, Problem, attach::attach, service::BoxError};
+use super::{HubBody, Problem, attach::attach, published_body::PublishedBody, service::BoxError};
 use crate::{
     Hub, Update,
     attachment::Announcement,
@@ -45,14 +41,13 @@ where
         let detail = format!("Content-Encoding is {coding:?}; send the body without an encoding");
         return Err(Problem::unsupported_body(detail));
     }
-    let settings = &hub.shared().settings;
-    let max_data_bytes = settings.max_data_bytes;
+    let max_data_bytes = hub.shared().settings.max_data_bytes;
     let body = pin!(body);
-    let mut body = PublishedBody::new(body, settings.read_timeout);
+    let mut body = PublishedBody::new(body, hub.shared());
     let topic = params.topic.clone();
     match BodyKind::of(headers)? {
         BodyKind::Text => {
-            let data = body.read_text(max_data_bytes).await?;
+            let data = body.read_text().await?;
             let is_update = !data.is_empty() || params.close.is_none();
             if !is_update && params.describes_one_update() {
                 return Err(Problem::invalid(
@@ -153,13 +148,16 @@ impl Publishing<'_> {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
+        let mut completed = false;
         loop {
-            let piece =
-                body.next().await.map_err(|problem| self.receipts.blame(problem, Some(reader.line())))?;
+            let piece = body.next_of_many(reader.unfinished_bytes(), completed).await;
+            let piece = piece.map_err(|problem| self.receipts.blame(problem, Some(reader.line())))?;
             let Some(piece) = piece else { break };
             let mut input = &piece[..];
+            completed = false;
             loop {
                 let (batch, problem) = read_batch(&mut reader, &mut input);
+                completed |= !batch.lines.is_empty();
                 let full = batch.lines.len() == MAX_BATCH;
                 self.append(batch).await?;
                 if let Some(problem) = problem {
@@ -265,68 +263,6 @@ impl Receipts {
             Some(line) => problem.with("line", line),
             None => problem,
         }
-    }
-}
-
-/// A request's body, read piece by piece, each within the read timeout.
-pub(crate) struct PublishedBody<'a, B> {
-    body: Pin<&'a mut B>,
-    timeout: Duration,
-}
-
-impl<'a, B> PublishedBody<'a, B>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
-    pub(crate) fn new(body: Pin<&'a mut B>, timeout: Duration) -> PublishedBody<'a, B> {
-        PublishedBody { body, timeout }
-    }
-
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        while !self.body.is_end_stream() {
-            match tokio::time::timeout(self.timeout, self.body.frame()).await {
-                Err(_) => return Err(Problem::read_timeout(self.timeout)),
-                Ok(None) => return Ok(None),
-                Ok(Some(Ok(frame))) => {
-                    // Trailers are no part of the content.
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
-                }
-                Ok(Some(Err(error))) => {
-                    let error = error.into();
-                    tracing::info!(%error, "a publisher's body broke off");
-                    return Err(Problem::invalid(format!("the body broke off: {error}")));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// How many bytes it has at least, as far as its head says.
-    pub(crate) fn least_bytes(&self) -> u64 {
-        self.body.size_hint().lower()
-    }
-
-    async fn read_text(&mut self, max_data_bytes: usize) -> Result<String, Problem> {
-        if self.least_bytes() > max_data_bytes as u64 {
-            return Err(Problem::too_large(max_data_bytes));
-        }
-        // Not one of the pieces themselves: what is kept of a large buffer would keep all of it.
-        let mut whole = Vec::new();
-        while let Some(piece) = self.next().await? {
-            if whole.len() + piece.len() > max_data_bytes {
-                return Err(Problem::too_large(max_data_bytes));
-            }
-            whole.extend_from_slice(&piece);
-        }
-        String::from_utf8(whole).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            Problem::invalid(format!(
-                "the body is not UTF-8: the sequence at byte {at} is invalid; a file needs a Content-Type, as image/png"
-            ))
-        })
     }
 }
 

@@ -24,8 +24,8 @@ use crate::Hub;
 /// How long a client may go on sending what is read no more, or take to close, before its connection is closed.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How much it may send meanwhile.
-const LINGER_BYTES: usize = 4 << 20;
+/// How much it may send meanwhile: more than the longest line of an update has, so that its refusal is read.
+const LINGER_BYTES: usize = 8 << 20;
 
 /// A socket that fails when its peer has accepted nothing for the write timeout.
 ///

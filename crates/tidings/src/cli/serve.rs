@@ -106,6 +106,16 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = humantime::parse_duration)]
     pub(crate) write_timeout: Duration,
 
+    /// How long one update may take to arrive: a body that is one, a line of NDJSON, an event of a published event stream,
+    /// or a request to the gateway. A body with many updates stays open for as long as each is complete in time
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
+    pub(crate) update_timeout: Duration,
+
+    /// The most memory of all bodies together that are not complete yet. A body of up to 64 KiB needs none of it; a larger
+    /// one waits for room for a few seconds, and is then refused with 503 and Retry-After
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = parse_bytes)]
+    pub(crate) body_memory: u64,
+
     /// The gateway for LLM streams.
     #[command(flatten)]
     pub(crate) gateway: Gateway,

@@ -42,6 +42,8 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     settings.heartbeat = serve.heartbeat;
     settings.retry = serve.retry;
     settings.write_timeout = serve.write_timeout;
+    settings.update_timeout = serve.update_timeout;
+    settings.body_bytes = serve.body_memory;
     settings.pages = console::pages();
     settings.gateway = gateway;
     let hub = Hub::new(log, settings);

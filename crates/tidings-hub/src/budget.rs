@@ -1,0 +1,176 @@
+//! Memory that the whole hub may spend on one purpose: each connection is bounded, and a budget bounds their sum.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use prometheus_client::metrics::counter::Counter;
+use tokio::{sync::Semaphore, time::timeout};
+
+/// Room is counted in these, so that a share of any size is one number of permits.
+const KIB: usize = 1 << 10;
+
+/// How long a request waits for room before it is refused: long enough for a burst to pass, and short enough that requests
+/// which hold some of the room and wait for more do not wait for each other for long.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A number of bytes that many share. Cheap to clone.
+///
+/// The bodies of requests that are not complete take [shares](Share) of `Shared::bodies_room`, those of the gateway too; see
+/// `PublishedBody::read_whole`, whose bytes hold their share for as long as they live.
+#[derive(Clone)]
+pub(crate) struct Budget(Arc<Room>);
+
+struct Room {
+    kib: usize,
+    free: Semaphore,
+    refused: Counter,
+}
+
+/// What one holder has of a budget. Dropping it gives everything back.
+pub(crate) struct Share {
+    budget: Budget,
+    kib: usize,
+}
+
+/// There was no room in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoRoom;
+
+impl Budget {
+    /// A budget of so many bytes, at least one KiB, which counts in `refused` the requests that found no room.
+    pub(crate) fn new(bytes: u64, refused: Counter) -> Budget {
+        let kib = usize::try_from(bytes / KIB as u64).unwrap_or(usize::MAX).clamp(1, u32::MAX as usize);
+        Budget(Arc::new(Room { kib, free: Semaphore::new(kib), refused }))
+    }
+
+    /// A share that has nothing yet.
+    pub(crate) fn share(&self) -> Share {
+        Share { budget: self.clone(), kib: 0 }
+    }
+
+    /// How many bytes there are in all.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.0.kib * KIB) as u64
+    }
+
+    /// How many bytes are taken now.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        (self.0.kib.saturating_sub(self.0.free.available_permits()) * KIB) as u64
+    }
+
+    fn give_back(&self, kib: usize) {
+        self.0.free.add_permits(kib);
+    }
+}
+
+impl Share {
+    /// Makes it at least so many bytes if they are free now; says whether it is.
+    ///
+    /// A share that would be larger than the budget is the whole budget.
+    pub(crate) fn try_grow_to(&mut self, bytes: usize) -> bool {
+        let more = self.lacks(bytes);
+        match self.budget.0.free.try_acquire_many(more) {
+            Ok(taken) => taken.forget(),
+            Err(_) => return false,
+        }
+        self.kib += more as usize;
+        true
+    }
+
+    /// The same, and waits for a while if they are not free, in the order of those who wait. Cancel safe.
+    ///
+    /// # Errors
+    /// [`NoRoom`] when the while is over. It then has what it had.
+    pub(crate) async fn grow_to(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        if self.try_grow_to(bytes) {
+            return Ok(());
+        }
+        let more = self.lacks(bytes);
+        match timeout(PATIENCE, self.budget.0.free.acquire_many(more)).await {
+            Ok(Ok(taken)) => taken.forget(),
+            Ok(Err(_)) | Err(_) => return Err(self.refuse()),
+        }
+        self.kib += more as usize;
+        Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kib == 0
+    }
+
+    /// Gives everything back.
+    pub(crate) fn clear(&mut self) {
+        if self.kib > 0 {
+            self.budget.give_back(std::mem::take(&mut self.kib));
+        }
+    }
+
+    /// Counts that a request is refused for want of room.
+    pub(crate) fn refuse(&self) -> NoRoom {
+        self.budget.0.refused.inc();
+        NoRoom
+    }
+
+    fn lacks(&self, bytes: usize) -> u32 {
+        let kib = bytes.div_ceil(KIB).min(self.budget.0.kib).saturating_sub(self.kib);
+        u32::try_from(kib).expect("a budget has no more")
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Budget({} of {} bytes)", self.used_bytes(), self.bytes())
+    }
+}
+
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Share({} KiB)", self.kib)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(bytes: u64) -> Budget {
+        Budget::new(bytes, Counter::default())
+    }
+
+    #[test]
+    fn shares_together_are_never_more_than_the_budget() {
+        let budget = budget(10 << 10);
+        let (mut one, mut two) = (budget.share(), budget.share());
+        assert!(one.try_grow_to(6 << 10) && !two.try_grow_to(5 << 10));
+        assert!(two.try_grow_to((4 << 10) - 1) && budget.used_bytes() == 10 << 10);
+        assert!(one.try_grow_to(1), "it has that");
+        drop(one);
+        assert_eq!(budget.used_bytes(), 4 << 10);
+    }
+
+    #[test]
+    fn a_share_larger_than_the_budget_is_the_whole_budget() {
+        let budget = budget(4 << 10);
+        let mut share = budget.share();
+        assert!(share.try_grow_to(usize::MAX));
+        assert!(!budget.share().try_grow_to(1));
+        share.clear();
+        assert_eq!(budget.used_bytes(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_room_has_it_when_it_comes_and_is_refused_when_it_does_not() {
+        let budget = budget(4 << 10);
+        let (mut one, mut two) = (budget.share(), budget.share());
+        one.grow_to(3 << 10).await.unwrap();
+        assert_eq!(two.grow_to(2 << 10).await, Err(NoRoom));
+        assert_eq!((budget.0.refused.get(), budget.used_bytes()), (1, 3 << 10));
+        let (waited, ()) = tokio::join!(two.grow_to(2 << 10), async { one.clear() });
+        assert_eq!((waited, budget.used_bytes()), (Ok(()), 2 << 10));
+    }
+}

@@ -1,0 +1,176 @@
+//! The body of a request, on its way into memory.
+
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::Body;
+use http_body_util::BodyExt;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Problem, service::BoxError};
+use crate::{budget::Share, hub::Shared};
+
+/// How much of one body is kept without asking anybody: small publishes go on whatever others do.
+const FREE_BYTES: usize = 64 << 10;
+
+/// A request's body, read piece by piece, each within the read timeout.
+///
+/// What is kept of it, until it is complete and appended, is within the budget of all bodies together.
+pub(crate) struct PublishedBody<'a, B> {
+    body: Pin<&'a mut B>,
+    shared: &'a Arc<Shared>,
+    room: Share,
+    /// When what is being read has to be complete, and how long it may take in all.
+    due: Option<(Instant, Duration)>,
+}
+
+impl<'a, B> PublishedBody<'a, B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    pub(crate) fn new(body: Pin<&'a mut B>, shared: &'a Arc<Shared>) -> PublishedBody<'a, B> {
+        PublishedBody { body, shared, room: shared.bodies_room.share(), due: None }
+    }
+
+    /// How many bytes it has at least, as far as its head says.
+    pub(crate) fn least_bytes(&self) -> u64 {
+        self.body.size_hint().lower()
+    }
+
+    /// The next piece, or `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        while !self.body.is_end_stream() {
+            let pause = self.shared.settings.read_timeout;
+            let by_pause = (Instant::now() + pause, pause);
+            let (until, late) = match self.due {
+                Some(due) if due.0 < by_pause.0 => (due.0, Problem::update_timeout as fn(_) -> _),
+                _ => (by_pause.0, Problem::read_timeout as fn(_) -> _),
+            };
+            let after = self.due.filter(|due| due.0 == until).map_or(pause, |due| due.1);
+            let frame = tokio::select! {
+                biased;
+                frame = self.body.frame() => frame,
+                () = sleep_until(until) => return Err(late(after)),
+            };
+            match frame {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    // Trailers are no part of the content.
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+                Some(Err(error)) => {
+                    let error = error.into();
+                    tracing::info!(%error, "a publisher's body broke off");
+                    return Err(Problem::invalid(format!("the body broke off: {error}")));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next piece of a body with many updates, of which this many bytes are of one that is not complete.
+    /// `completed` says that the last piece had the end of another.
+    ///
+    /// The body may stay open for as long as it likes; what it has begun has to be complete in time.
+    pub(super) async fn next_of_many(
+        &mut self,
+        unfinished_bytes: usize,
+        completed: bool,
+    ) -> Result<Option<Bytes>, Problem> {
+        if completed || unfinished_bytes == 0 {
+            self.due = None;
+            self.room.clear();
+        }
+        if unfinished_bytes > 0 {
+            self.begin();
+            self.make_room(unfinished_bytes).await?;
+        }
+        self.next().await
+    }
+
+    /// Reads all of a body that is kept whole, as long as it has no more than `max_bytes`. What is returned holds its share of
+    /// the memory for bodies for as long as it lives.
+    ///
+    /// # Errors
+    /// `too_large(max_bytes)` for one that has more, before all of it has come.
+    pub(crate) async fn read_whole(
+        &mut self,
+        max_bytes: usize,
+        too_large: fn(usize) -> Problem,
+    ) -> Result<Bytes, Problem> {
+        let whole = self.collect(max_bytes, too_large).await?;
+        let room = std::mem::replace(&mut self.room, self.shared.bodies_room.share());
+        Ok(if room.is_empty() { whole.into() } else { Bytes::from_owner(Held { whole, _room: room }) })
+    }
+
+    /// Reads all of a body that is the data of one update. Its share stays with this body.
+    pub(super) async fn read_text(&mut self) -> Result<String, Problem> {
+        let max_data_bytes = self.shared.settings.max_data_bytes;
+        let whole = self.collect(max_data_bytes, Problem::too_large).await?;
+        String::from_utf8(whole).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Problem::invalid(format!(
+                "the body is not UTF-8: the sequence at byte {at} is invalid; a file needs a Content-Type, as image/png"
+            ))
+        })
+    }
+
+    async fn collect(
+        &mut self,
+        max_bytes: usize,
+        too_large: fn(usize) -> Problem,
+    ) -> Result<Vec<u8>, Problem> {
+        let least = self.least_bytes();
+        if least > max_bytes as u64 {
+            return Err(too_large(max_bytes));
+        }
+        self.begin();
+        // All of it at once where its length is known: those who have room then never wait for one another.
+        self.make_room(least as usize).await?;
+        // Not one of the pieces themselves: what is kept of a large buffer would keep all of it.
+        let mut whole = Vec::new();
+        while let Some(piece) = self.next().await? {
+            let bytes = whole.len() + piece.len();
+            if bytes > max_bytes {
+                return Err(too_large(max_bytes));
+            }
+            self.make_room(bytes).await?;
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole)
+    }
+
+    /// From now on runs the time in which one update has to arrive, unless it does already.
+    fn begin(&mut self) {
+        let limit = self.shared.settings.update_timeout;
+        self.due.get_or_insert_with(|| (Instant::now() + limit, limit));
+    }
+
+    /// Waits until there is room for so many bytes of this body.
+    async fn make_room(&mut self, bytes: usize) -> Result<(), Problem> {
+        if bytes > FREE_BYTES {
+            let made = pin!(self.room.grow_to(bytes)).await;
+            made.map_err(|_| Problem::no_room_for_body())?;
+        }
+        Ok(())
+    }
+}
+
+/// A body with its share.
+struct Held {
+    whole: Vec<u8>,
+    _room: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.whole
+    }
+}
