@@ -271,10 +271,13 @@ async fn what_is_not_understood_is_a_usage_error() {
         &["subscribe", "http://h/", "--proxy", "socks5://h"],
         &["subscribe", "http://h/", "-u", "nonsense"],
         &["publish", "a", "data", "--lines"],
+        &["publish", "a", "data", "--retry", "99ms"],
+        &["publish", "a", "data", "--retry", "25h"],
         &["serve", "--listen", "0.0.0.0:0"],
         &["serve", "--allow-origin", "*"],
         &["serve", "--memory", "--durability", "write"],
         &["serve", "--retain", "news/*"],
+        &["serve", "--max-retry", "25h"],
     ] {
         let outcome = tidings(arguments, "").await;
         assert_eq!((outcome.code, &*outcome.out), (Some(2), ""), "{arguments:?}: {}", outcome.err);

@@ -65,7 +65,7 @@ async fn filled() -> TempDir {
     let directory = TempDir::new().unwrap();
     let lines = [
         json!({"topic":"a/1","data":"first","time":"2026-01-02T03:04:05.678Z"}),
-        json!({"topic":"a/2","type":"t","data":"z\u{fc}rich\n\u{1f980}","id":"mine","retry":5,"key":"k"}),
+        json!({"topic":"a/2","type":"t","data":"z\u{fc}rich\n\u{1f980}","id":"mine","retry":500,"key":"k"}),
         json!({"topic":"b","topics":["b","c"],"data":"two topics","private":true}),
         json!({"topic":"a/1","type":"close","data":"done","close":true}),
         json!({"topic":"b","data":""}),
@@ -117,7 +117,7 @@ async fn an_export_says_everything_of_each_update() {
         lines,
         [
             json!({"topic":"a/1","type":"message","data":"first","sequence":1}),
-            json!({"topic":"a/2","type":"t","data":"z\u{fc}rich\n\u{1f980}","id":"mine","retry":5,"key":"k","sequence":2}),
+            json!({"topic":"a/2","type":"t","data":"z\u{fc}rich\n\u{1f980}","id":"mine","retry":500,"key":"k","sequence":2}),
             json!({"topic":"b","topics":["b","c"],"type":"message","data":"two topics","private":true,"sequence":3}),
             json!({"topic":"a/1","type":"close","data":"done","close":true,"sequence":4}),
             json!({"topic":"b","type":"message","data":"","sequence":5}),

@@ -128,11 +128,11 @@ async fn a_file_is_announced_and_comes_back_as_it_was() {
 async fn parameters_make_the_event_that_announces() {
     let disk = Disk::start(&[]);
     let mut stream = Stream::live(&disk.hub.address, "/topics/a").await;
-    let answer = disk.post("/topics/a?type=picture&id=p-1&retry=7&close=done", &[PNG], "x").await.json();
+    let answer = disk.post("/topics/a?type=picture&id=p-1&retry=700&close=done", &[PNG], "x").await.json();
     assert_eq!((&answer["count"], &answer["first"]), (&2.into(), &"p-1".into()), "{answer}");
     let event = stream.event().await;
     assert_eq!((event.event_type.as_str(), event.id.as_str()), ("picture", "p-1"));
-    assert_eq!(event.retry.as_deref(), Some("7"));
+    assert_eq!(event.retry.as_deref(), Some("700"));
     assert_eq!(event.json()["url"], answer["attachment"]);
     assert_eq!(stream.event().await.event_type, "close");
 }

@@ -15,7 +15,7 @@ async fn publish_numbers(hub: &HubProcess, target: &str, count: usize) {
 #[tokio::test]
 async fn an_item_has_the_one_json_shape() {
     let hub = HubProcess::start(&[]);
-    say(&hub.address, "/topics/a/b?type=t&id=i&retry=7", "x\ny").await;
+    say(&hub.address, "/topics/a/b?type=t&id=i&retry=700", "x\ny").await;
     let id = say(&hub.address, "/topics/a/b", "{\"json\": 1}").await;
     let mut page = page(&hub.address, "/topics/a/b").await;
     for update in page["updates"].as_array_mut().expect("updates") {
@@ -26,7 +26,7 @@ async fn an_item_has_the_one_json_shape() {
     assert_eq!(
         page["updates"],
         serde_json::json!([
-            { "topic": "a/b", "type": "t", "data": "x\ny", "id": "i", "retry": 7 },
+            { "topic": "a/b", "type": "t", "data": "x\ny", "id": "i", "retry": 700 },
             { "topic": "a/b", "type": "message", "data": "{\"json\": 1}", "id": id },
         ])
     );

@@ -47,11 +47,11 @@ async fn text_and_json_bodies_are_the_data_as_they_are() {
 async fn query_parameters_make_the_event() {
     let hub = HubProcess::start(&[]);
     let mut stream = Stream::live(&hub.address, "/topics/a").await;
-    let id = say(&hub.address, "/topics/a?type=%C3%A9+type&id=order/7%3F%23&retry=0", "x").await;
+    let id = say(&hub.address, "/topics/a?type=%C3%A9+type&id=order/7%3F%23&retry=100", "x").await;
     assert_eq!(id, "order/7?#");
     let event = stream.event().await;
     assert_eq!((event.event_type.as_str(), event.id.as_str()), ("é type", "order/7?#"));
-    assert_eq!(event.retry.as_deref(), Some("0"));
+    assert_eq!(event.retry.as_deref(), Some("100"));
 }
 
 #[tokio::test]
@@ -115,6 +115,40 @@ async fn a_reconnection_time_is_digits() {
         answer.refusal(400, "retry");
     }
     is_empty(&hub, "/topics/a").await;
+}
+
+#[tokio::test]
+async fn a_reconnection_time_is_within_bounds_that_the_operator_sets() {
+    let ways = [
+        |retry: &str| (format!("/topics/a?retry={retry}"), TEXT, "x".to_owned()),
+        |retry: &str| ("/topics/a".into(), NDJSON, format!("{{\"data\":\"x\",\"retry\":{retry}}}\n")),
+        |retry: &str| ("/topics/a".into(), EVENTS, format!("retry: {retry}\ndata: x\n\n")),
+    ];
+    let beyond = ["9223372036854775808", "18446744073709551615", "18446744073709551616"];
+    for (flags, most) in [(&[][..], 3_600_000), (&["--max-retry", "1day"], 86_400_000)] {
+        let hub = HubProcess::start(flags);
+        for way in ways {
+            let bad = ["0".to_owned(), "99".to_owned(), (most + 1).to_string()];
+            for retry in bad.into_iter().chain(beyond.map(String::from)) {
+                let (target, kind, body) = way(&retry);
+                // What is no number of 64 bits is refused where it is read, by the reader's own rule.
+                let rule = if retry.len() < 20 { format!("from 100 to {most} here") } else { String::new() };
+                let answer = post(&hub.address, &target, kind, body).await;
+                answer.refusal(400, &rule);
+                answer.refusal(400, "retry");
+            }
+            is_empty(&hub, "/topics/a").await;
+        }
+        for way in ways {
+            for retry in [100, most] {
+                let (target, kind, body) = way(&retry.to_string());
+                post(&hub.address, &target, kind, body).await.json();
+            }
+        }
+        let updates = page(&hub.address, "/topics/a").await["updates"].clone();
+        let kept: Vec<_> = updates.as_array().unwrap().iter().map(|update| update["retry"].clone()).collect();
+        assert_eq!(kept, [100, most, 100, most, 100, most]);
+    }
 }
 
 #[tokio::test]
@@ -186,17 +220,17 @@ async fn a_private_update_is_refused_while_nothing_can_grant_it() {
 #[tokio::test]
 async fn the_same_id_with_the_same_content_is_the_same_update() {
     let hub = HubProcess::start(&[]);
-    let target = "/topics/a?id=order-7&type=t&retry=5";
+    let target = "/topics/a?id=order-7&type=t&retry=500";
     let first = post(&hub.address, target, TEXT, "x").await;
     let second = post(&hub.address, target, TEXT, "x").await;
     assert_eq!((second.status(), second.json()), (200, first.json()));
     assert_eq!(data(&page(&hub.address, "/topics/a").await), ["x"], "nothing is appended");
     for (target, body) in [
         (target, "y"),
-        ("/topics/a?id=order-7&type=u&retry=5", "x"),
-        ("/topics/a?id=order-7&type=t&retry=6", "x"),
+        ("/topics/a?id=order-7&type=u&retry=500", "x"),
+        ("/topics/a?id=order-7&type=t&retry=600", "x"),
         ("/topics/a?id=order-7&type=t", "x"),
-        ("/topics/b?id=order-7&type=t&retry=5", "x"),
+        ("/topics/b?id=order-7&type=t&retry=500", "x"),
     ] {
         post(&hub.address, target, TEXT, body).await.refusal(409, "order-7");
     }
@@ -207,16 +241,16 @@ async fn the_same_id_with_the_same_content_is_the_same_update() {
 async fn many_updates_are_answered_with_their_count_and_both_ends() {
     let hub = HubProcess::start(&[]);
     let body =
-        "{\"data\":\"1\",\"id\":\"i1\",\"type\":\"t\",\"retry\":9}\n{\"data\":\"2\"}\n{\"data\":\"\"}\n";
+        "{\"data\":\"1\",\"id\":\"i1\",\"type\":\"t\",\"retry\":900}\n{\"data\":\"2\"}\n{\"data\":\"\"}\n";
     let answer = post(&hub.address, "/topics/a", NDJSON, body).await.json();
     assert_eq!((&answer["count"], &answer["first"]), (&3.into(), &"i1".into()));
     let page = page(&hub.address, "/topics/a").await;
     assert_eq!(data(&page), ["1", "2", ""]);
     assert_eq!(page["updates"][2]["id"], answer["last"]);
-    assert_eq!(page["updates"][0]["retry"], 9);
+    assert_eq!(page["updates"][0]["retry"], 900);
     assert_eq!(page["updates"][0]["type"], "t");
 
-    let body = "data: 3\nid: i3\nevent: t\nretry: 9\n\n: comment\ndata: 4\ndata\n\n";
+    let body = "data: 3\nid: i3\nevent: t\nretry: 900\n\n: comment\ndata: 4\ndata\n\n";
     let answer = post(&hub.address, "/topics/a", EVENTS, body).await.json();
     assert_eq!((&answer["count"], &answer["first"]), (&2.into(), &"i3".into()));
 }
@@ -225,7 +259,7 @@ async fn many_updates_are_answered_with_their_count_and_both_ends() {
 async fn parameters_of_one_update_are_refused_for_many() {
     let hub = HubProcess::start(&[]);
     for (content_type, body) in [(NDJSON, "{\"data\":\"1\"}\n"), (EVENTS, "data: 1\n\n")] {
-        for parameter in ["type=t", "id=i", "retry=1"] {
+        for parameter in ["type=t", "id=i", "retry=100"] {
             let answer = post(&hub.address, &format!("/topics/a?{parameter}"), content_type, body).await;
             let (name, _) = parameter.split_once('=').expect("a parameter has a value");
             answer.refusal(400, name);
@@ -285,7 +319,7 @@ async fn a_line_may_repeat_the_topic_and_any_time() {
 #[tokio::test]
 async fn an_item_of_history_can_be_published_again_elsewhere() {
     let hub = HubProcess::start(&[]);
-    say(&hub.address, "/topics/a?id=i1&type=t&retry=3", "1\n2").await;
+    say(&hub.address, "/topics/a?id=i1&type=t&retry=300", "1\n2").await;
     let item = page(&hub.address, "/topics/a").await["updates"][0].to_string();
     let other = HubProcess::start(&[]);
     let answer = post(&other.address, "/topics/a", NDJSON, item + "\n").await;

@@ -174,7 +174,7 @@ async fn replayed_and_live_events_have_the_same_bytes() {
     for (number, form) in ["", "envelope=json", "envelope=message", "fields=topic"].into_iter().enumerate() {
         let topic = format!("/topics/{number}");
         let mut live = Stream::live(&hub.address, &format!("{topic}?{form}")).await;
-        for parameters in ["", "type=x&retry=7", &format!("id={number}")] {
+        for parameters in ["", "type=x&retry=700", &format!("id={number}")] {
             say(&hub.address, &format!("{topic}?{parameters}"), "1\n2").await;
         }
         let mut replayed = Stream::open(&hub.address, &format!("{topic}?from=start&{form}"), &[]).await;

@@ -100,3 +100,8 @@ pub(crate) fn parse_retry(value: &[u8]) -> Option<Duration> {
         value.iter().fold(0u64, |n, digit| n.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
     Some(Duration::from_millis(millis))
 }
+
+/// Whether the value of a `retry` field, which is made of digits, is the number that [`parse_retry`] makes of it.
+pub(crate) fn is_exact_retry(value: &[u8]) -> bool {
+    core::str::from_utf8(value).is_ok_and(|digits| digits.parse::<u64>().is_ok())
+}

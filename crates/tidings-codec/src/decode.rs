@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::mem;
 
-use crate::block::{Block, parse_retry};
+use crate::block::{Block, is_exact_retry, parse_retry};
 use crate::error::{DecodeError, DecodeErrorKind, Incomplete};
 use crate::event::EventId;
 use crate::item::{EventRef, Item};
@@ -349,7 +349,8 @@ impl Decoder {
                     }
                 }
                 Line::Retry(value) => {
-                    if let Some(retry) = parse_retry(value) {
+                    let retry = parse_retry(value).filter(|_| !self.strict || is_exact_retry(value));
+                    if let Some(retry) = retry {
                         self.block.retry = Some(retry);
                         self.keep(borrowed);
                         return Some(Ok(Step::Retry(retry)));

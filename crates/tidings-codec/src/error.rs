@@ -39,7 +39,7 @@ pub enum DecodeErrorKind {
     InvalidUtf8,
     /// Strict only: an ID contains NUL, for which every client ignores it.
     NulInId,
-    /// Strict only: the value of a `retry` field is not made of ASCII digits.
+    /// Strict only: the value of a `retry` field is not made of ASCII digits, or is more than `u64::MAX`.
     BadRetry,
     /// Strict only: a field that the standard does not name.
     UnknownField,
@@ -99,7 +99,10 @@ impl fmt::Display for DecodeError {
                 write!(f, "line {line} has an id with a NUL: {shown:?}; every client ignores such an id")
             }
             DecodeErrorKind::BadRetry => {
-                write!(f, "line {line} has retry {shown:?}; only ASCII digits count, as milliseconds")
+                write!(
+                    f,
+                    "line {line} has retry {shown:?}; it is a number of milliseconds in ASCII digits, at most 2^64-1"
+                )
             }
             DecodeErrorKind::UnknownField => {
                 write!(f, "line {line} has the unknown field {shown:?}; known are data, event, id and retry")

@@ -17,7 +17,8 @@ pub enum Item<'a> {
     /// The new reconnection time.
     ///
     /// Comes as soon as its line is complete, before the block ends, as in the standard. The event of the block repeats
-    /// it in [`EventRef::retry`]. A number beyond `u64` milliseconds becomes `u64::MAX` milliseconds.
+    /// it in [`EventRef::retry`]. A number beyond `u64` milliseconds becomes `u64::MAX` milliseconds;
+    /// a strict decoder refuses it.
     Retry(Duration),
     /// The new last event ID, set by a block that has no data and therefore dispatches no event.
     LastEventId(&'a str),

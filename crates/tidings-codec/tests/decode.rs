@@ -282,10 +282,14 @@ fn strict_reports_what_the_standard_forgives_and_skips_the_block() {
         [r#"error: line 2 has an id with a NUL: "1\0"; every client ignores such an id"#]
     );
     assert_eq!(
-        read_strict("retry: 1s\n\nretry:\n\n"),
+        read_strict(
+            "retry: 1s\n\nretry:\n\nretry: 18446744073709551616\n\nretry: 00018446744073709551615\n\n"
+        ),
         [
-            r#"error: line 1 has retry "1s"; only ASCII digits count, as milliseconds"#,
-            r#"error: line 3 has retry ""; only ASCII digits count, as milliseconds"#
+            r#"error: line 1 has retry "1s"; it is a number of milliseconds in ASCII digits, at most 2^64-1"#,
+            r#"error: line 3 has retry ""; it is a number of milliseconds in ASCII digits, at most 2^64-1"#,
+            r#"error: line 5 has retry "18446744073709551616"; it is a number of milliseconds in ASCII digits, at most 2^64-1"#,
+            "retry 18446744073709551615"
         ]
     );
     assert_eq!(

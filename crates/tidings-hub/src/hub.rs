@@ -143,6 +143,9 @@ impl Hub {
         };
         let refused = batch.iter().enumerate().find_map(|(index, append)| Some((index, reserved(append)?)));
         let Some((index, refused)) = refused else { return self.append(batch).await };
+        if index == 0 {
+            return Ok(Appended { receipts: Vec::new(), refused: Some(refused) });
+        }
         batch.truncate(index);
         let mut appended = self.append(batch).await?;
         appended.refused.get_or_insert(refused);

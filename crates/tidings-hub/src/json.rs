@@ -33,7 +33,7 @@ impl<'a> From<&'a Record> for RecordJson<'a> {
             data: event.data(),
             id: record.id(),
             retry: event.retry().map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX)),
-            time: humantime::format_rfc3339_millis(record.time()).to_string(),
+            time: record.time_text(),
         }
     }
 }

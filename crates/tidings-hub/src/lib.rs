@@ -87,4 +87,6 @@ pub use settings::{Asset, Settings};
 #[cfg(feature = "tls")]
 pub use tls::{InvalidCertificate, Tls};
 pub use topic::{Interest, InvalidTopic, MAX_FILTERS, MAX_TOPIC_BYTES, Prefix, Topic, TopicFilter};
-pub use update::{InvalidName, MAX_NAME_BYTES, RESERVED_TYPES, Update, UpdateId, UpdateType};
+pub use update::{
+    InvalidName, InvalidRetry, MAX_NAME_BYTES, RESERVED_TYPES, Update, UpdateId, UpdateRetry, UpdateType,
+};

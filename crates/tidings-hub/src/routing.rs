@@ -221,10 +221,11 @@ impl Listen for Wake {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
-    use crate::{TopicFilter, Update, log::Epoch};
+    use crate::{
+        TopicFilter, Update,
+        log::{Epoch, RecordTime},
+    };
 
     fn register(routing: &Arc<Routing>, filters: &[&str]) -> Registration {
         let interest = filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect();
@@ -233,7 +234,7 @@ mod tests {
 
     fn record(sequence: u64, topic: &str) -> Record {
         let update = Update::new(Topic::parse(topic).unwrap(), "");
-        Record::new(Epoch::from_bits(0), sequence, SystemTime::now(), update)
+        Record::new(Epoch::from_bits(0), sequence, RecordTime::now(), update)
     }
 
     fn wake(routing: &Routing, sequence: u64, topic: &str) {

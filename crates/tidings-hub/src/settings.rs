@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use bytes::Bytes;
 
-use crate::{Access, Origin};
+use crate::{Access, Origin, UpdateRetry};
 
 /// The settings of a hub; [`Settings::default`] is what a hub on this machine alone needs.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// What subscribers are told to wait before they reconnect. Default: 2 s.
     pub retry: Duration,
+    /// The longest reconnection time that a publisher over HTTP may set, at most a day. Default: 1 hour.
+    pub max_retry: Duration,
     /// How many bytes of the newest records wait in memory as ready frames. Default: 16 MiB.
     pub window_bytes: u64,
     /// How long a streamed publish may pause between two pieces. Default: 5 minutes.
@@ -59,6 +61,7 @@ impl Default for Settings {
             max_data_bytes: 1 << 20,
             heartbeat: Duration::from_secs(15),
             retry: Duration::from_secs(2),
+            max_retry: UpdateRetry::DEFAULT_MAX,
             window_bytes: 16 << 20,
             read_timeout: Duration::from_secs(300),
             update_timeout: Duration::from_secs(60),

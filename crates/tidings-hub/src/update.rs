@@ -1,6 +1,6 @@
 //! What a publisher sends.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use tidings_codec::{Event, EventId, EventType};
 
@@ -14,7 +14,8 @@ pub const MAX_NAME_BYTES: usize = 255;
 
 /// An event for the subscribers of a topic, as its publisher sends it.
 ///
-/// Its parts are checked when they are made ([`Topic`], [`UpdateType`], [`UpdateId`]), so an `Update` is always valid.
+/// Its parts are checked when they are made ([`Topic`], [`UpdateType`], [`UpdateId`], [`UpdateRetry`]), so an `Update` is
+/// always valid.
 ///
 /// ```
 /// use tidings_hub::{Topic, Update, UpdateType};
@@ -78,9 +79,9 @@ impl Update {
         self
     }
 
-    /// Tells subscribers how long to wait before they reconnect, in whole milliseconds.
-    pub fn with_retry(mut self, retry: Duration) -> Update {
-        self.event = self.event.with_retry(retry);
+    /// Tells subscribers how long to wait before they reconnect.
+    pub fn with_retry(mut self, retry: UpdateRetry) -> Update {
+        self.event = self.event.with_retry(retry.0);
         self
     }
 
@@ -140,8 +141,10 @@ impl Update {
         self
     }
 
-    /// Replaces its topics; there is at least one.
-    pub(crate) fn with_topics(mut self, topics: Vec<Topic>) -> Update {
+    /// Replaces its topics; there is at least one. A topic that is named twice counts once.
+    pub(crate) fn with_topics(mut self, mut topics: Vec<Topic>) -> Update {
+        let mut seen = HashSet::with_capacity(topics.len());
+        topics.retain(|topic| seen.insert(topic.clone()));
         self.topics = topics.into();
         self
     }
@@ -198,6 +201,64 @@ impl UpdateId {
         check_name(WHAT, text, |character| !matches!(character, ' '..='~'))?;
         Ok(UpdateId(EventId::parse(text).expect("printable ASCII has no line breaks and no NUL")))
     }
+}
+
+/// A reconnection time that a publisher may choose: whole milliseconds, from 100 ms to a day.
+///
+/// All subscribers of the topic obey it. A shorter one would bring them back as a flood, and a longer one would keep them away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpdateRetry(Duration);
+
+impl UpdateRetry {
+    /// The shortest: 100 ms.
+    pub const MIN: Duration = Duration::from_millis(100);
+    /// The longest that any hub takes: a day.
+    pub const MAX: Duration = Duration::from_secs(24 * 60 * 60);
+    /// The longest that a hub takes from its publishers unless its settings say otherwise: an hour.
+    pub const DEFAULT_MAX: Duration = Duration::from_secs(60 * 60);
+
+    /// Checks `retry`, which is at most `most`, and never more than [`MAX`](UpdateRetry::MAX). Parts of a millisecond are
+    /// cut off.
+    ///
+    /// # Errors
+    /// [`InvalidRetry`] says what is allowed.
+    pub fn parse(retry: Duration, most: Duration) -> Result<UpdateRetry, InvalidRetry> {
+        let (millis, most) = (retry.as_millis(), most.min(UpdateRetry::MAX));
+        match u64::try_from(millis).map(Duration::from_millis) {
+            Ok(whole) if (UpdateRetry::MIN..=most).contains(&whole) => Ok(UpdateRetry(whole)),
+            _ => Err(InvalidRetry { retry: millis.to_string(), most }),
+        }
+    }
+
+    /// The same for a text: ASCII digits, as milliseconds.
+    ///
+    /// # Errors
+    /// [`InvalidRetry`] for anything else.
+    pub fn parse_millis(text: &str, most: Duration) -> Result<UpdateRetry, InvalidRetry> {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse().ok().filter(|_| digits) {
+            Some(millis) => UpdateRetry::parse(Duration::from_millis(millis), most),
+            None => Err(InvalidRetry { retry: format!("{text:?}"), most: most.min(UpdateRetry::MAX) }),
+        }
+    }
+
+    /// The time, in whole milliseconds.
+    pub fn as_duration(self) -> Duration {
+        self.0
+    }
+}
+
+/// Why a time is no [`UpdateRetry`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "retry is {retry}; it is a whole number of milliseconds from {} to {} here (tidings serve --max-retry says how many a hub takes)",
+    UpdateRetry::MIN.as_millis(),
+    most.as_millis()
+)]
+pub struct InvalidRetry {
+    /// As it was given.
+    retry: String,
+    most: Duration,
 }
 
 fn check_name(what: &'static str, text: &str, refused: fn(char) -> bool) -> Result<(), InvalidName> {
@@ -266,6 +327,41 @@ mod tests {
         for text in ["", " a", "a ", "ä", "a\tb", "~AAAA", &"x".repeat(256)] {
             assert!(UpdateId::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_reconnection_time_is_within_its_bounds() {
+        let millis = Duration::from_millis;
+        let parse = |time| UpdateRetry::parse(time, UpdateRetry::DEFAULT_MAX);
+        for good in [millis(100), Duration::from_micros(100_999), Duration::from_secs(3600)] {
+            assert_eq!(parse(good).unwrap().as_duration(), millis(good.as_millis() as u64));
+        }
+        let bad = [Duration::ZERO, millis(99), millis(3_600_001), millis(u64::MAX), Duration::MAX];
+        for bad in bad {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(UpdateRetry::parse(UpdateRetry::MAX, Duration::MAX).is_ok());
+        assert!(
+            UpdateRetry::parse(UpdateRetry::MAX + millis(1), Duration::MAX).is_err(),
+            "a day is the most"
+        );
+        for bad in ["", "+100", "-1", "100.5", "1e3", " 100", "100 ", "99999999999999999999999", "١٠٠"] {
+            let error = UpdateRetry::parse_millis(bad, UpdateRetry::MAX).unwrap_err().to_string();
+            assert!(error.contains(&format!("{bad:?}")) && error.contains("from 100 to 86400000"), "{error}");
+        }
+        assert_eq!(UpdateRetry::parse_millis("0100", UpdateRetry::MAX).unwrap().as_duration(), millis(100));
+    }
+
+    #[test]
+    fn a_topic_that_is_named_twice_counts_once() {
+        let topics =
+            |names: &[&str]| names.iter().map(|name| Topic::parse(name).unwrap()).collect::<Vec<_>>();
+        let update = Update::new(Topic::parse("x").unwrap(), "");
+        assert_eq!(
+            update.clone().with_topics(topics(&["a", "b", "a", "b", "c"])).topics(),
+            topics(&["a", "b", "c"])
+        );
+        assert_eq!(update.with_topics(topics(&["a", "a"])), Update::new(Topic::parse("a").unwrap(), ""));
     }
 
     #[test]

@@ -131,7 +131,7 @@ async fn an_older_versions_log_says_exactly_what_was_published() {
         assert_eq!((records.len(), page.oldest, page.lost.is_some()), (written.len() - EVICTED, 3, true));
         for (record, append) in records.iter().zip(&written[EVICTED..]) {
             assert!(record.says_the_same_as(&append.update), "{record:?}");
-            assert_eq!(Some(record.time()), append.time);
+            assert_eq!(Some(record.time()), append.time.map(Into::into));
         }
         for (topic, expected) in [("news", &[3, 5, 6][..]), ("jobs/1", &[7, 8, 10]), ("jobs/2", &[9])] {
             let page = log.read(0, &only(topic), limit).await.unwrap();

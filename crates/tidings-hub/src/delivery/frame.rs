@@ -130,22 +130,29 @@ fn event_type(checked: &str) -> EventType {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::Duration;
 
     use super::*;
-    use crate::{Topic, Update, UpdateId, UpdateType, log::Epoch};
+    use crate::{
+        Topic, Update, UpdateId, UpdateRetry, UpdateType,
+        log::{Epoch, RecordTime},
+    };
 
     fn encoded(form: Form, update: Update) -> String {
-        let record = Record::new(Epoch::from_bits(1), 1, UNIX_EPOCH + Duration::from_millis(1), update);
+        let record = Record::new(Epoch::from_bits(1), 1, RecordTime::stored(1), update);
         let framed = Framed::new(Arc::new(record));
         String::from_utf8(framed.frame(form).data().to_vec()).unwrap()
+    }
+
+    fn retry(millis: u64) -> UpdateRetry {
+        UpdateRetry::parse(Duration::from_millis(millis), UpdateRetry::MAX).unwrap()
     }
 
     fn update() -> Update {
         Update::new(Topic::parse("a/b").unwrap(), "x\ny")
             .with_type(UpdateType::parse("t").unwrap())
             .with_id(UpdateId::parse("7").unwrap())
-            .with_retry(Duration::from_millis(1500))
+            .with_retry(retry(1500))
     }
 
     #[test]
@@ -155,12 +162,12 @@ mod tests {
 
     #[test]
     fn the_hubs_id_stands_where_a_publishers_would() {
-        let update = Update::new(Topic::parse("a").unwrap(), "x").with_retry(Duration::from_millis(5));
-        let record = Record::new(Epoch::from_bits(1), 1, UNIX_EPOCH, update);
+        let update = Update::new(Topic::parse("a").unwrap(), "x").with_retry(retry(500));
+        let record = Record::new(Epoch::from_bits(1), 1, RecordTime::MIN, update);
         let mut out = Vec::new();
         Form::Plain.encode(&record, &mut out);
         assert_eq!(out, record.to_event().to_bytes());
-        assert_eq!(String::from_utf8(out).unwrap(), format!("retry: 5\ndata: x\nid: {}\n\n", record.id()));
+        assert_eq!(String::from_utf8(out).unwrap(), format!("retry: 500\ndata: x\nid: {}\n\n", record.id()));
     }
 
     #[test]

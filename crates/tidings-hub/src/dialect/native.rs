@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use tidings_server::{KeepAlive, LastEventId};
 
 use crate::{
-    Form, Interest, MAX_FILTERS, StartAt, Topic, TopicFilter, UpdateId, UpdateType,
+    Form, Interest, MAX_FILTERS, StartAt, Topic, TopicFilter, UpdateId, UpdateRetry, UpdateType,
     attachment::{FileName, MediaType},
     http::Problem,
     log::{HubId, IdempotencyKey},
@@ -42,7 +42,7 @@ pub(crate) struct PublishParams {
     pub(crate) topic: Topic,
     pub(crate) event_type: Option<UpdateType>,
     pub(crate) id: Option<UpdateId>,
-    pub(crate) retry: Option<Duration>,
+    pub(crate) retry: Option<UpdateRetry>,
     /// The reason with which the topic is closed behind the body.
     pub(crate) close: Option<String>,
     /// What an attachment is called.
@@ -124,7 +124,11 @@ impl ReadParams {
 }
 
 impl PublishParams {
-    pub(crate) fn parse(path_topic: &str, parts: &Parts) -> Result<PublishParams, Problem> {
+    pub(crate) fn parse(
+        path_topic: &str,
+        parts: &Parts,
+        max_retry: Duration,
+    ) -> Result<PublishParams, Problem> {
         let mut params = PublishParams {
             topic: Topic::parse(&decode_path(path_topic)?)?,
             event_type: None,
@@ -138,7 +142,7 @@ impl PublishParams {
             match &*name {
                 "type" => params.event_type = Some(UpdateType::parse(&value?)?),
                 "id" => params.id = Some(UpdateId::parse(&value?)?),
-                "retry" => params.retry = Some(Duration::from_millis(number("retry", &value?, 0, u64::MAX)?)),
+                "retry" => params.retry = Some(UpdateRetry::parse_millis(&value?, max_retry)?),
                 "close" => params.close = Some(value?),
                 "name" => params.name = Some(file_name(&value?)?),
                 "private" => {

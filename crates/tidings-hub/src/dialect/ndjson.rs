@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::UpdateReader;
-use crate::{Topic, Update, UpdateId, UpdateType, http::Problem, json::PublishedJson};
+use crate::{Topic, Update, UpdateId, UpdateRetry, UpdateType, http::Problem, json::PublishedJson};
 
 /// Reads `application/x-ndjson`: one JSON object a line; empty lines are skipped.
 ///
@@ -13,16 +13,17 @@ pub(crate) struct NdjsonReader {
     topic: Topic,
     max_data_bytes: usize,
     max_line_bytes: usize,
+    max_retry: Duration,
     line: u64,
     /// The beginning of a line whose end has not come yet.
     partial: Vec<u8>,
 }
 
 impl NdjsonReader {
-    pub(crate) fn new(topic: Topic, max_data_bytes: usize) -> NdjsonReader {
+    pub(crate) fn new(topic: Topic, max_data_bytes: usize, max_retry: Duration) -> NdjsonReader {
         // JSON needs up to six bytes for one of data (\u0000).
         let max_line_bytes = max_data_bytes.saturating_mul(6).saturating_add(64 << 10);
-        NdjsonReader { topic, max_data_bytes, max_line_bytes, line: 0, partial: Vec::new() }
+        NdjsonReader { topic, max_data_bytes, max_line_bytes, max_retry, line: 0, partial: Vec::new() }
     }
 
     fn update(&self, line: &[u8]) -> Option<Result<Update, Problem>> {
@@ -63,7 +64,7 @@ impl NdjsonReader {
             made = made.with_id(UpdateId::parse(&id)?);
         }
         if let Some(retry) = update.retry {
-            made = made.with_retry(Duration::from_millis(retry));
+            made = made.with_retry(UpdateRetry::parse(Duration::from_millis(retry), self.max_retry)?);
         }
         Ok(made)
     }
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     fn read_all(text: &[u8], piece: usize) -> Vec<Result<Update, Problem>> {
-        let mut reader = NdjsonReader::new(Topic::parse("t").unwrap(), 100);
+        let mut reader = NdjsonReader::new(Topic::parse("t").unwrap(), 100, Duration::from_secs(1));
         let mut updates = Vec::new();
         for mut input in text.chunks(piece) {
             while let Some(update) = reader.read(&mut input) {
@@ -132,13 +133,13 @@ mod tests {
 
     #[test]
     fn lines_are_updates_however_they_are_cut() {
-        let text = b"{\"data\":\"a\"}\n\n{\"data\":\"b\\n\",\"type\":\"x\",\"id\":\"7\",\"retry\":5,\"topic\":\"t\",\"time\":\"any\"}\r\n{\"data\":\"\"}";
+        let text = b"{\"data\":\"a\"}\n\n{\"data\":\"b\\n\",\"type\":\"x\",\"id\":\"7\",\"retry\":500,\"topic\":\"t\",\"time\":\"any\"}\r\n{\"data\":\"\"}";
         for piece in [1, 2, 7, text.len()] {
             let updates: Vec<Update> = read_all(text, piece).into_iter().map(Result::unwrap).collect();
             let events: Vec<_> = updates.iter().map(Update::event).collect();
             assert_eq!(events.iter().map(|event| event.data()).collect::<Vec<_>>(), ["a", "b\n", ""]);
             assert_eq!(events[1].event_type(), "x");
-            assert_eq!(events[1].retry(), Some(Duration::from_millis(5)));
+            assert_eq!(events[1].retry(), Some(Duration::from_millis(500)));
         }
     }
 
@@ -152,6 +153,10 @@ mod tests {
             "{\"data\":{}}",
             "{\"dta\":\"\"}",
             "{\"data\":\"\",\"retry\":-1}",
+            "{\"data\":\"\",\"retry\":99}",
+            "{\"data\":\"\",\"retry\":1001}",
+            "{\"data\":\"\",\"retry\":18446744073709551615}",
+            "{\"data\":\"\",\"retry\":18446744073709551616}",
             "{\"data\":\"\",\"type\":\"gap\"}",
             "{\"data\":\"\",\"id\":\"\"}",
             "{\"data\":\"\",\"topic\":\"u\"}",
@@ -166,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_bounded() {
-        let mut reader = NdjsonReader::new(Topic::parse("t").unwrap(), 10);
+        let mut reader = NdjsonReader::new(Topic::parse("t").unwrap(), 10, Duration::from_secs(1));
         let refused = std::iter::repeat_n([b' '; 1024], 100).find_map(|piece| reader.read(&mut &piece[..]));
         assert!(refused.unwrap().is_err());
         assert!(reader.partial.len() <= 60 + (64 << 10));

@@ -201,10 +201,8 @@ fn pointer(dialect: Dialect, data: &Value) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
-    use crate::log::Epoch;
+    use crate::log::{Epoch, RecordTime};
 
     fn joined(dialect: Dialect, events: &[(&str, &str)]) -> String {
         let id = StreamId::from_bytes([1; 16]);
@@ -213,7 +211,7 @@ mod tests {
             if *kind != "message" {
                 event = event.with_type(EventType::parse(*kind).unwrap());
             }
-            Record::new(Epoch::from_bits(1), number, SystemTime::now(), id.update(event))
+            Record::new(Epoch::from_bits(1), number, RecordTime::now(), id.update(event))
         };
         let records: Vec<_> = (1..).zip(events).map(record).collect();
         let mut joined = Joined::new(dialect);

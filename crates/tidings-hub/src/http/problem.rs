@@ -9,7 +9,7 @@ use tidings_codec::{DecodeError, DecodeErrorKind, Incomplete};
 
 use super::HubBody;
 use crate::{
-    InvalidName, InvalidTopic,
+    InvalidName, InvalidRetry, InvalidTopic,
     attachment::UploadError,
     log::{InvalidKey, LogError, Refused},
 };
@@ -262,6 +262,12 @@ impl From<InvalidTopic> for Problem {
 
 impl From<InvalidName> for Problem {
     fn from(error: InvalidName) -> Problem {
+        Problem::invalid(error)
+    }
+}
+
+impl From<InvalidRetry> for Problem {
+    fn from(error: InvalidRetry) -> Problem {
         Problem::invalid(error)
     }
 }

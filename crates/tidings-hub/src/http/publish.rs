@@ -41,7 +41,8 @@ where
         let detail = format!("Content-Encoding is {coding:?}; send the body without an encoding");
         return Err(Problem::unsupported_body(detail));
     }
-    let max_data_bytes = hub.shared().settings.max_data_bytes;
+    let settings = &hub.shared().settings;
+    let (max_data_bytes, max_retry) = (settings.max_data_bytes, settings.max_retry);
     let body = pin!(body);
     let mut body = PublishedBody::new(body, hub.shared());
     let topic = params.topic.clone();
@@ -58,11 +59,11 @@ where
         }
         BodyKind::Attachment(media_type) => Box::pin(attach(hub, params, media_type, body)).await,
         BodyKind::EventStream => {
-            let reader = EventStreamReader::new(topic, max_data_bytes);
+            let reader = EventStreamReader::new(topic, max_data_bytes, max_retry);
             Box::pin(many(hub, params, reader, body)).await
         }
         BodyKind::Ndjson => {
-            let reader = NdjsonReader::new(topic, max_data_bytes);
+            let reader = NdjsonReader::new(topic, max_data_bytes, max_retry);
             Box::pin(many(hub, params, reader, body)).await
         }
     }

@@ -129,7 +129,8 @@ where
                 if !shared.settings.access.anonymous().publish {
                     return Err(Problem::forbidden("publishing is not allowed on this hub"));
                 }
-                publish(hub, PublishParams::parse(topic, parts)?, &parts.headers, body).await
+                let params = PublishParams::parse(topic, parts, shared.settings.max_retry)?;
+                publish(hub, params, &parts.headers, body).await
             }
             _ => Err(Problem::method_not_allowed(&parts.method, "GET, HEAD, POST, OPTIONS")),
         };

@@ -12,11 +12,12 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use super::{
-    Append, HubId, IdempotencyKey, Limits, Log, Page, PageLimit, Receipt, RecordId, Refused, Retention, Rule,
+    Append, HubId, IdempotencyKey, Limits, Log, Page, PageLimit, Receipt, RecordId, RecordTime, Refused,
+    Retention, Rule,
 };
 use crate::{Interest, Topic, TopicFilter, Update, UpdateId, UpdateType};
 
@@ -232,10 +233,10 @@ mod promises {
 
     pub async fn a_record_keeps_the_time_that_it_is_given(make: impl Fn(Retention) -> Arc<dyn Log>) {
         let log = &*make(keep(MANY));
-        let (before, given) = (SystemTime::now(), UNIX_EPOCH + Duration::from_millis(1_234_567));
+        let (before, given) = (SystemTime::now(), RecordTime::stored(1_234_567));
         append(log, Append { time: Some(given), ..Append::from(update("a", "x")) }).await.unwrap();
         append(log, update("a", "y")).await.unwrap();
-        assert_eq!(log.record(1).await.unwrap().unwrap().time(), given);
+        assert_eq!(log.record(1).await.unwrap().unwrap().time(), SystemTime::from(given));
         let now = log.record(2).await.unwrap().unwrap().time();
         assert!(now + Duration::from_millis(1) > before && now <= SystemTime::now());
     }

@@ -363,6 +363,9 @@ impl Readers {
 
 impl Log for DiskLog {
     fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended> {
+        if batch.is_empty() {
+            return Box::pin(std::future::ready(Ok(Appended::default())));
+        }
         let files = Unannounced::of(&self.attachments, batch.iter().map(|append| &append.update));
         Box::pin(async move {
             let answer = self.writer.send(batch, files).await?;

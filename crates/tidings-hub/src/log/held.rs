@@ -87,17 +87,18 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
-    use crate::{Topic, Update, log::Epoch};
+    use crate::{
+        Topic, Update,
+        log::{Epoch, RecordTime},
+    };
 
     #[test]
     fn what_leaves_from_between_is_gone_and_the_others_are_found() {
         let mut held = Held::default();
         for sequence in 1..=10 {
             let update = Update::new(Topic::parse("t").unwrap(), "");
-            let record = Record::new(Epoch::from_bits(0), sequence, SystemTime::now(), update);
+            let record = Record::new(Epoch::from_bits(0), sequence, RecordTime::now(), update);
             held.push(Arc::new(record), None, Some(sequence as usize));
         }
         let mut left: Vec<u64> = (1..=10).collect();

@@ -7,8 +7,8 @@ use std::{
 
 use tidings_codec::{Decoder, EventRef, Item};
 
-use super::{Append, HubId, IdempotencyKey};
-use crate::{Topic, Update, UpdateId, UpdateType, json::ImportedJson};
+use super::{Append, HubId, IdempotencyKey, RecordTime};
+use crate::{Topic, Update, UpdateId, UpdateRetry, UpdateType, json::ImportedJson};
 
 /// The longest line, in bytes: more than the largest update that a log on disk can hold, escaped.
 const MAX_LINE_BYTES: u64 = 6 << 30;
@@ -31,6 +31,7 @@ const MAX_LINE_BYTES: u64 = 6 << 30;
 pub struct Import<R> {
     input: R,
     format: Format,
+    max_retry: Duration,
     line: u64,
     bytes: u64,
     /// Set once there is no more, or nothing more that could be trusted.
@@ -69,7 +70,7 @@ pub enum ImportError {
 impl<R: BufRead> Import<R> {
     /// Reads the lines of an export; each needs `topic` and `data` at least, and empty lines are skipped.
     pub fn ndjson(input: R) -> Import<R> {
-        Import { input, format: Format::Ndjson { line: Vec::new() }, line: 0, bytes: 0, ended: false }
+        Import::of(input, Format::Ndjson { line: Vec::new() })
     }
 
     /// Reads an event stream, strictly, as updates of `topic`.
@@ -82,7 +83,18 @@ impl<R: BufRead> Import<R> {
             .with_max_event_bytes(no_limit)
             .with_unknown_fields(true);
         let format = Format::EventStream { topic, decoder: Box::new(decoder) };
-        Import { input, format, line: 0, bytes: 0, ended: false }
+        Import::of(input, format)
+    }
+
+    fn of(input: R, format: Format) -> Import<R> {
+        let max_retry = UpdateRetry::DEFAULT_MAX;
+        Import { input, format, max_retry, line: 0, bytes: 0, ended: false }
+    }
+
+    /// The longest reconnection time that an update may set, at most a day. Default: 1 hour, as hubs have it.
+    pub fn with_max_retry(mut self, max_retry: Duration) -> Import<R> {
+        self.max_retry = max_retry;
+        self
     }
 
     /// The number of the line, from 1, that the last update ended on.
@@ -108,7 +120,7 @@ impl<R: BufRead> Import<R> {
                 self.bytes += read as u64;
                 let text = line.trim_ascii();
                 if !text.is_empty() {
-                    let append = from_line(text);
+                    let append = from_line(text, self.max_retry);
                     return append.map(Some).map_err(|reason| ImportError::Line { line: self.line, reason });
                 }
             },
@@ -120,7 +132,7 @@ impl<R: BufRead> Import<R> {
                 }
                 let mut rest = buffer;
                 let append = match decoder.decode(&mut rest) {
-                    Some(Ok(Item::Event(event))) => from_event(topic, event).transpose(),
+                    Some(Ok(Item::Event(event))) => from_event(topic, event, self.max_retry).transpose(),
                     // The hub names an event's topics so.
                     Some(Ok(Item::Unknown { name, .. })) if name != "topic" => Some(Err(format!(
                         "field {name:?} is not known; an event has data, event, id and retry"
@@ -156,7 +168,7 @@ impl<R: BufRead> Iterator for Import<R> {
     }
 }
 
-fn from_line(line: &[u8]) -> Result<Append, String> {
+fn from_line(line: &[u8], max_retry: Duration) -> Result<Append, String> {
     let text = std::str::from_utf8(line).map_err(|error| format!("it is not UTF-8: {error}"))?;
     let line: ImportedJson<'_> = serde_json::from_str(text).map_err(|error| {
         // Its own "line 1" would be taken for the first line of the input.
@@ -178,16 +190,17 @@ fn from_line(line: &[u8]) -> Result<Append, String> {
         private: line.private.unwrap_or(false),
         key: line.key.as_deref(),
     };
-    let mut append = content.of_topics(topics)?;
+    let mut append = content.of_topics(topics, max_retry)?;
     if let Some(time) = &line.time {
-        let time = time.as_str().and_then(|time| humantime::parse_rfc3339(time).ok());
-        append.time = Some(time.ok_or("its time is not of the form \"2026-01-02T03:04:05.678Z\"")?);
+        // What is no text is shown as it is.
+        let text = time.as_str().map_or_else(|| time.to_string(), str::to_owned);
+        append.time = Some(RecordTime::parse_rfc3339(&text).map_err(|error| error.to_string())?);
     }
     Ok(append)
 }
 
 /// `None` for the hub's own events, which are no updates.
-fn from_event(topic: &Topic, event: EventRef<'_>) -> Result<Option<Append>, String> {
+fn from_event(topic: &Topic, event: EventRef<'_>, max_retry: Duration) -> Result<Option<Append>, String> {
     let event_type = event.event_type();
     if matches!(event_type, "start" | "gap") {
         return Ok(None);
@@ -201,7 +214,7 @@ fn from_event(topic: &Topic, event: EventRef<'_>) -> Result<Option<Append>, Stri
         private: false,
         key: None,
     };
-    content.of_topics(vec![topic.clone()]).map(Some)
+    content.of_topics(vec![topic.clone()], max_retry).map(Some)
 }
 
 /// What an update says, as text.
@@ -216,7 +229,7 @@ struct Content<'a> {
 }
 
 impl Content<'_> {
-    fn of_topics(&self, topics: Vec<Topic>) -> Result<Append, String> {
+    fn of_topics(&self, topics: Vec<Topic>, max_retry: Duration) -> Result<Append, String> {
         let [first, ..] = &*topics else { return Err("it has no topic".into()) };
         let mut update = match self.close {
             true => Update::close(first.clone(), self.data),
@@ -234,6 +247,7 @@ impl Content<'_> {
             None => {}
         }
         if let Some(retry) = self.retry {
+            let retry = UpdateRetry::parse(retry, max_retry).map_err(|error| error.to_string())?;
             update = update.with_retry(retry);
         }
         if self.private {
@@ -272,7 +286,17 @@ mod tests {
             (r#"{"topics":[],"data":""}"#, "it has no topic"),
             (r#"{"topic":"a*","data":""}"#, "contains '*'"),
             (r#"{"topic":"a","data":"","type":"gap"}"#, "is the hub's own"),
-            (r#"{"topic":"a","data":"","time":"yesterday"}"#, "its time is not"),
+            (r#"{"topic":"a","data":"","time":"yesterday"}"#, "time \"yesterday\" is not"),
+            (r#"{"topic":"a","data":"","time":1767322445678}"#, "time \"1767322445678\" is not"),
+            (r#"{"topic":"a","data":"","time":"1969-12-31T23:59:59Z"}"#, "from 1970 to 9999"),
+            (r#"{"topic":"a","data":"","time":"300000-01-01T00:00:00Z"}"#, "from 1970 to 9999"),
+            (
+                r#"{"topic":"a","data":"","retry":99}"#,
+                "retry is 99; it is a whole number of milliseconds from 100",
+            ),
+            (r#"{"topic":"a","data":"","retry":3600001}"#, "to 3600000 here"),
+            (r#"{"topic":"a","data":"","retry":18446744073709551615}"#, "to 3600000 here"),
+            (r#"{"topic":"a","data":"","retry":18446744073709551616}"#, "expected u64"),
             (r#"{"topic":"a","data":"","id":"~"}"#, "starts with '~'"),
         ] {
             let mut import = Import::ndjson(format!("\n{line}\n{{}}").into_bytes().leak() as &[u8]);
@@ -288,6 +312,8 @@ mod tests {
             ("dta: b\n\n", "field \"dta\" is not known"),
             ("data: b", "ends inside line 4"),
             ("event: gap\nid: 1\n\n", "line "),
+            ("retry: 3600001\ndata: b\n\n", "line 6: retry is 3600001"),
+            ("retry: 18446744073709551616\ndata: b\n\n", "line 4 has retry \"18446744073709551616\""),
         ] {
             let stream = format!("topic: t\ndata: a\n\n{mistake}");
             let mut import = Import::event_stream(stream.as_bytes(), Topic::parse("t").unwrap());

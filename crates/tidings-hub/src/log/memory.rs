@@ -3,14 +3,13 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, PoisonError, RwLock},
-    time::SystemTime,
 };
 
 use tokio::sync::watch;
 
 use super::{
     Append, Appended, Bounds, Epoch, IdempotencyKey, Log, LogFuture, Page, PageLimit, Place, Receipt, Record,
-    Refused, Retention,
+    RecordTime, Refused, Retention,
     evicted::Evicted,
     held::{Held, Removed},
     record::receipt,
@@ -96,9 +95,12 @@ impl Default for MemoryLog {
 
 impl Log for MemoryLog {
     fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended> {
+        if batch.is_empty() {
+            return Box::pin(std::future::ready(Ok(Appended::default())));
+        }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let mut appended = Appended { receipts: Vec::with_capacity(batch.len()), refused: None };
-        let now = SystemTime::now();
+        let now = RecordTime::now();
         for append in batch {
             match state.append(self.epoch, &self.retention, now, append) {
                 Ok(receipt) => appended.receipts.push(receipt),
@@ -164,7 +166,7 @@ impl State {
         &mut self,
         epoch: Epoch,
         retention: &Retention,
-        now: SystemTime,
+        now: RecordTime,
         Append { update, key, time }: Append,
     ) -> Result<Receipt, Refused> {
         if let Some(receipt) = self.repeated(&update, key.as_ref())? {

@@ -14,9 +14,10 @@ mod merge;
 mod position;
 mod record;
 mod retention;
+mod time;
 pub(crate) mod topic_index;
 
-use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 pub use disk::{
     Check, DiskLog, DiskSettings, DiskStat, DiskView, Durability, FileStat, Finding, Found, Kept, NewEpoch,
@@ -27,6 +28,7 @@ pub use memory::MemoryLog;
 pub use position::{Epoch, HubId, Place};
 pub use record::{Record, RecordId};
 pub use retention::{InvalidRule, Limits, Retention, Rule, parse_bytes};
+pub use time::{InvalidTime, RecordTime};
 use tokio::sync::watch;
 
 use crate::{AttachmentId, Attachments, Interest, Topic, Update};
@@ -91,7 +93,7 @@ pub struct Append {
     /// What makes repeating it harmless.
     pub key: Option<IdempotencyKey>,
     /// When it came, if that was not now: what is imported keeps its time.
-    pub time: Option<SystemTime>,
+    pub time: Option<RecordTime>,
 }
 
 impl From<Update> for Append {
@@ -141,7 +143,7 @@ pub struct InvalidKey {
 }
 
 /// The outcome of [`Log::append`]: a receipt for each update up to the first that was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Appended {
     /// One for each update that is in the log now, in the order of the batch.
     pub receipts: Vec<Receipt>,

@@ -1,13 +1,10 @@
 //! One update as it is kept.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, time::SystemTime};
 
 use tidings_codec::{Event, EventId};
 
-use super::{Epoch, HubId, Place, Receipt};
+use super::{Epoch, HubId, Place, Receipt, RecordTime};
 use crate::{AttachmentId, Topic, Update};
 
 /// An update in the log: its content, its place, and when it came.
@@ -15,20 +12,27 @@ use crate::{AttachmentId, Topic, Update};
 pub struct Record {
     epoch: Epoch,
     sequence: u64,
-    time_ms: u64,
+    time: RecordTime,
     check: u32,
     update: Update,
 }
 
 impl Record {
     /// Makes the record of `update` at `sequence`. Its ID is the publisher's, or else the hub's for this place.
-    ///
-    /// `time` is cut to whole milliseconds; what lies before 1970 counts as 1970.
-    pub fn new(epoch: Epoch, sequence: u64, time: SystemTime, update: Update) -> Record {
-        let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let time_ms = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
-        let check = check(sequence, time_ms, &update);
-        Record { epoch, sequence, time_ms, check, update }
+    pub fn new(epoch: Epoch, sequence: u64, time: RecordTime, update: Update) -> Record {
+        let check = check(sequence, time.as_millis(), &update);
+        Record { epoch, sequence, time, check, update }
+    }
+
+    /// One that was stored with a check that can't be computed any more.
+    pub(super) fn with_check(
+        epoch: Epoch,
+        sequence: u64,
+        time: RecordTime,
+        update: Update,
+        check: u32,
+    ) -> Record {
+        Record { epoch, sequence, time, check, update }
     }
 
     /// Its number in the log's one order, from 1.
@@ -38,11 +42,16 @@ impl Record {
 
     /// When it was appended, in whole milliseconds.
     pub fn time(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(self.time_ms)
+        self.time.into()
+    }
+
+    /// The same as text.
+    pub(crate) fn time_text(&self) -> String {
+        self.time.to_string()
     }
 
     pub(crate) fn time_ms(&self) -> u64 {
-        self.time_ms
+        self.time.as_millis()
     }
 
     /// A CRC-32 of all that the record says, its place and time included.
@@ -245,7 +254,7 @@ mod tests {
 
     fn record(sequence: u64, data: &str) -> Record {
         let update = Update::new(Topic::parse("t").unwrap(), data);
-        Record::new(Epoch::from_bits(7), sequence, UNIX_EPOCH + Duration::from_millis(1_000), update)
+        Record::new(Epoch::from_bits(7), sequence, RecordTime::stored(1_000), update)
     }
 
     #[test]
@@ -265,12 +274,12 @@ mod tests {
             Update::new(Topic::parse("t").unwrap(), data).with_attachment(AttachmentId::parse(id).unwrap())
         };
         let (one, two) = ("AAAAAAAAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBBBBBBBA");
-        let record = Record::new(Epoch::from_bits(7), 1, UNIX_EPOCH, announcing(one, "x"));
+        let record = Record::new(Epoch::from_bits(7), 1, RecordTime::MIN, announcing(one, "x"));
         assert!(record.says_the_same_as(&announcing(two, "x")));
         assert!(!record.says_the_same_as(&announcing(two, "y")));
         let text = Update::new(Topic::parse("t").unwrap(), announcing(one, "x").event().data());
         assert!(!record.says_the_same_as(&text), "text that looks like it announces nothing");
-        assert_ne!(Record::new(Epoch::from_bits(7), 1, UNIX_EPOCH, text).check(), record.check());
+        assert_ne!(Record::new(Epoch::from_bits(7), 1, RecordTime::MIN, text).check(), record.check());
     }
 
     #[test]

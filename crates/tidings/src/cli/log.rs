@@ -1,9 +1,11 @@
 //! Flags of `tidings log`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
 use tidings_hub::log::parse_bytes;
+
+use super::publish::retry;
 
 /// Look after a history on disk.
 #[derive(Debug, Args)]
@@ -139,4 +141,8 @@ pub(crate) struct LogImport {
     /// The most bytes of history that the log keeps
     #[arg(long, value_name = "BYTES", default_value = "8GiB", value_parser = parse_bytes)]
     pub(crate) max_history: u64,
+
+    /// The longest reconnection time (`retry`) that an update may have, up to 1day, as a hub's --max-retry
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = retry)]
+    pub(crate) max_retry: Duration,
 }

@@ -3,8 +3,18 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args};
+use tidings_hub::UpdateRetry;
 
 use super::Hub;
+
+/// A reconnection time that some hub may take.
+pub(super) fn retry(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match (UpdateRetry::MIN..=UpdateRetry::MAX).contains(&time) {
+        true => Ok(time),
+        false => Err("a reconnection time is from 100ms to 1day".to_owned()),
+    }
+}
 
 /// Publish to a topic.
 ///
@@ -50,7 +60,7 @@ pub(crate) struct Publish {
     pub(crate) id: Option<String>,
 
     /// Tell subscribers to wait this long before they reconnect
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = retry)]
     pub(crate) retry: Option<Duration>,
 
     /// Close the topic behind the updates, for this reason; alone, close it and publish nothing

@@ -8,7 +8,7 @@ use tidings_hub::{
     log::{Rule, parse_bytes},
 };
 
-use super::gateway::Gateway;
+use super::{gateway::Gateway, publish::retry};
 
 /// Run a hub.
 ///
@@ -101,6 +101,10 @@ pub(crate) struct Serve {
     /// What subscribers are told to wait before they reconnect
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
     pub(crate) retry: Duration,
+
+    /// The longest reconnection time that a publisher may tell subscribers (`retry`), up to 1day; the shortest is 100ms
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = retry)]
+    pub(crate) max_retry: Duration,
 
     /// How long a connection may accept nothing before it is closed; its client resumes from the history
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = humantime::parse_duration)]

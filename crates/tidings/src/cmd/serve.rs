@@ -41,6 +41,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     settings.max_data_bytes = usize::try_from(serve.max_data).context("--max-data is too large")?;
     settings.heartbeat = serve.heartbeat;
     settings.retry = serve.retry;
+    settings.max_retry = serve.max_retry;
     settings.write_timeout = serve.write_timeout;
     settings.update_timeout = serve.update_timeout;
     settings.body_bytes = serve.body_memory;

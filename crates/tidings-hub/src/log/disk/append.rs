@@ -1,6 +1,6 @@
 //! Appending: what becomes a record, what was one before, and what is refused.
 
-use std::{collections::HashSet, time::SystemTime};
+use std::collections::HashSet;
 
 use rusqlite::Transaction;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Topic,
-    log::{Append, Appended, Receipt, Record, Refused, Retention, record::receipt},
+    log::{Append, Appended, Receipt, Record, RecordTime, Refused, Retention, record::receipt},
 };
 
 /// The appends of one transaction.
@@ -75,7 +75,7 @@ impl<'a> Appending<'a> {
             self.open.insert(topic.clone());
         }
         let sequence = self.state.bounds.newest.sequence + 1;
-        let time = append.time.unwrap_or_else(SystemTime::now);
+        let time = append.time.unwrap_or_else(RecordTime::now);
         let record = Record::new(self.pages.epoch, sequence, time, append.update);
         self.state.append(self.retention, &record);
         let receipt = receipt(&record, false);

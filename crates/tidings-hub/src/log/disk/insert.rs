@@ -95,7 +95,12 @@ impl<'a> Inserting<'a> {
         for Row { record, .. } in rows.iter().filter(|row| row.record.is_close()) {
             let mut closed = self.transaction.prepare_cached("INSERT INTO closed VALUES (?, ?, ?, ?)")?;
             for topic in record.topics() {
-                closed.execute((topic.as_str(), record.sequence(), time(record), record.event().data()))?;
+                closed.execute((
+                    topic.as_str(),
+                    record.sequence(),
+                    record.time_ms(),
+                    record.event().data(),
+                ))?;
             }
         }
         self.done = self.rows.len();
@@ -107,10 +112,6 @@ impl<'a> Inserting<'a> {
     }
 }
 
-fn time(record: &Record) -> i64 {
-    i64::try_from(record.time_ms()).unwrap_or(i64::MAX)
-}
-
 fn insert_records(statement: &mut Statement<'_>, rows: &[Row]) -> rusqlite::Result<()> {
     let mut parameter = 0;
     for Row { record, key } in rows {
@@ -120,10 +121,12 @@ fn insert_records(statement: &mut Statement<'_>, rows: &[Row]) -> rusqlite::Resu
             several => Cow::Owned(several.iter().map(Topic::as_str).collect::<Vec<_>>().join("\n")),
         };
         let flags = (i64::from(record.is_private()) * PRIVATE) | (i64::from(record.is_close()) * CLOSE);
-        let retry = event.retry().map(|retry| i64::try_from(retry.as_millis()).unwrap_or(i64::MAX));
+        // A number that the column can't hold fails to be bound: nothing is clipped, or it would not read back.
+        let retry = event.retry().map(|retry| retry.as_millis()).map(u64::try_from).transpose();
+        let retry = retry.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         let values: [&dyn rusqlite::ToSql; 11] = [
             &record.sequence(),
-            &time(record),
+            &record.time_ms(),
             &flags,
             &retry,
             &topics,

@@ -1,9 +1,6 @@
 //! Reading: bounded pages, each from one state of the database.
 
-use std::{
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use rusqlite::{Connection, OptionalExtension, Row, types::Type};
 use tidings_codec::{Event, EventId, EventType};
@@ -11,7 +8,7 @@ use tidings_codec::{Event, EventId, EventType};
 use super::schema;
 use crate::{
     AttachmentId, Interest, Topic, Update,
-    log::{Epoch, Page, PageLimit, Place, Record, Retention, merge::Merge, record::cost},
+    log::{Epoch, Page, PageLimit, Place, Record, RecordTime, Retention, merge::Merge, record::cost},
 };
 
 /// How many records one page of a pattern looks at.
@@ -20,6 +17,10 @@ const MAX_SCANNED: u64 = 10_000;
 /// The flags of a record, as bits.
 pub(super) const PRIVATE: i64 = 1;
 pub(super) const CLOSE: i64 = 2;
+
+/// What earlier versions wrote for any larger reconnection time. Their sum is over one that is not known, so such a record is
+/// read without it, and taken at its word; today's bound is a day.
+const CLIPPED_RETRY: u64 = i64::MAX as u64;
 
 /// A query of whole records, in the order of columns that `from_row` reads.
 macro_rules! records {
@@ -310,7 +311,9 @@ pub(super) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Reco
     if let Some(id) = row.get::<_, Option<String>>(7)? {
         event = event.with_id(EventId::parse(id).map_err(|error| damaged(7, &error.to_string()))?);
     }
-    if let Some(retry) = row.get::<_, Option<u64>>(3)? {
+    let retry: Option<u64> = row.get(3)?;
+    let clipped = retry == Some(CLIPPED_RETRY);
+    if let Some(retry) = retry.filter(|_| !clipped) {
         event = event.with_retry(Duration::from_millis(retry));
     }
     let flags: i64 = row.get(2)?;
@@ -319,10 +322,14 @@ pub(super) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Reco
         let id = AttachmentId::parse(&id).ok_or_else(|| damaged(9, &format!("{id:?} is no attachment")))?;
         update = update.with_attachment(id);
     }
-    let time = UNIX_EPOCH + Duration::from_millis(row.get(1)?);
+    let time = RecordTime::stored(row.get(1)?);
+    let sum = row.get(8)?;
+    if clipped {
+        return Ok(Arc::new(Record::with_check(epoch, row.get(0)?, time, update, sum)));
+    }
     let record = Record::new(epoch, row.get(0)?, time, update);
     // The sum is computed anew from what was read: a record that was damaged on the disk is noticed here.
-    match record.check() == row.get::<_, u32>(8)? {
+    match record.check() == sum {
         true => Ok(Arc::new(record)),
         false => {
             Err(damaged(8, &format!("the sum of record {} does not match its content", record.sequence())))
@@ -333,7 +340,7 @@ pub(super) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Reco
 pub(super) fn close_from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
     let topic = Topic::parse(&row.get::<_, String>(0)?)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into()))?;
-    let time = UNIX_EPOCH + Duration::from_millis(row.get(2)?);
+    let time = RecordTime::stored(row.get(2)?);
     let close = Update::close(topic, row.get::<_, String>(3)?);
     Ok(Arc::new(Record::new(epoch, row.get(1)?, time, close)))
 }

@@ -55,16 +55,19 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use super::*;
     use crate::{
         Topic, Update,
-        log::{Epoch, Place},
+        log::{Epoch, Place, RecordTime},
     };
 
     fn record(sequence: u64, data: &str) -> Record {
-        Record::new(Epoch::from_bits(1), sequence, UNIX_EPOCH, Update::new(Topic::parse("t").unwrap(), data))
+        Record::new(
+            Epoch::from_bits(1),
+            sequence,
+            RecordTime::MIN,
+            Update::new(Topic::parse("t").unwrap(), data),
+        )
     }
 
     fn bounds(newest: u64, evicted: u64) -> Bounds {

@@ -40,6 +40,7 @@ pub(super) async fn run(import: LogImport) -> anyhow::Result<()> {
         Some(topic) => Import::event_stream(input, topic),
         None => Import::ndjson(input),
     };
+    let updates = updates.with_max_retry(import.max_retry);
     let mut importing = Importing { log, appended: 0, repeated: 0 };
     let imported = importing.all(updates, total).await;
     let (appended, repeated) = (importing.appended, importing.repeated);
