@@ -41,6 +41,8 @@ pub(crate) struct Exchange {
     inherited_id: Arc<str>,
     /// The `topic` field of the block that is being read.
     topic: Option<String>,
+    /// Whether the stream is a hub's, so that its gaps are gaps.
+    is_hub: bool,
 }
 
 /// Tells the event after which nothing is to be expected.
@@ -93,6 +95,7 @@ impl Exchange {
             repeatable: true,
             inherited_id: Arc::from(""),
             topic: None,
+            is_hub: false,
         }
     }
 
@@ -183,6 +186,7 @@ impl Exchange {
                     self.sign_of_life();
                     match opened {
                         Ok(Some(Opened { head, body })) => {
+                            self.is_hub = head.is_hub();
                             self.state = State::Open { body, unread: Bytes::new() };
                             return Poll::Ready(Step::Item(Item::Opened(head)));
                         }
@@ -230,7 +234,8 @@ impl Exchange {
                 Ok(tidings_codec::Item::Event(event)) => {
                     let event = received(event, &mut self.inherited_id, self.topic.take());
                     finished = self.is_terminal.as_mut().is_some_and(|is_terminal| is_terminal(&event));
-                    Some(Step::Item(Gap::read(&event).map_or(Item::Event(event), Item::Gap)))
+                    let gap = self.is_hub.then(|| Gap::read(&event)).flatten();
+                    Some(Step::Item(gap.map_or(Item::Event(event), Item::Gap)))
                 }
                 Ok(tidings_codec::Item::Retry(time)) => Some(Step::ReconnectionTime(time)),
                 Ok(tidings_codec::Item::Comment(text)) if self.comments => {

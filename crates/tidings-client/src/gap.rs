@@ -22,7 +22,8 @@ pub struct Gap {
 impl Gap {
     /// Reads an event of type `gap`, whose data is for instance `{"asked":"a7","reason":"evicted","first":"b2"}`.
     ///
-    /// `None` for any other event, and for one of that type without a reason: a foreign server may have its own.
+    /// `None` for any other event, and for one of that type without a reason. In a stream that is not a hub's, nobody asks:
+    /// a foreign server's events of that type are its own.
     pub(crate) fn read(event: &ReceivedEvent) -> Option<Self> {
         if event.event_type() != TYPE {
             return None;
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_event_of_that_type_is_no_gap() {
+    fn an_event_of_that_type_without_a_reason_is_no_gap() {
         for data in ["", "mind the gap", "[]", "{}", r#"{"reason":7}"#] {
             assert_eq!(read("gap", data), None, "{data}");
         }

@@ -16,7 +16,8 @@ pub enum Item {
     Event(ReceivedEvent),
     /// The text of a comment line; only if [asked for](crate::EventSource::with_comments).
     Comment(String),
-    /// The hub cannot give what this subscriber has missed. What follows is complete again.
+    /// The hub cannot give what this subscriber has missed. What follows is complete again. Only of a stream that
+    /// [is a hub's](crate::ResponseHead::is_hub).
     Gap(Gap),
     /// The connection is gone, and the next attempt begins when `after` has passed.
     Retrying {

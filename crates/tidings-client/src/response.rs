@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::{HeaderMap, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, Response, StatusCode, Uri};
 
 use crate::{body::ResponseBody, error::Refusal, media_type::is_event_stream};
 
@@ -17,6 +17,19 @@ pub struct ResponseHead {
     pub headers: HeaderMap,
     /// The version of HTTP that it came by.
     pub version: http::Version,
+}
+
+const TIDINGS_HUB: HeaderName = HeaderName::from_static("tidings-hub");
+
+impl ResponseHead {
+    /// Whether the stream is a Tidings hub's, as the header `Tidings-Hub` says.
+    ///
+    /// Event types such as `start`, `gap` and `close` have a meaning of their own there. In any other stream they are
+    /// events like others.
+    #[must_use]
+    pub fn is_hub(&self) -> bool {
+        self.headers.contains_key(TIDINGS_HUB)
+    }
 }
 
 /// What a response that is no redirect does to the stream.

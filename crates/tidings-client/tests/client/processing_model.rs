@@ -311,12 +311,24 @@ async fn comments_are_yielded_only_on_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gap_is_an_item_of_its_own() {
+async fn a_gap_of_a_hub_is_an_item_of_its_own() {
     let gap = "event: gap\ndata: {\"asked\":\"a\",\"reason\":\"evicted\",\"first\":\"c\"}\nid: b\n\n";
-    let server = Server::start([stream().send(gap).send("data: x\n\n")]).await;
+    let hub = || response("HTTP/1.1 200 OK\nContent-Type: text/event-stream\nTidings-Hub: 1");
+    let server = Server::start([hub().send(gap).send("data: x\n\n")]).await;
     let mut source = follow(&server);
     assert_eq!(take(&mut source, 3).await, ["opened", "gap evicted", "message x"]);
     assert_eq!(source.last_event_id(), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_names_of_a_hubs_own_events_are_ordinary_types_elsewhere() {
+    let types = ["start", "gap", "close", "ping"];
+    let events: String =
+        types.iter().map(|name| format!("event: {name}\ndata: {{\"reason\":\"evicted\"}}\n\n")).collect();
+    let server = Server::start([stream().send(events).send("data: x\n\n")]).await;
+    let lines = take(&mut follow(&server), 6).await;
+    let all = types.map(|name| format!("{name} {{\"reason\":\"evicted\"}}"));
+    assert_eq!((&*lines[0], &lines[1..5], &*lines[5]), ("opened", &all[..], "message x"));
 }
 
 #[tokio::test(start_paused = true)]
