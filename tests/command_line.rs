@@ -2,60 +2,15 @@
 
 mod support;
 
-use std::{process::Stdio, time::Duration};
+use std::process::Stdio;
 
 use scripted_server::{Server, response, stream};
 use serde_json::{Value, json};
-use support::HubProcess;
+use support::{
+    HubProcess,
+    program::{Outcome, tidings, tidings_in},
+};
 use tokio::{io::AsyncWriteExt, process::Command};
-
-/// What a run of the program left behind.
-struct Outcome {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Outcome {
-    fn json(&self) -> Vec<Value> {
-        self.out.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
-    }
-
-    fn kinds(&self) -> Vec<String> {
-        self.json()
-            .iter()
-            .map(|line| line["kind"].as_str().expect("each line has a kind").to_owned())
-            .collect()
-    }
-}
-
-async fn tidings(arguments: &[&str], input: &str) -> Outcome {
-    tidings_in(&[], arguments, input).await
-}
-
-/// Runs the program with these variables in its environment.
-async fn tidings_in(environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Outcome {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the program starts");
-    let mut stdin = child.stdin.take().expect("stdin is piped");
-    // A program that refuses its arguments does not read.
-    let _ = stdin.write_all(input.as_bytes()).await;
-    drop(stdin);
-    let output = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output());
-    let output = output.await.expect("the program ends by itself").expect("it can be awaited");
-    Outcome {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).expect("output is UTF-8"),
-        err: String::from_utf8(output.stderr).expect("errors are UTF-8"),
-    }
-}
 
 async fn subscribe(server: &Server, arguments: &[&str]) -> Outcome {
     let url = server.url("/stream");

@@ -5,6 +5,7 @@
 pub mod chaos;
 pub mod front;
 pub mod http2;
+pub mod program;
 pub mod tls;
 pub mod way;
 pub mod wire;

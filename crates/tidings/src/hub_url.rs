@@ -7,6 +7,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// What stays as it is in a segment of a path (RFC 3986, "unreserved").
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
+/// Whether a text is a URL of a server and no topic. Source: RFC 3986, "Scheme": its case does not matter.
+pub(crate) fn is_url(text: &str) -> bool {
+    let has = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    has("http://") || has("https://")
+}
+
 /// The URL that `topic` is published to, below the hub's own `hub`.
 pub(crate) fn of_topic(hub: &str, topic: &str) -> String {
     // Clients and proxies normalise empty and dotted segments away, so a topic that has some goes as one segment.
@@ -49,6 +55,16 @@ mod tests {
         ];
         for (topic, url) in cases {
             assert_eq!(of_topic("http://h/", topic), url);
+        }
+    }
+
+    #[test]
+    fn a_url_is_told_from_a_topic_by_its_scheme_in_any_case() {
+        for url in ["http://h", "HTTP://h", "hTtPs://h/x", "http://"] {
+            assert!(is_url(url), "{url}");
+        }
+        for topic in ["news", "http", "httpé//", "urn:isbn:1", "a/http://h", "ftp://h"] {
+            assert!(!is_url(topic), "{topic}");
         }
     }
 

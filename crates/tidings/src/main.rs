@@ -6,6 +6,7 @@ mod console;
 mod exit;
 mod hub_url;
 mod progress;
+mod terminal;
 
 use std::{io, process::ExitCode};
 
@@ -61,9 +62,9 @@ fn report(error: &anyhow::Error) -> Exit {
     let hint = error.downcast_ref::<Hint>();
     let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
     causes.retain(|cause| !cause.starts_with("hint: "));
-    eprintln!("tidings: {}", causes.join(": "));
+    terminal::say(&format!("tidings: {}", causes.join(": ")));
     if let Some(hint) = hint {
-        eprintln!("{hint}");
+        terminal::say(&hint.to_string());
     }
     if error.downcast_ref::<UsageError>().is_some() {
         Exit::Usage

@@ -67,6 +67,10 @@ pub(crate) struct LogTail {
     /// Print one JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Print to a terminal as it is what could command it; shown as \u001b otherwise
+    #[arg(long)]
+    pub(crate) raw: bool,
 }
 
 /// Check a log: every page, every update, and that its tables agree.

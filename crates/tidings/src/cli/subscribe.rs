@@ -42,8 +42,13 @@ pub(crate) struct Subscribe {
     #[arg(long)]
     pub(crate) comments: bool,
 
+    /// Print to a terminal as it is what could command it: control characters but line feed and tab, and what changes
+    /// the direction of writing. They are shown as \u001b otherwise; where the output is no terminal, nothing is changed
+    #[arg(long)]
+    pub(crate) raw: bool,
+
     /// Run a shell command for each event, one after the other: the data is its standard input, and TIDINGS_TYPE,
-    /// TIDINGS_ID and TIDINGS_TOPIC are in its environment
+    /// TIDINGS_ID and TIDINGS_TOPIC are in its environment, unless they hold a NUL or over 64 KiB
     #[arg(long, value_name = "CMD")]
     pub(crate) exec: Option<String>,
 

@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{cli::Publish, exit::Hint, hub_url};
+use crate::{cli::Publish, exit::Hint, hub_url, terminal::on_stdout};
 
 /// How long a stream of updates may be silent: an empty line tells the hub that its publisher is still there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -128,7 +128,7 @@ async fn send(
     let status = response.status();
     let answer = read(response.into_body()).await.context("the hub's answer broke off")?;
     if status == StatusCode::OK {
-        return writeln!(stdout(), "{}", answer.trim_end()).context("standard output is closed");
+        return writeln!(stdout(), "{}", on_stdout(answer.trim_end())).context("standard output is closed");
     }
     Err(refusal(status, &answer))
 }

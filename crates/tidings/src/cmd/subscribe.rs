@@ -10,7 +10,7 @@ use anyhow::Context;
 use tidings_client::{Error, EventId, EventSource, EventStream, Item, Request};
 use tidings_hub::TopicFilter;
 
-use self::{exec::exec, print::Printer};
+use self::{exec::Exec, print::Printer};
 use super::request;
 use crate::{cli::Subscribe, exit::UsageError, hub_url};
 
@@ -21,10 +21,16 @@ pub(crate) async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
     let target = Target::of(&subscribe)?;
     let request = request::request(&subscribe.request, &target.url)?;
     // As the client has it: without a password that the URL may hold.
-    let name = if target.is_hub { subscribe.topics.join(", ") } else { request.url().to_string() };
+    let name = if target.is_of_topics { subscribe.topics.join(", ") } else { request.url().to_string() };
     let mut source = Source::new(&subscribe, &target, request)?;
-    let printer = Printer { json: subscribe.json, comments: subscribe.comments, is_hub: target.is_hub };
-    match follow(&mut source, &printer, &subscribe, target, &name).await {
+    let printer = Printer {
+        json: subscribe.json,
+        comments: subscribe.comments,
+        raw: subscribe.raw,
+        asked_for_envelopes: subscribe.json && target.is_of_topics,
+        ..Printer::default()
+    };
+    match follow(&mut source, printer, &subscribe, target, &name).await {
         // Whoever read our output, as `head` does, has seen enough.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         followed => followed,
@@ -33,12 +39,13 @@ pub(crate) async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
 
 async fn follow(
     source: &mut Source,
-    printer: &Printer,
+    mut printer: Printer,
     subscribe: &Subscribe,
     target: Target,
     name: &str,
 ) -> anyhow::Result<()> {
     let mut open_topics = target.open_topics;
+    let mut exec = subscribe.exec.as_deref().map(Exec::new);
     while let Some(item) = source.next().await {
         let item = match item {
             Ok(item) => item,
@@ -49,11 +56,14 @@ async fn follow(
         };
         let event = printer.print(&item)?;
         let Some(event) = event else { continue };
-        if let Some(command) = &subscribe.exec {
+        if let Some(exec) = &mut exec {
             // A hub's word that the stream has begun is no update.
-            if !(target.is_hub && event.event_type == "start") {
-                exec(command, &event).await?;
+            if !(printer.is_hub && event.event_type == "start") {
+                exec.run(&event).await?;
             }
+        }
+        if !printer.is_hub {
+            continue;
         }
         if let (Some(open), "close", Some(topic)) = (&mut open_topics, &*event.event_type, &event.topic) {
             open.retain(|open| open != topic);
@@ -69,8 +79,8 @@ async fn follow(
 struct Target {
     url: String,
     last_event_id: Option<EventId>,
-    /// Whether it is a hub that is followed, by its topics.
-    is_hub: bool,
+    /// Whether it is topics of a hub that are followed, and no URL.
+    is_of_topics: bool,
     /// The topics, if there are no patterns among them: then the subscription ends with them.
     open_topics: Option<Vec<String>>,
 }
@@ -80,8 +90,13 @@ impl Target {
         let id = |text: &str| EventId::parse(text).map_err(|error| UsageError(format!("{text:?}: {error}")));
         let last_event_id = subscribe.last_event_id.as_deref().map(id).transpose()?;
         if let [url] = &*subscribe.topics {
-            if url.starts_with("http://") || url.starts_with("https://") {
-                return Ok(Target { url: url.clone(), last_event_id, is_hub: false, open_topics: None });
+            if hub_url::is_url(url) {
+                return Ok(Target {
+                    url: url.clone(),
+                    last_event_id,
+                    is_of_topics: false,
+                    open_topics: None,
+                });
             }
         }
 
@@ -105,7 +120,7 @@ impl Target {
             text => Some(id(text)?),
         };
         let url = hub_url::of_topics(&subscribe.hub.url, &subscribe.topics, &parameters);
-        Ok(Target { url, last_event_id, is_hub: true, open_topics })
+        Ok(Target { url, last_event_id, is_of_topics: true, open_topics })
     }
 }
 
@@ -117,7 +132,7 @@ enum Source {
 
 impl Source {
     fn new(subscribe: &Subscribe, target: &Target, request: Request) -> anyhow::Result<Source> {
-        let idle_timeout = subscribe.idle_timeout.or(target.is_hub.then_some(HUB_IDLE_TIMEOUT));
+        let idle_timeout = subscribe.idle_timeout.or(target.is_of_topics.then_some(HUB_IDLE_TIMEOUT));
         let max_event_bytes =
             usize::try_from(subscribe.max_event_bytes).context("--max-event-bytes is too large")?;
         let transport = Arc::new(transport::transport(subscribe)?);

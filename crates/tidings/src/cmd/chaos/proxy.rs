@@ -84,7 +84,7 @@ impl Proxy {
             Ok(response) => response,
             Err(error) => {
                 let error = anyhow::Error::new(error);
-                eprintln!("#{number} the upstream does not answer: {error:#}");
+                crate::terminal::say(&format!("#{number} the upstream does not answer: {error:#}"));
                 let text = format!("tidings chaos: the upstream does not answer: {error:#}\n");
                 return answer::text(StatusCode::BAD_GATEWAY, text);
             }

@@ -10,7 +10,10 @@ use std::io::Write;
 use serde_json::{Map, Value};
 
 use super::{case::Case, catalogue, finding::Finding};
-use crate::cli::{ReportForm, Severity};
+use crate::{
+    cli::{ReportForm, Severity},
+    terminal::{on_stdout, say as say_on_stderr},
+};
 
 pub(super) use self::text::explain;
 
@@ -42,7 +45,7 @@ impl Report<'_> {
 /// Says that nobody was reached.
 pub(super) fn unreachable(url: &str, reason: &str, form: ReportForm) {
     match form {
-        ReportForm::Text => eprint!("{}", text::unreachable(url, reason)),
+        ReportForm::Text => say_on_stderr(text::unreachable(url, reason).trim_end()),
         ReportForm::Json => say(&json::unreachable(url, reason)),
         ReportForm::Junit => say(&junit::unreachable(url, reason)),
         ReportForm::Sarif => say(&sarif::unreachable(url, reason)),
@@ -51,7 +54,7 @@ pub(super) fn unreachable(url: &str, reason: &str, form: ReportForm) {
 
 /// Writes to standard output. Whoever stopped reading it, as `head` does, has seen enough.
 pub(super) fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stdout().write_all(on_stdout(text).as_bytes());
 }
 
 /// What the rule of a finding says of it.

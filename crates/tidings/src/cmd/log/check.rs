@@ -9,6 +9,7 @@ use crate::progress::Progress;
 use crate::{
     cli::LogCheck,
     exit::{DamagedLog, Hint},
+    terminal::on_stdout,
 };
 
 pub(super) fn run(check: &LogCheck) -> anyhow::Result<()> {
@@ -18,7 +19,7 @@ pub(super) fn run(check: &LogCheck) -> anyhow::Result<()> {
     let found = view.check(|done, total| progress.show(done, total))?;
     drop(progress);
     let text = if check.json { format!("{}\n", json(&found)) } else { report(&found) };
-    stdout().write_all(text.as_bytes())?;
+    stdout().write_all(on_stdout(&text).as_bytes())?;
     if found.is_whole() {
         return Ok(());
     }

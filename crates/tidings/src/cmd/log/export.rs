@@ -71,5 +71,5 @@ fn write(out: &mut impl Write, format: ExportFormat, kept: &Kept) -> anyhow::Res
 
 /// Says what is missing from the output, and why.
 pub(super) fn report(damage: &Unreadable) {
-    eprintln!("tidings: {damage}");
+    crate::terminal::say(&format!("tidings: {damage}"));
 }

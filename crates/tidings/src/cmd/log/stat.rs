@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use tidings_hub::log::{DiskStat, Epoch};
 
-use crate::{cli::LogStat, exit::Hint};
+use crate::{cli::LogStat, exit::Hint, terminal::on_stdout};
 
 pub(super) fn run(stat: &LogStat) -> anyhow::Result<()> {
     let view = super::open(&stat.files)?;
@@ -17,7 +17,7 @@ pub(super) fn run(stat: &LogStat) -> anyhow::Result<()> {
         anyhow::Error::new(error).context(Hint(hint))
     })?;
     let text = if stat.json { format!("{}\n", json(&counted)) } else { table(&counted) };
-    Ok(stdout().write_all(text.as_bytes())?)
+    Ok(stdout().write_all(on_stdout(&text).as_bytes())?)
 }
 
 fn json(stat: &DiskStat) -> Value {

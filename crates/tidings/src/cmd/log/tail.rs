@@ -12,7 +12,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 pub(super) fn run(tail: &LogTail) -> anyhow::Result<()> {
     let interest = super::interest(&tail.topic)?;
     let view = super::open(&tail.files)?;
-    let printer = Printer { json: tail.json, comments: false, is_hub: true };
+    let printer = Printer { json: tail.json, raw: tail.raw, is_hub: true, ..Printer::default() };
     let mut after = view.before_newest(&interest, tail.count)?;
     let mut unreadable = 0;
     loop {

@@ -1,30 +1,102 @@
 //! A command for each event.
 
-use std::process::Stdio;
+use std::{io, pin::pin, process::Stdio};
 
 use anyhow::Context;
-use tokio::{io::AsyncWriteExt, process::Command};
+use tokio::{
+    io::AsyncWriteExt,
+    process::{Child, Command},
+};
 
 use super::print::Shown;
+use crate::terminal::say;
 
-/// Runs `command` in a shell, with the event's data as its standard input, and waits for it: events stay in order, and a
-/// slow command slows the stream down. A command that fails is reported, and the next event comes all the same.
-pub(super) async fn exec(command: &str, event: &Shown) -> anyhow::Result<()> {
-    let mut child = Command::new("sh")
-        .args(["-c", command])
-        .env("TIDINGS_TYPE", &event.event_type)
-        .env("TIDINGS_ID", &event.id)
-        .env("TIDINGS_TOPIC", event.topic.as_deref().unwrap_or_default())
-        .stdin(Stdio::piped())
-        .spawn()
-        .context("no shell can be started for --exec")?;
-    if let Some(mut input) = child.stdin.take() {
-        // A command that does not read its input is as good as one that does.
-        let _ = input.write_all(event.data.as_bytes()).await;
+/// The longest value that an environment variable gets: Linux takes 128 KiB for one, and macOS 1 MiB for all.
+const MAX_VALUE_BYTES: usize = 64 << 10;
+
+/// What a shell answers when there is no such command. Source: POSIX, "Exit Status for Commands".
+const NOT_FOUND: i32 = 127;
+
+/// A command that is run for each event.
+pub(super) struct Exec<'a> {
+    command: &'a str,
+    has_warned: bool,
+}
+
+impl<'a> Exec<'a> {
+    pub(super) fn new(command: &'a str) -> Exec<'a> {
+        Exec { command, has_warned: false }
     }
-    let status = child.wait().await.context("the command of --exec can't be awaited")?;
-    if !status.success() {
-        eprintln!("tidings: the command of --exec failed ({status}) for event {:?}", event.id);
+
+    /// Runs the command in a shell, with the event's data as its standard input, and waits for it: events stay in order, and a
+    /// slow command slows the stream down. A command that fails is reported, and the next event comes all the same.
+    ///
+    /// No shell reads anything of the event. What an environment variable can't hold is left out of it, and said once.
+    pub(super) async fn run(&mut self, event: &Shown) -> anyhow::Result<()> {
+        let variables = [
+            ("TIDINGS_TYPE", &*event.event_type),
+            ("TIDINGS_ID", &event.id),
+            ("TIDINGS_TOPIC", event.topic.as_deref().unwrap_or_default()),
+        ];
+        for (name, value) in variables.iter().filter(|(_, value)| !is_fit(value)) {
+            let why = if value.contains('\0') {
+                "holds a NUL, which no variable can hold".to_owned()
+            } else {
+                format!("has {} bytes, and a variable at most {MAX_VALUE_BYTES}", value.len())
+            };
+            self.warn(&format!("{name} is not set for an event whose value for it {why}"));
+        }
+        let child = match self.start(&variables) {
+            // The environment that we have ourselves may leave no room.
+            Err(error) if error.kind() == io::ErrorKind::ArgumentListTooLong => {
+                self.warn("the environment is too large for an event's variables: they are not set");
+                self.start(&[])
+            }
+            started => started,
+        };
+        let status = feed(child.context("no shell can be started for --exec")?, &event.data).await?;
+        if status.code() == Some(NOT_FOUND) {
+            say(&format!("tidings: the shell does not find the command of --exec, for event {:?}", event.id));
+        } else if !status.success() {
+            say(&format!("tidings: the command of --exec failed ({status}) for event {:?}", event.id));
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn start(&self, variables: &[(&str, &str)]) -> io::Result<Child> {
+        let mut command = Command::new("sh");
+        command.args(["-c", self.command]).stdin(Stdio::piped());
+        // Not those of somebody who started us.
+        for name in ["TIDINGS_TYPE", "TIDINGS_ID", "TIDINGS_TOPIC"] {
+            command.env_remove(name);
+        }
+        command.envs(variables.iter().copied().filter(|(_, value)| is_fit(value)));
+        command.spawn()
+    }
+
+    fn warn(&mut self, what: &str) {
+        if !std::mem::replace(&mut self.has_warned, true) {
+            say(&format!("tidings: --exec: {what}"));
+        }
+    }
+}
+
+/// Whether an environment variable can hold a value.
+fn is_fit(value: &str) -> bool {
+    value.len() <= MAX_VALUE_BYTES && !value.contains('\0')
+}
+
+/// Gives a command its input, and waits for its end. One that does not read its input is as good as one that does.
+async fn feed(mut child: Child, data: &str) -> anyhow::Result<std::process::ExitStatus> {
+    let input = child.stdin.take();
+    let mut written = pin!(async move {
+        if let Some(mut input) = input {
+            let _ = input.write_all(data.as_bytes()).await;
+        }
+    });
+    let ended = tokio::select! {
+        status = child.wait() => status,
+        () = &mut written => child.wait().await,
+    };
+    ended.context("the command of --exec can't be awaited")
 }

@@ -1,16 +1,26 @@
 //! What is shown of a stream.
 
-use std::io::{self, Write, stdout};
+use std::{
+    borrow::Cow,
+    io::{self, Write, stdout},
+};
 
 use serde_json::{Map, Value, json};
 use tidings_client::{Cause, Error, Item, ReceivedEvent};
 use tidings_hub::log::Record;
 
+use crate::terminal::{on_stdout, say};
+
 /// Data to standard output and everything else to standard error; or everything as JSON to standard output.
+#[derive(Default)]
 pub(in crate::cmd) struct Printer {
     pub(in crate::cmd) json: bool,
     pub(in crate::cmd) comments: bool,
-    /// Whether events come from a hub that was asked for envelopes if JSON is printed.
+    /// Whether a terminal gets what others wrote as it is.
+    pub(in crate::cmd) raw: bool,
+    /// Whether a hub was asked to put updates into envelopes.
+    pub(in crate::cmd) asked_for_envelopes: bool,
+    /// Whether the stream is a hub's, as its head says: then some events are the hub's own.
     pub(in crate::cmd) is_hub: bool,
 }
 
@@ -24,14 +34,18 @@ pub(super) struct Shown {
 
 impl Printer {
     /// Prints an item; gives an event back.
-    pub(super) fn print(&self, item: &Item) -> io::Result<Option<Shown>> {
+    pub(super) fn print(&mut self, item: &Item) -> io::Result<Option<Shown>> {
         match item {
             Item::Event(event) => return self.event(event).map(Some),
             Item::Gap(gap) if self.json => drop(self.event(gap.event())?),
-            Item::Gap(gap) => eprintln!("tidings: updates may be missing here ({})", gap.reason()),
-            Item::Opened(_) => self.line(&json!({ "kind": "open" }))?,
+            Item::Gap(gap) => say(&format!("tidings: updates may be missing here ({})", gap.reason())),
+            Item::Opened(head) => {
+                self.is_hub = head.is_hub();
+                self.line(&json!({ "kind": "open" }))?;
+            }
             Item::Comment(text) if self.json => self.line(&json!({ "kind": "comment", "comment": text }))?,
-            Item::Comment(text) if self.comments => eprintln!(": {text}"),
+            Item::Comment(text) if self.comments && self.raw => eprintln!(": {text}"),
+            Item::Comment(text) if self.comments => say(&format!(": {text}")),
             Item::Retrying { cause, .. } if self.json => {
                 let status = status_of(cause);
                 self.line(
@@ -42,7 +56,7 @@ impl Printer {
                 let after = humantime::format_duration(std::time::Duration::from_millis(
                     u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
                 ));
-                eprintln!("tidings: {}; trying again in {after}", chain(cause));
+                say(&format!("tidings: {}; trying again in {after}", chain(cause)));
             }
             _ => {}
         }
@@ -64,7 +78,7 @@ impl Printer {
     }
 
     fn event(&self, event: &ReceivedEvent) -> io::Result<Shown> {
-        let enveloped = if self.json && self.is_hub { envelope(event) } else { None };
+        let enveloped = if self.asked_for_envelopes && self.is_hub { envelope(event) } else { None };
         let text = |name: &str| Some(enveloped.as_ref()?.get(name)?.as_str()?.to_owned());
         let shown = Shown {
             event_type: event.event_type().to_owned(),
@@ -104,34 +118,33 @@ impl Printer {
         }
         match &*shown.event_type {
             "start" if self.is_hub => Ok(()),
-            "close" if self.is_hub && shown.topic.is_some() => {
-                eprintln!(
-                    "tidings: {} is closed: {}",
-                    shown.topic.as_deref().unwrap_or_default(),
-                    shown.data
-                );
+            "close" if self.is_hub => {
+                let topic = shown.topic.as_deref().unwrap_or("the topic");
+                say(&format!("tidings: {topic} is closed: {}", shown.data));
                 Ok(())
             }
-            _ => write_line(&shown.data),
+            _ => self.write_line(&shown.data),
         }
     }
 
     fn line(&self, json: &Value) -> io::Result<()> {
-        if self.json { write_line(&json.to_string()) } else { Ok(()) }
+        if self.json { self.write_line(&json.to_string()) } else { Ok(()) }
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        let text = if self.raw { Cow::Borrowed(text) } else { on_stdout(text) };
+        let mut out = stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.write_all(b"\n")?;
+        out.flush()
     }
 }
 
-fn write_line(text: &str) -> io::Result<()> {
-    let mut out = stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.write_all(b"\n")?;
-    out.flush()
-}
-
-/// The envelope that a hub was asked to put updates into; its own events have none.
+/// The envelope that a hub was asked to put updates into; its own events have none. A heartbeat of the type `ping` is not
+/// asked for along with envelopes, so a `ping` is an update.
 fn envelope(event: &ReceivedEvent) -> Option<Map<String, Value>> {
     match event.event_type() {
-        "start" | "gap" | "ping" => None,
+        "start" | "gap" => None,
         _ => serde_json::from_str(event.data()).ok(),
     }
 }
