@@ -1,7 +1,7 @@
 //! How many subscribers each topic has.
 
 use crate::{
-    Interest, Prefix, Topic,
+    Interest, Topic,
     routing::{Followers, Routing, Tables},
 };
 
@@ -31,25 +31,14 @@ impl Routing {
         if interest.is_everything() {
             return change(everything);
         }
-        for topic in topics(interest) {
+        // None of them covers another, so that a topic's audience has each subscription once.
+        for topic in interest.topics() {
             by_topic.get_mut(topic).into_iter().for_each(&change);
         }
-        for prefix in prefixes(interest) {
-            by_prefix.get_mut(prefix).into_iter().for_each(&change);
+        for prefix in interest.prefixes() {
+            by_prefix.get_mut(prefix.as_str()).into_iter().for_each(&change);
         }
     }
-}
-
-/// The topics that no prefix of the same subscription covers: else it would be counted twice.
-fn topics(interest: &Interest) -> impl Iterator<Item = &Topic> {
-    let is_covered = |topic: &&Topic| interest.prefixes().iter().any(|prefix| prefix.covers(topic));
-    interest.topics().iter().filter(move |topic| !is_covered(topic))
-}
-
-/// The prefixes that are below no other of the same subscription.
-fn prefixes(interest: &Interest) -> impl Iterator<Item = &str> {
-    let all = || interest.prefixes().iter().map(Prefix::as_str);
-    all().filter(move |prefix| !all().any(|other| other != *prefix && prefix.starts_with(other)))
 }
 
 #[cfg(test)]

@@ -86,7 +86,9 @@ pub use resume::{StartAt, Verdict};
 pub use settings::{Asset, Settings};
 #[cfg(feature = "tls")]
 pub use tls::{InvalidCertificate, Tls};
-pub use topic::{Interest, InvalidTopic, MAX_FILTERS, MAX_TOPIC_BYTES, Prefix, Topic, TopicFilter};
+pub use topic::{
+    Interest, InvalidTopic, MAX_FILTER_BYTES, MAX_FILTERS, MAX_TOPIC_BYTES, Prefix, Topic, TopicFilter,
+};
 pub use update::{
     InvalidName, InvalidRetry, MAX_NAME_BYTES, RESERVED_TYPES, Update, UpdateId, UpdateRetry, UpdateType,
 };

@@ -14,6 +14,9 @@ use std::{
 
 use crate::{Interest, Topic, log::Record, one_or_many::OneOrMany, topic_map::TopicMap};
 
+/// How many names of a subscription are entered or taken out under one lock: whoever has many lets others have their turn.
+const AT_ONCE: usize = 16;
+
 /// The table of live subscriptions. What an update costs here is its own slashes and its recipients, however many
 /// others there are.
 #[derive(Debug, Default)]
@@ -25,7 +28,7 @@ pub(crate) struct Routing {
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     pub(crate) topics: TopicMap<Followers>,
-    pub(crate) prefixes: HashMap<Box<str>, Followers>,
+    pub(crate) prefixes: HashMap<Arc<str>, Followers>,
     pub(crate) everything: Followers,
 }
 
@@ -73,16 +76,21 @@ impl Routing {
     ) -> Registration<L> {
         let number = self.last_number.fetch_add(1, Ordering::Relaxed);
         let listener = Arc::new(listener);
-        let tables = &mut *self.write();
-        for topic in interest.topics() {
-            tables.topics.entry(topic.clone()).or_default().listeners.insert(number, listener.clone());
+        for topics in interest.topics().chunks(AT_ONCE) {
+            let tables = &mut *self.write();
+            for topic in topics {
+                tables.topics.entry(topic.clone()).or_default().listeners.insert(number, listener.clone());
+            }
         }
-        for prefix in interest.prefixes() {
-            let followers = tables.prefixes.entry(prefix.as_str().into()).or_default();
-            followers.listeners.insert(number, listener.clone());
+        for prefixes in interest.prefixes().chunks(AT_ONCE) {
+            let tables = &mut *self.write();
+            for prefix in prefixes {
+                let followers = tables.prefixes.entry(prefix.to_text()).or_default();
+                followers.listeners.insert(number, listener.clone());
+            }
         }
         if interest.is_everything() {
-            tables.everything.listeners.insert(number, listener.clone());
+            self.write().everything.listeners.insert(number, listener.clone());
         }
         Registration { routing: self.clone(), interest, number, listener }
     }
@@ -189,14 +197,17 @@ impl<L> Drop for Registration<L> {
                 }
             }
         }
-        let tables = &mut *self.routing.write();
-        for topic in self.interest.topics() {
-            leave(&mut tables.topics, topic, self.number);
+        for topics in self.interest.topics().chunks(AT_ONCE) {
+            let tables = &mut *self.routing.write();
+            topics.iter().for_each(|topic| leave(&mut tables.topics, topic, self.number));
         }
-        for prefix in self.interest.prefixes() {
-            leave(&mut tables.prefixes, prefix.as_str(), self.number);
+        for prefixes in self.interest.prefixes().chunks(AT_ONCE) {
+            let tables = &mut *self.routing.write();
+            prefixes.iter().for_each(|prefix| leave(&mut tables.prefixes, prefix.as_str(), self.number));
         }
-        tables.everything.listeners.remove(&self.number);
+        if self.interest.is_everything() {
+            self.routing.write().everything.listeners.remove(&self.number);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What updates are about, and which of them a subscription asks for.
 
 use std::{
+    collections::HashSet,
     fmt,
     hash::{BuildHasher, Hash, Hasher, RandomState},
     sync::{Arc, LazyLock},
@@ -11,6 +12,9 @@ pub const MAX_TOPIC_BYTES: usize = 1024;
 
 /// The most topics and patterns that one subscription may name.
 pub const MAX_FILTERS: usize = 256;
+
+/// The most bytes that the topics and patterns of one subscription may have together.
+pub const MAX_FILTER_BYTES: usize = 16 << 10;
 
 /// The name that updates are published under, such as `builds/main` or `https://example.com/books/1`.
 ///
@@ -137,12 +141,27 @@ impl Prefix {
 
     /// Whether `topic` goes on after this prefix.
     pub fn covers(&self, topic: &Topic) -> bool {
-        topic.as_str().len() > self.as_str().len() && topic.as_str().starts_with(self.as_str())
+        self.covers_text(topic.as_str())
+    }
+
+    fn covers_text(&self, topic: &str) -> bool {
+        topic.len() > self.as_str().len() && topic.starts_with(self.as_str())
     }
 
     /// The topic of the same text, which it does not cover: those that it covers come next in their order.
     pub(crate) fn as_topic(&self) -> &Topic {
         &self.0
+    }
+
+    /// The text, to be kept.
+    pub(crate) fn to_text(&self) -> Arc<str> {
+        self.0.text.clone()
+    }
+
+    /// The first text in the order of topics that comes after all that this prefix covers.
+    pub(crate) fn end(&self) -> String {
+        // What begins with `a/` is less than `a0`, as 0 follows the slash.
+        format!("{}0", &self.as_str()[..self.as_str().len() - 1])
     }
 }
 
@@ -197,7 +216,8 @@ impl std::fmt::Display for TopicFilter {
 
 /// All that one subscription asks for. Cheap to clone.
 ///
-/// A record matches when one of its topics matches one of the filters.
+/// A record matches when one of its topics matches one of the filters. What another filter covers is left out: `a/b` and
+/// `a/b/*` beside `a/*`, and everything beside `*`. So no part of the log and of its tables is looked through twice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Interest(Asked);
 
@@ -211,8 +231,11 @@ enum Asked {
 
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct Filters {
+    /// In the order in which they were named, each once, and none that a prefix covers.
     topics: Vec<Topic>,
+    /// In the order of their texts, none of them below another.
     prefixes: Vec<Prefix>,
+    /// Then there are neither topics nor prefixes.
     all: bool,
 }
 
@@ -222,7 +245,7 @@ impl Interest {
         Interest::from(Filters { all: true, ..Filters::default() })
     }
 
-    /// The topics that are named exactly, each once.
+    /// The topics that are named exactly, each once, without those that a prefix covers.
     pub fn topics(&self) -> &[Topic] {
         match &self.0 {
             Asked::Topic(topic) => std::slice::from_ref(topic),
@@ -230,7 +253,7 @@ impl Interest {
         }
     }
 
-    /// The prefixes, each once.
+    /// The prefixes, in the order of their texts, without those that are below another.
     pub fn prefixes(&self) -> &[Prefix] {
         match &self.0 {
             Asked::Topic(_) => &[],
@@ -252,25 +275,43 @@ impl Interest {
     pub fn matches(&self, topics: &[Topic]) -> bool {
         self.is_everything()
             || topics.iter().any(|topic| {
-                self.topics().contains(topic) || self.prefixes().iter().any(|prefix| prefix.covers(topic))
+                self.topics().contains(topic) || is_below_one_of(self.prefixes(), topic.as_str())
             })
     }
+
+    /// The same of a topic's text, which need not be parsed first.
+    pub(crate) fn matches_text(&self, topic: &str) -> bool {
+        self.is_everything()
+            || self.topics().iter().any(|asked| asked.as_str() == topic)
+            || is_below_one_of(self.prefixes(), topic)
+    }
+}
+
+/// Whether one of `prefixes` covers `topic`. They are sorted and none is below another, so only the last one that is not
+/// greater than the topic can: what lies between a prefix and a text below it is below it, too.
+fn is_below_one_of(prefixes: &[Prefix], topic: &str) -> bool {
+    let greater = prefixes.partition_point(|prefix| prefix.as_str() <= topic);
+    prefixes[..greater].last().is_some_and(|prefix| prefix.covers_text(topic))
 }
 
 impl FromIterator<TopicFilter> for Interest {
     fn from_iter<I: IntoIterator<Item = TopicFilter>>(filters: I) -> Interest {
-        let mut asked = Filters::default();
+        let (mut topics, mut prefixes) = (Vec::new(), Vec::new());
         for filter in filters {
             match filter {
-                TopicFilter::Exact(topic) if !asked.topics.contains(&topic) => asked.topics.push(topic),
-                TopicFilter::Below(prefix) if !asked.prefixes.contains(&prefix) => {
-                    asked.prefixes.push(prefix);
-                }
-                TopicFilter::All => asked.all = true,
-                _ => {}
+                TopicFilter::Exact(topic) => topics.push(topic),
+                TopicFilter::Below(prefix) => prefixes.push(prefix),
+                TopicFilter::All => return Interest::everything(),
             }
         }
-        asked.into()
+        prefixes.sort_unstable_by(|one: &Prefix, other| one.as_str().cmp(other.as_str()));
+        // In this order, what is below a prefix, or equal to it, follows it directly.
+        prefixes.dedup_by(|next, kept| next.as_str().starts_with(kept.as_str()));
+        let mut named = HashSet::new();
+        topics.retain(|topic: &Topic| {
+            !is_below_one_of(&prefixes, topic.as_str()) && named.insert(topic.clone())
+        });
+        Filters { topics, prefixes, all: false }.into()
     }
 }
 
@@ -284,7 +325,7 @@ impl From<Filters> for Interest {
     /// Two that ask for the same have the same form.
     fn from(filters: Filters) -> Interest {
         Interest(match &filters.topics[..] {
-            [topic] if filters.prefixes.is_empty() && !filters.all => Asked::Topic(topic.clone()),
+            [topic] if filters.prefixes.is_empty() => Asked::Topic(topic.clone()),
             _ => Asked::More(Arc::new(filters)),
         })
     }
@@ -354,6 +395,34 @@ mod tests {
         assert_eq!(interest(&["*"]), Interest::everything());
         assert_eq!(interest(&[]), Interest::default());
         assert_ne!(interest(&["a", "*"]), interest(&["a"]));
+        assert_eq!(interest(&["b/*", "a/*"]), interest(&["a/*", "b/*"]));
+    }
+
+    #[test]
+    fn what_another_filter_covers_is_left_out() {
+        assert_eq!(interest(&["a", "*", "a/*"]), Interest::everything());
+        let some =
+            interest(&["a/b/*", "a/x", "a", "a0", "a/", "a/*", "a/b/c/*", "b/c", "a!/x", "a!/*", "b/"]);
+        let topics: Vec<_> = some.topics().iter().map(Topic::as_str).collect();
+        let prefixes: Vec<_> = some.prefixes().iter().map(Prefix::as_str).collect();
+        assert_eq!((topics, prefixes), (vec!["a", "a0", "a/", "b/c", "b/"], vec!["a!/", "a/"]));
+    }
+
+    #[test]
+    fn what_is_left_out_changes_nothing_of_what_matches() {
+        let texts = ["a", "a/", "a/b", "a/b/", "a/b/c", "a!", "a!/", "a!/b", "a0", "b", "b/", "b/a"];
+        let filters = ["a", "a/", "a/b", "a/*", "a/b/*", "a!/*", "b/*", "b/a"]
+            .map(|text| TopicFilter::parse(text).unwrap());
+        for some in 0_u32..1 << filters.len() {
+            let chosen = filters.iter().enumerate().filter(|(bit, _)| some & 1 << bit != 0);
+            let chosen: Vec<_> = chosen.map(|(_, filter)| filter.clone()).collect();
+            let interest: Interest = chosen.iter().rev().cloned().collect();
+            for topic in texts.map(topic) {
+                let expected = chosen.iter().any(|filter| filter.matches(&topic));
+                assert_eq!(interest.matches(std::slice::from_ref(&topic)), expected, "{chosen:?} {topic}");
+                assert_eq!(interest.matches_text(topic.as_str()), expected, "{chosen:?} {topic}");
+            }
+        }
     }
 
     #[test]

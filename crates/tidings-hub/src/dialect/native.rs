@@ -7,7 +7,8 @@ use percent_encoding::percent_decode_str;
 use tidings_server::{KeepAlive, LastEventId};
 
 use crate::{
-    Form, Interest, MAX_FILTERS, StartAt, Topic, TopicFilter, UpdateId, UpdateRetry, UpdateType,
+    Form, Interest, MAX_FILTER_BYTES, MAX_FILTERS, StartAt, Topic, TopicFilter, UpdateId, UpdateRetry,
+    UpdateType,
     attachment::{FileName, MediaType},
     http::Problem,
     log::{HubId, IdempotencyKey},
@@ -112,6 +113,13 @@ impl ReadParams {
             let count = filters.len();
             return Err(Problem::invalid(format!(
                 "{count} topics are named; at most {MAX_FILTERS} are allowed"
+            )));
+        }
+        let bytes: usize = filters.iter().map(|filter| filter.to_string().len()).sum();
+        if bytes > MAX_FILTER_BYTES {
+            return Err(Problem::invalid(format!(
+                "the topics that are named have {bytes} bytes together; at most {MAX_FILTER_BYTES} are allowed; name a \
+                 pattern as a/*, or subscribe twice"
             )));
         }
         params.interest = filters.into_iter().collect();

@@ -225,9 +225,7 @@ fn lost(connection: &Connection, interest: &Interest, after: u64) -> rusqlite::R
     let mut below =
         connection.prepare_cached("SELECT max(sequence) FROM evicted WHERE topic > ? AND topic < ?")?;
     for prefix in interest.prefixes() {
-        // What begins with `a/` is less than `a0`, as 0 follows the slash.
-        let end = format!("{}0", &prefix.as_str()[..prefix.as_str().len() - 1]);
-        let mark: Option<u64> = below.query_row((prefix.as_str(), end), |row| row.get(0))?;
+        let mark: Option<u64> = below.query_row((prefix.as_str(), prefix.end()), |row| row.get(0))?;
         lost = lost.max(mark.unwrap_or_default()).max(floor);
     }
     Ok(Some(lost).filter(|lost| *lost > after))
