@@ -2,7 +2,7 @@
 
 use crate::support::{
     HubProcess,
-    wire::{NDJSON, Stream, TEXT, is_hub_id, page, post, say},
+    wire::{JSON, NDJSON, Stream, TEXT, ask, is_hub_id, page, post, say},
 };
 
 #[tokio::test]

@@ -543,3 +543,46 @@ async fn a_new_epoch_leaves_what_is_not_ours_to_judge() {
     let (_, begun) = DiskLog::open_in_new_epoch(empty.path(), DiskSettings::default()).unwrap();
     assert_eq!(begun, NewEpoch::Created);
 }
+
+#[tokio::test]
+async fn a_damaged_record_fails_no_pattern_that_it_does_not_match() {
+    let (directory, database) = whole_log().await;
+    sql(&database, "UPDATE records SET data = 'something else' WHERE sequence = 50");
+    let log = open(directory.path()).unwrap();
+    let limit = PageLimit { records: 1_000, bytes: usize::MAX };
+    let read = async |filter: &str| {
+        let interest = [tidings_hub::TopicFilter::parse(filter).unwrap()].into_iter().collect();
+        log.read(EVICTED, &interest, limit).await
+    };
+    let page = read("t/0/*").await.unwrap();
+    assert_eq!((page.records.len(), page.reached), (0, log.bounds().newest));
+    let error = read("t/*").await.unwrap_err();
+    assert!(error.to_string().contains("record 50"), "{error}");
+}
+
+#[tokio::test]
+async fn a_page_without_a_match_ends_at_a_record_that_can_be_read() {
+    let directory = TempDir::new().unwrap();
+    let log = DiskLog::open(directory.path(), Retention::on_disk()).unwrap();
+    // More topics than the index is asked for, and then more records than one page looks at.
+    let topic = |sequence| match sequence {
+        1..=100 => format!("many/{sequence}"),
+        _ => "other".to_owned(),
+    };
+    for first in [1, 6_001] {
+        let updates = (first..first + 6_000_u64)
+            .map(|sequence| Update::new(Topic::parse(&topic(sequence)).unwrap(), "x").into());
+        log.append(updates.collect()).await.unwrap();
+    }
+    let interest = [tidings_hub::TopicFilter::parse("many/*").unwrap()].into_iter().collect();
+    let limit = PageLimit { records: 1_000, bytes: usize::MAX };
+    let end = log.read(100, &interest, limit).await.unwrap().reached.sequence;
+    assert!((5_000..12_000).contains(&end), "{end}");
+    drop(log);
+    let damage = format!("UPDATE records SET data = 'something else' WHERE sequence IN ({end}, {end} - 1)");
+    sql(&directory.path().join("log.sqlite"), &damage);
+    let log = open(directory.path()).unwrap();
+    let reached = log.read(100, &interest, limit).await.unwrap().reached;
+    assert_eq!(reached.sequence, end - 2);
+    assert_eq!(log.record(end - 2).await.unwrap().unwrap().place(), reached);
+}

@@ -343,3 +343,64 @@ async fn a_database_of_another_program_is_left_alone() {
     assert!(matches!(DiskLog::open(directory.path(), limits(1)), Err(OpenError::Foreign { .. })));
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
+
+/// All that a pattern finds, page by page, and how many pages that took.
+async fn found(log: &DiskLog, filters: &[&str], limit: PageLimit) -> (Vec<u64>, usize) {
+    let interest: Interest = filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect();
+    let (mut sequences, mut after, mut pages) = (Vec::new(), 0, 0);
+    loop {
+        let page = log.read(after, &interest, limit).await.unwrap();
+        assert_eq!(page.lost, None);
+        sequences.extend(page.records.iter().map(|record| record.sequence()));
+        pages += 1;
+        if page.reached == log.bounds().newest {
+            return (sequences, pages);
+        }
+        assert!(page.reached.sequence > after, "each page leads on");
+        let reached = log.record(page.reached.sequence).await.unwrap().unwrap();
+        assert_eq!(reached.place(), page.reached, "whoever comes back from there is known");
+        after = page.reached.sequence;
+    }
+}
+
+#[tokio::test]
+async fn a_pattern_finds_the_same_in_the_index_and_in_the_records() {
+    const COUNT: u64 = 12_000;
+    // Some seldom, some in long runs, some under many topics, most under one that nobody asks for.
+    let name = |sequence: u64| match sequence {
+        sequence if sequence % 1_100 == 0 => format!("rare/{}", sequence % 7),
+        sequence if sequence % 97 == 0 => format!("many/{sequence}"),
+        5_000..5_700 => "run/x".to_owned(),
+        _ => "other".to_owned(),
+    };
+    for unlisted_rows in [0, 700, 16_384] {
+        let directory = TempDir::new().unwrap();
+        let log = DiskLog::open(directory.path(), listing(unlisted_rows, Retention::on_disk())).unwrap();
+        let all: Vec<u64> = (1..=COUNT).collect();
+        for some in all.chunks(1_000) {
+            let topic = |sequence: &u64| Topic::parse(&name(*sequence)).unwrap();
+            let updates = some.iter().map(|sequence| Update::new(topic(sequence), "x").into());
+            log.append(updates.collect()).await.unwrap();
+        }
+        for filters in [
+            &["rare/*"][..],
+            &["many/*"],
+            &["run/*"],
+            &["nothing/*"],
+            &["rare/*", "run/*"],
+            &["rare/1", "many/*"],
+            &["nothing/*", "other"],
+        ] {
+            let interest: Interest = filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect();
+            let matches = |sequence: &u64| interest.matches(&[Topic::parse(&name(*sequence)).unwrap()]);
+            let expected: Vec<u64> = all.iter().copied().filter(matches).collect();
+            for records in [3, 500] {
+                let limit = PageLimit { records, bytes: usize::MAX };
+                let (found, pages) = found(&log, filters, limit).await;
+                assert_eq!(found, expected, "{filters:?}, {unlisted_rows} unlisted");
+                let most = expected.len() / records + 3;
+                assert!(pages <= most, "{filters:?}: {pages} pages, {unlisted_rows} unlisted");
+            }
+        }
+    }
+}

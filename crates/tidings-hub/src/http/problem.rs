@@ -326,11 +326,13 @@ impl From<UploadError> for Problem {
 
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Problem {
-        tracing::error!(%error, "the log failed");
         let status = match &error {
+            // It says so of each that comes meanwhile: not in the log, which would be full of it.
+            LogError::Busy { .. } => return Problem::new(StatusCode::SERVICE_UNAVAILABLE, error),
             LogError::Full => StatusCode::INSUFFICIENT_STORAGE,
             LogError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
+        tracing::error!(%error, "the log failed");
         Problem::new(status, error)
     }
 }

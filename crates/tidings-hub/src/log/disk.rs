@@ -1,7 +1,7 @@
 //! The log that keeps its records in a SQLite database, in one directory.
 //!
-//! One thread writes and commits whatever waits; readers have connections of their own and read bounded pages in short
-//! transactions, since a long one would keep the write-ahead log from being reset. `docs/design/log-format.md` describes
+//! One thread writes and commits whatever waits; a fixed number of [readers](readers) have connections of their own and read
+//! bounded pages in short transactions, since a long one would keep the write-ahead log from being reset. `docs/design/log-format.md` describes
 //! the tables.
 
 mod acknowledge;
@@ -15,6 +15,7 @@ mod list;
 mod marks;
 mod migrate;
 mod pages;
+mod readers;
 mod recent;
 mod scan;
 mod schema;
@@ -30,7 +31,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -45,8 +46,15 @@ pub use self::{
     stat::{DiskStat, FileStat, TopicStat},
     view::{DiskView, ViewError},
 };
-use self::{marks::Marks, pages::Pages, shown::Shown, state::State, writer::Writer};
-use super::{Append, Appended, Bounds, Log, LogError, LogFuture, Page, PageLimit, Record, Retention};
+use self::{
+    marks::Marks,
+    pages::Pages,
+    readers::{Readers, Way},
+    shown::Shown,
+    state::State,
+    writer::Writer,
+};
+use super::{Append, Appended, Bounds, Log, LogError, LogFuture, Page, PageLimit, Reads, Record, Retention};
 use crate::{AttachmentId, AttachmentLimits, Attachments, Interest, Topic, attachment::Unannounced};
 
 /// The name of the database in a log's directory.
@@ -66,13 +74,20 @@ pub struct DiskSettings {
     /// More of them write less to the disk when many topics are published to in turn, take more memory, and make the start
     /// after a crash longer, when up to four times as many records are read. Default: 16,384.
     pub unlisted_rows: usize,
+    /// How many threads read, each with a connection to the database: two or three file descriptors, and a cache of up to 2 MiB.
+    /// Half of them look through the history for patterns, all of them read what is found by an index. Default: 16, at
+    /// least 2.
+    pub readers: usize,
+    /// How many reads of either kind may wait for a reader; one more fails with [`LogError::Busy`]. Default: 16,384.
+    pub waiting_reads: usize,
 }
 
 impl Default for DiskSettings {
     fn default() -> DiskSettings {
         let attachments = AttachmentLimits::default();
         let (retention, durability) = (Retention::on_disk(), Durability::Fsync);
-        DiskSettings { retention, durability, attachments, unlisted_rows: 16_384 }
+        let (unlisted_rows, readers, waiting_reads) = (16_384, 16, 16_384);
+        DiskSettings { retention, durability, attachments, unlisted_rows, readers, waiting_reads }
     }
 }
 
@@ -103,7 +118,7 @@ pub enum Durability {
 pub struct DiskLog {
     shown: Shown,
     attachments: Arc<Attachments>,
-    readers: Arc<Readers>,
+    readers: Readers,
     writer: Writer,
     /// Held for as long as the log is open, so that no other process opens it.
     _lock: File,
@@ -220,25 +235,20 @@ impl DiskLog {
         let shown = Shown::new(bounds, unlisted);
         let attachments = Arc::new(open_attachments(directory, settings.attachments, &connection)?);
         let store = attachments.clone();
+        let readers = Readers::new(path.clone(), settings.readers, settings.waiting_reads);
         let writer = Writer::start(&path, connection, settings, state, store, shown.clone())
             .map_err(OpenError::Thread)?;
-        let readers = Arc::new(Readers { path, idle: Mutex::default() });
         Ok(DiskLog { shown, attachments, readers, writer, _lock: lock })
     }
 
-    /// Runs `read` on a connection, in one transaction, off the async threads.
+    /// Runs `read` on a reader's connection, in one transaction. Dropping the future takes a read back that has not begun.
     async fn read_with<T: Send + 'static>(
         &self,
+        way: Way,
         read: impl FnOnce(Pages<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LogError> {
-        let readers = self.readers.clone();
         let Bounds { epoch, newest, .. } = self.bounds();
-        let read = move |connection: &Connection| read(Pages { connection, epoch, newest });
-        let done = tokio::task::spawn_blocking(move || readers.with(read)).await;
-        match done {
-            Ok(read) => read.map_err(failed),
-            Err(error) => Err(LogError::Unavailable { reason: format!("a reader failed: {error}") }),
-        }
+        self.readers.read(way, move |connection| read(Pages { connection, epoch, newest })).await
     }
 }
 
@@ -332,35 +342,6 @@ fn create(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// How many connections wait to be used again, each with a cache of up to 2 MiB.
-const MAX_IDLE: usize = 16;
-
-/// Connections for reading: as many as are needed at once.
-#[derive(Debug)]
-struct Readers {
-    path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
-}
-
-impl Readers {
-    fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => schema::open_reader(&self.path)?,
-        };
-        // All of a page is read from one state of the log, and the transaction ends with it.
-        let transaction = connection.transaction()?;
-        let done = read(&transaction)?;
-        transaction.finish()?;
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < MAX_IDLE {
-            idle.push(connection);
-        }
-        Ok(done)
-    }
-}
-
 impl Log for DiskLog {
     fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended> {
         if batch.is_empty() {
@@ -379,35 +360,41 @@ impl Log for DiskLog {
                 return Box::pin(std::future::ready(Ok(page)));
             }
         }
+        let way = if interest.is_exact() || interest.is_everything() { Way::Direct } else { Way::Search };
         let (interest, shown) = (interest.clone(), self.shown.clone());
-        Box::pin(self.read_with(move |pages| {
+        Box::pin(self.read_with(way, move |pages| {
             // After the newest record that it may see was settled, and before its first query settles which state of the
             // tables it sees: what is listed meanwhile is then in both, and no row is in neither.
-            let unlisted = match interest.is_exact() {
-                true => shown.unlisted().of_each(interest.topics(), after),
-                false => Vec::new(),
-            };
-            pages.read(after, &interest, limit, &unlisted)
+            match way {
+                Way::Direct => {
+                    let unlisted = shown.unlisted().of_each(interest.topics(), after);
+                    pages.read(after, &interest, limit, &unlisted)
+                }
+                Way::Search => {
+                    let first_unlisted = shown.unlisted().first();
+                    pages.search(after, &interest, limit, first_unlisted)
+                }
+            }
         }))
     }
 
     fn record(&self, sequence: u64) -> LogFuture<'_, Option<Arc<Record>>> {
-        Box::pin(self.read_with(move |pages| pages.record(sequence)))
+        Box::pin(self.read_with(Way::Direct, move |pages| pages.record(sequence)))
     }
 
     fn find<'a>(&'a self, publisher_id: &'a str) -> LogFuture<'a, Option<u64>> {
         let id = publisher_id.to_owned();
-        Box::pin(self.read_with(move |pages| pages.find(&id)))
+        Box::pin(self.read_with(Way::Direct, move |pages| pages.find(&id)))
     }
 
     fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>> {
         let topic = topic.clone();
-        Box::pin(self.read_with(move |pages| pages.closed(&topic)))
+        Box::pin(self.read_with(Way::Direct, move |pages| pages.closed(&topic)))
     }
 
     fn announcing<'a>(&'a self, attachment: &'a AttachmentId) -> LogFuture<'a, Option<Arc<Record>>> {
         let attachment = attachment.clone();
-        Box::pin(self.read_with(move |pages| pages.announcing(&attachment)))
+        Box::pin(self.read_with(Way::Direct, move |pages| pages.announcing(&attachment)))
     }
 
     fn attachments(&self) -> Option<&Arc<Attachments>> {
@@ -420,6 +407,10 @@ impl Log for DiskLog {
 
     fn follow(&self) -> watch::Receiver<u64> {
         self.shown.follow()
+    }
+
+    fn reads(&self) -> Option<Reads> {
+        Some(self.readers.reads())
     }
 }
 

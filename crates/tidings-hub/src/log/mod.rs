@@ -83,6 +83,20 @@ pub trait Log: Send + Sync + 'static {
 
     /// The newest sequence that readers may see; it changes when records become visible.
     fn follow(&self) -> watch::Receiver<u64>;
+
+    /// How many reads run and wait, for a log whose readers are bounded. Default: it has no such bound.
+    fn reads(&self) -> Option<Reads> {
+        None
+    }
+}
+
+/// What the readers of a log do at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reads {
+    /// How many reads run.
+    pub running: usize,
+    /// How many wait until a reader is free.
+    pub waiting: usize,
 }
 
 /// One update to be appended.
@@ -260,6 +274,12 @@ pub enum LogError {
     Unavailable {
         /// What happened.
         reason: String,
+    },
+    /// As many reads wait for the log's readers as may; the next one may have room in a moment.
+    #[error("{waiting} reads of the history wait for their turn, as many as may; try again in a moment")]
+    Busy {
+        /// How many wait.
+        waiting: usize,
     },
     /// There is no room left where the log is kept; nothing was appended. It goes on by itself once there is room.
     #[error("the disk is full; free some space, or keep less (tidings serve --max-history)")]

@@ -14,6 +14,14 @@ use crate::{
 /// How many records one page of a pattern looks at.
 const MAX_SCANNED: u64 = 10_000;
 
+/// After how many of them a page decides whether it goes on looking, or asks the index: where at least one in [`DENSE`]
+/// matches, looking is cheaper.
+const FIRST_SCANNED: u64 = 500;
+const DENSE: usize = 8;
+
+/// Of how many topics the index is asked for one page of a pattern.
+const MAX_TOPICS: usize = 64;
+
 /// The flags of a record, as bits.
 pub(super) const PRIVATE: i64 = 1;
 pub(super) const CLOSE: i64 = 2;
@@ -91,6 +99,8 @@ impl Pages<'_> {
         Ok(close.filter(|close| close.sequence() <= self.newest.sequence))
     }
 
+    /// What follows `after` for an interest without prefixes.
+    ///
     /// `unlisted` has what the table of topics may lack: for each topic of an exact interest, records after `after`.
     pub(super) fn read(
         self,
@@ -100,36 +110,23 @@ impl Pages<'_> {
         unlisted: &[Vec<u64>],
     ) -> rusqlite::Result<Page> {
         let Pages { connection, epoch, newest } = self;
-        let oldest = schema::oldest(connection)?;
-        let lost = lost(connection, interest, after)?;
-        let mut page = Page { records: Vec::new(), reached: newest, lost, oldest };
-        let mut bytes = 0;
-        // False when the page is full; what is in it then is all that matches up to its last record.
-        let mut take = |record: Arc<Record>| {
-            if limit.is_reached(page.records.len(), bytes) {
-                page.reached = page.records.last().map_or(newest, |last| last.place());
-                return false;
-            }
-            bytes += record.event().data().len();
-            page.records.push(record);
-            true
-        };
-
-        // Closes that outlived their records stand before all that is kept.
-        if after + 1 < oldest {
-            let mut statement = connection.prepare_cached(
-                "SELECT topic, sequence, time, reason FROM closed WHERE sequence > ? AND sequence < ? ORDER BY sequence",
-            )?;
-            let mut rows = statement.query([after, oldest])?;
+        let mut page = Filling::new(self, after, interest, limit)?;
+        if self.take_closes(after, interest, &mut page)? {
+            return Ok(page.done());
+        }
+        if interest.is_everything() {
+            let mut statement = connection
+                .prepare_cached(records!("WHERE sequence > ? AND sequence <= ? ORDER BY sequence"))?;
+            let mut rows = statement.query([after, newest.sequence])?;
             while let Some(row) = rows.next()? {
-                let close = close_from_row(epoch, row)?;
-                if interest.matches(close.topics()) && !take(close) {
-                    return Ok(page);
+                if !page.take(from_row(epoch, row)?) {
+                    break;
                 }
             }
+            return Ok(page.done());
         }
 
-        if let (true, [topic]) = (interest.is_exact(), interest.topics()) {
+        if let [topic] = interest.topics() {
             let mut statement = connection.prepare_cached(records!(
                 "",
                 " FROM topics CROSS JOIN records USING (sequence) ",
@@ -140,62 +137,172 @@ impl Pages<'_> {
             while let Some(row) = rows.next()? {
                 let record = from_row(epoch, row)?;
                 listed = record.sequence();
-                if !take(record) {
-                    return Ok(page);
+                if !page.take(record) {
+                    return Ok(page.done());
                 }
             }
-            let mut statement = connection.prepare_cached(records!("WHERE sequence = ?"))?;
-            for sequence in self.behind(listed, unlisted.first().map_or(&[], |unlisted| unlisted)) {
-                let mut rows = statement.query([sequence])?;
-                let Some(row) = rows.next()? else { continue };
-                if !take(from_row(epoch, row)?) {
-                    break;
-                }
-            }
-            return Ok(page);
+            let unlisted = unlisted.first().map_or(&[][..], |unlisted| unlisted);
+            self.take_each(self.behind(listed, unlisted), &mut page)?;
+            return Ok(page.done());
         }
 
-        if interest.is_exact() {
-            // One more than fits, to know whether the page is full.
-            let most = i64::try_from(limit.records.max(1)).unwrap_or(i64::MAX).saturating_add(1);
-            let mut lists = Vec::new();
-            for (topic, unlisted) in interest.topics().iter().zip(unlisted) {
-                let mut statement = connection.prepare_cached(
-                    "SELECT sequence FROM topics WHERE topic = ? AND sequence > ? AND sequence <= ? \
-                     ORDER BY sequence LIMIT ?",
-                )?;
-                let range = (topic.as_str(), after, newest.sequence, most);
-                let sequences = statement.query_map(range, |row| row.get::<_, u64>(0))?;
-                let mut sequences = sequences.collect::<rusqlite::Result<Vec<_>>>()?;
-                sequences.extend(self.behind(sequences.last().copied().unwrap_or(after), unlisted));
-                lists.push(sequences.into_iter());
-            }
-            let mut statement = connection.prepare_cached(records!("WHERE sequence = ?"))?;
-            for sequence in Merge::new(lists) {
-                let mut rows = statement.query([sequence])?;
-                let Some(row) = rows.next()? else { continue };
-                if !take(from_row(epoch, row)?) {
-                    break;
-                }
-            }
-            return Ok(page);
+        let mut lists = Vec::new();
+        for (topic, unlisted) in interest.topics().iter().zip(unlisted) {
+            let mut sequences = self.listed(topic.as_str(), after, newest.sequence, limit)?;
+            sequences.extend(self.behind(sequences.last().copied().unwrap_or(after), unlisted));
+            lists.push(sequences.into_iter());
         }
+        self.take_each(Merge::new(lists), &mut page)?;
+        Ok(page.done())
+    }
 
-        let mut statement = connection
-            .prepare_cached(records!("WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"))?;
-        let mut rows = statement.query([after, newest.sequence, MAX_SCANNED])?;
-        let (mut scanned, mut last) = (0, newest);
+    /// What follows `after` for an interest with prefixes, and how far that was looked for.
+    ///
+    /// Records that don't match are not decoded. Where few match, as in a history of many other topics, the index says which:
+    /// it has all rows of records before `first_unlisted`.
+    pub(super) fn search(
+        self,
+        after: u64,
+        interest: &Interest,
+        limit: PageLimit,
+        first_unlisted: Option<u64>,
+    ) -> rusqlite::Result<Page> {
+        let newest = self.newest.sequence;
+        let mut page = Filling::new(self, after, interest, limit)?;
+        if self.take_closes(after, interest, &mut page)? {
+            return Ok(page.done());
+        }
+        let mut scanned = self.scan(after, FIRST_SCANNED, interest, &mut page)?;
+        let listed = first_unlisted.map_or(newest, |first| newest.min(first - 1));
+        if scanned.goes_on && scanned.last < listed && scanned.matching * DENSE < FIRST_SCANNED as usize {
+            if let Some(topics) = self.topics_of(interest)? {
+                let lists = topics.iter().map(|topic| self.listed(topic, scanned.last, listed, limit));
+                let lists = lists.collect::<rusqlite::Result<Vec<_>>>()?;
+                if self.take_each(Merge::new(lists.into_iter().map(Vec::into_iter)), &mut page)? {
+                    return Ok(page.done());
+                }
+                scanned.last = listed;
+                scanned.goes_on = listed < newest;
+            }
+        }
+        if scanned.goes_on {
+            scanned = self.scan(scanned.last, MAX_SCANNED - FIRST_SCANNED, interest, &mut page)?;
+        }
+        if scanned.goes_on {
+            page.page.reached = self.readable_place(scanned.last)?;
+        }
+        Ok(page.done())
+    }
+
+    /// Takes what matches of the `count` records after `after`. Data is read of those that match alone.
+    fn scan(
+        self,
+        after: u64,
+        count: u64,
+        interest: &Interest,
+        page: &mut Filling,
+    ) -> rusqlite::Result<Scanned> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sequence, topics FROM records WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?",
+        )?;
+        let mut matching = self.connection.prepare_cached(records!("WHERE sequence = ?"))?;
+        let mut rows = statement.query([after, self.newest.sequence, count])?;
+        let mut scanned = Scanned { last: after, matching: 0, goes_on: false };
+        let mut looked_at = 0;
         while let Some(row) = rows.next()? {
-            let record = from_row(epoch, row)?;
-            (scanned, last) = (scanned + 1, record.place());
-            if interest.matches(record.topics()) && !take(record) {
-                return Ok(page);
+            let sequence = row.get(0)?;
+            if row.get_ref(1)?.as_str()?.split('\n').any(|topic| interest.matches_text(topic)) {
+                scanned.matching += 1;
+                let record = matching.query_row([sequence], |row| from_row(self.epoch, row))?;
+                if !page.take(record) {
+                    return Ok(scanned);
+                }
+            }
+            scanned.last = sequence;
+            looked_at += 1;
+        }
+        scanned.goes_on = looked_at == count;
+        Ok(scanned)
+    }
+
+    /// The topics of records that the table of topics lists, of those that `interest` asks for; `None` if they are many.
+    fn topics_of(self, interest: &Interest) -> rusqlite::Result<Option<Vec<String>>> {
+        let mut topics: Vec<_> = interest.topics().iter().map(|topic| topic.as_str().to_owned()).collect();
+        // One look for each topic, however many records it has.
+        let mut next = self.connection.prepare_cached(
+            "SELECT topic FROM topics WHERE topic > ? AND topic < ? ORDER BY topic LIMIT 1",
+        )?;
+        for prefix in interest.prefixes() {
+            let (mut last, end) = (prefix.as_str().to_owned(), prefix.end());
+            while topics.len() <= MAX_TOPICS {
+                let topic: Option<String> = next.query_row((&last, &end), |row| row.get(0)).optional()?;
+                let Some(topic) = topic else { break };
+                topics.push(topic.clone());
+                last = topic;
             }
         }
-        if scanned == MAX_SCANNED {
-            page.reached = last;
+        Ok((topics.len() <= MAX_TOPICS).then_some(topics))
+    }
+
+    /// The records of a topic after `after` and up to `last` that the table of topics lists, as many as a page may need.
+    fn listed(self, topic: &str, after: u64, last: u64, limit: PageLimit) -> rusqlite::Result<Vec<u64>> {
+        // One more than fits, to know whether the page is full.
+        let most = i64::try_from(limit.records.max(1)).unwrap_or(i64::MAX).saturating_add(1);
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sequence FROM topics WHERE topic = ? AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?",
+        )?;
+        statement.query_map((topic, after, last, most), |row| row.get(0))?.collect()
+    }
+
+    /// Takes records by their sequences; says whether the page is full. Some may have been evicted meanwhile.
+    fn take_each(self, sequences: impl Iterator<Item = u64>, page: &mut Filling) -> rusqlite::Result<bool> {
+        let mut statement = self.connection.prepare_cached(records!("WHERE sequence = ?"))?;
+        for sequence in sequences {
+            let mut rows = statement.query([sequence])?;
+            let Some(row) = rows.next()? else { continue };
+            if !page.take(from_row(self.epoch, row)?) {
+                return Ok(true);
+            }
         }
-        Ok(page)
+        Ok(false)
+    }
+
+    /// Takes closes that outlived their records, which stand before all that is kept; says whether the page is full.
+    fn take_closes(self, after: u64, interest: &Interest, page: &mut Filling) -> rusqlite::Result<bool> {
+        let oldest = page.page.oldest;
+        if after + 1 >= oldest {
+            return Ok(false);
+        }
+        let mut statement = self.connection.prepare_cached(
+            "SELECT topic, sequence, time, reason FROM closed WHERE sequence > ? AND sequence < ? ORDER BY sequence",
+        )?;
+        let mut rows = statement.query([after, oldest])?;
+        while let Some(row) = rows.next()? {
+            if interest.matches_text(row.get_ref(0)?.as_str()?)
+                && !page.take(close_from_row(self.epoch, row)?)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The place of a record that was looked at, or of one shortly before it: whoever comes back with it is known by the
+    /// record there, so that has to be one that can be read.
+    fn readable_place(self, last: u64) -> rusqlite::Result<Place> {
+        let mut before = self.connection.prepare_cached(
+            "SELECT sequence, sum FROM records WHERE sequence <= ? ORDER BY sequence DESC LIMIT 100",
+        )?;
+        let mut rows = before.query([last])?;
+        let mut place = None;
+        while let Some(row) = rows.next()? {
+            let (sequence, check) = (row.get(0)?, row.get(1)?);
+            place = place.or(Some(Place { sequence, check }));
+            if let Ok(Some(record)) = self.record(sequence) {
+                return Ok(record.place());
+            }
+        }
+        Ok(place.unwrap_or(self.newest))
     }
 
     /// What is unlisted of a topic whose table was read up to `listed`. Some may have been evicted meanwhile.
@@ -203,6 +310,47 @@ impl Pages<'_> {
         let shown = listed + 1..=self.newest.sequence;
         unlisted.iter().copied().filter(move |sequence| shown.contains(sequence))
     }
+}
+
+/// A page that is being filled.
+struct Filling {
+    page: Page,
+    limit: PageLimit,
+    bytes: usize,
+}
+
+impl Filling {
+    fn new(pages: Pages<'_>, after: u64, interest: &Interest, limit: PageLimit) -> rusqlite::Result<Filling> {
+        let oldest = schema::oldest(pages.connection)?;
+        let lost = lost(pages.connection, interest, after)?;
+        let page = Page { records: Vec::new(), reached: pages.newest, lost, oldest };
+        Ok(Filling { page, limit, bytes: 0 })
+    }
+
+    /// False when the page is full; what is in it then is all that matches up to its last record.
+    fn take(&mut self, record: Arc<Record>) -> bool {
+        let records = &mut self.page.records;
+        if self.limit.is_reached(records.len(), self.bytes) {
+            self.page.reached = records.last().map_or(self.page.reached, |last| last.place());
+            return false;
+        }
+        self.bytes += record.event().data().len();
+        records.push(record);
+        true
+    }
+
+    fn done(self) -> Page {
+        self.page
+    }
+}
+
+/// How far records were looked at.
+struct Scanned {
+    last: u64,
+    /// How many matched.
+    matching: usize,
+    /// Whether there may be more behind them, and the page takes more.
+    goes_on: bool,
 }
 
 /// The last record after `after` that may have been evicted, of those that `interest` asks for.

@@ -62,6 +62,11 @@ impl Unlisted {
         topics.iter().map(of).collect()
     }
 
+    /// The oldest record that has a row here: of all before it, the table has every row.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.firsts.first().map(|(first, _)| *first)
+    }
+
     /// How many records each topic has here.
     pub(super) fn topics(&self) -> impl Iterator<Item = (&Topic, usize)> {
         self.by_topic.iter().map(|(topic, sequences)| (topic, sequences.len()))
