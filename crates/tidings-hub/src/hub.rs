@@ -17,6 +17,7 @@ use crate::{
     metrics::Metrics,
     probe::Probes,
     routing::Routing,
+    seats::Seats,
     subscription::{LastRead, Subscription},
     survey::{Bodies, Ended, LastEnded, Loops},
 };
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) bodies_room: Budget,
     pub(crate) metrics: Metrics,
     pub(crate) probes: Probes,
+    pub(crate) seats: Seats,
     pub(crate) settings: Settings,
     #[cfg(feature = "gateway")]
     pub(crate) gateway: Option<Arc<Gateway>>,
@@ -84,6 +86,7 @@ impl Hub {
             last_read: LastRead::default(),
             bodies_room,
             probes: Probes::default(),
+            seats: Seats::new(settings.max_connections),
             #[cfg(feature = "gateway")]
             gateway: settings
                 .gateway

@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{attachment::Usage, budget::Budget, resume::GapReason};
+use crate::{attachment::Usage, budget::Budget, log::Reads, resume::GapReason};
 
 /// Counters of one hub, read at `/metrics`.
 #[derive(Debug)]
@@ -18,6 +18,12 @@ pub(crate) struct Metrics {
     pub(crate) delivered: Counter,
     pub(crate) replayed_bytes: Counter,
     pub(crate) stalled: Counter,
+    pub(crate) accepting_paused: Counter,
+    /// Subscribers that were told to come back, since nothing could be read for them at the moment.
+    pub(crate) put_off: Counter,
+    connections: Gauge,
+    reads_running: Gauge,
+    reads_waiting: Gauge,
     attachments: Gauge,
     attachment_bytes: Gauge,
     /// Of this process; not registered where the operating system does not say.
@@ -73,6 +79,11 @@ impl Metrics {
             delivered: Counter::default(),
             replayed_bytes: Counter::default(),
             stalled: Counter::default(),
+            accepting_paused: Counter::default(),
+            put_off: Counter::default(),
+            connections: Gauge::default(),
+            reads_running: Gauge::default(),
+            reads_waiting: Gauge::default(),
             attachments: Gauge::default(),
             attachment_bytes: Gauge::default(),
             resident_memory_bytes: Gauge::default(),
@@ -109,6 +120,23 @@ impl Metrics {
             "connections_stalled",
             "Connections closed by the write timeout",
             self.stalled.clone(),
+        );
+        registry.register("connections", "Open connections, subscribers included", self.connections.clone());
+        registry.register(
+            "accepting_paused",
+            "Times that new connections had to wait, because as many were open as may be or none could be accepted",
+            self.accepting_paused.clone(),
+        );
+        registry.register(
+            "subscriptions_put_off",
+            "Subscribers told to come back in a moment, since the history could not be read for them",
+            self.put_off.clone(),
+        );
+        registry.register("log_reads_running", "Reads of the history that run", self.reads_running.clone());
+        registry.register(
+            "log_reads_waiting",
+            "Reads of the history that wait for a reader",
+            self.reads_waiting.clone(),
         );
         registry.register("attachments", "Attachments that are stored", self.attachments.clone());
         registry.register(
@@ -160,6 +188,13 @@ impl Metrics {
     pub(crate) fn stored(&self, usage: Usage) {
         self.attachments.set(usage.files.try_into().unwrap_or(i64::MAX));
         self.attachment_bytes.set(usage.bytes.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// The same for connections and reads.
+    pub(crate) fn in_use(&self, connections: usize, reads: Reads) {
+        self.connections.set(connections.try_into().unwrap_or(i64::MAX));
+        self.reads_running.set(reads.running.try_into().unwrap_or(i64::MAX));
+        self.reads_waiting.set(reads.waiting.try_into().unwrap_or(i64::MAX));
     }
 
     pub(crate) fn gap(&self, reason: GapReason) {

@@ -36,6 +36,10 @@ pub struct Settings {
     pub body_bytes: u64,
     /// How long a connection may accept no byte before it is closed. Default: 2 minutes.
     pub write_timeout: Duration,
+    /// How many connections [`Hub::serve`](crate::Hub::serve) has open at a time, subscribers included; others wait to be accepted
+    /// until one is closed. Each is a file descriptor, so it is to be below the process's limit by as many as the log needs.
+    /// Default: no bound.
+    pub max_connections: Option<usize>,
     /// Static files to serve beside the hub, by path (`/`, `/style.css`).
     pub pages: HashMap<&'static str, Asset>,
     /// The gateway for LLM streams. Default: none.
@@ -67,6 +71,7 @@ impl Default for Settings {
             update_timeout: Duration::from_secs(60),
             body_bytes: 64 << 20,
             write_timeout: Duration::from_secs(120),
+            max_connections: None,
             pages: HashMap::new(),
             #[cfg(feature = "gateway")]
             gateway: None,

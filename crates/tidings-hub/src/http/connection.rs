@@ -12,7 +12,7 @@ use super::{
     socket::Socket,
     take_over::TakeOver,
 };
-use crate::Hub;
+use crate::{Hub, peer::Peer};
 
 /// What a client that knows that it may speak HTTP/2 sends first. No request of HTTP/1.1 begins like this.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -21,7 +21,12 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIRST_BYTES: usize = 1 << 10;
 
 /// Serves the requests of a new connection until it ends, or until `Some` subscription leaves it with its socket.
-pub(super) async fn serve_connection(hub: Hub, socket: TcpStream, encryption: Encryption) -> Option<Leaving> {
+pub(super) async fn serve_connection(
+    hub: Hub,
+    socket: TcpStream,
+    peer: Peer,
+    encryption: Encryption,
+) -> Option<Leaving> {
     // An event is small and must go out now, not when there is more to fill a segment.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone before it began");
@@ -42,12 +47,14 @@ pub(super) async fn serve_connection(hub: Hub, socket: TcpStream, encryption: En
     };
     // Boxed, since a connection that has not asked for anything yet needs a tenth of their memory.
     match connection {
-        Begun::Http1 { socket, read } => return Box::pin(http1::serve(hub, socket, read)).await,
-        Begun::Http2(socket) => Box::pin(http2::serve(hub, socket)).await,
+        Begun::Http1 { socket, read } => return Box::pin(http1::serve(hub, socket, peer, read)).await,
+        Begun::Http2(socket) => Box::pin(http2::serve(hub, socket, peer)).await,
         #[cfg(feature = "tls")]
-        Begun::Encrypted { stream, is_http2: false } => Box::pin(http1::serve_encrypted(hub, *stream)).await,
+        Begun::Encrypted { stream, is_http2: false } => {
+            Box::pin(http1::serve_encrypted(hub, *stream, peer)).await;
+        }
         #[cfg(feature = "tls")]
-        Begun::Encrypted { stream, is_http2: true } => Box::pin(http2::serve(hub, *stream)).await,
+        Begun::Encrypted { stream, is_http2: true } => Box::pin(http2::serve(hub, *stream, peer)).await,
     }
     None
 }

@@ -26,7 +26,7 @@ use super::{
     take_over::{TakeOver, Taken},
     write_behind::WriteBehind,
 };
-use crate::Hub;
+use crate::{Hub, peer::Peer};
 
 /// How long a client may take to send the head of a request.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -50,7 +50,7 @@ pub(super) struct Leaving {
 /// Serves the requests of one connection until it ends, or until `Some` subscription leaves it with its socket.
 ///
 /// `read` is what has been read of the connection already.
-pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Leaving> {
+pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) -> Option<Leaving> {
     let mut shutdown = pin!(hub.shared().shutdown_begun());
     let socket = Arc::new(socket);
     let (hang_up, take_over) = (HangUp::of(socket.clone()), TakeOver::default());
@@ -61,6 +61,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
         if !is_plain_publish(&request) {
             let hang_up = hang_up.of_request(request.version());
             request.extensions_mut().insert(hang_up);
+            request.extensions_mut().insert(peer);
         }
         if cfg!(unix) && request.method() == Method::GET {
             request.extensions_mut().insert(offer.clone());
@@ -114,7 +115,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, read: Bytes) -> Option<Le
 }
 
 /// Whether the answer is a receipt and nothing else, whatever the settings: a probe, for one, has a query.
-fn is_plain_publish<B>(request: &Request<B>) -> bool {
+pub(super) fn is_plain_publish<B>(request: &Request<B>) -> bool {
     let uri = request.uri();
     request.method() == Method::POST && uri.query().is_none() && uri.path().starts_with("/topics/")
 }
@@ -124,14 +125,17 @@ fn is_plain_publish<B>(request: &Request<B>) -> bool {
 /// A client that stops sending has gone, also one that still waits for the answer to a publish: what is left to read of the
 /// socket is encrypted, so that nobody but hyper can watch for the end of a stream.
 #[cfg(feature = "tls")]
-pub(super) async fn serve_encrypted<S>(hub: Hub, stream: S)
+pub(super) async fn serve_encrypted<S>(hub: Hub, stream: S, peer: Peer)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
     let mut shutdown = pin!(hub.shared().shutdown_begun());
     let (service, progress) = (hub.service(), Progress::default());
     let watching = progress.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if !is_plain_publish(&request) {
+            request.extensions_mut().insert(peer);
+        }
         let (answer, progress) = (service.clone().call(request), watching.clone());
         async { answer.await.map(|response| response.map(|body| Watched::new(body, progress))) }
     });

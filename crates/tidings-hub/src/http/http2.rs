@@ -13,10 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
 use super::{
+    http1::is_plain_publish,
     progress::Watched,
     streams::{Door, Streams},
 };
-use crate::Hub;
+use crate::{Hub, peer::Peer};
 
 /// How many requests of one connection are served at a time; clients keep further ones back.
 ///
@@ -45,7 +46,7 @@ const MAX_ERROR_RESETS: usize = 100;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Serves the requests of one connection until it ends.
-pub(super) async fn serve<S>(hub: Hub, socket: S)
+pub(super) async fn serve<S>(hub: Hub, socket: S, peer: Peer)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -54,7 +55,10 @@ where
     let progress = streams.progress();
     let service = hub.service();
     let publishing = door.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if !is_plain_publish(&request) {
+            request.extensions_mut().insert(peer);
+        }
         let publishes = request.method() == Method::POST;
         let answer = service.clone().call(request);
         // hyper drops the future of a stream that is reset. What has arrived of a publish counts all the same.

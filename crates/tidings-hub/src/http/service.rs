@@ -166,6 +166,7 @@ where
             if let Some(attachments) = shared.log.attachments() {
                 shared.metrics.stored(attachments.usage());
             }
+            shared.metrics.in_use(shared.seats.taken(), shared.log.reads().unwrap_or_default());
             Ok(text("application/openmetrics-text; version=1.0.0; charset=utf-8", shared.metrics.to_text()))
         }
         _ => match shared.settings.pages.get(path) {

@@ -5,6 +5,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::LazyLock,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,12 +15,9 @@ use http::{HeaderMap, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use serde_json::{Map, Value, json};
 use tidings_codec::{Event, EventId, EventType, encode_comment, encode_retry};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Knobs;
+use super::{Knobs, room::Place};
 
 /// Request headers that the stream repeats: what the way here made of them is what a doctor wants to know, and none of
 /// them is a secret.
@@ -43,7 +41,7 @@ struct Stream {
     /// The bytes that were sent so far.
     sent: usize,
     filler: Filler,
-    _room: OwnedSemaphorePermit,
+    place: Place,
 }
 
 /// What comes next.
@@ -70,7 +68,7 @@ impl ProbeBody {
         seen: Option<u32>,
         asked: bool,
         name: String,
-        room: OwnedSemaphorePermit,
+        place: Place,
     ) -> ProbeBody {
         let began = Instant::now();
         let start = json!({
@@ -87,8 +85,8 @@ impl ProbeBody {
             due: Box::pin(sleep_until(began)),
             began,
             sent: 0,
-            filler: Filler(0x9E37_79B9),
-            _room: room,
+            filler: Filler::default(),
+            place,
         })))
     }
 }
@@ -113,6 +111,10 @@ impl Stream {
             self.take_due(&mut bytes);
         }
         self.sent += bytes.len();
+        let next = self.place.sent(bytes.len());
+        if next > self.due.deadline() {
+            self.due.as_mut().reset(next);
+        }
         Poll::Ready(Some(bytes.into()))
     }
 
@@ -123,7 +125,7 @@ impl Stream {
                 encode_comment("", bytes);
                 encode_retry(Duration::from_secs(2), bytes);
                 if self.knobs.pad > 0 {
-                    encode_comment(&self.filler.take(self.knobs.pad), bytes);
+                    encode_comment(self.filler.take(self.knobs.pad), bytes);
                 }
                 self.event("start", None, opening["start"].take(), bytes);
                 let first = opening["first"].as_u64().and_then(|first| u32::try_from(first).ok());
@@ -182,19 +184,35 @@ impl Stream {
     }
 }
 
-/// Letters and digits that compress badly, so that a stream that is compressed stays about as long: xorshift.
-struct Filler(u32);
+/// Letters and digits that compress badly, so that a stream that is compressed stays about as long: xorshift, made once for all
+/// streams. It repeats itself after more than compressors look back.
+static FILLER: LazyLock<String> = LazyLock::new(|| {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut state: u32 = 0x9E37_79B9;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        char::from(ALPHABET[(state >> 8) as usize % ALPHABET.len()])
+    };
+    (0..1 << 20).map(|_| next()).collect()
+});
+
+/// How much of the filler a stream has used.
+#[derive(Default)]
+struct Filler(usize);
 
 impl Filler {
-    fn take(&mut self, count: usize) -> String {
-        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let mut next = || {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 17;
-            self.0 ^= self.0 << 5;
-            char::from(ALPHABET[(self.0 >> 8) as usize % ALPHABET.len()])
-        };
-        (0..count).map(|_| next()).collect()
+    /// The next piece, of at most 64 KiB.
+    fn take(&mut self, count: usize) -> &'static str {
+        if count == 0 {
+            return "";
+        }
+        if self.0 + count > FILLER.len() {
+            self.0 = 0;
+        }
+        self.0 += count;
+        &FILLER[self.0 - count..self.0]
     }
 }
 

@@ -84,7 +84,7 @@ impl Knobs {
             knobs.heartbeat = knobs.heartbeat.max(millis(100));
         }
         let together = |value: String, rule| InvalidKnob { name: "events".into(), value, rule };
-        if knobs.every * knobs.events + knobs.idle > MAX_DURATION {
+        if knobs.duration() > MAX_DURATION {
             return Err(together(
                 knobs.events.to_string(),
                 "with every and idle it takes more than 20 minutes",
@@ -94,6 +94,11 @@ impl Knobs {
             return Err(together(knobs.events.to_string(), "with size and pad it has more than 8 MiB"));
         }
         Ok(knobs)
+    }
+
+    /// How long the stream takes.
+    pub(super) fn duration(&self) -> Duration {
+        self.every * self.events + self.idle
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod body;
 mod knobs;
+mod room;
 
 use std::{
     sync::{
@@ -25,34 +26,29 @@ use http::{
     request::Parts,
 };
 use tidings_server::{Visibility, stream_headers};
-use tokio::sync::Semaphore;
 
+use self::room::Room;
 pub use self::{
     body::ProbeBody,
     knobs::{InvalidKnob, Knobs},
 };
+use crate::peer::Peer;
 
 /// The header by which an answer says that it is such a stream.
 pub const TIDINGS_PROBE: HeaderName = HeaderName::from_static("tidings-probe");
-
-/// How many of these streams are sent at a time.
-const MAX_STREAMS: usize = 256;
 
 /// The methods that a stream may be asked for by. Every answer names them, so that whoever wants to compare them knows that a
 /// `POST` changes nothing here.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
 
-/// Serves streams of known timing: at most 256 at a time, further requests get 503.
-#[derive(Debug, Clone)]
+/// Serves streams of known timing: at most 256 at a time, and 32 MiB a second of all together.
+///
+/// A hub, which knows the addresses of its clients, sends at most 128 to one address, and 16 of those that take longer than
+/// 30 seconds. Further requests get 503.
+#[derive(Debug, Clone, Default)]
 pub struct Probes {
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     started: Arc<AtomicU64>,
-}
-
-impl Default for Probes {
-    fn default() -> Probes {
-        Probes { room: Arc::new(Semaphore::new(MAX_STREAMS)), started: Arc::default() }
-    }
 }
 
 impl Probes {
@@ -76,14 +72,14 @@ impl Probes {
             response.headers_mut().remove(CONTENT_TYPE);
             return response;
         }
-        let Ok(room) = self.room.clone().try_acquire_owned() else {
+        let Some(place) = self.room.take(request.extensions.get::<Peer>().copied(), &knobs) else {
             return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many probes run already\n".into());
         };
         let body = if request.method == Method::HEAD {
             ProbeBody::text(String::new())
         } else {
             let seen = seen.filter(|seen| *seen < knobs.events);
-            ProbeBody::stream(knobs, request, seen, asked.is_some(), self.name(), room)
+            ProbeBody::stream(knobs, request, seen, asked.is_some(), self.name(), place)
         };
         let mut response = Response::new(body);
         *response.headers_mut() = stream_headers(Visibility::default());

@@ -120,6 +120,19 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = parse_bytes)]
     pub(crate) body_memory: u64,
 
+    /// The most connections at a time, subscribers included; others wait until one is closed [default: the limit of open
+    /// files less what the hub needs itself]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections: Option<u32>,
+
+    /// How many threads read the history on disk; half of them at most look through it for patterns
+    #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(2..=256))]
+    pub(crate) readers: u16,
+
+    /// How many reads may wait for them; a further one is refused, or its subscriber told to come back
+    #[arg(long, value_name = "N", default_value = "16384", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_waiting_reads: u32,
+
     /// The gateway for LLM streams.
     #[command(flatten)]
     pub(crate) gateway: Gateway,

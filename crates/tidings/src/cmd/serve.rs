@@ -21,6 +21,10 @@ use crate::{
 /// How many connections may wait to be accepted: many clients come back at once after a restart.
 const BACKLOG: u32 = 4096;
 
+/// How many open files are left to the hub itself, beside its readers': the log, attachments, and what waits for the next
+/// connection.
+const RESERVED_FILES: u64 = 64;
+
 pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     start_logging(serve.verbose);
     // Each subscriber is a file descriptor, and many systems begin with 1,024.
@@ -45,6 +49,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     settings.write_timeout = serve.write_timeout;
     settings.update_timeout = serve.update_timeout;
     settings.body_bytes = serve.body_memory;
+    settings.max_connections = max_connections(serve.max_connections, serve.readers);
     settings.pages = console::pages();
     settings.gateway = gateway;
     let hub = Hub::new(log, settings);
@@ -69,6 +74,36 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     eprintln!("Stopping: subscribers are told to come back.");
     hub.shutdown().await;
     serving.await.context("the server failed")
+}
+
+/// How many connections there may be: what was asked for, or all that the limit of open files leaves.
+fn max_connections(asked: Option<u32>, readers: u16) -> Option<usize> {
+    let limit = open_files();
+    // Two or three files for each reader.
+    let reserve = RESERVED_FILES + 3 * u64::from(readers);
+    match (asked, limit) {
+        (Some(asked), Some(limit)) if u64::from(asked) > limit.saturating_sub(reserve) => {
+            tracing::warn!(
+                asked,
+                limit,
+                reserve,
+                "--max-connections leaves too few of the open files to the hub itself"
+            );
+            Some(asked as usize)
+        }
+        (Some(asked), _) => Some(asked as usize),
+        // A limit that is lower still is shared.
+        (None, Some(limit)) => usize::try_from(limit.saturating_sub(reserve).max(limit / 4).max(1)).ok(),
+        (None, None) => None,
+    }
+}
+
+/// The limit of open files, where there is one.
+fn open_files() -> Option<u64> {
+    #[cfg(unix)]
+    return rlimit::Resource::NOFILE.get_soft().ok().filter(|limit| *limit != rlimit::INFINITY);
+    #[cfg(not(unix))]
+    None
 }
 
 fn access(serve: &Serve) -> anyhow::Result<Access> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tidings_server::KeepAlive;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Cursor, hub::Shared, survey::Furthest};
+use crate::{Cursor, hub::Shared, seats::Seat, survey::Furthest};
 
 /// Nothing of this kind comes to be here.
 #[expect(dead_code, reason = "nobody reads what is never made")]
@@ -16,6 +16,7 @@ pub(crate) struct Joining {
     pub(crate) cursor: Cursor,
     pub(crate) keep_alive: KeepAlive,
     pub(crate) persistent: bool,
+    pub(crate) seat: Seat,
 }
 
 /// Nobody's.
@@ -35,7 +36,7 @@ impl Workers {
     /// Starts nothing.
     pub(crate) fn start(
         _: &Arc<Shared>,
-        _: &mpsc::UnboundedSender<(TcpStream, Bytes)>,
+        _: &mpsc::UnboundedSender<(TcpStream, Bytes, Seat)>,
     ) -> io::Result<Workers> {
         Ok(Workers)
     }

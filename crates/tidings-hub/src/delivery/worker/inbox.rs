@@ -10,7 +10,7 @@ use tidings_server::KeepAlive;
 use tokio::sync::{Notify, oneshot};
 
 use super::{slots::Slot, survey::Asker};
-use crate::{Cursor, survey::Furthest};
+use crate::{Cursor, seats::Seat, survey::Furthest};
 
 /// A subscription whose head and first bytes have been sent, and whose socket is free to be taken over.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct Joining {
     pub(crate) keep_alive: KeepAlive,
     /// Whether the connection serves on when the stream has ended.
     pub(crate) persistent: bool,
+    /// The connection's own, for as long as its socket is open.
+    pub(crate) seat: Seat,
 }
 
 /// What came since the worker looked last. The first to put something in wakes the worker, and nobody else does until it

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mio::net::TcpStream;
 
 use super::slots::Slot;
-use crate::{Topic, metrics::EndReason, subscription::Standing};
+use crate::{Topic, metrics::EndReason, seats::Seat, subscription::Standing};
 
 /// A subscriber's socket and place: all that it costs while it has nothing to get, beside its group.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Row {
     pub(super) joined: u32,
     /// What few have.
     pub(super) extra: Option<Box<Extra>>,
+    /// The connection's own, for as long as its socket is open.
+    pub(super) seat: Seat,
 }
 
 #[derive(Debug)]

@@ -34,6 +34,7 @@ use crate::{
     hub::Shared,
     log::LogError,
     metrics::EndReason,
+    seats::Seat,
     subscription::{Read, Standing},
     survey::Ended,
 };
@@ -42,7 +43,7 @@ use crate::{
 const EVENTS: usize = 1024;
 
 /// A connection whose stream has ended and which serves on, with what its client has sent meanwhile.
-pub(crate) type Returned = (TcpStream, Bytes);
+pub(crate) type Returned = (TcpStream, Bytes, Seat);
 
 /// The delivery loops of one server: one for each core. Dropping them ends their connections.
 pub(crate) struct Workers {
@@ -225,7 +226,7 @@ impl Worker {
     }
 
     fn join(&mut self, joining: Joining) {
-        let Joining { socket, pipelined, cursor, keep_alive, persistent } = joining;
+        let Joining { socket, pipelined, cursor, keep_alive, persistent, seat } = joining;
         // The group is registered before the cursor leaves the table, and then reads from the cursor's place on. So no
         // update falls between them.
         let group = self.groups.find_or_register(
@@ -249,6 +250,7 @@ impl Worker {
             state: State::Behind,
             joined: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
             extra,
+            seat,
         });
         self.groups.get_mut(group).expect("it was found above").rows.insert(row, ());
         let socket = &mut self.rows.get_mut(row).expect("it was inserted above").socket;
@@ -270,7 +272,7 @@ impl Worker {
         if returns && self.sockets.get_ref().registry().deregister(&mut row.socket).is_ok() {
             let pipelined = extra.pipelined;
             // The door is closed when the hub shuts down; then the connection ends here.
-            let _ = self.door.send((row.socket.into(), pipelined));
+            let _ = self.door.send((row.socket.into(), pipelined, row.seat));
         } else {
             // An error means that it is closed already.
             let _ = row.socket.shutdown(Shutdown::Write);

@@ -30,6 +30,8 @@ pub(super) fn open(serve: &Serve) -> anyhow::Result<(Arc<dyn Log>, String)> {
         cli::Durability::Fsync => Durability::Fsync,
         cli::Durability::Write => Durability::Write { sync_every: serve.sync_every.unwrap_or(SYNC_EVERY) },
     };
+    settings.readers = serve.readers.into();
+    settings.waiting_reads = usize::try_from(serve.max_waiting_reads).unwrap_or(usize::MAX);
     settings.attachments.each = serve.max_attachment;
     settings.attachments.all = serve.attachment_quota;
     let history = format!("on disk in {}, {}", serve.data.display(), kept(&settings.retention));

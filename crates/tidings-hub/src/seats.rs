@@ -1,0 +1,103 @@
+//! How many connections there may be at a time.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::sync::Semaphore;
+
+use crate::metrics::Metrics;
+
+/// Seats for connections: one is taken before a connection is accepted, and given back when its socket is closed, wherever it
+/// has been meanwhile. Those for which there is none wait in the listener's backlog.
+///
+/// A connection is a file descriptor, and the log and its files need some, too: whoever opens connections until none is left
+/// would stop publishing and reading for all.
+#[derive(Debug, Clone)]
+pub(crate) struct Seats(Arc<Room>);
+
+#[derive(Debug)]
+struct Room {
+    free: Semaphore,
+    max: usize,
+    /// Whether the log says already that all are taken.
+    said: AtomicBool,
+}
+
+/// A connection's seat.
+#[derive(Debug)]
+pub(crate) struct Seat(Arc<Room>);
+
+impl Seats {
+    /// `None` is no bound.
+    pub(crate) fn new(max: Option<usize>) -> Seats {
+        let max = max.unwrap_or(Semaphore::MAX_PERMITS).clamp(1, Semaphore::MAX_PERMITS);
+        Seats(Arc::new(Room { free: Semaphore::new(max), max, said: AtomicBool::new(false) }))
+    }
+
+    /// Waits until one is free. Cancel safe.
+    pub(crate) async fn take(&self, metrics: &Metrics) -> Seat {
+        let Seats(room) = self;
+        let permit = match room.free.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => {
+                if !room.said.swap(true, Ordering::Relaxed) {
+                    metrics.accepting_paused.inc();
+                    let max = room.max;
+                    tracing::warn!(
+                        max,
+                        "as many connections are open as may be (--max-connections): others wait"
+                    );
+                }
+                room.free.acquire().await.expect("it is never closed")
+            }
+        };
+        permit.forget();
+        Seat(room.clone())
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.0.max - self.0.free.available_permits()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Seat(room) = self;
+        room.free.add_permits(1);
+        // Not for each that comes and goes while nearly all are taken.
+        if room.free.available_permits() > room.max / 16 {
+            room.said.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::Future,
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_finds_no_seat_waits_for_the_next_that_is_free() {
+        let (seats, metrics) = (Seats::new(Some(2)), Metrics::new());
+        let first = seats.take(&metrics).await;
+        let _second = seats.take(&metrics).await;
+        assert_eq!(seats.taken(), 2);
+        {
+            let mut context = Context::from_waker(Waker::noop());
+            let mut third = pin!(seats.take(&metrics));
+            assert!(third.as_mut().poll(&mut context).is_pending());
+            assert_eq!(metrics.accepting_paused.get(), 1);
+            drop(first);
+            assert!(third.as_mut().poll(&mut context).is_ready());
+        }
+        assert_eq!(seats.taken(), 1, "the third has gone again");
+        assert_eq!(Seats::new(None).taken(), 0);
+    }
+}
