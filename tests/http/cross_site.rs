@@ -179,6 +179,38 @@ async fn an_unlisted_page_can_read_nothing() {
         let head = wire.head().await;
         assert_eq!(header(&head, "access-control-allow-origin"), None, "{head}");
         assert_eq!(header(&head, "access-control-allow-credentials"), None, "{head}");
+        assert!(head.starts_with("HTTP/1.1 403 "), "nothing is looked up for it: {head}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_looked_up_for_a_foreign_page_that_could_not_read_it() {
+    let hub = HubProcess::start(&["--allow-origin", APP]);
+    let of_foreign_page = ("sec-fetch-site", "cross-site");
+    for dest in ["image", "script", "iframe", "empty"] {
+        for target in ["/topics/a/*", "/topics?topic=a&topic=b", "/subscribers", "/subscribers?topic=a"] {
+            let headers = [of_foreign_page, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", dest), JSON];
+            get(&hub, target, &headers).await.refusal(403, "Sec-Fetch-Site");
+            let headers = [("origin", EVIL), of_foreign_page, ("sec-fetch-dest", dest), JSON];
+            get(&hub, target, &headers).await.refusal(403, EVIL);
+        }
+    }
+    // Somebody follows a link; pages that are listed or of the hub itself; programs; and what anybody may show.
+    let own = hub.url();
+    for headers in [
+        vec![of_foreign_page, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
+        vec![of_foreign_page, ("sec-fetch-dest", "empty"), ("origin", APP)],
+        vec![("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "empty")],
+        vec![("sec-fetch-site", "same-origin"), ("origin", &own)],
+        vec![("sec-fetch-site", "same-site"), ("sec-fetch-dest", "empty")],
+        vec![("sec-fetch-site", "none"), ("sec-fetch-dest", "document")],
+        vec![],
+    ] {
+        let headers: Vec<_> = headers.iter().copied().chain([JSON]).collect();
+        assert_eq!(get(&hub, "/topics/a", &headers).await.status(), 200, "{headers:?}");
+    }
+    for target in ["/", "/tidings.js"] {
+        assert_eq!(get(&hub, target, &[of_foreign_page, ("sec-fetch-dest", "script")]).await.status(), 200);
     }
 }
 

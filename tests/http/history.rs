@@ -34,6 +34,37 @@ async fn an_item_has_the_one_json_shape() {
 }
 
 #[tokio::test]
+async fn a_page_for_which_much_was_looked_through_says_how_far_that_was() {
+    // More than is looked at for one page.
+    let hub = HubProcess::start(&[]);
+    publish_numbers(&hub, "/topics/other", 120_000).await;
+    say(&hub.address, "/topics/rare/1", "found").await;
+    let mut place = "start".to_owned();
+    for empty_pages in 0.. {
+        let page = page(&hub.address, &format!("/topics/rare/*?from={place}")).await;
+        assert!(page.get("gap").is_none(), "{page}");
+        if data(&page) == ["found"] {
+            assert!(empty_pages > 0 && page.get("more").is_none(), "{page}");
+            break;
+        }
+        assert_eq!((data(&page), &page["more"]), (vec![], &serde_json::json!(true)));
+        let next = page["next"].as_str().expect("a place");
+        assert_ne!(next, place, "each page leads on");
+        next.clone_into(&mut place);
+    }
+}
+
+#[tokio::test]
+async fn a_page_says_whether_there_is_more() {
+    let hub = HubProcess::start(&[]);
+    publish_numbers(&hub, "/topics/a", 3).await;
+    for (limit, more) in [(2, Some(true)), (3, None), (4, None)] {
+        let page = page(&hub.address, &format!("/topics/a?limit={limit}")).await;
+        assert_eq!(page.get("more").and_then(serde_json::Value::as_bool), more, "{page}");
+    }
+}
+
+#[tokio::test]
 async fn an_empty_history_is_an_empty_page_with_a_place() {
     let hub = HubProcess::start(&[]);
     let empty = page(&hub.address, "/topics/a").await;

@@ -87,10 +87,10 @@ async function showHistory() {
 async function showMore() {
   notice({ problem: "" });
   try {
-    const { updates, next } = await readHistory(watched(), nextPage, PAGE_SIZE);
+    const { updates, next, more } = await readHistory(watched(), nextPage, PAGE_SIZE);
     nextPage = next;
     for (const update of updates) history.add(update);
-    element("next").hidden = !isHistory || updates.length < PAGE_SIZE;
+    element("next").hidden = !isHistory || !more;
   } catch (error) {
     notice({ problem: error.message });
   }

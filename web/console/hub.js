@@ -31,13 +31,20 @@ export async function publish({ topic, type, data }) {
   return response.json();
 }
 
-/** A page of the history after the update `after`, or from the oldest that is kept: `{updates, next}`. */
+/**
+ * A page of the history after the update `after`, or from the oldest that is kept: `{updates, next, more}`. Where much has to be
+ * looked through before something is found, the hub is asked again.
+ */
 export async function readHistory(topics, after, limit) {
-  const from = after ?? "start";
-  const response = await ask(topicsUrl(topics, { from, limit }), { headers: { Accept: "application/json" } });
-  // All topics are closed, and what was published to them is no longer kept.
-  if (response.status === 204) return { updates: [], next: after };
-  return response.json();
+  let from = after ?? "start";
+  for (;;) {
+    const response = await ask(topicsUrl(topics, { from, limit }), { headers: { Accept: "application/json" } });
+    // All topics are closed, and what was published to them is no longer kept.
+    if (response.status === 204) return { updates: [], next: after };
+    const page = await response.json();
+    if (page.updates.length || !page.more) return page;
+    from = page.next;
+  }
 }
 
 /** How many subscriptions an update of each of `topics` is for, by topic. */

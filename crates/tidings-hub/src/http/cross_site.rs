@@ -139,6 +139,30 @@ impl Site {
         }
     }
 
+    /// Looked at before anything is read: a page that gets no answer should not be able to have its visitors' hub look through
+    /// the history for nothing either.
+    ///
+    /// # Errors
+    /// 403 for a page of another site that is not listed, which could not read the answer. Whoever follows a link to it sees
+    /// the answer themselves.
+    pub(crate) fn may_read(&self, parts: &Parts) -> Result<(), Problem> {
+        let is = |name: &str, value: &str| parts.headers.get(name).is_some_and(|given| given == value);
+        let from = match &self.foreign {
+            Some(origin) => format!("Origin is {origin:?}"),
+            // Without an `Origin`, as of a picture, a script or a frame.
+            None if !parts.headers.contains_key(header::ORIGIN)
+                && is("sec-fetch-site", "cross-site")
+                && !is("sec-fetch-dest", "document") =>
+            {
+                "Sec-Fetch-Site is cross-site".to_owned()
+            }
+            None => return Ok(()),
+        };
+        Err(Problem::forbidden(format!(
+            "{from}, and pages of other sites may read only if they are listed (tidings serve --allow-origin ORIGIN)"
+        )))
+    }
+
     /// The answer to a preflight request.
     pub(crate) fn preflight(&self, parts: &Parts) -> Result<Response<HubBody>, Problem> {
         if let Some(origin) = &self.foreign {

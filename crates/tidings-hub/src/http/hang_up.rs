@@ -48,7 +48,6 @@ impl HangUp {
     /// One that has stopped sending may only have closed its half of the connection, and then wants the answer. The network
     /// tells the two apart by what comes back when something is written, and so an interim response is. A client that knows
     /// none is taken to be there.
-    #[cfg(feature = "gateway")]
     pub(crate) async fn gone(&self) {
         std::future::poll_fn(|context| self.poll(context)).await;
         // hyper writes nothing meanwhile: this request's answer is yet to come, and the one before it is written, or waits

@@ -1,11 +1,14 @@
 //! `GET` as JSON: a page of history, or a long poll.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use serde::Serialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout_at},
+};
 
 use super::{HubBody, Problem, subscribe::sign_verdict};
 use crate::{
@@ -18,12 +21,21 @@ use crate::{
     resume::{First, Gap, GapReason, Opened, open},
 };
 
+/// How many records are looked at for one page, but for those of its first read. The client goes on from there.
+const MAX_LOOKED_AT: u64 = 100_000;
+
+/// How long a page may be looked for, unless its client waits for longer.
+const MAX_SEARCH: Duration = Duration::from_secs(2);
+
 /// A page: what to show, and where to go on.
 #[derive(Debug, Serialize)]
 struct PageJson<'a> {
     updates: Vec<RecordJson<'a>>,
     /// Where the next page begins: to be sent as `Last-Event-ID` or `from`.
     next: String,
+    /// True when the page ends before the newest update that there was: it is full, or much had to be looked through.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
     /// As in a `gap` event, when something may be missing before this page.
     #[serde(skip_serializing_if = "Option::is_none")]
     gap: Option<serde_json::Value>,
@@ -33,12 +45,15 @@ struct PageJson<'a> {
 }
 
 /// Answers with what follows the place, from the oldest record if none is given; waits for something if asked to.
+///
+/// It looks for something up to a bound, and says how far it came.
 pub(crate) async fn history(
     shared: &Arc<Shared>,
     grant: Grant,
     params: ReadParams,
 ) -> Result<Response<HubBody>, Problem> {
-    let deadline = Instant::now() + params.wait;
+    let began = Instant::now();
+    let (deadline, search_end) = (began + params.wait, began + params.wait.max(MAX_SEARCH));
     let limit = PageLimit { records: params.limit, bytes: shared.settings.max_data_bytes };
     let interest = params.interest;
     let start = params.start.unwrap_or(StartAt::Oldest);
@@ -46,33 +61,63 @@ pub(crate) async fn history(
         StartAt::After(id) | StartAt::Unknown(id) => Some(id.clone()),
         StartAt::Tail | StartAt::Oldest => None,
     };
-    let mut opening = match open(shared, interest.clone(), start, limit, First::Page).await? {
+    let mut newest = shared.log.bounds().newest.sequence;
+    let opened = tokio::select! {
+        biased;
+        opened = open(shared, interest.clone(), start, limit, First::Page) => opened?,
+        () = shared.shutdown_begun() => return Err(Problem::shutting_down()),
+    };
+    let mut opening = match opened {
         Opened::Live(opening) => *opening,
         Opened::Ended => {
             let bounds = shared.log.bounds();
             let tail = HubId { epoch: bounds.epoch, place: bounds.newest };
             let next = asked.unwrap_or_else(|| tail.to_string());
-            return Ok(respond(&PageJson { updates: Vec::new(), next, gap: None, closed: true }));
+            return Ok(respond(&PageJson {
+                updates: Vec::new(),
+                next,
+                more: false,
+                gap: None,
+                closed: true,
+            }));
         }
     };
 
     // Who asked for the oldest that is kept has missed nothing that was gone by then.
     let mut misses = asked.is_some();
+    let mut looked_at = 0;
     loop {
         opening.page.records.retain(|record| grant.may_receive(record));
         if !opening.page.records.is_empty() || opening.gap.is_some() {
             break;
         }
         let reached = opening.page.reached;
-        if reached.sequence >= shared.log.bounds().newest.sequence {
+        let after = if reached.sequence >= shared.log.bounds().newest.sequence {
             misses = true;
             let update = poll_fn(|context| opening.registration.poll_update(context));
             tokio::select! {
-                update = timeout_at(deadline, update) => if update.is_err() { break },
+                update = timeout_at(deadline, update) => match update {
+                    // Nothing before the first that was signalled is asked for.
+                    Ok(first) => reached.sequence.max(first - 1),
+                    Err(_) => break,
+                },
                 () = shared.shutdown_begun() => break,
             }
-        }
-        opening.page = shared.log.read(reached.sequence, &interest, limit).await?;
+        } else {
+            if looked_at >= MAX_LOOKED_AT || Instant::now() >= search_end {
+                break;
+            }
+            // A log in memory answers at once, and others have their turn nevertheless.
+            yield_now().await;
+            reached.sequence
+        };
+        newest = shared.log.bounds().newest.sequence;
+        opening.page = tokio::select! {
+            biased;
+            () = shared.shutdown_begun() => break,
+            page = shared.log.read(after, &interest, limit) => page?,
+        };
+        looked_at += opening.page.reached.sequence.saturating_sub(after);
         if opening.page.lost.is_some() && misses {
             let place = HubId { epoch: opening.epoch, place: reached }.to_string();
             let gap = Gap::before(&*shared.log, &opening.page, place, GapReason::Evicted).await?;
@@ -87,6 +132,7 @@ pub(crate) async fn history(
     let page_json = PageJson {
         updates: page.records.iter().map(|record| RecordJson::from(&**record)).collect(),
         next: HubId { epoch: opening.epoch, place: page.reached }.to_string(),
+        more: page.reached.sequence < newest,
         gap: opening.gap.as_ref().map(Gap::to_json),
         closed: interest.is_exact() && opening.open.iter().all(|topic| closed_here.contains(&topic)),
     };

@@ -14,6 +14,9 @@ use crate::{
     log::{InvalidKey, LogError, Refused},
 };
 
+/// In how many seconds to try again what could not be answered at the moment.
+const RETRY_AFTER: u32 = 1;
+
 /// A problem document (RFC 9457): a status, and a detail that a person can act on.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -34,7 +37,7 @@ impl Problem {
             detail: detail.to_string(),
             allow: None,
             size: None,
-            retry_after: None,
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER),
             members: Map::new(),
         }
     }
@@ -216,7 +219,15 @@ impl Problem {
 
     /// 503 for want of room, which others are about to give back.
     fn no_room(detail: impl ToString) -> Problem {
-        Problem { retry_after: Some(1), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+
+    /// Whether the same request may be answered in a moment.
+    ///
+    /// Asked for an event stream, the hub does not say so by a status: an `EventSource` comes back from a stream that ends, and
+    /// from no status but 200.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
     /// Adds a member to the document, if it has none of that name.

@@ -6,11 +6,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Version, header, request::Parts};
 use http_body::Body;
+use tokio::time::sleep;
 use tower_service::Service;
 
 use super::{
@@ -21,7 +23,7 @@ use super::{
     hang_up::HangUp,
     history::history,
     publish::publish,
-    subscribe::subscribe,
+    subscribe::{put_off, subscribe},
     subscribers::{furthest_behind, subscribers},
 };
 use crate::{
@@ -39,6 +41,10 @@ use crate::{
 pub struct HubService {
     hub: Hub,
 }
+
+/// How long an answer may take before the hub looks whether its client is still there: to look costs a write where a client
+/// has stopped sending.
+const LEFT_AFTER: Duration = Duration::from_millis(100);
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -76,7 +82,11 @@ where
     let (parts, body) = request.into_parts();
     let shared = hub.shared();
     let site = Site::of(&parts, &shared.settings);
-    let mut response = route(hub, &site, &parts, body).await.unwrap_or_else(Problem::into_response);
+    let mut response = match route(hub, &site, &parts, body).await {
+        Ok(response) => response,
+        Err(problem) if problem.may_pass() && asks_to_subscribe(&parts) => put_off(shared),
+        Err(problem) => problem.into_response(),
+    };
     site.sign(&mut response);
     if parts.method == Method::HEAD && parts.version == Version::HTTP_2 {
         response = without_body(response);
@@ -120,6 +130,9 @@ where
     #[cfg(feature = "gateway")]
     if let Some(gateway) = shared.gateway.as_ref().filter(|_| crate::gateway::serves(path)) {
         return Box::pin(crate::gateway::route(hub, gateway, site, parts, body)).await;
+    }
+    if matches!(parts.method, Method::GET | Method::HEAD) && is_of_topics(path) {
+        site.may_read(parts)?;
     }
     if let Some(topic) = path.strip_prefix("/topics/") {
         return match parts.method {
@@ -186,6 +199,33 @@ fn asks_for_probe(parts: &Parts) -> bool {
             && named())
 }
 
+/// Whether a path is one of those whose answers say what is in topics, or who follows them.
+fn is_of_topics(path: &str) -> bool {
+    matches!(path, "/topics" | "/subscribers") || path.starts_with("/topics/")
+}
+
+/// Whether a request is one that an `EventSource` makes.
+fn asks_to_subscribe(parts: &Parts) -> bool {
+    let path = parts.uri.path();
+    let accept = parts.headers.get(header::ACCEPT).map(|accept| String::from_utf8_lossy(accept.as_bytes()));
+    parts.method == Method::GET
+        && (path == "/topics" || path.starts_with("/topics/") || path.starts_with("/streams/"))
+        && representation(accept.as_deref()) == Some(Representation::EventStream)
+}
+
+/// The answer that is given while its client is there. Most are ready before that is looked at.
+async fn unless_left(
+    parts: &Parts,
+    answer: impl Future<Output = Result<Response<HubBody>, Problem>>,
+) -> Result<Response<HubBody>, Problem> {
+    let Some(hang_up) = parts.extensions.get::<HangUp>() else { return answer.await };
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        () = async { sleep(LEFT_AFTER).await; hang_up.gone().await } => Ok(Response::new(HubBody::empty())),
+    }
+}
+
 fn is_known(shared: &Shared, path: &str) -> bool {
     matches!(path, "/topics" | "/subscribers" | "/healthz" | "/readyz" | "/metrics")
         || shared.settings.pages.contains_key(path)
@@ -201,10 +241,13 @@ async fn read(
     let accept = parts.headers.get(header::ACCEPT).map(|accept| String::from_utf8_lossy(accept.as_bytes()));
     let representation = representation(accept.as_deref())
         .ok_or_else(|| Problem::not_acceptable(accept.as_deref().unwrap_or_default()))?;
-    let mut response = match representation {
-        Representation::EventStream => subscribe(shared, grant, params, parts).await?,
-        Representation::Json => history(shared, grant, params).await?,
+    let answer = async {
+        match representation {
+            Representation::EventStream => subscribe(shared, grant, params, parts).await,
+            Representation::Json => history(shared, grant, params).await,
+        }
     };
+    let mut response = unless_left(parts, answer).await?;
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
     Ok(response)
 }

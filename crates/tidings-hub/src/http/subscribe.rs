@@ -52,6 +52,16 @@ pub(crate) fn ended() -> Response<HubBody> {
     response
 }
 
+/// The answer to a subscriber for whom nothing can be read at the moment: a stream that ends at once. It says when to come back,
+/// as every stream does at its beginning.
+pub(crate) fn put_off(shared: &Shared) -> Response<HubBody> {
+    shared.metrics.put_off.inc();
+    let mut response = Response::new(HubBody::from(Frame::opening(Some(shared.settings.retry)).into_bytes()));
+    *response.headers_mut() = stream_headers(Visibility::default());
+    response.headers_mut().insert(TIDINGS_HUB, HeaderValue::from_static("1"));
+    response
+}
+
 /// The response whose body is what `cursor` reads.
 pub(crate) fn deliver(
     shared: &Shared,
