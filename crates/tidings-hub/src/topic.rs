@@ -271,6 +271,11 @@ impl Interest {
         !self.is_everything() && self.prefixes().is_empty()
     }
 
+    /// Whether what matches has to be searched for: prefixes are asked for, and much else may lie between.
+    pub(crate) fn is_searched_for(&self) -> bool {
+        !self.prefixes().is_empty()
+    }
+
     /// Whether an update with these topics is asked for.
     pub fn matches(&self, topics: &[Topic]) -> bool {
         self.is_everything()

@@ -360,7 +360,7 @@ impl Log for DiskLog {
                 return Box::pin(std::future::ready(Ok(page)));
             }
         }
-        let way = if interest.is_exact() || interest.is_everything() { Way::Direct } else { Way::Search };
+        let way = if interest.is_searched_for() { Way::Search } else { Way::Direct };
         let (interest, shown) = (interest.clone(), self.shown.clone());
         Box::pin(self.read_with(way, move |pages| {
             // After the newest record that it may see was settled, and before its first query settles which state of the

@@ -24,8 +24,10 @@ const LIVE: usize = 256;
 /// How many rows that are behind get a chunk in one piece of work, at up to 20 µs each.
 const BEHIND: usize = 16;
 
-/// How many pages of the log are read at once. With what is still to be sent of them, they bound the memory of replay.
+/// How many pages of the log are read at once, and how many are searched for beside those. With what is still to be sent of
+/// them, they bound the memory of replay.
 const READS: usize = 8;
+const SEARCHES: usize = 4;
 
 /// An update for a group, on its way through the group's rows.
 #[derive(Debug)]
@@ -35,6 +37,15 @@ pub(super) struct Pass {
     first: u64,
     /// The last row that has been looked at.
     after: Option<Slot>,
+}
+
+/// What came of reading a page: for which group, from where, and whether it was searched for.
+#[derive(Debug)]
+pub(super) struct PageRead {
+    group: Slot,
+    from: Standing,
+    is_search: bool,
+    read: Result<Read, LogError>,
 }
 
 /// A page of the log that has come for those of a group who wait for it.
@@ -176,28 +187,47 @@ impl Worker {
         let Some(row) = self.rows.get_mut(slot) else { return };
         row.state = State::Reading;
         if self.groups.add_reader(group, from, slot) {
-            self.wanted.push_back((group, from));
+            let is_search = self.groups.get(group).is_some_and(super::group::Group::is_searched_for);
+            match is_search {
+                true => self.wanted_searches.push_back((group, from)),
+                false => self.wanted.push_back((group, from)),
+            }
             self.read_wanted();
         }
     }
 
     fn read_wanted(&mut self) {
-        while self.reads.len() < READS {
-            let Some((group, from)) = self.wanted.pop_front() else { return };
-            let Some(subscription) = self.groups.get(group).map(|group| group.subscription.clone()) else {
-                continue;
-            };
-            let shared = self.shared.clone();
-            self.reads.spawn(async move { (group, from, subscription.read_log(&shared, from).await) });
+        while self.reads.len() - self.searching < READS {
+            let Some((group, from)) = self.wanted.pop_front() else { break };
+            self.begin_read(group, from, false);
+        }
+        while self.searching < SEARCHES {
+            let Some((group, from)) = self.wanted_searches.pop_front() else { break };
+            self.begin_read(group, from, true);
         }
     }
 
-    pub(super) fn take_page(&mut self, read: Result<(Slot, Standing, Result<Read, LogError>), JoinError>) {
-        let (group, from, read) = match read {
+    /// Begins to read a page, unless all who asked for it have left.
+    fn begin_read(&mut self, group: Slot, from: Standing, is_search: bool) {
+        let Some(of) = self.groups.get(group) else { return };
+        if of.rows.is_empty() {
+            return self.forget_page(group, from);
+        }
+        let (subscription, shared) = (of.subscription.clone(), self.shared.clone());
+        self.searching += usize::from(is_search);
+        self.reads.spawn(async move {
+            let read = subscription.read_log(&shared, from).await;
+            PageRead { group, from, is_search, read }
+        });
+    }
+
+    pub(super) fn take_page(&mut self, read: Result<PageRead, JoinError>) {
+        let PageRead { group, from, is_search, read } = match read {
             Ok(read) => read,
             // Nobody aborts them. A log that panics is a bug, and ends this loop as it would end a body.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
+        self.searching -= usize::from(is_search);
         self.read_wanted();
         match read {
             Ok(read) => {

@@ -132,6 +132,10 @@ impl Groups {
 }
 
 impl Group {
+    pub(super) fn is_searched_for(&self) -> bool {
+        self.subscription.interest.is_searched_for()
+    }
+
     /// The first update since the last call; none before it is for this group. From now on the next one is signalled.
     pub(super) fn listen(&self) -> Option<u64> {
         self.registration.listener().take()

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    deliver::{Page, Pass, Prepared},
+    deliver::{Page, PageRead, Pass, Prepared},
     group::Groups,
     inbox::{Inbox, Joining, Mail},
     row::{Extra, Row, State},
@@ -30,14 +30,7 @@ use super::{
     survey::Survey,
     sweep::{self, Sweep},
 };
-use crate::{
-    hub::Shared,
-    log::LogError,
-    metrics::EndReason,
-    seats::Seat,
-    subscription::{Read, Standing},
-    survey::Ended,
-};
+use crate::{hub::Shared, metrics::EndReason, seats::Seat, subscription::Standing, survey::Ended};
 
 /// How many readiness events are fetched at once.
 const EVENTS: usize = 1024;
@@ -100,9 +93,13 @@ pub(super) struct Worker {
     /// Pages of the log that have come, and for whom.
     pub(super) pages: VecDeque<Page>,
     /// Pages that are being read: for which group, from where, and what came of it.
-    pub(super) reads: JoinSet<(Slot, Standing, Result<Read, LogError>)>,
+    pub(super) reads: JoinSet<PageRead>,
+    /// How many of them are searched for.
+    pub(super) searching: usize,
     /// Pages to be read when others are done: for which group, and from where.
     pub(super) wanted: VecDeque<(Slot, Standing)>,
+    /// The same of pages that are searched for, so that nobody else waits for these.
+    pub(super) wanted_searches: VecDeque<(Slot, Standing)>,
     /// The last chunk that was made since the inbox was looked at: of rows at one place, all but the first find it here.
     pub(super) prepared: Option<(Slot, Standing, Prepared)>,
     pub(super) sweep: Sweep,
@@ -142,7 +139,9 @@ impl Worker {
             turns: VecDeque::new(),
             pages: VecDeque::new(),
             reads: JoinSet::new(),
+            searching: 0,
             wanted: VecDeque::new(),
+            wanted_searches: VecDeque::new(),
             prepared: None,
             sweep: Sweep::default(),
             survey: Survey::default(),
