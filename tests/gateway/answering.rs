@@ -131,12 +131,17 @@ async fn the_models_of_the_upstream_are_passed_on() {
     })
     .await;
     let hub = HubProcess::start(&["--upstream", &model.url("")]);
-    for target in ["/v1/models", "/v1/models/org/model-7?x=1"] {
+    let targets = [
+        ("/v1/models", "/v1/models"),
+        ("/v1/models/org/model-7?limit=2&x=1", "/v1/models/org/model-7?limit=2"),
+        ("/v1/models/org%2Fmodel-7", "/v1/models/org%2Fmodel-7"),
+    ];
+    for (target, passed_on) in targets {
         let headers = [("authorization", "Bearer k"), ("cookie", "c=1")];
         let answer = wire::ask(&hub.address, "GET", target, &headers, "").await;
         assert_eq!((answer.status(), &*answer.body), (200, "{\"data\":[]}"), "{target}");
         let asked = model.requests().pop().unwrap();
-        assert_eq!(asked.line, format!("GET {target} HTTP/1.1"));
+        assert_eq!(asked.line, format!("GET {passed_on} HTTP/1.1"));
         assert_eq!(asked.header("authorization"), Some("Bearer k"));
         assert_eq!(asked.header("anthropic-version"), None);
         assert_eq!(asked.header("cookie"), None, "what is for this hub stays here");
@@ -151,4 +156,31 @@ async fn the_models_of_the_upstream_are_passed_on() {
     );
     wire::ask(&hub.address, "POST", "/v1/models", &[], "{}").await.refusal(405, "GET");
     wire::ask(&hub.address, "GET", "/v1/modelsx", &[], "").await.refusal(404, "/v1/modelsx");
+}
+
+#[tokio::test]
+async fn a_path_that_a_client_made_up_reaches_no_upstream() {
+    let model = model(|| response("HTTP/1.1 200 OK\nContent-Length: 0")).await;
+    let hub = gateway(&model, &[]);
+    for target in [
+        "/v1/models/../files",
+        "/v1/models/..%2ffiles/file-1/content",
+        "/v1/models/%2e%2e/organization/admin_api_keys",
+        "/v1/models/%252e%252e/files",
+        "/v1/models/..;/files",
+        "/v1/models/..\\files",
+        "/v1/models//evil.example/x",
+        "/v1/models/m/../../../admin",
+        "/v1/models/m%00",
+        "/v1/models/",
+    ] {
+        let refusal = wire::ask(&hub.address, "GET", target, &[], "").await.refusal(400, "is no name");
+        assert_eq!(refusal["error"]["type"], "invalid_request_error", "{target}");
+    }
+    for target in ["/v1/chat/completions/../files", "/v1/chat/completions%2f..%2ffiles", "/v1/files"] {
+        wire::ask(&hub.address, "POST", target, &[("content-type", "application/json")], ASK)
+            .await
+            .refusal(404, "/v1/");
+    }
+    assert_eq!(model.requests().len(), 0);
 }

@@ -16,6 +16,7 @@ use super::{
     request::Asked,
     start::start,
     stream::StreamId,
+    target::Target,
     token::Scope,
     watch::READ_GRANT,
 };
@@ -37,7 +38,7 @@ const TIDINGS_STOP_TOKEN: HeaderName = HeaderName::from_static("tidings-stop-tok
 pub(super) async fn answer<B>(
     hub: &Hub,
     gateway: &Arc<Gateway>,
-    dialect: Dialect,
+    (dialect, target): (Dialect, Target),
     parts: &Parts,
     body: B,
 ) -> Result<Response<HubBody>, Problem>
@@ -48,7 +49,7 @@ where
     let asked = {
         let body = pin!(body);
         let body = PublishedBody::new(body, hub.shared());
-        Asked::read(dialect, parts, body, &gateway.settings).await?
+        Asked::read(dialect, target, parts, body, &gateway.settings).await?
     };
     let hang_up = parts.extensions.get::<HangUp>().cloned();
     if !asked.wants_stream {

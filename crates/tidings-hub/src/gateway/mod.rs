@@ -25,6 +25,7 @@ mod settings;
 mod start;
 mod stream;
 mod token;
+mod target;
 mod upstream;
 mod watch;
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::{
     dialect::{Dialect, MAX_CHOICES},
     settings::GatewaySettings,
+    target::Target,
 };
 use crate::http::{BoxError, Problem, PublishedBody};
 
@@ -19,8 +20,7 @@ const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) dialect: Dialect,
-    /// Path and query.
-    pub(crate) target: String,
+    pub(crate) target: Target,
     /// What the upstream gets of the client's headers.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -50,6 +50,7 @@ impl Members {
 impl Asked {
     pub(crate) async fn read<B>(
         dialect: Dialect,
+        target: Target,
         parts: &Parts,
         mut body: PublishedBody<'_, B>,
         settings: &GatewaySettings,
@@ -65,12 +66,11 @@ impl Asked {
             return Err(Problem::unsupported_body(detail));
         }
         let body = body.read_whole(settings.max_request_bytes, Problem::request_too_large).await?;
-        let target = parts.uri.path_and_query().map_or(dialect.path(), http::uri::PathAndQuery::as_str);
         let headers = headers_for_upstream(&parts.headers, dialect, settings)?;
         let Members { stream, n } = Members::read(&body);
         let choices = n.and_then(|n| u32::try_from(n.as_u64()?).ok()).unwrap_or(1).clamp(1, MAX_CHOICES);
         let wants_stream = stream == Some(true);
-        Ok(Asked { dialect, target: target.to_owned(), headers, body, wants_stream, choices })
+        Ok(Asked { dialect, target, headers, body, wants_stream, choices })
     }
 
     /// The SHA-256 of the body, in hexadecimal.
@@ -81,7 +81,8 @@ impl Asked {
 }
 
 /// What of a client's headers an upstream gets: what is known to matter to it, and none that are about the connection or
-/// about the client's visit to this hub, such as cookies.
+/// about the client's visit to this hub, such as cookies. With the operator's key, none either that say whose money is spent
+/// (`openai-organization`, `openai-project`): the key may be good for several, and which one is the operator's to choose.
 pub(crate) fn headers_for_upstream(
     from_client: &HeaderMap,
     dialect: Dialect,
@@ -90,11 +91,16 @@ pub(crate) fn headers_for_upstream(
     let mut headers = HeaderMap::new();
     for (name, value) in from_client {
         let text = name.as_str();
+        let has = |prefix: &&str| text.starts_with(prefix);
         let known = [header::CONTENT_TYPE, header::ACCEPT, header::USER_AGENT].contains(name)
-            || ["anthropic-", "openai-", "x-stainless-"].iter().any(|prefix| text.starts_with(prefix));
+            || ["anthropic-version", "anthropic-beta", "openai-beta"].contains(&text)
+            || text.starts_with("x-stainless-");
         let is_credential = [header::AUTHORIZATION, X_API_KEY].contains(name);
-        if known || (is_credential && settings.upstream_key.is_none()) {
-            headers.append(name, value.clone());
+        let of_its_account = is_credential || ["anthropic-", "openai-"].iter().any(has);
+        if known || (of_its_account && settings.upstream_key.is_none()) {
+            let mut value = value.clone();
+            value.set_sensitive(value.is_sensitive() || is_credential);
+            headers.append(name, value);
         }
     }
     if let Some(key) = &settings.upstream_key {
@@ -122,4 +128,73 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Vec<&[u8]> {
         .iter()
         .map(|name| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::Secret;
+
+    const SENT: [(&str, &str); 15] = [
+        ("accept", "text/event-stream"),
+        ("anthropic-beta", "a"),
+        ("anthropic-organization", "theirs"),
+        ("anthropic-version", "2023-06-01"),
+        ("api-key", "secret-1"),
+        ("authorization", "Bearer secret-2"),
+        ("content-type", "application/json"),
+        ("cookie", "secret-3"),
+        ("openai-beta", "b"),
+        ("openai-organization", "theirs"),
+        ("openai-project", "theirs"),
+        ("x-api-key", "secret-4"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-goog-api-key", "secret-5"),
+        ("x-stainless-lang", "js"),
+    ];
+
+    fn passed_on(key: Option<&str>) -> HeaderMap {
+        let mut settings = GatewaySettings::new("http://host", Secret::new("s")).unwrap();
+        settings.upstream_key = key.map(Secret::new);
+        let from_client =
+            SENT.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        headers_for_upstream(&from_client.into_iter().collect(), Dialect::ChatCompletions, &settings).unwrap()
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn with_the_operators_key_a_client_chooses_neither_credentials_nor_whose_account_pays() {
+        let headers = passed_on(Some("sk-operator"));
+        let expected = [
+            "accept",
+            "anthropic-beta",
+            "anthropic-version",
+            "authorization",
+            "content-type",
+            "openai-beta",
+            "x-stainless-lang",
+        ];
+        assert_eq!(names(&headers), expected);
+        assert_eq!(headers[header::AUTHORIZATION], "Bearer sk-operator");
+        assert!(!format!("{headers:?}").contains("sk-operator"), "{headers:?}");
+    }
+
+    #[test]
+    fn a_client_with_its_own_key_says_which_account_it_is_for() {
+        let headers = passed_on(None);
+        for name in
+            ["authorization", "x-api-key", "openai-organization", "openai-project", "anthropic-organization"]
+        {
+            assert!(headers.contains_key(name), "{name}");
+        }
+        for name in ["cookie", "x-forwarded-for", "api-key", "x-goog-api-key"] {
+            assert!(!headers.contains_key(name), "{name}");
+        }
+        assert!(!format!("{headers:?}").contains("secret"), "{headers:?}");
+    }
 }

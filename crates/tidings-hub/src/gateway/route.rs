@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Response, request::Parts};
 use http_body::Body;
 
-use super::{answer::answer, dialect::Dialect, live::Gateway, watch::watch};
+use super::{answer::answer, dialect::Dialect, live::Gateway, target::Target, watch::watch};
 use crate::{
     Hub,
     http::{BoxError, HubBody, Problem, Site},
@@ -14,16 +14,9 @@ use crate::{
 
 const STREAMS: &str = "/streams/";
 
-/// What models there are, and below it one of them: the same path in all interfaces.
-const MODELS: &str = "/v1/models";
-
 /// Whether the gateway answers requests to this path.
 pub(crate) fn serves(path: &str) -> bool {
-    path.starts_with(STREAMS) || Dialect::of_path(path).is_some() || is_models(path)
-}
-
-fn is_models(path: &str) -> bool {
-    path.strip_prefix(MODELS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.starts_with(STREAMS) || Dialect::of_path(path).is_some() || Target::is_models(path)
 }
 
 /// Answers a request to one of its paths.
@@ -45,22 +38,27 @@ where
         }
         return watch(hub.shared(), gateway, id, parts).await;
     }
-    let (dialect, method, allow) = match Dialect::of_path(path) {
-        Some(dialect) => (dialect, Method::POST, "POST, OPTIONS"),
-        None if is_models(path) => (Dialect::of_headers(&parts.headers), Method::GET, "GET, OPTIONS"),
+    let query = parts.uri.query();
+    let (dialect, target, method, allow) = match Dialect::of_path(path) {
+        Some(dialect) => (dialect, Target::of_interface(dialect, query), Method::POST, "POST, OPTIONS"),
+        None if Target::is_models(path) => {
+            let target =
+                Target::of_models(path, query).map_err(|error| Problem::invalid(error).in_sdk_shape())?;
+            (Dialect::of_headers(&parts.headers), target, Method::GET, "GET, OPTIONS")
+        }
         None => return Err(Problem::no_such_path(path)),
     };
     if parts.method != method {
         return Err(Problem::method_not_allowed(&parts.method, allow).in_sdk_shape());
     }
-    ask(hub, gateway, dialect, site, parts, body).await.map_err(Problem::in_sdk_shape)
+    ask(hub, gateway, (dialect, target), site, parts, body).await.map_err(Problem::in_sdk_shape)
 }
 
 /// Answers an SDK, if it may ask.
 async fn ask<B>(
     hub: &Hub,
     gateway: &Arc<Gateway>,
-    dialect: Dialect,
+    what: (Dialect, Target),
     site: &Site,
     parts: &Parts,
     body: B,
@@ -76,5 +74,5 @@ where
             "publishing is not allowed on this hub, and so is asking its upstream",
         ));
     }
-    answer(hub, gateway, dialect, parts, body).await
+    answer(hub, gateway, what, parts, body).await
 }

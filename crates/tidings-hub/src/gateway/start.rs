@@ -49,7 +49,7 @@ impl<'a> Key<'a> {
     fn of(headers: &'a HeaderMap, asked: &'a Asked) -> Result<Option<Key<'a>>, Problem> {
         let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
         IdempotencyKey::parse(&String::from_utf8_lossy(key.as_bytes()))?;
-        let mut parts = vec![key.as_bytes(), asked.target.as_bytes()];
+        let mut parts = vec![key.as_bytes(), asked.target.as_str().as_bytes()];
         parts.extend(credentials(headers));
         Ok(Some(Key(parts)))
     }

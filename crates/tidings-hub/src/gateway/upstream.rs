@@ -11,6 +11,7 @@ use super::{
     ending::Ending,
     failure::{Failure, Refusal},
     settings::GatewaySettings,
+    target::Target,
 };
 
 /// How much of a refusal is passed on. Refusals are a few lines of JSON.
@@ -45,7 +46,7 @@ impl Upstream {
     pub(crate) async fn send(
         &self,
         method: Method,
-        target: &str,
+        target: &Target,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response<ResponseBody>, TransportError> {
@@ -67,7 +68,7 @@ impl Upstream {
     /// When nothing came of it, or something else than a stream.
     pub(crate) async fn open(
         &self,
-        target: &str,
+        target: &Target,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<(HeaderMap, ResponseBody), Failure> {
@@ -107,9 +108,10 @@ impl Upstream {
         }))
     }
 
-    /// The upstream's URL with the request's path behind it; a `/v1` that ends the one and begins the other is one.
-    fn url(&self, target: &str) -> Result<Uri, http::Error> {
+    /// The upstream's URL with the target after it; a `/v1` that ends the one and begins the other is one.
+    fn url(&self, target: &Target) -> Result<Uri, http::Error> {
         let base = self.base.path().trim_end_matches('/');
+        let target = target.as_str();
         let target = match base.ends_with("/v1") {
             true => target.strip_prefix("/v1").unwrap_or(target),
             false => target,
@@ -195,7 +197,7 @@ fn is_event_stream(content_type: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::Secret;
+    use crate::gateway::{Secret, dialect::Dialect};
 
     #[test]
     fn a_path_is_appended_and_v1_not_doubled() {
@@ -207,7 +209,8 @@ mod tests {
             ("http://host/openai", "http://host/openai/v1/messages?beta=true"),
         ] {
             let upstream = Upstream::new(&GatewaySettings::new(base, Secret::new("s")).unwrap());
-            assert_eq!(upstream.url("/v1/messages?beta=true").unwrap().to_string(), expected);
+            let target = Target::of_interface(Dialect::Messages, Some("beta=true"));
+            assert_eq!(upstream.url(&target).unwrap().to_string(), expected);
         }
     }
 }
