@@ -9,6 +9,7 @@ use crate::{
     model::*,
     support::{
         HubProcess,
+        http2::Http2,
         wire::{self, Stream, Wire},
     },
 };
@@ -16,6 +17,46 @@ use crate::{
 /// Says something at once, and the rest after a while.
 fn slow(pause: Duration) -> impl Fn() -> Reply + Send + 'static {
     move || stream().send(token("a")).wait(pause).send(token("b")).send("data: [DONE]\n\n")
+}
+
+/// How a client leaves that has asked for something and heard nothing yet.
+#[derive(Debug, Clone, Copy)]
+enum Leaves {
+    /// It closes its connection.
+    Http1,
+    /// It resets its stream, and its connection stays.
+    Http2,
+    /// It closes the connection of all of its streams.
+    Http2WithAll,
+}
+
+impl Leaves {
+    const ALL: [Leaves; 3] = [Leaves::Http1, Leaves::Http2, Leaves::Http2WithAll];
+
+    /// Asks, and leaves when the model has heard of it.
+    async fn asked(self, hub: &HubProcess, model: &Server, body: &'static str) {
+        let heard = async {
+            while model.requests().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        if let Leaves::Http1 = self {
+            let wire = send(hub, CHAT, &[], body).await;
+            heard.await;
+            drop(wire);
+            return;
+        }
+        let mut http2 = Http2::connect(&hub.address).await;
+        tokio::select! {
+            biased;
+            answer = http2.send("POST", CHAT, &[("content-type", "application/json")], body) => panic!("{answer:?}"),
+            () = heard => {}
+        }
+        match self {
+            Leaves::Http2WithAll => http2.connection.abort(),
+            _ => http2.flushed().await,
+        }
+    }
 }
 
 async fn metrics(hub: &HubProcess) -> String {
@@ -92,14 +133,12 @@ async fn a_grace_lets_a_reader_come_back() {
 
 #[tokio::test]
 async fn a_client_that_leaves_before_the_first_event_is_no_reader() {
-    let model = model(|| stream().hold()).await;
-    let hub = gateway(&model, &["--abandon", "cancel"]);
-    let wire = send(&hub, CHAT, &[], ASK).await;
-    while model.requests().is_empty() {
-        tokio::task::yield_now().await;
+    for leaves in Leaves::ALL {
+        let model = model(|| stream().hold()).await;
+        let hub = gateway(&model, &["--abandon", "cancel"]);
+        leaves.asked(&hub, &model, ASK).await;
+        model.all_closed().await;
     }
-    drop(wire);
-    model.all_closed().await;
 }
 
 #[tokio::test]
@@ -122,14 +161,62 @@ async fn stopping_closes_the_upstream_at_once_and_tells_everybody() {
 
 #[tokio::test]
 async fn a_client_that_leaves_takes_its_unstreamed_request_with_it() {
+    for leaves in Leaves::ALL {
+        let model = model(|| scripted_server::nothing().hold()).await;
+        let hub = gateway(&model, &["--max-streams", "1"]);
+        leaves.asked(&hub, &model, "{}").await;
+        model.all_closed().await;
+        hub.metric("tidings_gateway_upstream_requests 0").await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_a_whole_answer_ends_it() {
+    for version in ["HTTP/1.1", "HTTP/2"] {
+        let (go_on, gate) = channel(false);
+        let model = model(move || {
+            let begun = response("HTTP/1.1 200 OK\nContent-Length: 100000000").send("a").until(&gate);
+            // Over HTTP/1.1 a client that stops sending may still be reading: a write shows that it is gone.
+            begun.send("b".repeat(1 << 20)).hold()
+        })
+        .await;
+        let hub = gateway(&model, &[]);
+        let mut answer = Unstreamed::ask(&hub, version).await;
+        assert_eq!(answer.take(1).await, "a");
+        drop(answer);
+        go_on.send_replace(true);
+        model.all_closed().await;
+        hub.metric("tidings_gateway_upstream_requests 0").await;
+    }
+}
+
+#[tokio::test]
+async fn every_request_that_is_with_the_upstream_counts() {
     let model = model(|| scripted_server::nothing().hold()).await;
-    let hub = gateway(&model, &[]);
-    let wire = send(&hub, CHAT, &[], "{}").await;
-    while model.requests().is_empty() {
+    let hub = gateway(&model, &["--max-streams", "2"]);
+    let unstreamed = send(&hub, CHAT, &[], "{}").await;
+    let models = wire::ask(&hub.address, "GET", "/v1/models", &[], "");
+    let mut models = std::pin::pin!(models);
+    while model.requests().len() < 2 {
+        tokio::select! {
+            biased;
+            answer = &mut models => panic!("{}", answer.head),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    let json = ("content-type", "application/json");
+    for (method, target, body) in [("POST", CHAT, "{}"), ("POST", MESSAGES, ASK), ("GET", "/v1/models/m", "")]
+    {
+        let answer = wire::ask(&hub.address, method, target, &[json], body).await;
+        assert_eq!(answer.refusal(429, "2 requests")["error"]["type"], "rate_limit_error", "{target}");
+    }
+    assert_eq!(model.requests().len(), 2);
+    drop(unstreamed);
+    hub.metric("tidings_gateway_upstream_requests 1").await;
+    let _third = send(&hub, CHAT, &[], "{}").await;
+    while model.requests().len() < 3 {
         tokio::task::yield_now().await;
     }
-    drop(wire);
-    model.all_closed().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What an unmodified SDK gets, and what is at the stream's own URL.
 
 use scripted_server::response;
+use tokio::sync::watch::channel;
 
 use crate::{
     model::*,
@@ -183,4 +184,45 @@ async fn a_path_that_a_client_made_up_reaches_no_upstream() {
             .refusal(404, "/v1/");
     }
     assert_eq!(model.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_whole_answer_is_passed_on_as_it_comes_however_large_it_is() {
+    const PIECE: usize = 1 << 20;
+    const PIECES: usize = 65;
+    for length in [format!("Content-Length: {}", PIECE * (PIECES + 1)), "Connection: close".to_owned()] {
+        let (go_on, gate) = channel(false);
+        let head = format!("HTTP/1.1 200 OK\nContent-Type: application/json\n{length}");
+        let model = model(move || {
+            let begun = response(&head).send("a".repeat(PIECE)).until(&gate);
+            (0..PIECES).fold(begun, |reply, _| reply.send("b".repeat(PIECE)))
+        })
+        .await;
+        let hub = gateway(&model, &[]);
+        for version in ["HTTP/1.1", "HTTP/2"] {
+            go_on.send_replace(false);
+            let mut answer = Unstreamed::ask(&hub, version).await;
+            assert_eq!(answer.take(PIECE).await, "a".repeat(PIECE), "{version}, {length}");
+            go_on.send_replace(true);
+            assert_eq!(answer.rest().await, Ok(PIECE * PIECES), "{version}, {length}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_whole_answer_that_breaks_off_is_not_taken_for_whole() {
+    for length in ["Content-Length: 10", "Transfer-Encoding: chunked"] {
+        let head = format!("HTTP/1.1 200 OK\nContent-Type: application/json\n{length}");
+        let part = if length.ends_with("chunked") { "2\r\n{}\r\n" } else { "{}" };
+        let (go_on, gate) = channel(false);
+        let model = model(move || response(&head).send(part).until(&gate)).await;
+        let hub = gateway(&model, &[]);
+        for version in ["HTTP/1.1", "HTTP/2"] {
+            go_on.send_replace(false);
+            let mut answer = Unstreamed::ask(&hub, version).await;
+            assert_eq!(answer.take(2).await, "{}", "{version}, {length}");
+            go_on.send_replace(true);
+            answer.rest().await.expect_err("it breaks off");
+        }
+    }
 }

@@ -299,5 +299,5 @@ async fn more_streams_than_there_may_be_are_refused() {
     let _running = ask(&hub, CHAT).await;
     let json = ("content-type", "application/json");
     let answer = wire::ask(&hub.address, "POST", CHAT, &[json], ASK).await;
-    assert_eq!(answer.refusal(429, "1 streams")["error"]["type"], "rate_limit_error");
+    assert_eq!(answer.refusal(429, "1 requests")["error"]["type"], "rate_limit_error");
 }

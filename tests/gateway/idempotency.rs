@@ -213,7 +213,7 @@ async fn a_finished_answer_needs_no_room_among_those_that_are_received() {
         .await
         .refusal(422, "another body");
     let other = ("idempotency-key", "another");
-    wire::ask(&hub.address, "POST", CHAT, &[other, json], ASK).await.refusal(429, "1 streams");
+    wire::ask(&hub.address, "POST", CHAT, &[other, json], ASK).await.refusal(429, "1 requests");
     drop(running);
 }
 

@@ -1,9 +1,14 @@
 //! The model server, the gateway before it, and what a client of theirs does.
 
+use bytes::BytesMut;
+use http_body_util::BodyExt;
+use hyper::{Response, body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
 use scripted_server::{Reply, Server, stream};
 use support::wire::{Event, Headers, Stream, Wire, head, header};
+use tokio::net::TcpStream;
 
-use crate::support::{self, HubProcess};
+use crate::support::{self, HubProcess, http2::Http2};
 
 pub const CHAT: &str = "/v1/chat/completions";
 pub const RESPONSES: &str = "/v1/responses";
@@ -100,4 +105,63 @@ pub fn without_close(mut events: Vec<Event>) -> (Vec<Event>, String) {
     assert_eq!(close.event_type, "close", "{close:?} behind {events:?}");
     // The first bytes of a stream have the reconnection time, which is not of its first event.
     (events.into_iter().map(|event| Event { retry: None, ..event }).collect(), close.data)
+}
+
+/// The answer to a client that asked for no stream, as it comes.
+pub struct Unstreamed {
+    response: Response<Incoming>,
+    unread: BytesMut,
+    /// What the connection needs to stay open.
+    _sender: Sender,
+}
+
+enum Sender {
+    Http1(#[expect(dead_code, reason = "it is kept")] http1::SendRequest<support::Body>),
+    Http2(#[expect(dead_code, reason = "it is kept")] Http2),
+}
+
+impl Unstreamed {
+    /// Asks over a connection of its own, which speaks HTTP/1.1 or HTTP/2.
+    pub async fn ask(hub: &HubProcess, version: &str) -> Unstreamed {
+        let json = ("content-type", "application/json");
+        let (response, sender) = if version == "HTTP/2" {
+            let mut http2 = Http2::connect(&hub.address).await;
+            let response = http2.send("POST", CHAT, &[json], "{}").await;
+            (response, Sender::Http2(http2))
+        } else {
+            let socket = TcpStream::connect(&hub.address).await.expect("the hub listens");
+            let (mut sender, connection) =
+                http1::handshake(TokioIo::new(socket)).await.expect("it speaks HTTP/1.1");
+            tokio::spawn(connection);
+            let request = support::request(&hub.address, "POST", CHAT).header(json.0, json.1);
+            let request = request.body(support::full("{}")).expect("a valid request");
+            let response = sender.send_request(request).await;
+            (response, Sender::Http1(sender))
+        };
+        let response = response.expect("the hub answers");
+        assert_eq!(response.status(), 200, "{response:?}");
+        Unstreamed { response, unread: BytesMut::new(), _sender: sender }
+    }
+
+    /// The next bytes, so many.
+    pub async fn take(&mut self, count: usize) -> String {
+        while self.unread.len() < count {
+            let frame = self.response.body_mut().frame().await.expect("there is more");
+            self.unread
+                .extend_from_slice(&frame.expect("it goes on").into_data().expect("there are no trailers"));
+        }
+        String::from_utf8(self.unread.split_to(count).into()).expect("it is text")
+    }
+
+    /// How many bytes follow up to the end.
+    ///
+    /// # Errors
+    /// When the answer breaks off.
+    pub async fn rest(mut self) -> Result<usize, String> {
+        let mut count = self.unread.len();
+        while let Some(frame) = self.response.body_mut().frame().await {
+            count += frame.map_err(|error| error.to_string())?.into_data().map_or(0, |data| data.len());
+        }
+        Ok(count)
+    }
 }

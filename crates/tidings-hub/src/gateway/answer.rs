@@ -53,7 +53,7 @@ where
     };
     let hang_up = parts.extensions.get::<HangUp>().cloned();
     if !asked.wants_stream {
-        return pass_on(gateway, &parts.method, &asked, hang_up).await;
+        return pass_on(gateway, &parts.method, asked, hang_up).await;
     }
     let started = start(hub, gateway, &parts.headers, &asked).await?;
     let (id, is_new) = (started.id, started.is_new());

@@ -16,8 +16,15 @@ use tokio::{
 };
 
 use super::{
-    ending::Ending, failure::Failure, metrics::GatewayMetrics, restart::end_cut_streams,
-    settings::GatewaySettings, stream::StreamId, token::Tokens, upstream::Upstream,
+    admission::{Admission, Admitted},
+    ending::Ending,
+    failure::Failure,
+    metrics::GatewayMetrics,
+    restart::end_cut_streams,
+    settings::GatewaySettings,
+    stream::StreamId,
+    token::Tokens,
+    upstream::Upstream,
 };
 use crate::{Hub, hub::Shared};
 
@@ -31,7 +38,8 @@ pub(crate) struct Gateway {
     pub(super) tokens: Tokens,
     pub(super) upstream: Upstream,
     pub(super) metrics: GatewayMetrics,
-    live: Mutex<HashMap<StreamId, Arc<Live>>>,
+    pub(super) admission: Admission,
+    live: Mutex<HashMap<StreamId, (Arc<Live>, Admitted)>>,
     tasks: Mutex<JoinSet<()>>,
     shutdown: watch::Sender<bool>,
 }
@@ -73,10 +81,12 @@ pub(super) enum Entered {
 
 impl Gateway {
     pub(crate) fn new(settings: GatewaySettings, registry: &mut Registry) -> Gateway {
+        let metrics = GatewayMetrics::new(registry);
         Gateway {
             tokens: Tokens::new(&settings.token_secret, settings.token_lifetime),
             upstream: Upstream::new(&settings),
-            metrics: GatewayMetrics::new(registry),
+            admission: Admission::new(settings.max_streams, metrics.admitted.clone()),
+            metrics,
             settings,
             live: Mutex::default(),
             tasks: Mutex::default(),
@@ -98,21 +108,19 @@ impl Gateway {
 
     /// Enters a stream, if it is not there already.
     pub(super) fn enter(&self, id: StreamId, body: String) -> Entered {
-        let mut live = self.live();
-        let full = live.len() >= self.settings.max_streams;
-        match live.entry(id) {
-            Entry::Occupied(running) => Entered::Running(running.get().clone()),
-            Entry::Vacant(_) if full => Entered::Full,
-            Entry::Vacant(vacant) => Entered::New(
-                vacant
-                    .insert(Arc::new(Live {
-                        id,
-                        body,
-                        progress: watch::Sender::new(Progress::Starting),
-                        stop: watch::Sender::new(None),
-                    }))
-                    .clone(),
-            ),
+        match self.live().entry(id) {
+            Entry::Occupied(running) => Entered::Running(running.get().0.clone()),
+            Entry::Vacant(vacant) => {
+                let Some(admitted) = self.admission.admit() else { return Entered::Full };
+                let live = Arc::new(Live {
+                    id,
+                    body,
+                    progress: watch::Sender::new(Progress::Starting),
+                    stop: watch::Sender::new(None),
+                });
+                vacant.insert((live.clone(), admitted));
+                Entered::New(live)
+            }
         }
     }
 
@@ -123,10 +131,10 @@ impl Gateway {
     }
 
     pub(super) fn find(&self, id: &StreamId) -> Option<Arc<Live>> {
-        self.live().get(id).cloned()
+        self.live().get(id).map(|(live, _)| live.clone())
     }
 
-    fn live(&self) -> MutexGuard<'_, HashMap<StreamId, Arc<Live>>> {
+    fn live(&self) -> MutexGuard<'_, HashMap<StreamId, (Arc<Live>, Admitted)>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

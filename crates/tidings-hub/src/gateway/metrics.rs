@@ -18,6 +18,7 @@ use super::ending::Ending;
 #[derive(Debug)]
 pub(super) struct GatewayMetrics {
     pub(super) streams: Gauge,
+    pub(super) admitted: Gauge,
     pub(super) events: Counter,
     pub(super) saved: Counter,
     pub(super) retried: Counter,
@@ -32,6 +33,7 @@ impl GatewayMetrics {
     pub(super) fn new(registry: &mut Registry) -> GatewayMetrics {
         let metrics = GatewayMetrics {
             streams: Gauge::default(),
+            admitted: Gauge::default(),
             events: Counter::default(),
             saved: Counter::default(),
             retried: Counter::default(),
@@ -48,6 +50,11 @@ impl GatewayMetrics {
         }
         let registry = registry.sub_registry_with_prefix("gateway");
         registry.register("streams", "Answers that are being received", metrics.streams.clone());
+        registry.register(
+            "upstream_requests",
+            "Requests that are with the upstream, with and without a stream",
+            metrics.admitted.clone(),
+        );
         registry.register("events", "Events received from upstreams", metrics.events.clone());
         registry.register(
             "upstream_requests_saved",

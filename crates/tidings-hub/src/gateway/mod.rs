@@ -6,6 +6,7 @@
 //! place, any number of times, also when it is complete: to the hub it is a topic like any other.
 
 mod abandon;
+mod admission;
 mod announcement;
 mod answer;
 mod compact;
@@ -24,14 +25,15 @@ mod route;
 mod settings;
 mod start;
 mod stream;
-mod token;
 mod target;
+mod token;
 mod upstream;
 mod watch;
 
 pub use abandon::Abandon;
 pub use heartbeat::Heartbeat;
 pub(crate) use live::Gateway;
+pub(crate) use pass_on::PassedOn;
 pub(crate) use route::{route, serves};
 pub use settings::{GatewaySettings, InvalidUpstream, Secret, Timeouts};
 pub(crate) use stream::{as_sent, is_reserved};

@@ -1,31 +1,43 @@
 //! Requests that ask for no stream.
 
-use bytes::{Bytes, BytesMut};
-use http::{Method, Response};
-use tokio::time::timeout;
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, header};
+use tidings_client::ResponseBody;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::{
+    admission::Admitted,
     ending::Ending,
     failure::Failure,
     live::Gateway,
     request::Asked,
-    upstream::{broken, read_into, worth_passing_on},
+    upstream::{broken, worth_passing_on},
 };
-use crate::http::{HangUp, HubBody, Problem};
+use crate::http::{Departure, HangUp, HubBody, Problem};
 
-/// The largest answer that is passed on, in bytes: it is held whole.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
-
-/// Passes a request on, and the answer back. A client that leaves ends it.
+/// Passes a request on, and the answer back as it comes. A client that leaves ends it, over any version of HTTP: all that there is
+/// of the exchange is in this future, and then in the body.
 pub(super) async fn pass_on(
     gateway: &Gateway,
     method: &Method,
-    asked: &Asked,
+    asked: Asked,
     hang_up: Option<HangUp>,
 ) -> Result<Response<HubBody>, Problem> {
+    let Some(admitted) = gateway.admission.admit() else {
+        return Err(Problem::too_many_streams(gateway.settings.max_streams));
+    };
     let total = gateway.settings.timeouts.total;
-    let exchange = timeout(total, exchange(gateway, method.clone(), asked));
-    let outcome = match hang_up {
+    let deadline = Instant::now() + total;
+    let sent = gateway.upstream.send(method.clone(), &asked.target, asked.headers, asked.body);
+    let exchange = timeout_at(deadline, sent);
+    let outcome = match &hang_up {
         Some(hang_up) => tokio::select! {
             outcome = exchange => outcome,
             () = hang_up.gone() => return Ok(Response::new(HubBody::empty())),
@@ -34,20 +46,74 @@ pub(super) async fn pass_on(
     };
     let late =
         |_| Failure::new(Ending::Expired, format!("the answer took longer than {} s", total.as_secs_f32()));
-    Ok(outcome.map_err(late).and_then(|answer| answer).unwrap_or_else(|failure| failure.to_response()))
-}
-
-async fn exchange(gateway: &Gateway, method: Method, asked: &Asked) -> Result<Response<HubBody>, Failure> {
-    let sent = gateway.upstream.send(method, &asked.target, asked.headers.clone(), asked.body.clone());
-    let (head, body) = sent.await.map_err(broken)?.into_parts();
+    let answer = match outcome.map_err(late).and_then(|sent| sent.map_err(broken)) {
+        Ok(answer) => answer,
+        Err(failure) => return Ok(failure.to_response()),
+    };
+    let (head, body) = answer.into_parts();
     if head.status.is_redirection() {
         let message = format!("the upstream answered {}, and redirects are not followed", head.status);
-        return Err(Failure::new(Ending::UpstreamError, message));
+        return Ok(Failure::new(Ending::UpstreamError, message).to_response());
     }
-    let mut whole = BytesMut::new();
-    read_into(&mut whole, body, MAX_ANSWER_BYTES).await?;
-    let mut response = Response::new(HubBody::from(Bytes::from(whole)));
+    let body = PassedOn {
+        body,
+        left: length(&head.headers),
+        deadline: Box::pin(sleep_until(deadline)),
+        _admitted: admitted,
+    };
+    let departure = hang_up.map(|hang_up| Departure::noticed_by_a_write(hang_up, false));
+    let mut response = Response::new(HubBody::passed_on(body, departure));
     *response.status_mut() = head.status;
     *response.headers_mut() = worth_passing_on(&head.headers);
     Ok(response)
+}
+
+/// How many bytes an answer has, where its head says so.
+fn length(headers: &HeaderMap) -> Option<u64> {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        return None;
+    }
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// An answer on its way: the next piece is read when the client has room for one, so that an answer that nobody takes waits at
+/// its upstream. Dropping it ends the exchange.
+#[derive(Debug)]
+pub(crate) struct PassedOn {
+    body: ResponseBody,
+    /// How many bytes are still to come, if that is known.
+    left: Option<u64>,
+    /// When it has taken too long.
+    deadline: Pin<Box<Sleep>>,
+    /// Until the answer has gone out.
+    _admitted: Admitted,
+}
+
+impl PassedOn {
+    /// The next piece, or `None` at the end.
+    ///
+    /// # Errors
+    /// When there is more, and it does not come: the client must not take for whole what it has.
+    pub(crate) fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if self.deadline.as_mut().poll(context).is_ready() {
+            let message = "the answer took longer than the gateway's total timeout";
+            return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, message))));
+        }
+        let piece = match ready!(self.body.poll_chunk(context)) {
+            Some(Ok(piece)) => piece,
+            Some(Err(error)) => return Poll::Ready(Some(Err(io::Error::other(broken(error).message)))),
+            None => return Poll::Ready(None),
+        };
+        self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+        if self.left == Some(0) {
+            // Nobody asks for more, and only an answer that was read to its end leaves its connection to the next one.
+            let _ = self.body.poll_chunk(context);
+        }
+        Poll::Ready(Some(Ok(piece)))
+    }
+
+    /// How many bytes are still to come, if that is known.
+    pub(crate) fn left(&self) -> Option<u64> {
+        self.left
+    }
 }

@@ -31,7 +31,8 @@ pub struct GatewaySettings {
     pub retries: u32,
     /// The largest body of a request, in bytes. Default: 32 MiB, as much as Anthropic takes.
     pub max_request_bytes: usize,
-    /// The most streams that the upstream may be sending at once; more are refused with 429. Default: 1,000.
+    /// The most requests that may be with the upstream at once, whether or not they ask for a stream; more are refused with
+    /// 429. Default: 1,000.
     pub max_streams: usize,
 }
 

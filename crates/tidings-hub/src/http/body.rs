@@ -2,8 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    convert::Infallible,
-    fmt,
+    fmt, io,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -18,6 +17,8 @@ use super::{
     hang_up::{Departure, HangUp, Sign},
     take_over::TakeOver,
 };
+#[cfg(feature = "gateway")]
+use crate::gateway::PassedOn;
 use crate::{Cursor, probe::ProbeBody};
 
 /// The body of a response of the hub: a few bytes, a file, or an event stream.
@@ -30,6 +31,9 @@ enum Kind {
         body: Pin<Box<SseBody<Cursor>>>,
         departure: Option<Departure>,
     },
+    /// An upstream's answer as it comes.
+    #[cfg(feature = "gateway")]
+    PassedOn(Box<(PassedOn, Option<Departure>)>),
     Probe {
         body: ProbeBody,
         hang_up: Option<HangUp>,
@@ -50,6 +54,12 @@ impl HubBody {
     /// A stream of known timing, which ends like any other.
     pub(crate) fn probe(body: ProbeBody, hang_up: Option<HangUp>) -> HubBody {
         HubBody(Kind::Probe { body, hang_up })
+    }
+
+    /// An upstream's answer, which also ends when its client departs, where the connection can tell.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn passed_on(body: PassedOn, departure: Option<Departure>) -> HubBody {
+        HubBody(Kind::PassedOn(Box::new((body, departure))))
     }
 
     pub(crate) fn file(body: FileBody) -> HubBody {
@@ -84,26 +94,37 @@ impl From<Bytes> for HubBody {
 
 impl Body for HubBody {
     type Data = Bytes;
-    type Error = Infallible;
+    /// Of an answer that the gateway passes on, and whose upstream breaks off. Everything else ends by itself.
+    type Error = io::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match &mut self.get_mut().0 {
-            Kind::Full(full) => Pin::new(full).poll_frame(context),
+            Kind::Full(full) => Pin::new(full).poll_frame(context).map_err(|never| match never {}),
             Kind::File(file) => {
                 file.poll_chunk(context).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
             }
             Kind::Probe { hang_up: Some(hang_up), .. } if hang_up.poll(context).is_ready() => {
                 Poll::Ready(None)
             }
-            Kind::Probe { body, .. } => Pin::new(body).poll_frame(context),
+            Kind::Probe { body, .. } => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
             Kind::Stream { body, departure } => {
                 match departure.as_mut().map_or(Poll::Pending, |departure| departure.poll(context)) {
                     Poll::Ready(Sign::Write(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
                     Poll::Ready(Sign::Gone) => Poll::Ready(None),
-                    Poll::Pending => body.as_mut().poll_frame(context),
+                    Poll::Pending => body.as_mut().poll_frame(context).map_err(|never| match never {}),
+                }
+            }
+            #[cfg(feature = "gateway")]
+            Kind::PassedOn(passed_on) => {
+                let (body, departure) = &mut **passed_on;
+                match departure.as_mut().map_or(Poll::Pending, |departure| departure.poll(context)) {
+                    Poll::Ready(_) => Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
+                    Poll::Pending => {
+                        body.poll_chunk(context).map(|next| next.map(|next| next.map(Frame::data)))
+                    }
                 }
             }
             Kind::Leaving { first, take_over } => match first.pop_front() {
@@ -122,6 +143,8 @@ impl Body for HubBody {
             Kind::File(file) => file.left() == 0,
             Kind::Stream { body, .. } => body.is_end_stream(),
             Kind::Probe { body, .. } => body.is_end_stream(),
+            #[cfg(feature = "gateway")]
+            Kind::PassedOn(passed_on) => passed_on.0.left() == Some(0),
             Kind::Leaving { .. } => false,
         }
     }
@@ -132,6 +155,10 @@ impl Body for HubBody {
             Kind::File(file) => SizeHint::with_exact(file.left()),
             Kind::Stream { body, .. } => body.size_hint(),
             Kind::Probe { body, .. } => body.size_hint(),
+            #[cfg(feature = "gateway")]
+            Kind::PassedOn(passed_on) => {
+                passed_on.0.left().map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
             Kind::Leaving { .. } => SizeHint::default(),
         }
     }
@@ -144,6 +171,8 @@ impl fmt::Debug for HubBody {
             Kind::File(_) => "HubBody::File",
             Kind::Stream { .. } => "HubBody::Stream",
             Kind::Probe { .. } => "HubBody::Probe",
+            #[cfg(feature = "gateway")]
+            Kind::PassedOn(_) => "HubBody::PassedOn",
             Kind::Leaving { .. } => "HubBody::Leaving",
         })
     }

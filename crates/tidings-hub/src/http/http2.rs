@@ -59,9 +59,10 @@ where
         if !is_plain_publish(&request) {
             request.extensions_mut().insert(peer);
         }
-        let publishes = request.method() == Method::POST;
+        let publishes = request.method() == Method::POST && request.uri().path().starts_with("/topics/");
         let answer = service.clone().call(request);
-        // hyper drops the future of a stream that is reset. What has arrived of a publish counts all the same.
+        // hyper drops the future of a stream that is reset, and so what its client has asked for. What has arrived of a publish
+        // counts all the same.
         let answer = if publishes { publishing.detach(answer) } else { answer };
         let progress = progress.clone();
         async { answer.await.map(|response| response.map(|body| Watched::new(body, progress))) }

@@ -37,7 +37,7 @@ impl Problem {
             detail: detail.to_string(),
             allow: None,
             size: None,
-            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER),
+            retry_after: matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS).then_some(RETRY_AFTER),
             members: Map::new(),
         }
     }
@@ -161,13 +161,14 @@ impl Problem {
         )
     }
 
-    /// 429: the gateway receives as many streams as it may.
+    /// 429: as many requests are with the upstream as may be.
     #[cfg(feature = "gateway")]
     pub(crate) fn too_many_streams(max_streams: usize) -> Problem {
         Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             format!(
-                "{max_streams} streams are being received, as many as there may be; try again in a moment"
+                "{max_streams} requests are with the upstream, as many as may be (tidings serve --max-streams); try \
+                 again in a moment"
             ),
         )
     }

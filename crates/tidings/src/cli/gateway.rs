@@ -67,7 +67,7 @@ pub(crate) struct Gateway {
     #[arg(long, value_name = "BYTES", default_value = "32MiB", value_parser = parse_bytes)]
     pub(crate) max_request: u64,
 
-    /// The most answers that are received at once
+    /// The most requests that are with the provider at once, with and without a stream
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) max_streams: usize,
 }
