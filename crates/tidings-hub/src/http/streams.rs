@@ -136,6 +136,7 @@ impl Streams {
                 self.batch = batch;
                 return Poll::Pending;
             }
+            let mut ended = Poll::Pending;
             for number in batch.drain(..) {
                 if number != CONNECTION {
                     self.poll_stream(number);
@@ -143,12 +144,14 @@ impl Streams {
                 }
                 self.connection.rearm();
                 let waker = Waker::from(self.connection.clone());
-                if let Poll::Ready(ended) = connection.as_mut().poll(&mut Context::from_waker(&waker)) {
-                    return Poll::Ready(ended);
-                }
+                ended = connection.as_mut().poll(&mut Context::from_waker(&waker));
+            }
+            self.batch = batch;
+            // Not before the others of the batch have been polled: their alarms have rung, and would not ring again.
+            if ended.is_ready() {
+                return ended;
             }
             self.take_new(NEW);
-            self.batch = batch;
         }
         context.waker().wake_by_ref();
         Poll::Pending
@@ -310,5 +313,33 @@ impl Wake for Alarm {
         if !self.rung.swap(true, Ordering::SeqCst) {
             self.woken.push(self.number);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, pin::pin};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_is_woken_together_with_the_end_of_its_connection_ends_too() {
+        let (door, mut streams) = Streams::new(Hub::default());
+        let (go_on, gone) = oneshot::channel::<()>();
+        door.execute(async {
+            let _ = gone.await;
+        });
+        let (end, ended) = oneshot::channel::<()>();
+        let mut connection = pin!(ended);
+        poll_fn(|context| {
+            assert!(streams.poll_with(connection.as_mut(), context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        // The connection first.
+        drop((end, go_on));
+        assert!(poll_fn(|context| streams.poll_with(connection.as_mut(), context)).await.is_err());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(streams.poll_rest(&mut context).is_ready(), "its client is gone, and it is over");
     }
 }
