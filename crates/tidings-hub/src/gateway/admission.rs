@@ -1,36 +1,83 @@
 //! How many requests are with the upstream at once.
 
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::Instant;
+
+/// How long a request that was given up keeps its place. The upstream learns of it late, some not before their answer is
+/// complete, and until then it works and is paid for: a client that asks and leaves at once would otherwise keep as many
+/// requests there as it can send.
+const LINGERS: Duration = Duration::from_secs(10);
 
 /// Lets in as many requests as may be with the upstream, whether or not they ask for a stream: each has a connection to it, and
-/// costs its operator money.
-#[derive(Debug)]
+/// costs its operator money. A cheap handle, to be cloned.
+#[derive(Debug, Clone)]
 pub(super) struct Admission {
     most: usize,
     admitted: Gauge,
+    places: Arc<Mutex<Places>>,
 }
 
-/// A request that was let in; makes room for another when dropped.
+#[derive(Debug, Default)]
+struct Places {
+    taken: usize,
+    /// When the places of those that were given up are free again.
+    lingering: VecDeque<Instant>,
+}
+
+/// A request that was let in. Dropping it gives it up.
 #[derive(Debug)]
-pub(super) struct Admitted(Gauge);
+pub(super) struct Admitted {
+    admission: Admission,
+    over: bool,
+}
 
 impl Admission {
     /// Lets in `most` at once, and counts them in `admitted`.
     pub(super) fn new(most: usize, admitted: Gauge) -> Admission {
-        Admission { most, admitted }
+        Admission { most, admitted, places: Arc::default() }
     }
 
     /// Lets one in; `None` while there are as many as there may be.
     pub(super) fn admit(&self) -> Option<Admitted> {
-        let before = self.admitted.inc();
-        let admitted = Admitted(self.admitted.clone());
-        usize::try_from(before).is_ok_and(|before| before < self.most).then_some(admitted)
+        let mut places = self.places();
+        let now = Instant::now();
+        while places.lingering.front().is_some_and(|free| *free <= now) {
+            places.lingering.pop_front();
+        }
+        if places.taken + places.lingering.len() >= self.most {
+            return None;
+        }
+        places.taken += 1;
+        self.admitted.inc();
+        Some(Admitted { admission: self.clone(), over: false })
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Admitted {
+    /// Notes that the upstream itself has ended the exchange: the place is free at once.
+    pub(super) fn over(&mut self) {
+        self.over = true;
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.0.dec();
+        let mut places = self.admission.places();
+        places.taken -= 1;
+        if !self.over {
+            places.lingering.push_back(Instant::now() + LINGERS);
+        }
+        self.admission.admitted.dec();
     }
 }
 
@@ -38,16 +85,27 @@ impl Drop for Admitted {
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_that_goes_makes_room_for_one() {
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_over_makes_room_at_once_and_one_that_is_given_up_later() {
         let admission = Admission::new(2, Gauge::default());
-        let both = [admission.admit(), admission.admit()];
-        assert!(
-            both.iter().all(Option::is_some) && admission.admit().is_none() && admission.admit().is_none()
-        );
+        let mut first = admission.admit().unwrap();
+        let second = admission.admit().unwrap();
+        assert!(admission.admit().is_none());
         assert_eq!(admission.admitted.get(), 2, "one that was refused is not counted");
-        drop(both);
+        first.over();
+        drop(first);
+        let third = admission.admit().unwrap();
+        drop(second);
+        assert!(admission.admit().is_none());
+        assert_eq!(admission.admitted.get(), 1, "one that was given up is not with the upstream");
+        tokio::time::advance(LINGERS).await;
         assert!(admission.admit().is_some());
-        assert_eq!(admission.admitted.get(), 0);
+        drop(third);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_that_leave_at_once_have_as_many_requests_answered_as_may_be() {
+        let admission = Admission::new(10, Gauge::default());
+        assert_eq!((0..1_000).filter_map(|_| admission.admit()).count(), 10);
     }
 }

@@ -30,6 +30,11 @@ impl Ending {
         Ending::Expired,
     ];
 
+    /// Whether the upstream has ended the exchange. After another ending it may still be at work.
+    pub(super) fn is_upstreams(self) -> bool {
+        matches!(self, Ending::Complete | Ending::Truncated | Ending::UpstreamError)
+    }
+
     /// The data of the stream's `close`. Its readers need not know who stopped it.
     pub(crate) fn reason(self) -> &'static str {
         match self {

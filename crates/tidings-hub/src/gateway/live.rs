@@ -124,9 +124,14 @@ impl Gateway {
         }
     }
 
-    /// Takes a stream out, and tells who waits for it how far it has come.
-    pub(super) fn leave(&self, live: &Live, last: Progress) {
-        self.live().remove(&live.id);
+    /// Takes a stream out, and tells who waits for it how far it has come. `over` is whether the upstream has ended the exchange,
+    /// or was not asked.
+    pub(super) fn leave(&self, live: &Live, last: Progress, over: bool) {
+        if let Some((_, mut admitted)) = self.live().remove(&live.id) {
+            if over {
+                admitted.over();
+            }
+        }
         live.progress.send_replace(last);
     }
 

@@ -30,7 +30,7 @@ pub(super) async fn pass_on(
     asked: Asked,
     hang_up: Option<HangUp>,
 ) -> Result<Response<HubBody>, Problem> {
-    let Some(admitted) = gateway.admission.admit() else {
+    let Some(mut admitted) = gateway.admission.admit() else {
         return Err(Problem::too_many_streams(gateway.settings.max_streams));
     };
     let total = gateway.settings.timeouts.total;
@@ -44,23 +44,25 @@ pub(super) async fn pass_on(
         },
         None => exchange.await,
     };
-    let late =
-        |_| Failure::new(Ending::Expired, format!("the answer took longer than {} s", total.as_secs_f32()));
-    let answer = match outcome.map_err(late).and_then(|sent| sent.map_err(broken)) {
-        Ok(answer) => answer,
-        Err(failure) => return Ok(failure.to_response()),
+    let answer = match outcome {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => {
+            admitted.over();
+            return Ok(broken(error).to_response());
+        }
+        Err(_) => {
+            let message = format!("the answer took longer than {} s", total.as_secs_f32());
+            return Ok(Failure::new(Ending::Expired, message).to_response());
+        }
     };
     let (head, body) = answer.into_parts();
     if head.status.is_redirection() {
+        admitted.over();
         let message = format!("the upstream answered {}, and redirects are not followed", head.status);
         return Ok(Failure::new(Ending::UpstreamError, message).to_response());
     }
-    let body = PassedOn {
-        body,
-        left: length(&head.headers),
-        deadline: Box::pin(sleep_until(deadline)),
-        _admitted: admitted,
-    };
+    let body =
+        PassedOn { body, left: length(&head.headers), deadline: Box::pin(sleep_until(deadline)), admitted };
     let departure = hang_up.map(|hang_up| Departure::noticed_by_a_write(hang_up, false));
     let mut response = Response::new(HubBody::passed_on(body, departure));
     *response.status_mut() = head.status;
@@ -86,7 +88,7 @@ pub(crate) struct PassedOn {
     /// When it has taken too long.
     deadline: Pin<Box<Sleep>>,
     /// Until the answer has gone out.
-    _admitted: Admitted,
+    admitted: Admitted,
 }
 
 impl PassedOn {
@@ -101,13 +103,20 @@ impl PassedOn {
         }
         let piece = match ready!(self.body.poll_chunk(context)) {
             Some(Ok(piece)) => piece,
-            Some(Err(error)) => return Poll::Ready(Some(Err(io::Error::other(broken(error).message)))),
-            None => return Poll::Ready(None),
+            Some(Err(error)) => {
+                self.admitted.over();
+                return Poll::Ready(Some(Err(io::Error::other(broken(error).message))));
+            }
+            None => {
+                self.admitted.over();
+                return Poll::Ready(None);
+            }
         };
         self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
         if self.left == Some(0) {
             // Nobody asks for more, and only an answer that was read to its end leaves its connection to the next one.
             let _ = self.body.poll_chunk(context);
+            self.admitted.over();
         }
         Poll::Ready(Some(Ok(piece)))
     }

@@ -134,7 +134,7 @@ impl Relay {
             Some(failure) if self.events == 0 => Progress::Failed(Arc::new(failure)),
             _ => Progress::Kept(self.live.headers()),
         };
-        gateway.leave(&self.live, last);
+        gateway.leave(&self.live, last, ending.is_upstreams());
         if let Some(rest) = self.rest {
             read_rest(rest).await;
         }

@@ -157,7 +157,7 @@ async fn begin(
     let problem = match announced {
         Ok(Appended { receipts, refused: None }) => {
             if receipts.iter().all(|receipt| receipt.repeated) {
-                gateway.leave(&live, Progress::Kept(Arc::default()));
+                gateway.leave(&live, Progress::Kept(Arc::default()), true);
                 return Ok(Started { id, live: None, first_reader: None });
             }
             let first_reader = Some(hub.shared().routing.register(id.topic().into(), Wake::default()));
@@ -174,7 +174,7 @@ async fn begin(
     };
     let failure =
         Failure::new(Ending::UpstreamError, "the stream was not begun: another request with its key failed");
-    gateway.leave(&live, Progress::Failed(Arc::new(failure)));
+    gateway.leave(&live, Progress::Failed(Arc::new(failure)), asking.is_none());
     Err(problem)
 }
 
