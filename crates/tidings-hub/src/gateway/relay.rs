@@ -332,6 +332,8 @@ impl Relay {
             }
             first
         });
+        // It is never sent again, and holds memory that other questions wait for.
+        self.asked.body = Bytes::new();
         Ok(())
     }
 

@@ -37,7 +37,8 @@ impl Problem {
             detail: detail.to_string(),
             allow: None,
             size: None,
-            retry_after: matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS).then_some(RETRY_AFTER),
+            retry_after: matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
+                .then_some(RETRY_AFTER),
             members: Map::new(),
         }
     }
