@@ -231,23 +231,17 @@ class Member {
     if (!this.#topics) return false;
     const place = this.#place;
     const url = new URL(this.#url);
-    let from = place || "end";
+    url.searchParams.set("from", place || "end");
     url.searchParams.set("limit", "1");
     const headers = new Headers(this.#init.headers);
     headers.delete("Last-Event-ID");
     headers.set("Accept", "application/json");
     const fetch = this.#fetch;
     try {
-      // Where much of other topics has to be looked through, the hub says how far it came.
-      for (let more = true; more; ) {
-        url.searchParams.set("from", from);
-        const page = await (await fetch(url.href, { ...this.#init, headers })).json();
-        if (page.updates.length || page.gap || page.closed || this.#place !== place || this.#term) return false;
-        from = page.next;
-        more = page.more;
-      }
-      const data = place || url.searchParams.get("start") === "none" ? undefined : JSON.stringify({ id: from });
-      this.#take([{ type: "start", data, id: from, topics: [] }]);
+      const { updates, next, more, gap, closed } = await (await fetch(url.href, { ...this.#init, headers })).json();
+      if (updates.length || more || gap || closed || this.#place !== place || this.#term) return false;
+      const data = place || url.searchParams.get("start") === "none" ? undefined : JSON.stringify({ id: next });
+      this.#take([{ type: "start", data, id: next, topics: [] }]);
       this.#forget();
       return true;
     } catch {
