@@ -26,6 +26,9 @@ use crate::{
 /// 10 MB come in a second. There is one stream on a connection, so both have the same window.
 const WINDOW_BYTES: u32 = 1024 * 1024;
 
+/// How large the head of a response may be, as in browsers. hyper's own limit is 16 KiB.
+const MAX_HEAD_BYTES: u32 = 256 * 1024;
+
 /// Sends a request, whose URL is absolute, and returns what answers it.
 pub(super) async fn exchange(
     io: Io,
@@ -35,6 +38,7 @@ pub(super) async fn exchange(
     let (mut sender, connection) = http2::Builder::new(Queue(queue))
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
+        .max_header_list_size(MAX_HEAD_BYTES)
         .handshake(TokioIo::new(io))
         .await
         .map_err(TransportError::broken)?;

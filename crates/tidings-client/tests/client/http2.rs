@@ -57,6 +57,19 @@ async fn events_arrive_one_by_one_and_dropping_the_source_ends_the_connection() 
     }
 }
 
+#[tokio::test]
+async fn a_head_of_many_fields_is_read() {
+    let server = HyperServer::start(Way::Clear, |_| {
+        let mut response = event_stream("data: a\n\n");
+        for number in 0..1_000 {
+            response.headers_mut().append("x-many", HeaderValue::from(number));
+        }
+        response
+    })
+    .await;
+    assert_eq!(take(&mut follow(&server), 2).await, ["opened", "message a"]);
+}
+
 async fn version(source: &mut EventSource) -> Version {
     match source.next().await {
         Some(Ok(Item::Opened(head))) => head.version,
