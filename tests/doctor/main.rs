@@ -13,6 +13,7 @@ mod stand_in;
 #[path = "../support/mod.rs"]
 mod support;
 mod timed;
+mod unreadable;
 
 use std::time::Duration;
 

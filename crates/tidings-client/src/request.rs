@@ -3,11 +3,12 @@
 use std::{fmt, future::Future, pin::Pin};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header::AUTHORIZATION};
 
 use crate::{
     credentials,
-    error::{BoxError, InvalidUrl},
+    error::{BoxError, Error, InvalidUrl},
+    redirect,
     transport::has_valid_port,
 };
 
@@ -123,6 +124,16 @@ impl Request {
     pub fn with_repeatable(mut self, repeatable: bool) -> Self {
         self.repeatable = repeatable;
         self
+    }
+
+    /// The request that follows this one where the answer redirects to `location`, as a source makes it: see
+    /// [`EventSource`](crate::EventSource#redirects) on what goes along. The status decides whether a POST stays one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redirect`](crate::Error::Redirect) when `location` is not a URL.
+    pub fn redirected(self, status: StatusCode, location: &HeaderValue) -> Result<Self, Error> {
+        redirect::follow(self, status, location)
     }
 
     /// Whether a source may send this request again when it cannot know what became of it.

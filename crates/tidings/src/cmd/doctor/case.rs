@@ -58,6 +58,46 @@ pub(super) enum Role {
     Long,
 }
 
+impl Role {
+    /// Whether it asks for the stream, by the version of HTTP that the first request had.
+    pub(super) fn is_for_the_stream(self) -> bool {
+        let others = [Role::Head, Role::Preflight, Role::Elsewhere, Role::Http1, Role::Http2, Role::Http3];
+        !others.contains(&self)
+    }
+
+    /// How it asks, for people.
+    pub(super) fn asked(self) -> &'static str {
+        match self {
+            Role::Plain => "as it is",
+            Role::Probe => "for a stream of known timing",
+            Role::Big => "for large events",
+            Role::Again => "a second time",
+            Role::Gzip => "with Accept-Encoding: gzip",
+            Role::Brotli => "with Accept-Encoding: br",
+            Role::Zstd => "with Accept-Encoding: zstd",
+            Role::Browser => "with the Accept-Encoding of a browser",
+            Role::Http1 => "over HTTP/1.1",
+            Role::Http2 => "over HTTP/2",
+            Role::Http3 => "over HTTP/3",
+            Role::Post => "by POST",
+            Role::AnyAccept => "with Accept: */*",
+            Role::Beats => "for heartbeats",
+            Role::BeatsGzip => "for heartbeats, with gzip",
+            Role::Resume => "with the ID of an event",
+            Role::Unknown => "with an ID that nobody has given",
+            Role::Finished => "with the ID of the last event",
+            Role::Head => "by HEAD",
+            Role::Preflight => "by OPTIONS",
+            Role::Elsewhere => "at another path",
+            Role::CrossOrigin => "with an Origin",
+            Role::Watch => "for long",
+            Role::Idle => "for a silence",
+            Role::Busy => "for an event each second",
+            Role::Long => "for a long life",
+        }
+    }
+}
+
 /// The roles that have an `Accept-Encoding`, and what they are called.
 pub(super) const ENCODED: [(Role, &str); 4] =
     [(Role::Gzip, "gzip"), (Role::Brotli, "br"), (Role::Zstd, "zstd"), (Role::Browser, "browser")];

@@ -200,6 +200,22 @@ pub(super) const RULES: &[Rule] = &[
         "A crash, a timeout or a reset: the answer has no proper end. A client can't tell that from a network failure.",
     ),
     new(
+        "unreadable",
+        S1,
+        "unreadable",
+        "What answers can't be read as HTTP, or nothing answers before the connection ends.",
+        "A port with no program behind it, another protocol than the address says, or a head that breaks the rules of HTTP. \
+         Nothing else could be measured.",
+    ),
+    new(
+        "unreadable-at-times",
+        S2,
+        "unreadable",
+        "Some requests for the stream get no answer that can be read.",
+        "The connection ends, or something else than HTTP comes, depending on how or how often the stream is asked for. A \
+         browser that asks so gets nothing.",
+    ),
+    new(
         "no-first-byte",
         S1,
         "first-byte",

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery};
+use tidings_client::Request;
 use tokio::task::JoinSet;
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     exchange::{Ask, Way, exchange, fan},
     fan::Fan,
     observation::{End, Protocol, Seen},
-    rules::ORIGIN,
+    rules::{ORIGIN, unreadable},
 };
 
 /// What Chrome says that it accepts over https.
@@ -73,6 +74,9 @@ pub(super) async fn examine(mut target: Target) -> anyhow::Result<Case> {
     let mut case = Case::new(target.url.clone());
     let (plain, probe) = first_look(&mut target, &mut case).await?;
     case.url = target.url.clone();
+    if let Some(why) = probe.as_ref().and_then(unreadable) {
+        case.not_measured.push((Role::Probe.asked(), why));
+    }
     let cooperative = probe.is_some_and(|probe| {
         let is_one = probe.is_probe() && probe.is_stream();
         if is_one {
@@ -98,6 +102,9 @@ pub(super) async fn examine(mut target: Target) -> anyhow::Result<Case> {
             // A browser goes on without it, and tells nobody.
             Ok((Role::Http3, Seen { end: End::Unreachable(reason), .. })) => {
                 case.not_measured.push(("HTTP/3", format!("Alt-Svc offers it, but {reason}")));
+            }
+            Ok((role, Seen { end: End::Unreachable(reason), .. })) if role.is_for_the_stream() => {
+                case.not_measured.push((role.asked(), format!("no connection came about: {reason}")));
             }
             Ok((_, Seen { end: End::Unreachable(_), .. })) | Err(_) => {}
             Ok(seen) => case.seen.push(seen),
@@ -127,12 +134,16 @@ async fn first_look(target: &mut Target, case: &mut Case) -> anyhow::Result<(See
             return Err(anyhow!("{reason}"));
         }
         let status = plain.status().unwrap_or_default();
-        let location = plain.header("location").filter(|_| (301..=308).contains(&status) && status != 304);
-        let Some(location) = location else { return Ok((plain, probe)) };
-        case.redirects.push((status, without_query(location)));
-        match resolve(&target.url, location) {
+        let is_redirect = matches!(status, 301 | 302 | 303 | 307 | 308);
+        let head = plain.head.as_ref().filter(|_| is_redirect);
+        let Some(location) = head.and_then(|head| head.headers.get(header::LOCATION)) else {
+            return Ok((plain, probe));
+        };
+        let shown = String::from_utf8_lossy(location.as_bytes());
+        case.redirects.push((status, without_query(&shown)));
+        match target.redirected(status, location) {
             Some(next) if case.redirects.len() <= MAX_REDIRECTS && target.method == Method::GET => {
-                target.go_to(next)?;
+                target.go_to(&next)?;
             }
             _ => return Ok((plain, probe)),
         }
@@ -155,17 +166,25 @@ impl Target {
         Ask { method: self.method.clone(), url, headers, body: self.body.clone(), within }
     }
 
-    /// Follows a redirect; secrets stay with the origin that they were meant for.
-    fn go_to(&mut self, url: Uri) -> anyhow::Result<()> {
-        let origin = |url: &Uri| (url.scheme().cloned(), url.authority().cloned());
-        if origin(&url) != origin(&self.url) {
-            for name in [header::AUTHORIZATION, header::COOKIE] {
-                self.headers.remove(name);
-            }
-            let connect_to = self.way.connect_to.take().filter(|_| url.host() == self.url.host());
-            self.way = Way::new(&url, connect_to, self.way.protocol)?;
+    /// The request that a redirect leads to, as the client makes it: secrets stay with the origin that they were meant for.
+    /// `None` where it leads nowhere.
+    fn redirected(&self, status: u16, location: &HeaderValue) -> Option<Request> {
+        let mut request = Request::get(&self.url.to_string()).ok()?;
+        for (name, value) in &self.headers {
+            request = request.with_header(name.clone(), value.clone());
         }
-        self.url = url;
+        let next = request.redirected(StatusCode::from_u16(status).ok()?, location).ok()?;
+        matches!(next.url().scheme_str(), Some("http" | "https")).then_some(next)
+    }
+
+    fn go_to(&mut self, next: &Request) -> anyhow::Result<()> {
+        let origin = |url: &Uri| (url.scheme().cloned(), url.authority().cloned());
+        if origin(next.url()) != origin(&self.url) {
+            let connect_to = self.way.connect_to.take().filter(|_| next.url().host() == self.url.host());
+            self.way = Way::new(next.url(), connect_to, self.way.protocol)?;
+        }
+        self.headers.clone_from(next.headers());
+        self.url = next.url().clone();
         Ok(())
     }
 
@@ -324,6 +343,16 @@ impl Target {
     /// Lists what nobody has looked at: it is not known to be good.
     fn say_what_is_missing(&self, case: &mut Case) {
         let mut missing = Vec::new();
+        for (role, seen) in
+            case.seen.iter().filter(|(role, _)| *role != Role::Plain && role.is_for_the_stream())
+        {
+            if let Some(why) = unreadable(seen) {
+                missing.push((role.asked(), why));
+            } else if seen.head.is_none() {
+                let seconds = seen.ended.as_secs();
+                missing.push((role.asked(), format!("it was not answered within {seconds} s")));
+            }
+        }
         let has = |role| case.get(role).is_some();
         if self.method != Method::GET {
             let why =
@@ -421,25 +450,6 @@ fn with_query(url: &Uri, knobs: &str) -> Uri {
     Uri::from_parts(parts).unwrap_or_else(|_| url.clone())
 }
 
-/// Where a `Location` leads: an absolute URL, or a path of the same server.
-fn resolve(base: &Uri, location: &str) -> Option<Uri> {
-    let location = location.split('#').next()?;
-    if location.contains("://") && !location.starts_with('/') {
-        let url: Uri = location.parse().ok()?;
-        return matches!(url.scheme_str(), Some("http" | "https")).then_some(url);
-    }
-    if let Some(rest) = location.strip_prefix("//") {
-        return format!("{}://{rest}", base.scheme_str()?).parse().ok();
-    }
-    let mut parts = base.clone().into_parts();
-    let path = match location.strip_prefix('/') {
-        Some(_) => location.to_owned(),
-        None => format!("{}/{location}", base.path().rsplit_once('/').map_or("", |(parent, _)| parent)),
-    };
-    parts.path_and_query = path.parse().ok();
-    Uri::from_parts(parts).ok()
-}
-
 fn elsewhere(url: &Uri) -> Uri {
     let mut parts = url.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::from_static("/tidings-doctor-asks-who-is-there"));
@@ -460,17 +470,35 @@ mod tests {
     use crate::cmd::doctor::case::made;
 
     #[test]
-    fn a_location_is_absolute_or_of_the_same_server() {
-        let base: Uri = "https://h:1/a/b?x=1".parse().unwrap();
+    fn a_redirect_is_followed_as_the_client_does_it_and_takes_no_secret_along() {
+        let mut target = Target {
+            url: "https://h:1/a/b?x=1".parse().unwrap(),
+            method: Method::GET,
+            headers: HeaderMap::from_iter([(
+                HeaderName::from_static("x-api-key"),
+                "secret".parse().unwrap(),
+            )]),
+            body: Bytes::new(),
+            way: Way { connect_to: None, protocol: None, tls: None },
+            idle: None,
+            long: None,
+        };
+        let to = |target: &Target, location: &'static str| {
+            target.redirected(302, &HeaderValue::from_static(location))
+        };
         for (location, url) in [
-            ("https://i/c", "https://i/c"),
+            ("HTTPS://i/c", "https://i/c"),
             ("/c?d=1#e", "https://h:1/c?d=1"),
-            ("c/", "https://h:1/a/c/"),
+            ("../c/", "https://h:1/c/"),
             ("//i/c", "https://i/c"),
         ] {
-            assert_eq!(resolve(&base, location).unwrap(), url, "{location}");
+            assert_eq!(to(&target, location).unwrap().url(), url, "{location}");
         }
-        assert_eq!(resolve(&base, "ftp://i/c"), None);
+        assert!(to(&target, "ftp://i/c").is_none() && to(&target, "mailto:a@b").is_none());
+        target.go_to(&to(&target, "/c").unwrap()).unwrap();
+        assert!(target.headers.contains_key("x-api-key"));
+        target.go_to(&to(&target, "http://i/c").unwrap()).unwrap();
+        assert!(target.headers.is_empty() && target.way.tls.is_none());
     }
 
     #[test]

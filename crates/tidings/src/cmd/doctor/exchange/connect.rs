@@ -1,6 +1,6 @@
 //! A connection: TCP, and TLS if the URL wants it, or QUIC.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
 use http::Uri;
@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsConnector,
-    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
+    rustls::{self, ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
 
 use super::{Tape, Way, quic};
@@ -68,6 +68,7 @@ async fn connect_to(url: &Uri, way: &Way) -> anyhow::Result<Connected> {
         .with_alpn(offer)
         .connect(server, stream)
         .await
+        .map_err(|error| if is_no_tls(&error) { anyhow!(NoTls(error.to_string())) } else { anyhow!(error) })
         .with_context(|| format!("TLS with {name}"))?;
     let protocol = match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
@@ -76,6 +77,24 @@ async fn connect_to(url: &Uri, way: &Way) -> anyhow::Result<Connected> {
         _ => Protocol::Http1,
     };
     Ok(Connected { transport: Transport::Tcp(Box::new(tape.record(stream))), protocol, tape })
+}
+
+/// Somebody listens, and does not speak TLS, or hangs up in the middle of it.
+#[derive(Debug)]
+pub(super) struct NoTls(String);
+
+impl std::fmt::Display for NoTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "what answers does not speak it ({}); is it http://?", self.0)
+    }
+}
+
+impl std::error::Error for NoTls {}
+
+/// An alert, or a certificate that is not trusted, is TLS.
+fn is_no_tls(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(error, None | Some(rustls::Error::InvalidMessage(_)))
 }
 
 /// What this machine trusts, as the client has it.

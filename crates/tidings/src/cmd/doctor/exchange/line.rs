@@ -21,6 +21,10 @@ use super::{
 };
 use crate::cmd::doctor::observation::Protocol;
 
+/// How many fields an answer may have, as the client takes them. What else breaks the rules of HTTP is a finding, though
+/// browsers and the client forgive some of it.
+const MAX_FIELDS: usize = 4096;
+
 /// Dropped, it is closed.
 pub(super) struct Line {
     sender: Sender,
@@ -53,7 +57,8 @@ impl Line {
                 (Sender::Http2(sender), Driver::of(connection))
             }
             (Transport::Tcp(io), _) => {
-                let (sender, connection) = http1::handshake(TokioIo::new(io)).await?;
+                let (sender, connection) =
+                    http1::Builder::new().max_headers(MAX_FIELDS).handshake(TokioIo::new(io)).await?;
                 (Sender::Http1(sender), Driver::of(connection))
             }
         };

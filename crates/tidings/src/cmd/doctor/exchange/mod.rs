@@ -19,13 +19,12 @@ use tidings_codec::Decoder;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::rustls::ClientConfig;
 
-pub(super) use self::fan::fan;
 use self::{
-    connect::{Connected, connect},
+    connect::{Connected, NoTls, connect},
     line::{AnswerBody, Line},
     tape::Tape,
-    unpack::Unpack,
 };
+pub(super) use self::{fan::fan, unpack::Unpack};
 use super::observation::{End, Head, Protocol, Read, Seen};
 
 /// The most bytes of a body that are read; a stream is judged by its beginning.
@@ -87,7 +86,10 @@ pub(super) async fn exchange(ask: &Ask, way: &Way) -> Seen {
     let connected = match timeout_at(until, connect(&ask.url, way)).await {
         Ok(Ok(connected)) => connected,
         Ok(Err(error)) => {
-            seen.end = End::Unreachable(format!("{error:#}"));
+            let reason = format!("{error:#}");
+            let is_there = error.downcast_ref::<NoTls>().is_some();
+            seen.end = if is_there { End::Broken(reason) } else { End::Unreachable(reason) };
+            seen.ended = began.elapsed();
             return seen;
         }
         Err(_) => {
@@ -119,8 +121,8 @@ async fn watch(ask: &Ask, connected: Connected, began: Instant, seen: &mut Seen)
         status: response.status().as_u16(),
         headers: response.headers().clone(),
     });
-    let coding = seen.header("content-encoding").map(str::to_ascii_lowercase);
-    let end = read(response.into_body(), Unpack::of(coding.as_deref()), began, seen).await?;
+    let unpack = Unpack::of(seen.header("content-encoding"));
+    let end = read(response.into_body(), unpack, began, seen).await?;
     if ask.method == Method::HEAD {
         // What a server sends behind the head, where nothing may be, is no part of the answer; it is on the tape.
         sleep(AFTER_HEAD).await;

@@ -10,7 +10,7 @@ const BITE_BYTES: usize = 512;
 /// The most that is made of one piece, against a bomb.
 const MAX_PLAIN_BYTES: usize = 8 << 20;
 
-pub(super) enum Unpack {
+pub(in crate::cmd::doctor) enum Unpack {
     Plain,
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
     /// A coding that this program can't undo: then only sizes and times are known.
@@ -18,13 +18,19 @@ pub(super) enum Unpack {
 }
 
 impl Unpack {
-    /// For the value of `Content-Encoding`. `none` is not a coding, but many servers send it and mean it.
-    pub(super) fn of(coding: Option<&str>) -> Unpack {
-        match coding {
-            None | Some("" | "identity" | "none") => Unpack::Plain,
-            Some("gzip" | "x-gzip") => Unpack::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
-            Some(_) => Unpack::Unknown,
+    /// For the value of `Content-Encoding`. What names no coding, such as `none` or `utf-8`, is none, as it is for browsers.
+    pub(in crate::cmd::doctor) fn of(value: Option<&str>) -> Unpack {
+        match value.unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => Unpack::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
+            "br" | "zstd" | "deflate" | "compress" | "x-compress" | "dcb" | "dcz" => Unpack::Unknown,
+            // Of several codings this program undoes none.
+            several if several.contains(',') => Unpack::Unknown,
+            _ => Unpack::Plain,
         }
+    }
+
+    pub(in crate::cmd::doctor) fn is_plain(&self) -> bool {
+        matches!(self, Unpack::Plain)
     }
 
     pub(super) fn is_known(&self) -> bool {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::{
     case::{Case, Role},
+    exchange::Unpack,
     finding::Finding,
     observation::{End, Protocol, Seen},
     vendors::{Hop, hops},
@@ -78,10 +79,12 @@ fn content_length(plain: &Seen) -> Option<Finding> {
 
 fn content_encoding_none(case: &Case, plain: &Seen) -> Option<Finding> {
     let none = |seen: &Seen| {
-        seen.header("content-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("none"))
+        let coding = seen.header("content-encoding")?.trim();
+        let is_none = !coding.eq_ignore_ascii_case("identity") && Unpack::of(Some(coding)).is_plain();
+        is_none.then(|| format!("Content-Encoding: {coding}"))
     };
-    (none(plain) || case.get(Role::Browser).is_some_and(none))
-        .then(|| Finding::of("content-encoding-none", "Content-Encoding: none", "the answer's head"))
+    let given = none(plain).or_else(|| none(case.get(Role::Browser)?))?;
+    Some(Finding::of("content-encoding-none", given, "the answer's head"))
 }
 
 fn cache_control(plain: &Seen) -> Option<Finding> {
@@ -245,7 +248,11 @@ mod tests {
     #[test]
     fn headers_that_no_stream_should_have_are_found() {
         assert_eq!(found(&with(&[("content-length", "12")]), ""), ["content-length"]);
-        assert_eq!(found(&with(&[("content-encoding", "none")]), ""), ["content-encoding-none"]);
+        for none in ["none", "utf-8", "chunked", ""] {
+            assert_eq!(found(&with(&[("content-encoding", none)]), ""), ["content-encoding-none"], "{none}");
+        }
+        assert!(found(&with(&[("content-encoding", "Identity")]), "").is_empty());
+        assert!(found(&with(&[("content-encoding", "br")]), "").is_empty());
         assert_eq!(found(&with(&[("age", "31")]), ""), ["cached"]);
         assert!(found(&with(&[("age", "0"), ("x-cache", "MISS")]), "").is_empty());
         assert_eq!(found(&with(&[("cf-cache-status", "HIT"), ("cf-ray", "1")]), ""), ["cached"]);

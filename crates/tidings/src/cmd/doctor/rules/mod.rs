@@ -9,16 +9,20 @@ mod held;
 mod http2;
 mod http3;
 mod resume;
+mod unreadable;
 
 use std::collections::HashSet;
 
 use super::{case::Case, finding::Finding};
 
-pub(super) use self::{cors::ORIGIN, cut::longest_silence, http2::max_streams, resume::verdict};
+pub(super) use self::{
+    cors::ORIGIN, cut::longest_silence, http2::max_streams, resume::verdict, unreadable::unreadable,
+};
 
 /// All findings, the worst first.
 pub(super) fn judge(case: &Case) -> Vec<Finding> {
     let families = [
+        unreadable::findings,
         head::findings,
         held::findings,
         cut::findings,
@@ -56,7 +60,7 @@ fn follows_from(rule: &str) -> &'static [&'static str] {
 
 /// What the head of one answer gives away, for what is no stream of events about topics.
 pub(super) fn judge_head(case: &Case) -> Vec<Finding> {
-    head::findings(case)
+    [unreadable::findings(case), head::findings(case)].concat()
 }
 
 #[cfg(test)]
