@@ -36,7 +36,6 @@ async fn a_key_that_is_used_again_with_other_content_is_refused() {
         ("/topics/a?type=u", "x"),
         ("/topics/a", "x"),
         ("/topics/a?type=t&retry=100", "x"),
-        ("/topics/b?type=t", "x"),
     ] {
         publish(&hub, target, TEXT, "k-1", body).await.refusal(422, "k-1");
     }
@@ -134,6 +133,39 @@ async fn repeating_last_words_is_answered_as_the_first_time() {
         assert_eq!((first.status(), again.status()), (200, 200), "{again:?}");
         assert_eq!(again.json(), first.json());
     }
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_its_topic_and_is_never_the_number_of_another() {
+    let hub = HubProcess::start(&[]);
+    let body = "{\"data\":\"1\"}\n{\"data\":\"2\"}\n";
+    for topic in ["a", "b"] {
+        let target = format!("/topics/{topic}");
+        for key in ["k#1", "k#2", "k"] {
+            assert_eq!(publish(&hub, &target, TEXT, key, topic).await.status(), 200, "{key} of {topic}");
+        }
+        let first = publish(&hub, &target, NDJSON, "k", body).await;
+        let again = publish(&hub, &target, NDJSON, "k", body).await;
+        assert_eq!((first.status(), first.json()), (200, again.json()), "{topic}");
+        let one = [topic; 3];
+        assert_eq!(data(&page(&hub.address, &target).await), [&one[..], &["1", "2"]].concat());
+    }
+}
+
+#[tokio::test]
+async fn a_late_repeat_of_what_is_gone_appends_nothing() {
+    let hub = HubProcess::start(&["--retain", "a=2"]);
+    let first = publish(&hub, "/topics/a", TEXT, "k", "x").await;
+    let many = publish(&hub, "/topics/a", NDJSON, "l", "{\"data\":\"1\"}\n{\"data\":\"2\"}\n").await;
+    for number in 0..5 {
+        publish(&hub, "/topics/a", TEXT, &format!("m{number}"), "y").await;
+    }
+    let again = publish(&hub, "/topics/a", TEXT, "k", "x").await;
+    assert_eq!((again.status(), again.json()), (200, first.json()), "{again:?}");
+    let again = publish(&hub, "/topics/a", NDJSON, "l", "{\"data\":\"1\"}\n{\"data\":\"2\"}\n").await;
+    assert_eq!((again.status(), again.json()), (200, many.json()), "{again:?}");
+    publish(&hub, "/topics/a", TEXT, "k", "other").await.refusal(422, "\"k\"");
+    assert_eq!(data(&page(&hub.address, "/topics/a").await), ["y", "y"]);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::support::{
     HubProcess,
-    wire::{NDJSON, Stream, Wire, head, is_hub_id, post, say},
+    wire::{NDJSON, Stream, TEXT, Wire, head, is_hub_id, post, say},
 };
 
 /// Publishes `count` updates that nobody asked for.
@@ -124,6 +124,57 @@ async fn an_unknown_id_in_from_is_a_gap_too() {
     let mut stream = Stream::open(&hub.address, "/topics/a?from=nonsense", &[]).await;
     gap(&mut stream, "nonsense", "unknown-id").await;
     assert_eq!(stream.event().await.data, "1");
+}
+
+#[tokio::test]
+async fn an_id_that_only_another_topic_has_is_unknown() {
+    let hub = HubProcess::start(&[]);
+    for topic in ["a/1", "b"] {
+        say(&hub.address, &format!("/topics/{topic}?id=own"), topic).await;
+    }
+    for target in ["/topics/c", "/topics/a/2", "/topics/a", "/topics?topic=c&topic=b/*"] {
+        gap(&mut Stream::resume(&hub.address, target, "own").await, "own", "unknown-id").await;
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_several_topics_have_is_a_place_only_where_one_of_them_is_asked_for() {
+    let hub = HubProcess::start(&["--retain", "b=1"]);
+    for topic in ["a/1", "a/2", "b", "b"] {
+        say(&hub.address, &format!("/topics/{topic}?id=1"), topic).await;
+    }
+    for topic in ["a/1", "a/2", "b"] {
+        say(&hub.address, &format!("/topics/{topic}?id=2"), topic).await;
+    }
+    for (target, expected) in [("/topics/a/1", "a/1"), ("/topics?topic=a/2&topic=c", "a/2")] {
+        let mut stream = Stream::resume(&hub.address, target, "1").await;
+        assert_eq!(stream.verdict(), Some("resumed"), "{target}");
+        assert_eq!(stream.event().await.data, expected);
+    }
+    // Of b it is evicted, and might still be the one that was seen.
+    for target in ["/topics/a/*", "/topics?topic=*", "/topics?topic=b&topic=a/1"] {
+        gap(&mut Stream::resume(&hub.address, target, "1").await, "1", "unknown-id").await;
+    }
+}
+
+#[tokio::test]
+async fn an_id_whose_update_is_gone_is_a_place_still_and_no_other_update_gets_it() {
+    let hub = HubProcess::start(&["--retain", "a=2", "--retain", "b=1"]);
+    let address = &*hub.address;
+    say(address, "/topics/b?id=own", "seen").await;
+    say(address, "/topics/b", "last").await;
+    for target in ["/topics/a?id=own", "/topics/a", "/topics/a", "/topics/a"] {
+        say(address, target, "x").await;
+    }
+    let mut stream = Stream::resume(address, "/topics/b", "own").await;
+    assert_eq!(stream.verdict(), Some("resumed"), "nothing is missing after it");
+    assert_eq!(stream.event().await.data, "last");
+    gap(&mut Stream::resume(address, "/topics/a", "own").await, "own", "evicted").await;
+
+    post(address, "/topics/a?id=own", TEXT, "other").await.refusal(409, "\"own\"");
+    let again = post(address, "/topics/a?id=own", TEXT, "x").await;
+    assert_eq!((again.status(), again.json()["sequence"].as_u64()), (200, Some(3)), "{again:?}");
+    gap(&mut Stream::resume(address, "/topics/a", "own").await, "own", "evicted").await;
 }
 
 #[tokio::test]

@@ -19,6 +19,13 @@ pub enum StartAt {
     Oldest,
     /// After the event with this ID, which the subscriber has seen.
     After(String),
+    /// After this place, which somebody has found who knows what the subscriber means by the ID that it named.
+    Place {
+        /// The ID.
+        asked: String,
+        /// The sequence of the record that it stands for, kept or not.
+        sequence: u64,
+    },
     /// With the oldest record that is kept, after a `gap` event: what the subscriber named is no event of what it asks for.
     Unknown(String),
 }
@@ -48,7 +55,7 @@ pub(crate) struct Gap {
 pub(crate) enum GapReason {
     /// The place is known, and records after it that the subscription asks for were evicted.
     Evicted,
-    /// No record that is kept has this ID.
+    /// No update of what is asked for has this ID, as far as is known, or several have it.
     UnknownId,
     /// The ID was given in another life of the log.
     UnknownEpoch,
@@ -148,8 +155,11 @@ pub(crate) async fn open(
         StartAt::Tail => (bounds.newest.sequence, None),
         StartAt::Oldest => (0, None),
         // The log may know it, as the ID of another topic's event.
-        StartAt::Unknown(asked) => (0, Some(locate(log, asked).await?.err().unwrap_or(GapReason::UnknownId))),
-        StartAt::After(asked) => match locate(log, asked).await? {
+        StartAt::Unknown(asked) => {
+            (0, Some(locate(log, asked, &interest).await?.err().unwrap_or(GapReason::UnknownId)))
+        }
+        StartAt::Place { sequence, .. } => (*sequence, None),
+        StartAt::After(asked) => match locate(log, asked, &interest).await? {
             Ok(sequence) => (sequence, None),
             Err(reason) => (0, Some(reason)),
         },
@@ -173,7 +183,7 @@ pub(crate) async fn open(
     let nothing_before = |reached| Page { records: Vec::new(), reached, lost: None, oldest: bounds.oldest };
     let page = match start {
         StartAt::Tail => nothing_before(bounds.newest),
-        StartAt::After(_)
+        StartAt::After(_) | StartAt::Place { .. }
             if first == First::Window
                 && unknown.is_none()
                 && bounds.evicted <= after
@@ -187,20 +197,25 @@ pub(crate) async fn open(
         (StartAt::After(asked) | StartAt::Unknown(asked), Some(reason)) => {
             (Some(Verdict::Gap), Some(Gap::before(log, &page, asked, reason).await?))
         }
-        (StartAt::After(asked), None) if page.lost.is_some() => {
+        (StartAt::After(asked) | StartAt::Place { asked, .. }, None) if page.lost.is_some() => {
             (Some(Verdict::Gap), Some(Gap::before(log, &page, asked, GapReason::Evicted).await?))
         }
-        (StartAt::After(_), None) => (Some(Verdict::Resumed), None),
+        (StartAt::After(_) | StartAt::Place { .. }, None) => (Some(Verdict::Resumed), None),
         _ => (None, None),
     };
     Ok(Opened::Live(Box::new(Opening { registration, epoch: bounds.epoch, verdict, gap, page, open })))
 }
 
-/// The sequence that `asked` names in this log, whether or not its record is still kept.
-pub(crate) async fn locate(log: &dyn Log, asked: &str) -> Result<Result<u64, GapReason>, LogError> {
+/// The sequence that `asked` names in this log, whether or not its record is still kept. An ID that a publisher chose names
+/// an update of `interest`, or none: other topics may have the same for other updates.
+pub(crate) async fn locate(
+    log: &dyn Log,
+    asked: &str,
+    interest: &Interest,
+) -> Result<Result<u64, GapReason>, LogError> {
     let bounds = log.bounds();
     let Some(id) = HubId::parse(asked) else {
-        return Ok(log.find(asked).await?.ok_or(GapReason::UnknownId));
+        return Ok(log.find(asked, interest).await?.ok_or(GapReason::UnknownId));
     };
     let Place { sequence, check } = id.place;
     if id.epoch != bounds.epoch {

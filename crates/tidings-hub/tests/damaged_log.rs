@@ -178,11 +178,7 @@ async fn damage_that_every_start_looks_for_is_refused_and_changes_nothing() {
         ),
         ("without records", |path| sql(path, "DROP TABLE records"), "table records is missing"),
         ("without marks", |path| sql(path, "DROP TABLE evicted"), "table evicted is missing"),
-        (
-            "without an index",
-            |path| sql(path, "DROP INDEX records_by_key"),
-            "index records_by_key is missing",
-        ),
+        ("without an index", |path| sql(path, "DROP INDEX names_by_gone"), "index names_by_gone is missing"),
         (
             "without a column",
             |path| sql(path, "ALTER TABLE closed DROP COLUMN reason"),
@@ -313,6 +309,26 @@ async fn damage_further_back_is_found_and_never_served() {
             |path| sql(path, "DELETE FROM topics WHERE sequence = 100"),
             Part::Topics,
             "topic \"t/2\" does not list its record 100",
+        ),
+        (
+            "an ID that is no longer known",
+            |path| sql(path, "DELETE FROM names WHERE name = 'id-101'"),
+            Part::Topics,
+            "event id \"id-101\" of topic \"t/3\" does not name its record 101",
+        ),
+        (
+            "an ID of a record that is none",
+            |path| {
+                sql(path, "INSERT INTO names (kind, name, topic, sequence) VALUES (1, 'other', 't/3', 10)");
+            },
+            Part::Topics,
+            "\"other\" of topic \"t/3\" names a record that is not there: 10",
+        ),
+        (
+            "an ID that is remembered although its record is there",
+            |path| sql(path, "UPDATE names SET sequence = 100 WHERE gone = 1"),
+            Part::Topics,
+            "\"id-1\" of topic \"t/1\" names a record as gone that is still there: 100",
         ),
         (
             "a topic with a record of another",

@@ -79,7 +79,7 @@ async fn all_of_it_is_there_after_a_restart() {
     assert_eq!(log.bounds(), bounds);
     assert_eq!(*log.follow().borrow(), 3);
     assert_eq!(all(&log).await, page);
-    assert_eq!(log.find("one").await.unwrap(), Some(2));
+    assert_eq!(log.find("one", &Interest::everything()).await.unwrap(), Some(2));
     assert!(log.append(vec![named]).await.unwrap().receipts[0].repeated);
     assert!(log.closed(&Topic::parse("closed").unwrap()).await.unwrap().is_some());
     assert_eq!(log.append(vec![update("next").into()]).await.unwrap().receipts[0].sequence, 4);

@@ -69,8 +69,8 @@ impl Log for Held {
         self.log.record(sequence)
     }
 
-    fn find<'a>(&'a self, publisher_id: &'a str) -> LogFuture<'a, Option<u64>> {
-        self.log.find(publisher_id)
+    fn find<'a>(&'a self, publisher_id: &'a str, interest: &'a Interest) -> LogFuture<'a, Option<u64>> {
+        self.log.find(publisher_id, interest)
     }
 
     fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>> {

@@ -223,8 +223,8 @@ impl Log for Unreadable {
         self.0.record(sequence)
     }
 
-    fn find<'a>(&'a self, publisher_id: &'a str) -> LogFuture<'a, Option<u64>> {
-        self.0.find(publisher_id)
+    fn find<'a>(&'a self, publisher_id: &'a str, interest: &'a Interest) -> LogFuture<'a, Option<u64>> {
+        self.0.find(publisher_id, interest)
     }
 
     fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>> {

@@ -14,7 +14,10 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tidings_hub::{
     Interest, Topic, TopicFilter, Update,
-    log::{Append, DiskLog, DiskSettings, DiskView, Found, Import, Limits, Log, PageLimit, Retention},
+    log::{
+        Append, DiskLog, DiskSettings, DiskView, Found, IdempotencyKey, Import, Limits, Log, PageLimit,
+        Retention,
+    },
 };
 
 /// An update of every kind. The limit below evicts the first two, one of which is a close.
@@ -33,7 +36,8 @@ const UPDATES: &str = r#"
 const EVICTED: usize = 2;
 
 /// Of which versions there is a log; the last one is today's.
-const VERSIONS: [i32; 2] = [1, 2];
+const VERSIONS: [i32; 3] = [1, 2, 3];
+const NEWEST: i32 = VERSIONS[VERSIONS.len() - 1];
 
 fn fixture(version: i32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/fixtures/log-v{version}"))
@@ -68,7 +72,7 @@ fn assert_is_whole(directory: &Path) {
 #[tokio::test]
 #[ignore = "it writes the fixture, which stays as its version wrote it"]
 async fn writes_the_fixture() {
-    let fixture = fixture(VERSIONS[VERSIONS.len() - 1]);
+    let fixture = fixture(NEWEST);
     let directory = TempDir::new().unwrap();
     let mut updates = updates();
     let records = (updates.len() - EVICTED) as u64;
@@ -164,7 +168,40 @@ async fn an_older_versions_log_goes_on() {
         assert_eq!(receipts[0].sequence, newest + 1);
         drop(log);
         assert_is_whole(directory.path());
-        assert_eq!(DiskView::open(directory.path()).unwrap().stat().unwrap().version, VERSIONS[1]);
+        assert_eq!(DiskView::open(directory.path()).unwrap().stat().unwrap().version, NEWEST);
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_an_older_version_that_may_be_numbered_is_taken_in_both_spellings() {
+    for version in [1, 2] {
+        let directory = copy(version);
+        let database = Connection::open(directory.path().join("log.sqlite")).unwrap();
+        database.execute("UPDATE records SET key = 'once#12' WHERE key = 'once'", ()).unwrap();
+        drop(database);
+        let limits = Limits { records: 10, ..Limits::default() };
+        let log = DiskLog::open(directory.path(), Retention { limits, ..Retention::on_disk() }).unwrap();
+        let once = IdempotencyKey::parse("once").unwrap();
+        let spellings = [once.numbered(12), IdempotencyKey::parse("once#12").unwrap()];
+        let repeat = |key: &IdempotencyKey| Append { key: Some(key.clone()), ..updates()[5].clone() };
+        let next = || Update::new(Topic::parse("news").unwrap(), "next").into();
+        // While it is kept, and once it is evicted.
+        for keeps in [true, false] {
+            for key in &spellings {
+                let receipts = log.append(vec![repeat(key)]).await.unwrap().receipts;
+                assert_eq!((receipts[0].sequence, receipts[0].repeated), (6, true), "{key}, {version}");
+                let other = Append { key: Some(key.clone()), ..next() };
+                assert!(log.append(vec![other]).await.unwrap().refused.is_some(), "{key}, {version}");
+            }
+            assert_eq!(log.record(6).await.unwrap().is_some(), keeps);
+            log.append(std::iter::repeat_with(next).take(10).collect()).await.unwrap();
+        }
+        // Others are what they are spelled.
+        for key in [once.numbered(1), IdempotencyKey::parse("once#1").unwrap(), once.clone()] {
+            assert!(!log.append(vec![repeat(&key)]).await.unwrap().receipts[0].repeated, "{key}, {version}");
+        }
+        drop(log);
+        assert_is_whole(directory.path());
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     dialect::Dialect,
     live::{Gateway, Live, Progress},
     pass_on::pass_on,
-    place::locate,
+    place::{self, locate},
     request::Asked,
     start::start,
     stream::StreamId,
@@ -102,10 +102,10 @@ fn last_event_id(headers: &HeaderMap) -> Option<String> {
 /// know. `None` for a client that has all there will ever be.
 async fn open(hub: &Hub, id: &StreamId, seen: Option<&str>) -> Result<Option<Cursor>, Problem> {
     let start = match seen {
-        None => StartAt::After(id.start_id().into_string()),
+        None => place::start(&*hub.shared().log, id).await?,
         Some(seen) => match locate(&*hub.shared().log, id, seen).await? {
             Ok(place) if has_all(hub, id, place).await? => return Ok(None),
-            Ok(_) => StartAt::After(seen.to_owned()),
+            Ok(sequence) => StartAt::Place { asked: seen.to_owned(), sequence },
             Err(_) => StartAt::Unknown(seen.to_owned()),
         },
     };

@@ -4,12 +4,11 @@ use bytes::Bytes;
 use serde_json::Value;
 use tidings_codec::{Event, EventId, EventType};
 
-use super::{announcement::Announcement, dialect::Dialect, stream::StreamId};
+use super::{announcement::Announcement, dialect::Dialect, place::announcement, stream::StreamId};
 use crate::{
     Interest,
     hub::Shared,
     log::{LogError, PageLimit, Record},
-    resume::locate,
 };
 
 /// Where compacting stops: what follows comes as it was sent. A bound on what is made for one reader.
@@ -20,25 +19,26 @@ const MAX_BYTES: usize = 4 << 20;
 pub(super) struct Compacted {
     /// Whole events. Each has the ID of the last one that is in it, and so is a place to resume from.
     pub(super) events: Bytes,
-    /// The place behind them.
+    /// The ID of the last event that is in them, or the one after which they begin.
     pub(super) last_event_id: String,
+    /// The sequence that it stands for.
+    pub(super) sequence: u64,
 }
 
-/// Joins what follows the event `after` up to the end of the log; `None` where that place is unknown, or something behind it
-/// is lost, which a plain subscription tells.
+/// Joins what follows the event `after`, which is at `place`, up to the end of the log; `None` where something behind it is
+/// lost, which a plain subscription tells.
 pub(super) async fn compact(
     shared: &Shared,
     id: &StreamId,
     after: &str,
+    mut place: u64,
 ) -> Result<Option<Compacted>, LogError> {
     let log = &shared.log;
-    let (Some(dialect), Ok(mut place)) = (dialect(shared, id).await?, locate(&**log, after).await?) else {
-        return Ok(None);
-    };
+    let Some(dialect) = dialect(shared, id).await? else { return Ok(None) };
     let newest = log.bounds().newest.sequence;
     let interest = Interest::from(id.topic());
     let mut joined = Joined::new(dialect);
-    let mut last_event_id = after.to_owned();
+    let (mut last_event_id, mut sequence) = (after.to_owned(), place);
     while place < newest && joined.bytes() < MAX_BYTES {
         let page = log.read(place, &interest, PageLimit { records: 500, bytes: 64 << 10 }).await?;
         if page.lost.is_some() {
@@ -47,20 +47,18 @@ pub(super) async fn compact(
         // The close is the subscription's own: it ends with it.
         for record in page.records.iter().filter(|record| !record.is_close()) {
             joined.push(record);
-            last_event_id = record.id().to_string();
+            (last_event_id, sequence) = (record.id().to_string(), record.sequence());
         }
         if page.reached.sequence <= place {
             break;
         }
         place = page.reached.sequence;
     }
-    Ok(Some(Compacted { events: joined.finish(), last_event_id }))
+    Ok(Some(Compacted { events: joined.finish(), last_event_id, sequence }))
 }
 
 async fn dialect(shared: &Shared, id: &StreamId) -> Result<Option<Dialect>, LogError> {
-    let log = &shared.log;
-    let Some(sequence) = log.find(id.start_id().as_str()).await? else { return Ok(None) };
-    let record = log.record(sequence).await?;
+    let record = announcement(&*shared.log, id).await?;
     Ok(record.and_then(|record| Announcement::read(&record)).map(|(_, dialect)| dialect))
 }
 

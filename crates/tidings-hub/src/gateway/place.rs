@@ -1,11 +1,19 @@
 //! From a last event ID to a place in a stream.
 
-use super::stream::StreamId;
+use std::sync::Arc;
+
+use super::stream::{StreamId, started};
 use crate::{
     Interest, StartAt,
-    log::{Log, LogError, PageLimit},
+    log::{HubId, Log, LogError, PageLimit, Record},
     resume::{self, GapReason},
 };
+
+/// Where a reader of a stream begins that has seen nothing of it: after its announcement. From there, a gap is told if
+/// something was evicted.
+pub(super) async fn start(log: &dyn Log, stream: &StreamId) -> Result<StartAt, LogError> {
+    start_after(log, stream, stream.start_id().into_string()).await
+}
 
 /// Where a reader of a stream begins who has seen the event `asked`.
 pub(super) async fn start_after(
@@ -14,7 +22,7 @@ pub(super) async fn start_after(
     asked: String,
 ) -> Result<StartAt, LogError> {
     Ok(match locate(log, stream, &asked).await? {
-        Ok(_) => StartAt::After(asked),
+        Ok(sequence) => StartAt::Place { asked, sequence },
         Err(_) => StartAt::Unknown(asked),
     })
 }
@@ -26,13 +34,24 @@ pub(super) async fn locate(
     stream: &StreamId,
     asked: &str,
 ) -> Result<Result<u64, GapReason>, LogError> {
-    Ok(match resume::locate(log, asked).await? {
-        Ok(sequence) if !is_of(log, stream, sequence).await? => Err(GapReason::UnknownId),
+    // The announcement is of another topic, and is found there by its ID. Other IDs that have been chosen are the stream's.
+    let topic = if asked == stream.start_id().as_str() { started() } else { stream.topic() };
+    let is_place = HubId::parse(asked).is_some();
+    Ok(match resume::locate(log, asked, &topic.into()).await? {
+        Ok(sequence) if is_place && !is_of(log, stream, sequence).await? => Err(GapReason::UnknownId),
         found => found,
     })
 }
 
-/// Whether `sequence` is the place of a stream's announcement, of one of its events, or the place before all that is kept of
+/// The announcement of a stream, if it is kept.
+pub(super) async fn announcement(log: &dyn Log, stream: &StreamId) -> Result<Option<Arc<Record>>, LogError> {
+    match log.find(stream.start_id().as_str(), &started().into()).await? {
+        Some(sequence) => log.record(sequence).await,
+        None => Ok(None),
+    }
+}
+
+/// Whether `sequence` is the place of one of a stream's events, or the place before all that is kept of
 /// it, which is the ID of a `gap`. Whatever stands there, who begins behind it leaves nothing out.
 async fn is_of(log: &dyn Log, stream: &StreamId, sequence: u64) -> Result<bool, LogError> {
     const ONE: PageLimit = PageLimit { records: 1, bytes: 1 };
@@ -42,8 +61,7 @@ async fn is_of(log: &dyn Log, stream: &StreamId, sequence: u64) -> Result<bool, 
     if at.records.first().is_some_and(|record| record.sequence() == sequence) {
         return Ok(true);
     }
-    Ok(log.find(stream.start_id().as_str()).await? == Some(sequence)
-        || log.read(0, &events, ONE).await?.before_first_kept().sequence == sequence)
+    Ok(log.read(0, &events, ONE).await?.before_first_kept().sequence == sequence)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{
     ending::Ending,
     failure::Failure,
     live::{Entered, Gateway, Live, Progress},
+    place::announcement,
     relay::{Relay, ask},
     request::{Asked, credentials},
     stream::StreamId,
@@ -202,12 +203,11 @@ impl Past {
         if log.closed(&topic).await?.is_none() {
             return Ok(Past::Unknown);
         }
-        let Some(start) = log.find(id.start_id().as_str()).await? else { return Ok(Past::Gone) };
-        let announced = log.record(start).await?.and_then(|record| Announcement::body(&record));
-        if announced.is_some_and(|announced| announced != body) {
+        let Some(start) = announcement(&**log, id).await? else { return Ok(Past::Gone) };
+        if Announcement::body(&start).is_some_and(|announced| announced != body) {
             return Err(Problem::key_reused());
         }
-        let page = log.read(start, &topic.into(), PageLimit { records: 1, bytes: 1 }).await?;
+        let page = log.read(start.sequence(), &topic.into(), PageLimit { records: 1, bytes: 1 }).await?;
         let error = page.records.first().filter(|first| first.event().id() == Some(&id.error_id()));
         Ok(match error.map(|error| error_code(error.event().data())) {
             None => Past::Kept,

@@ -10,7 +10,7 @@ use super::{
     compact::{Compacted, compact},
     ending::Ending,
     live::Gateway,
-    place::start_after,
+    place::{announcement, start, start_after},
     stream::StreamId,
     token::Scope,
 };
@@ -66,19 +66,18 @@ async fn read(
         gateway.metrics.resumed.inc();
     }
     params.start = Some(match params.start {
-        // The announcement is the place before the first event. From there, a gap is told if something was evicted.
-        None | Some(StartAt::Oldest) => StartAt::After(id.start_id().into_string()),
+        None | Some(StartAt::Oldest) => start(&*shared.log, id).await?,
         Some(StartAt::After(asked)) => start_after(&*shared.log, id, asked).await?,
         Some(start) => start,
     });
     match (is_compact(parts)?, &params.start) {
-        (true, Some(StartAt::After(after))) => {
+        (true, Some(StartAt::Place { asked, sequence })) => {
             if params.form != Form::Plain {
                 return Err(Problem::invalid(
                     "view=compact has events of its own; it takes no envelope and no fields",
                 ));
             }
-            match compact(shared, id, after).await? {
+            match compact(shared, id, asked, *sequence).await? {
                 Some(compacted) => read_compacted(shared, compacted, params, parts).await,
                 None => subscribe(shared, READ_GRANT, params, parts).await,
             }
@@ -96,7 +95,7 @@ async fn read_compacted(
 ) -> Result<Response<HubBody>, Problem> {
     let subscribe = Subscribe {
         interest: params.interest,
-        start: StartAt::After(compacted.last_event_id),
+        start: StartAt::Place { asked: compacted.last_event_id, sequence: compacted.sequence },
         form: Form::Plain,
         start_event: false,
     };
@@ -136,7 +135,7 @@ async fn is_known(shared: &Shared, gateway: &Gateway, id: &StreamId) -> Result<b
     let log = &shared.log;
     Ok(gateway.find(id).is_some()
         || log.closed(&id.topic()).await?.is_some()
-        || log.find(id.start_id().as_str()).await?.is_some())
+        || announcement(&**log, id).await?.is_some())
 }
 
 /// The token of a request: in the query, since an `EventSource` sends no headers, or as a bearer token.

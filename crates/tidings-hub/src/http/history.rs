@@ -58,7 +58,7 @@ pub(crate) async fn history(
     let interest = params.interest;
     let start = params.start.unwrap_or(StartAt::Oldest);
     let asked = match &start {
-        StartAt::After(id) | StartAt::Unknown(id) => Some(id.clone()),
+        StartAt::After(id) | StartAt::Place { asked: id, .. } | StartAt::Unknown(id) => Some(id.clone()),
         StartAt::Tail | StartAt::Oldest => None,
     };
     let mut newest = shared.log.bounds().newest.sequence;

@@ -32,13 +32,18 @@ macro_rules! log_contract {
             a_page_holds_what_matches_in_order
             pages_are_bounded_and_lead_to_the_end
             an_id_is_found_and_the_same_update_again_is_not_appended
+            an_id_is_one_updates_in_each_of_its_topics
+            an_id_that_several_updates_have_is_none_of_them
             a_key_makes_repeating_harmless
+            a_key_is_one_updates_in_its_first_topic
             a_record_keeps_the_time_that_it_is_given
             a_batch_stops_at_the_first_refusal
             a_closed_topic_takes_no_more
             only_who_may_miss_an_evicted_record_is_told
             a_close_outlives_eviction
-            what_is_evicted_is_forgotten
+            an_id_never_names_two_updates
+            what_is_repeated_after_its_eviction_is_answered_as_the_first_time
+            only_so_many_names_of_evicted_updates_are_remembered
             a_rule_evicts_only_its_own_topics
             who_may_miss_what_a_rule_evicted_is_told_once
             what_is_too_old_goes_with_the_next_append
@@ -97,6 +102,10 @@ async fn append(log: &dyn Log, update: impl Into<Append>) -> Result<Receipt, Ref
         Some(refused) => Err(refused),
         None => Ok(appended.receipts[0].clone()),
     }
+}
+
+async fn find(log: &dyn Log, id: &str, filters: &[&str]) -> Option<u64> {
+    log.find(id, &interest(filters)).await.expect("the log works")
 }
 
 async fn fill(log: &dyn Log, name: &str, count: usize) {
@@ -210,13 +219,67 @@ mod promises {
         let again = append(log, with_id(update("a", "x"), "one")).await.unwrap();
         assert_eq!((again.id.to_string().as_str(), again.sequence, again.repeated), ("one", 1, true));
         let typed = update("a", "x").with_type(UpdateType::parse("t").unwrap());
-        for other in [update("a", "y"), update("b", "x"), typed] {
+        for other in [update("a", "y"), update("a", "x").private(), typed] {
             let refused = append(log, with_id(other, "one")).await.unwrap_err();
             assert_eq!(refused, Refused::IdTaken { id: "one".into() });
         }
-        assert_eq!(log.find("one").await.unwrap(), Some(1));
-        assert_eq!(log.find("two").await.unwrap(), None);
+        assert_eq!(find(log, "one", &["a"]).await, Some(1));
+        assert_eq!(find(log, "two", &["a"]).await, None);
         assert_eq!(log.bounds().newest.sequence, 3);
+    }
+
+    pub async fn an_id_is_one_updates_in_each_of_its_topics(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep(MANY));
+        let both = || with_id(update("a/1", "x").with_topics(vec![topic("a/1"), topic("b")]), "one");
+        append(log, both()).await.unwrap();
+        // Another topic's publisher has chosen the same.
+        assert_eq!(append(log, with_id(update("a/2", "x"), "one")).await.unwrap().sequence, 2);
+        assert_eq!(append(log, with_id(update("A/1", "y"), "one")).await.unwrap().sequence, 3);
+        assert!(append(log, both()).await.unwrap().repeated);
+        for name in ["a/1", "b"] {
+            let refused = append(log, with_id(update(name, "x"), "one")).await.unwrap_err();
+            assert_eq!(refused, Refused::IdTaken { id: "one".into() }, "{name}");
+        }
+        // One that any of its topics has for another update.
+        let taken = update("c", "x").with_topics(vec![topic("c"), topic("a/2")]);
+        let refused = append(log, with_id(taken, "one")).await.unwrap_err();
+        assert_eq!(refused, Refused::IdTaken { id: "one".into() });
+        let cases: [(&[&str], Option<u64>); 9] = [
+            (&["a/1"], Some(1)),
+            (&["b"], Some(1)),
+            (&["a/1", "b"], Some(1)),
+            (&["a/2"], Some(2)),
+            (&["A/*"], Some(3)),
+            (&["b", "b/*", "c"], Some(1)),
+            (&["c"], None),
+            (&["a"], None),
+            (&["a/1/*"], None),
+        ];
+        for (filters, expected) in cases {
+            assert_eq!(find(log, "one", filters).await, expected, "{filters:?}");
+        }
+    }
+
+    pub async fn an_id_that_several_updates_have_is_none_of_them(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep_by(&["a/2=1"]));
+        for name in ["a/1", "a/2", "b", "a0"] {
+            append(log, with_id(update(name, "x"), "one")).await.unwrap();
+        }
+        // One of them is gone, and may be what somebody saw all the same.
+        fill(log, "a/2", 1).await;
+        assert_eq!(log.record(2).await.unwrap(), None);
+        let cases: [(&[&str], Option<u64>); 7] = [
+            (&["a/*"], None),
+            (&["*"], None),
+            (&["a/2", "b"], None),
+            (&["b", "a/*"], None),
+            (&["a/2"], Some(2)),
+            (&["b", "c", "c/*"], Some(3)),
+            (&["a/1/*", "a0"], Some(4)),
+        ];
+        for (filters, expected) in cases {
+            assert_eq!(find(log, "one", filters).await, expected, "{filters:?}");
+        }
     }
 
     pub async fn a_key_makes_repeating_harmless(make: impl Fn(Retention) -> Arc<dyn Log>) {
@@ -229,6 +292,22 @@ mod promises {
         // The same content under another key, or under none, is another update.
         assert_eq!(append(log, keyed(update("a", "x"), "l")).await.unwrap().sequence, 2);
         assert_eq!(append(log, update("a", "x")).await.unwrap().sequence, 3);
+    }
+
+    pub async fn a_key_is_one_updates_in_its_first_topic(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep(MANY));
+        let key = IdempotencyKey::parse("k").unwrap();
+        let first = Append { key: Some(key.numbered(1)), ..Append::from(update("a", "x")) };
+        let receipt = append(log, first.clone()).await.unwrap();
+        // A key is spelled as the number of another one, an ID as a key, and another topic has the same.
+        assert_eq!(append(log, keyed(update("a", "other"), "k#1")).await.unwrap().sequence, 2);
+        assert_eq!(append(log, keyed(update("a", "other"), "k")).await.unwrap().sequence, 3);
+        assert_eq!(append(log, with_id(update("a", "other"), "k")).await.unwrap().sequence, 4);
+        assert_eq!(append(log, keyed(update("b", "other"), "k")).await.unwrap().sequence, 5);
+        assert_eq!(append(log, first).await.unwrap(), Receipt { repeated: true, ..receipt });
+        let other = Append { key: Some(key.numbered(1)), ..Append::from(update("a", "y")) };
+        assert_eq!(append(log, other).await.unwrap_err(), Refused::KeyReused { key: "k#1".into() });
+        assert_eq!(find(log, "k", &["*"]).await, Some(4), "a key is no event's ID");
     }
 
     pub async fn a_record_keeps_the_time_that_it_is_given(make: impl Fn(Retention) -> Arc<dyn Log>) {
@@ -319,16 +398,87 @@ mod promises {
         assert!(read(log, 2, &["a"]).await.records.is_empty());
     }
 
-    pub async fn what_is_evicted_is_forgotten(make: impl Fn(Retention) -> Arc<dyn Log>) {
+    pub async fn an_id_never_names_two_updates(make: impl Fn(Retention) -> Arc<dyn Log>) {
         let log = &*make(keep(2));
-        let mut first = keyed(with_id(update("a", "x"), "one"), "k");
-        append(log, first.clone()).await.unwrap();
-        fill(log, "b", 2).await;
-        assert_eq!(log.find("one").await.unwrap(), None);
+        append(log, with_id(update("a", "x"), "one")).await.unwrap();
+        append(log, with_id(Update::close(topic("closed"), "done"), "end")).await.unwrap();
+        for sequence in 3..=6 {
+            // Whether its record is kept or not.
+            let typed = update("a", "x").with_type(UpdateType::parse("t").unwrap());
+            for other in [update("a", "y"), update("a", "x").private(), typed] {
+                let refused = append(log, with_id(other, "one")).await.unwrap_err();
+                assert_eq!(refused, Refused::IdTaken { id: "one".into() });
+            }
+            assert!(append(log, with_id(update("a", "x"), "one")).await.unwrap().repeated);
+            assert!(
+                append(log, with_id(Update::close(topic("closed"), "done"), "end")).await.unwrap().repeated
+            );
+            assert_eq!(append(log, update("a", "between")).await.unwrap().sequence, sequence);
+            assert_eq!(find(log, "one", &["a"]).await, Some(1), "a place to go on from");
+            assert_eq!(find(log, "end", &["*"]).await, Some(2));
+        }
         assert_eq!(log.record(1).await.unwrap(), None);
-        first.update = with_id(update("a", "another"), "one");
-        assert_eq!(append(log, first).await.unwrap().sequence, 4, "its ID and its key are free again");
-        assert_eq!(log.find("one").await.unwrap(), Some(4));
+        assert_eq!(read(log, 1, &["a"]).await.lost, Some(4), "and it is told what is missing after it");
+    }
+
+    pub async fn what_is_repeated_after_its_eviction_is_answered_as_the_first_time(
+        make: impl Fn(Retention) -> Arc<dyn Log>,
+    ) {
+        let log = &*make(keep(2));
+        let two = || update("a", "x").with_topics(vec![topic("a"), topic("b")]);
+        let appends = [
+            keyed(update("a", "x"), "k"),
+            keyed(with_id(update("a", "x"), "one"), "l"),
+            Append { key: Some(IdempotencyKey::parse("k").unwrap().numbered(1)), ..Append::from(two()) },
+            Append::from(with_id(two(), "two")),
+        ];
+        let mut receipts = Vec::new();
+        for first in &appends {
+            receipts.push(append(log, first.clone()).await.unwrap());
+        }
+        fill(log, "c", 3).await;
+        assert_eq!(log.bounds().oldest, 6);
+        for (again, receipt) in appends.into_iter().zip(receipts) {
+            assert_eq!(append(log, again).await.unwrap(), Receipt { repeated: true, ..receipt });
+        }
+        assert_eq!(log.bounds().newest.sequence, 7);
+        let refused = append(log, keyed(update("a", "y"), "k")).await.unwrap_err();
+        assert_eq!(refused, Refused::KeyReused { key: "k".into() });
+        let refused = append(log, keyed(with_id(update("a", "x"), "other"), "l")).await.unwrap_err();
+        assert_eq!(refused, Refused::KeyReused { key: "l".into() });
+        for name in ["a", "b"] {
+            let refused = append(log, with_id(update(name, "x"), "two")).await.unwrap_err();
+            assert_eq!(refused, Refused::IdTaken { id: "two".into() });
+        }
+    }
+
+    pub async fn only_so_many_names_of_evicted_updates_are_remembered(
+        make: impl Fn(Retention) -> Arc<dyn Log>,
+    ) {
+        let log = &*make(Retention { names: 4, ..keep_by(&["a=1"]) });
+        // What is kept does not count.
+        for number in 0..10 {
+            append(log, with_id(update("kept", "x"), &number.to_string())).await.unwrap();
+        }
+        for number in 0..4 {
+            append(log, keyed(with_id(update("a", "x"), &number.to_string()), &number.to_string()))
+                .await
+                .unwrap();
+        }
+        // Evicted are 0, 1 and 2, and of each the ID and the key; of those the last four are remembered.
+        assert_eq!(find(log, "0", &["a"]).await, None);
+        for number in 1..4_u64 {
+            assert_eq!(find(log, &number.to_string(), &["a"]).await, Some(11 + number));
+            assert!(append(log, keyed(update("a", "other"), &number.to_string())).await.is_err());
+        }
+        for number in 0..10 {
+            assert_eq!(find(log, &number.to_string(), &["kept"]).await, Some(number + 1));
+        }
+        // A name that is forgotten is free.
+        let again = append(log, keyed(with_id(update("a", "other"), "0"), "0")).await.unwrap();
+        assert_eq!((again.sequence, again.repeated), (15, false));
+        assert_eq!(find(log, "0", &["a"]).await, Some(15));
+        assert_eq!(find(log, "1", &["a"]).await, None);
     }
 
     pub async fn a_rule_evicts_only_its_own_topics(make: impl Fn(Retention) -> Arc<dyn Log>) {
@@ -348,7 +498,7 @@ mod promises {
         fill(log, "a/1", 3).await;
         assert_eq!(sequences(&read(log, 0, &["c", "a/*"]).await), [6, 12, 13, 14, 16, 17]);
         // The rule that is the most specific one counts, and each on its own.
-        assert_eq!(log.find("none").await.unwrap(), None);
+        assert_eq!(find(log, "none", &["*"]).await, None);
     }
 
     pub async fn who_may_miss_what_a_rule_evicted_is_told_once(make: impl Fn(Retention) -> Arc<dyn Log>) {
@@ -438,7 +588,7 @@ mod promises {
             let page = log.read(seen, &everything, ALL).await.unwrap();
             assert!(page.reached.sequence <= log.bounds().newest.sequence);
             assert!(page.records.last().is_none_or(|last| last.sequence() <= page.reached.sequence));
-            let next = log.find(&seen.to_string()).await.unwrap();
+            let next = log.find(&seen.to_string(), &everything).await.unwrap();
             assert!(next.is_none_or(|sequence| sequence <= log.bounds().newest.sequence));
             let record = log.record(page.reached.sequence + 1).await.unwrap();
             assert!(record.is_none_or(|record| record.sequence() <= log.bounds().newest.sequence));

@@ -382,9 +382,9 @@ impl Log for DiskLog {
         Box::pin(self.read_with(Way::Direct, move |pages| pages.record(sequence)))
     }
 
-    fn find<'a>(&'a self, publisher_id: &'a str) -> LogFuture<'a, Option<u64>> {
-        let id = publisher_id.to_owned();
-        Box::pin(self.read_with(Way::Direct, move |pages| pages.find(&id)))
+    fn find<'a>(&'a self, publisher_id: &'a str, interest: &'a Interest) -> LogFuture<'a, Option<u64>> {
+        let (id, interest) = (publisher_id.to_owned(), interest.clone());
+        Box::pin(self.read_with(Way::Direct, move |pages| pages.find(&id, &interest)))
     }
 
     fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>> {

@@ -253,7 +253,7 @@ impl Content<'_> {
         if self.private {
             update = update.private();
         }
-        let key = key.as_deref().map(IdempotencyKey::parse).transpose();
+        let key = key.as_deref().map(IdempotencyKey::stored).transpose();
         let key = key.map_err(|error| error.to_string())?;
         Ok(Append { update: update.with_topics(topics), key, time: None })
     }
@@ -275,6 +275,12 @@ mod tests {
         let publisher = first(r#"{"topic":"a","data":"","id":"7"}"#).unwrap();
         assert_eq!(publisher.update.event().id().unwrap().as_str(), "7");
         assert_eq!(publisher.key, None);
+        // The key of an update that was one of many is no key that a client can send.
+        let numbered = first(r#"{"topic":"a","data":"","key":"K\u001f2"}"#).unwrap();
+        assert_eq!(numbered.key, Some(IdempotencyKey::parse("K").unwrap().numbered(2)));
+        for key in ["K\\u001f", "\\u001f2", "K\\u001f02", "K\\u001f2\\u001f2", "K\\n2"] {
+            assert!(first(&format!(r#"{{"topic":"a","data":"","key":"{key}"}}"#)).is_err(), "{key}");
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The log that keeps the newest records in memory, and loses them with the process.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, PoisonError, RwLock},
 };
 
+use tidings_codec::EventId;
 use tokio::sync::watch;
 
 use super::{
@@ -12,6 +13,7 @@ use super::{
     RecordTime, Refused, Retention,
     evicted::Evicted,
     held::{Held, Removed},
+    names::{Named, Names, again, names_of},
     record::receipt,
     retention::Totals,
     topic_index::TopicIndex,
@@ -39,8 +41,7 @@ struct State {
     /// One for each rule of the retention, in its order.
     groups: Vec<Group>,
     by_topic: TopicIndex,
-    by_id: HashMap<String, u64>,
-    by_key: HashMap<IdempotencyKey, u64>,
+    names: Names,
     /// Each closed topic with the record that closed it, evicted or not.
     closed: TopicMap<Arc<Record>>,
     /// Of those the evicted ones, in order: they are still read by those who ask for their topic.
@@ -71,8 +72,7 @@ impl MemoryLog {
                 whole: Totals::default(),
                 groups: vec![Group::default(); retention.rules.len()],
                 by_topic: TopicIndex::default(),
-                by_id: HashMap::new(),
-                by_key: HashMap::new(),
+                names: Names::new(usize::try_from(retention.names).unwrap_or(usize::MAX)),
                 closed: TopicMap::default(),
                 evicted_closes: BTreeMap::new(),
                 evicted: Evicted::new(usize::try_from(retention.topics).unwrap_or(usize::MAX)),
@@ -131,8 +131,8 @@ impl Log for MemoryLog {
         Box::pin(std::future::ready(Ok(record)))
     }
 
-    fn find<'a>(&'a self, publisher_id: &'a str) -> LogFuture<'a, Option<u64>> {
-        let sequence = self.read_state().by_id.get(publisher_id).copied();
+    fn find<'a>(&'a self, publisher_id: &'a str, interest: &'a Interest) -> LogFuture<'a, Option<u64>> {
+        let sequence = self.read_state().names.find(publisher_id, interest);
         Box::pin(std::future::ready(Ok(sequence)))
     }
 
@@ -169,7 +169,7 @@ impl State {
         now: RecordTime,
         Append { update, key, time }: Append,
     ) -> Result<Receipt, Refused> {
-        if let Some(receipt) = self.repeated(&update, key.as_ref())? {
+        if let Some(receipt) = self.repeated(epoch, &update, key.as_ref())? {
             return Ok(receipt);
         }
         for topic in update.topics() {
@@ -185,12 +185,7 @@ impl State {
         if record.is_close() {
             self.closed.extend(record.topics().iter().map(|topic| (topic.clone(), record.clone())));
         }
-        if let Some(id) = record.publisher_id() {
-            self.by_id.insert(id.to_owned(), sequence);
-        }
-        if let Some(key) = &key {
-            self.by_key.insert(key.clone(), sequence);
-        }
+        self.names.add(&record, key.as_ref());
         self.whole.add(record.cost());
         let rule = if record.is_close() { None } else { retention.rule_of(&record.topics()[0]) };
         if let Some(rule) = rule {
@@ -204,21 +199,23 @@ impl State {
     }
 
     /// The receipt of the first time, if `update` was appended before under its key or its ID.
-    fn repeated(&self, update: &Update, key: Option<&IdempotencyKey>) -> Result<Option<Receipt>, Refused> {
-        let again = |sequence: u64| {
-            let record = self.record(sequence)?;
-            Some((record.says_the_same_as(update), receipt(record, true)))
-        };
-        if let Some(key) = key {
-            if let Some((same, receipt)) = self.by_key.get(key).copied().and_then(again) {
-                let refused = Refused::KeyReused { key: key.as_str().to_owned() };
-                return if same { Ok(Some(receipt)) } else { Err(refused) };
-            }
-        }
-        if let Some(id) = update.event().id() {
-            if let Some((same, receipt)) = self.by_id.get(id.as_str()).copied().and_then(again) {
-                let refused = Refused::IdTaken { id: id.as_str().to_owned() };
-                return if same { Ok(Some(receipt)) } else { Err(refused) };
+    fn repeated(
+        &self,
+        epoch: Epoch,
+        update: &Update,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Option<Receipt>, Refused> {
+        let id = update.event().id().map(EventId::as_str);
+        for (kind, name, topic) in names_of(update.topics(), id, key) {
+            let again = match self.names.get(kind, name, topic) {
+                Some(Named::Kept(sequence)) => self.record(*sequence).map(|record| again(record, update)),
+                Some(Named::Gone(gone)) => Some(gone.again(epoch, update)),
+                None => None,
+            };
+            match again {
+                Some(Some(receipt)) => return Ok(Some(receipt)),
+                Some(None) => return Err(kind.refuse(name)),
+                None => {}
             }
         }
         // Closing a closed topic for the same reason is the same close.
@@ -275,12 +272,7 @@ impl State {
         if let Some(rule) = rule {
             self.groups[rule].kept.remove(record.cost());
         }
-        if let Some(id) = record.publisher_id() {
-            self.by_id.remove(id);
-        }
-        if let Some(key) = key {
-            self.by_key.remove(&key);
-        }
+        self.names.evict(&record, key.as_ref());
         self.by_topic.remove(record.topics(), sequence);
         if record.is_close() {
             self.evicted_closes.insert(sequence, record);
@@ -341,7 +333,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_rule_evicts_leaves_nothing_behind() {
         let rules = vec!["often=2".parse().unwrap()];
-        let retention = Retention { limits: Limits::default(), rules, topics: 10 };
+        let retention = Retention { limits: Limits::default(), rules, topics: 10, names: 10 };
         let log = MemoryLog::new(retention);
         for name in ["rare", "often"].into_iter().chain(["often"; 1000]) {
             log.append(vec![Update::new(Topic::parse(name).unwrap(), "").into()]).await.unwrap();

@@ -11,13 +11,14 @@ mod held;
 mod import;
 mod memory;
 mod merge;
+mod names;
 mod position;
 mod record;
 mod retention;
 mod time;
 pub(crate) mod topic_index;
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 pub use disk::{
     Check, DiskLog, DiskSettings, DiskStat, DiskView, Durability, FileStat, Finding, Found, Kept, NewEpoch,
@@ -49,6 +50,9 @@ pub trait Log: Send + Sync + 'static {
     /// is answered as the first time, and nothing is appended, when its key or its ID has been appended with the same
     /// content, or when it closes a topic again for the same reason (looked at in this order: key, ID, close).
     ///
+    /// IDs and keys belong to topics: an update has its ID in each of its topics, and its key in the first. They outlive
+    /// the record: an ID names no second update as long as it is remembered ([`Retention::names`]).
+    ///
     /// Dropping the future may leave the batch appended or not appended, but never half visible.
     fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended>;
 
@@ -58,8 +62,12 @@ pub trait Log: Send + Sync + 'static {
     /// The record at `sequence`, or `None` if it was evicted or isn't there yet.
     fn record(&self, sequence: u64) -> LogFuture<'_, Option<Arc<Record>>>;
 
-    /// The sequence of the record with an ID that its publisher chose, if it is kept.
-    fn find<'a>(&'a self, publisher_id: &'a str) -> LogFuture<'a, Option<u64>>;
+    /// The sequence of the update with an ID that its publisher chose, of those that `interest` asks for, whether its record
+    /// is kept or was evicted and the ID is remembered.
+    ///
+    /// `None` if there is none, and if there are several: which of them somebody saw can't be known. What a look-up costs
+    /// does not grow with the topics that have the ID.
+    fn find<'a>(&'a self, publisher_id: &'a str, interest: &'a Interest) -> LogFuture<'a, Option<u64>>;
 
     /// The record that closed `topic`, if it is closed.
     fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>>;
@@ -118,13 +126,17 @@ impl From<Update> for Append {
 
 /// A publisher's name for one publish, so that repeating it appends nothing.
 ///
-/// Keys are kept as long as the record that was appended with them.
+/// A key belongs to a topic: the first one of the update that it is appended with. It is kept as long as the record, and
+/// remembered for a while after that ([`Retention::names`]).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(Arc<str>);
 
 impl IdempotencyKey {
-    /// The longest key, in bytes.
+    /// The longest key that a publisher may choose, in bytes.
     pub const MAX_BYTES: usize = 255;
+
+    /// Stands before the number of a numbered key. No key that a publisher chooses has it.
+    const NUMBER: char = '\u{1f}';
 
     /// Takes 1 to 255 bytes of printable ASCII.
     ///
@@ -138,14 +150,48 @@ impl IdempotencyKey {
         Ok(IdempotencyKey(text.into()))
     }
 
-    /// The key of the `number`th update (from 1) of a publish that has many: `K#number`.
+    /// The key of the `number`th update (from 1) of a publish that has many. It is no key that [`parse`](Self::parse)
+    /// takes, so it is never taken for that of another publish.
     pub fn numbered(&self, number: u64) -> IdempotencyKey {
-        IdempotencyKey(format!("{}#{number}", self.0).into())
+        IdempotencyKey(format!("{}{}{number}", self.0, IdempotencyKey::NUMBER).into())
     }
 
-    /// The key's text.
+    /// Reads back what [`as_str`](Self::as_str) gave, numbered or not.
+    ///
+    /// # Errors
+    /// [`InvalidKey`] for anything else.
+    pub(crate) fn stored(text: &str) -> Result<IdempotencyKey, InvalidKey> {
+        let invalid = || InvalidKey { text: text.into() };
+        match text.split_once(IdempotencyKey::NUMBER) {
+            Some((key, number)) => {
+                let key = IdempotencyKey::parse(key)?.numbered(number.parse().map_err(|_| invalid())?);
+                if key.as_str() == text { Ok(key) } else { Err(invalid()) }
+            }
+            None => IdempotencyKey::parse(text),
+        }
+    }
+
+    /// A key `K#1` as the numbered key that earlier versions wrote so; `None` for any other.
+    pub(crate) fn formerly_numbered(&self) -> Option<IdempotencyKey> {
+        let (key, number) = self.0.rsplit_once('#')?;
+        let is_number = number.bytes().all(|digit| digit.is_ascii_digit()) && !number.starts_with('0');
+        let is_numbered = is_number && !number.is_empty() && !key.is_empty();
+        is_numbered.then(|| IdempotencyKey(format!("{key}{}{number}", IdempotencyKey::NUMBER).into()))
+    }
+
+    /// The key's text, as it is stored: that of a numbered key has a control character before its number.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The key as it was sent; the number of an update follows after `#`.
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.split_once(IdempotencyKey::NUMBER) {
+            Some((key, number)) => write!(f, "{key}#{number}"),
+            None => f.write_str(&self.0),
+        }
     }
 }
 
@@ -190,9 +236,9 @@ pub enum Refused {
         /// The reason that its publisher gave.
         reason: String,
     },
-    /// Another update has this ID.
+    /// Another update of the same topic has this ID.
     #[error(
-        "event id {id:?} belongs to another update; choose another, or leave it out and the hub gives one"
+        "event id {id:?} belongs to another update of the topic; choose another, or leave it out and the hub gives one"
     )]
     IdTaken {
         /// The ID.
@@ -204,8 +250,10 @@ pub enum Refused {
         /// The topic.
         topic: String,
     },
-    /// The idempotency key has been used for another update.
-    #[error("idempotency key {key:?} was used for another update; use a new key for each publish")]
+    /// The idempotency key has been used for another update of the same topic.
+    #[error(
+        "idempotency key {key:?} was used for another update of the topic; use a new key for each publish"
+    )]
     KeyReused {
         /// The key.
         key: String,

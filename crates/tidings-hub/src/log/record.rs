@@ -2,6 +2,7 @@
 
 use std::{fmt, time::SystemTime};
 
+use ring::digest;
 use tidings_codec::{Event, EventId};
 
 use super::{Epoch, HubId, Place, Receipt, RecordTime};
@@ -136,6 +137,11 @@ impl Record {
             && self.is_close() == update.is_close()
     }
 
+    /// See [`content`].
+    pub(super) fn content(&self) -> u64 {
+        content(&self.update)
+    }
+
     /// What it costs to keep, in bytes: its text, and a flat sum for the structures around it.
     pub fn cost(&self) -> u64 {
         let topics = self.topics().iter().map(|topic| topic.as_str().len());
@@ -190,13 +196,50 @@ fn announce_the_same(ours: (&str, Option<&AttachmentId>), theirs: (&str, Option<
     }
 }
 
+/// A sum of all that a publisher says with an update: two that [say the same](Record::says_the_same_as) have the same, and
+/// others do not. It is kept of updates that are gone, whose publishers may send them again.
+///
+/// The first 8 bytes of the SHA-256 of: flags (as in the check, and 4 for an attachment), retry (all ones for none), the
+/// number of topics; then each topic, the type, the publisher's ID, and the data, each behind its length. Data that announces
+/// an attachment comes in two parts: what stands before the attachment's ID, and what stands after it. Numbers are
+/// big-endian and 8 bytes wide.
+pub(super) fn content(update: &Update) -> u64 {
+    let event = update.event();
+    let flags = flags(update) | u64::from(update.attachment().is_some()) << 2;
+    let mut sum = digest::Context::new(&digest::SHA256);
+    for number in [flags, retry(update), update.topics().len() as u64] {
+        sum.update(&number.to_be_bytes());
+    }
+    let attachment = update.attachment().map(AttachmentId::as_str);
+    let (data, after) = match attachment.and_then(|id| event.data().split_once(id)) {
+        Some((before, after)) => (before, Some(after)),
+        None => (event.data(), None),
+    };
+    let id = event.id().map_or("", EventId::as_str);
+    let topics = update.topics().iter().map(Topic::as_str);
+    for text in topics.chain([event.event_type(), id, data]).chain(after) {
+        sum.update(&(text.len() as u64).to_be_bytes());
+        sum.update(text.as_bytes());
+    }
+    let sum = sum.finish();
+    sum.as_ref().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn flags(update: &Update) -> u64 {
+    u64::from(update.is_private()) | u64::from(update.is_close()) << 1
+}
+
+fn retry(update: &Update) -> u64 {
+    let retry = update.event().retry();
+    retry.map_or(u64::MAX, |retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// The CRC-32 of: sequence, time, flags, retry (all ones for none), then topics, type, data and the publisher's ID,
 /// each behind its length, and the attachment's ID in the same way if there is one. Numbers are big-endian and 8 bytes wide.
 fn check(sequence: u64, time_ms: u64, update: &Update) -> u32 {
     let event = update.event();
-    let flags = u64::from(update.is_private()) | u64::from(update.is_close()) << 1;
-    let retry = event.retry().map_or(u64::MAX, |retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
-    let numbers = [sequence, time_ms, flags, retry, update.topics().len() as u64].map(u64::to_be_bytes);
+    let topics = update.topics().len() as u64;
+    let numbers = [sequence, time_ms, flags(update), retry(update), topics].map(u64::to_be_bytes);
     let mut sum = Sum::of(&numbers);
     let id = event.id().map_or("", EventId::as_str);
     let topics = update.topics().iter().map(Topic::as_str);
@@ -250,7 +293,10 @@ impl Sum {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::{UpdateId, UpdateRetry, UpdateType};
 
     fn record(sequence: u64, data: &str) -> Record {
         let update = Update::new(Topic::parse("t").unwrap(), data);
@@ -279,7 +325,42 @@ mod tests {
         assert!(!record.says_the_same_as(&announcing(two, "y")));
         let text = Update::new(Topic::parse("t").unwrap(), announcing(one, "x").event().data());
         assert!(!record.says_the_same_as(&text), "text that looks like it announces nothing");
-        assert_ne!(Record::new(Epoch::from_bits(7), 1, RecordTime::MIN, text).check(), record.check());
+        assert_ne!(
+            Record::new(Epoch::from_bits(7), 1, RecordTime::MIN, text.clone()).check(),
+            record.check()
+        );
+        assert_eq!(record.content(), content(&announcing(two, "x")));
+        assert_ne!(record.content(), content(&announcing(two, "y")));
+        assert_ne!(record.content(), content(&text));
+    }
+
+    #[test]
+    fn the_sum_of_what_is_said_differs_with_each_part_and_not_with_place_and_time() {
+        let update = || Update::new(Topic::parse("t").unwrap(), "a");
+        assert_eq!(record(1, "a").content(), record(2, "a").content());
+        assert_eq!(record(1, "a").content(), content(&update()));
+        let others = [
+            Update::new(Topic::parse("u").unwrap(), "a"),
+            Update::new(Topic::parse("t").unwrap(), "b"),
+            update().with_type(UpdateType::parse("x").unwrap()),
+            update().with_id(UpdateId::parse("x").unwrap()),
+            update().with_retry(UpdateRetry::parse(UpdateRetry::MIN, UpdateRetry::MAX).unwrap()),
+            update().private(),
+            update().closing(),
+            update().with_topics(["t", "u"].map(|topic| Topic::parse(topic).unwrap()).into()),
+        ];
+        let sums: HashSet<u64> = others.iter().chain([&update()]).map(content).collect();
+        assert_eq!(sums.len(), others.len() + 1);
+    }
+
+    #[test]
+    fn the_sum_of_what_is_said_never_changes() {
+        // Logs on disk contain it. The expected ones were computed with Python's hashlib from the description above.
+        let named = Update::new(Topic::parse("t").unwrap(), "data").with_id(UpdateId::parse("7").unwrap());
+        assert_eq!(
+            [content(&named), content(&named.private())],
+            [9_873_266_514_731_616_146, 14_802_400_808_327_286_437]
+        );
     }
 
     #[test]

@@ -24,19 +24,26 @@ pub struct Retention {
     /// their last record went (the longest gone are forgotten, and count as gone with the last of those). Default:
     /// 65,536.
     pub topics: u64,
+    /// For how many IDs and idempotency keys that publishers chose it is remembered, once their updates are evicted, which
+    /// updates they named: an update that is sent again is not published twice, another one with the same ID or key is
+    /// refused, and a subscriber that comes back with the ID keeps its place. An ID counts once for each topic of its
+    /// update. The longest gone are forgotten; publishers that need more leave the IDs to the hub, which never gives one
+    /// twice. In memory each takes some 300 bytes and its text, of which at most
+    /// 16 MiB are remembered. Default: 65,536.
+    pub names: u64,
 }
 
 impl Retention {
     /// What suits a log in memory: up to 1,000,000 records and 256 MiB.
     pub fn in_memory() -> Retention {
         let limits = Limits { records: 1_000_000, bytes: 256 << 20, age: None };
-        Retention { limits, rules: Vec::new(), topics: 65_536 }
+        Retention { limits, rules: Vec::new(), topics: 65_536, names: 65_536 }
     }
 
     /// What suits a log on disk: up to 8 GiB.
     pub fn on_disk() -> Retention {
         let limits = Limits { bytes: 8 << 30, ..Limits::default() };
-        Retention { limits, rules: Vec::new(), topics: 65_536 }
+        Retention { limits, rules: Vec::new(), topics: 65_536, names: 65_536 }
     }
 
     /// Whether time alone can make a record go.

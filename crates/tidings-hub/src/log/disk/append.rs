@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use rusqlite::Transaction;
+use tidings_codec::EventId;
 
 use super::{
     insert::{Inserting, Row},
@@ -11,7 +12,11 @@ use super::{
 };
 use crate::{
     Topic,
-    log::{Append, Appended, Receipt, Record, RecordTime, Refused, Retention, record::receipt},
+    log::{
+        Append, Appended, Receipt, Record, RecordTime, Refused, Retention,
+        names::{Named, again, names_of},
+        record::receipt,
+    },
 };
 
 /// The appends of one transaction.
@@ -90,26 +95,25 @@ impl<'a> Appending<'a> {
 
     /// The answer of the first time, if the update was appended before under its key or its ID.
     fn repeated(&mut self, append: &Append) -> rusqlite::Result<Option<Result<Receipt, Refused>>> {
-        if append.key.is_none() && append.update.event().id().is_none() {
+        let (update, key) = (&append.update, append.key.as_ref());
+        let id = update.event().id().map(EventId::as_str);
+        if key.is_none() && id.is_none() {
             return Ok(None);
         }
         // It may be one of this transaction.
         self.rows.flush()?;
-        let answer = |sequence: u64, refused: Refused| -> rusqlite::Result<_> {
-            let record = self.pages.record(sequence)?;
-            Ok(record.map(|record| match record.says_the_same_as(&append.update) {
-                true => Ok(receipt(&record, true)),
-                false => Err(refused),
-            }))
-        };
-        if let Some(key) = &append.key {
-            if let Some(sequence) = self.pages.by_key(key.as_str())? {
-                return answer(sequence, Refused::KeyReused { key: key.as_str().to_owned() });
-            }
-        }
-        if let Some(id) = append.update.event().id() {
-            if let Some(sequence) = self.pages.find(id.as_str())? {
-                return answer(sequence, Refused::IdTaken { id: id.as_str().to_owned() });
+        for (kind, name, topic) in names_of(update.topics(), id, key) {
+            let again = match self.pages.named(kind, name, topic)? {
+                Some(Named::Kept(sequence)) => {
+                    self.pages.record(sequence)?.map(|record| again(&record, update))
+                }
+                Some(Named::Gone(gone)) => Some(gone.again(self.pages.epoch, update)),
+                None => None,
+            };
+            match again {
+                Some(Some(receipt)) => return Ok(Some(Ok(receipt))),
+                Some(None) => return Ok(Some(Err(kind.refuse(name)))),
+                None => {}
             }
         }
         Ok(None)

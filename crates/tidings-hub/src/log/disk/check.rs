@@ -6,7 +6,10 @@ use rusqlite::Connection;
 
 use self::files::Files;
 use super::{DiskView, Found, Kept, Records, ViewError, marks::Marks, scan::is_damage, schema, state};
-use crate::{Interest, log::Bounds};
+use crate::{
+    Interest,
+    log::{Bounds, names::names_of},
+};
 
 /// How many findings are described; more are only counted.
 const DESCRIBED: usize = 100;
@@ -96,6 +99,9 @@ impl DiskView {
         let checking = Checking { view: self, files: Files::beside(&self.path), marks, check };
         let mut check = checking.records(bounds, &mut progress)?;
         topics(&database, &mut check).or_else(damaged(&mut check, "the tables of topics"))?;
+        if self.version >= schema::WITH_NAMES {
+            names(&database, &mut check).or_else(damaged(&mut check, "the table of names"))?;
+        }
         Ok(check)
     }
 }
@@ -212,6 +218,7 @@ impl Checking<'_> {
         let (database, record) = (&self.view.connection, &kept.record);
         let sequence = record.sequence();
         let listed = self.marks.is_some_and(|marks| sequence <= marks.listed);
+        self.names(kept)?;
         for topic in record.topics() {
             let topic = topic.as_str();
             // A table that can't be read is told of once, at its end.
@@ -239,6 +246,30 @@ impl Checking<'_> {
             if !says.or_else(unreadable)? {
                 let what =
                     format!("topic {topic:?} was closed by record {sequence}, and is not listed as closed");
+                self.check.found(Part::Topics, what);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the table of names has those of this record.
+    fn names(&mut self, kept: &Kept) -> Result<(), ViewError> {
+        if self.view.version < schema::WITH_NAMES {
+            return Ok(());
+        }
+        let record = &kept.record;
+        for (kind, name, topic) in names_of(record.topics(), record.publisher_id(), kept.key.as_ref()) {
+            let is_there = "SELECT EXISTS (SELECT 1 FROM names
+                WHERE kind = ? AND name = ? AND topic = ? AND sequence = ? AND gone IS NULL)";
+            let is_there = self.view.connection.prepare_cached(is_there).and_then(|mut is_there| {
+                is_there.query_row((kind as u8, name, topic.as_str(), record.sequence()), |row| row.get(0))
+            });
+            if !is_there.or_else(unreadable)? {
+                let what = format!(
+                    "{kind} {name:?} of topic {:?} does not name its record {}",
+                    topic.as_str(),
+                    record.sequence()
+                );
                 self.check.found(Part::Topics, what);
             }
         }
@@ -316,6 +347,31 @@ fn topics(database: &Connection, check: &mut Check) -> rusqlite::Result<()> {
         while let Some(row) = rows.next()? {
             let (topic, sequence): (String, u64) = (row.get(0)?, row.get(1)?);
             check.found(Part::Topics, format!("topic {topic:?} {what}: {sequence}"));
+        }
+    }
+    Ok(())
+}
+
+/// What the table of names says of records that are not there, or that are.
+fn names(database: &Connection, check: &mut Check) -> rusqlite::Result<()> {
+    let contradictions = [
+        (
+            "SELECT topic, name, sequence FROM names
+             WHERE gone IS NULL AND sequence NOT IN (SELECT sequence FROM records)",
+            "names a record that is not there",
+        ),
+        (
+            "SELECT topic, name, sequence FROM names
+             WHERE gone IS NOT NULL AND sequence IN (SELECT sequence FROM records)",
+            "names a record as gone that is still there",
+        ),
+    ];
+    for (query, what) in contradictions {
+        let mut statement = database.prepare(query)?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let (topic, name, sequence): (String, String, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            check.found(Part::Topics, format!("{name:?} of topic {topic:?} {what}: {sequence}"));
         }
     }
     Ok(())

@@ -1,11 +1,16 @@
 //! Evicting what is over the limits, in steps that no publish has to wait for.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::{pages::Outline, schema, state::State};
-use crate::log::Retention;
+use super::{
+    pages::{Outline, Pages},
+    scan::is_damage,
+    schema,
+    state::State,
+};
+use crate::log::{Epoch, Place, Record, Retention};
 
 /// How many records one step evicts at the most, unless it comes with a commit that has appended more.
 const STEP: usize = 512;
@@ -47,6 +52,7 @@ pub(super) fn step(
         more |= choose_of_rule(transaction, retention, number, already, most, state, &mut gone)?;
     }
     if !gone.is_empty() {
+        remember(transaction, &gone, retention.names)?;
         let last = remove(transaction, &gone)?;
         state.bounds.evicted = state.bounds.evicted.max(last);
         forget_oldest(transaction, retention.topics)?;
@@ -132,6 +138,51 @@ fn choose_of_rule(
         goes && !full
     })?;
     Ok(full)
+}
+
+/// Goes on remembering the IDs and keys of records that are about to be deleted; the longest gone are forgotten when there
+/// are more than `most`.
+fn remember(transaction: &Transaction<'_>, gone: &[Outline], most: u64) -> rusqlite::Result<()> {
+    let mut named = gone.iter().filter(|outline| outline.has_names()).peekable();
+    if named.peek().is_none() {
+        return Ok(());
+    }
+    // They are numbered in the order in which they go.
+    let before: u64 = transaction
+        .prepare_cached("SELECT ifnull(max(gone), 0) FROM names WHERE gone IS NOT NULL")?
+        .query_row((), |row| row.get(0))?;
+    let mut number = before;
+    let mut remember = transaction.prepare_cached(
+        "UPDATE names SET gone = ?, sum = ?, content = ? WHERE kind = ? AND name = ? AND topic = ? AND sequence = ?",
+    )?;
+    for outline in named {
+        let record = read(transaction, outline.sequence)?;
+        let (sum, content) = match &record {
+            Some(record) => (Some(record.check()), Some(record.content() as i64)),
+            None => (None, None),
+        };
+        for (kind, name, topic) in outline.names() {
+            let row = (number + 1, sum, content, kind as u8, name, topic, outline.sequence);
+            number += remember.execute(row)? as u64;
+        }
+    }
+    // Not with every commit: some together change the pages at the beginning of the index once.
+    let together = most / 1_024 + 1;
+    if number / together != before / together {
+        let forgotten = number.saturating_sub(most);
+        transaction.prepare_cached("DELETE FROM names WHERE gone <= ?")?.execute([forgotten])?;
+    }
+    Ok(())
+}
+
+/// A record that is about to be deleted; `None` if it is damaged, which must not keep it from going.
+fn read(transaction: &Transaction<'_>, sequence: u64) -> rusqlite::Result<Option<Arc<Record>>> {
+    // The epoch is in the hub's IDs alone, and in no sum.
+    let (epoch, newest) = (Epoch::from_bits(0), Place::unchecked(u64::MAX));
+    match (Pages { connection: transaction, epoch, newest }).record(sequence) {
+        Err(error) if is_damage(&error) => Ok(None),
+        record => record,
+    }
 }
 
 /// Deletes records, and marks their topics, so that who asks for them is told; gives the last sequence of them.

@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Statement, Transaction};
 use super::pages::{CLOSE, PRIVATE};
 use crate::{
     AttachmentId, Topic,
-    log::{IdempotencyKey, Record},
+    log::{IdempotencyKey, Record, names::names_of},
 };
 
 /// How many rows one statement inserts. Half of what inserting a row costs is what any statement costs.
@@ -90,6 +90,13 @@ impl<'a> Inserting<'a> {
                 for row in rows.chunks(1) {
                     insert_records(&mut self.record, row)?;
                 }
+            }
+        }
+        for Row { record, key } in rows {
+            for (kind, name, topic) in names_of(record.topics(), record.publisher_id(), key.as_ref()) {
+                self.transaction
+                    .prepare_cached("INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?, NULL, NULL, NULL)")?
+                    .execute((kind as u8, name, topic.as_str(), record.sequence()))?;
             }
         }
         for Row { record, .. } in rows.iter().filter(|row| row.record.is_close()) {

@@ -9,6 +9,39 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const STEPS: &[&str] = &["
     ALTER TABLE log ADD COLUMN listed INTEGER NOT NULL DEFAULT 0;
     UPDATE log SET listed = (SELECT ifnull(max(sequence), 0) FROM records);
+",
+    // IDs and keys belong to topics. The update `n` of a body with the key `K` had the key `K#n`, which a publisher could
+    // choose for another one: such a key is in both spellings what it was.
+    "
+    CREATE TABLE names (
+        kind INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        gone INTEGER,
+        sum INTEGER,
+        content INTEGER,
+        PRIMARY KEY (kind, name, topic)
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX names_by_gone ON names (gone) WHERE gone IS NOT NULL;
+    INSERT INTO names (kind, name, topic, sequence)
+        WITH RECURSIVE split (id, topic, rest, sequence) AS (
+            SELECT publisher_id, NULL, topics || char(10), sequence FROM records WHERE publisher_id IS NOT NULL
+            UNION ALL
+            SELECT id, substr(rest, 1, instr(rest, char(10)) - 1), substr(rest, instr(rest, char(10)) + 1), sequence
+                FROM split WHERE rest <> ''
+        )
+        SELECT DISTINCT 1, id, topic, sequence FROM split WHERE topic IS NOT NULL ORDER BY id, topic;
+    INSERT INTO names (kind, name, topic, sequence)
+        SELECT 2, key, substr(topics, 1, instr(topics || char(10), char(10)) - 1), sequence
+        FROM records WHERE key IS NOT NULL ORDER BY key;
+    INSERT INTO names (kind, name, topic, sequence)
+        SELECT 2, substr(name, 1, length(name) - length(number) - 1) || char(31) || number, topic, sequence
+        FROM (SELECT substr(name, length(rtrim(name, '0123456789')) + 1) AS number, name, topic, sequence
+            FROM names WHERE kind = 2 AND rtrim(name, '0123456789') LIKE '_%#')
+        WHERE number > '' AND number NOT LIKE '0%' ORDER BY name;
+    DROP INDEX records_by_publisher_id;
+    DROP INDEX records_by_key;
 "];
 
 /// Takes all steps that follow `version`, in one transaction: a crash leaves the old version or the new one.
@@ -44,6 +77,51 @@ mod tests {
 
     fn version(connection: &Connection) -> i32 {
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn ids_and_keys_of_the_second_version_belong_to_their_topics() {
+        let mut connection = at(
+            2,
+            "CREATE TABLE records (sequence INTEGER PRIMARY KEY, topics TEXT, publisher_id TEXT, key TEXT);
+             CREATE UNIQUE INDEX records_by_publisher_id ON records (publisher_id);
+             CREATE UNIQUE INDEX records_by_key ON records (key);
+             INSERT INTO records VALUES
+                (1, 'a', NULL, NULL), (2, 'a', 'id', NULL), (3, 'a' || char(10) || 'b', 'of two', 'key'),
+                (4, 'c/d', NULL, 'K#7'), (5, 'c', '#1', '#1'), (6, 'c', NULL, '#'), (7, 'c', NULL, 'x#'),
+                (8, 'c', NULL, 'x#01'), (9, 'c', NULL, '##10'), (10, 'c', NULL, 'x#y#3'),
+                (11, 'd' || char(10) || 'd', 'twice', 'K#8a');",
+        );
+        migrate(&mut connection, 2, super::STEPS).unwrap();
+        let mut names =
+            connection.prepare("SELECT * FROM names ORDER BY sequence, kind, name, topic").unwrap();
+        let names = names.query_map((), |row| {
+            assert_eq!((row.get(4)?, row.get(5)?, row.get(6)?), (None::<u64>, None::<u64>, None::<u64>));
+            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
+        });
+        let names: Vec<(u8, String, String, u64)> = names.unwrap().map(Result::unwrap).collect();
+        let names: Vec<_> =
+            names.iter().map(|(kind, name, topic, at)| (*kind, &**name, &**topic, *at)).collect();
+        let expected = [
+            (1, "id", "a", 2),
+            (1, "of two", "a", 3),
+            (1, "of two", "b", 3),
+            (2, "key", "a", 3),
+            (2, "K\u{1f}7", "c/d", 4),
+            (2, "K#7", "c/d", 4),
+            (1, "#1", "c", 5),
+            (2, "#1", "c", 5),
+            (2, "#", "c", 6),
+            (2, "x#", "c", 7),
+            (2, "x#01", "c", 8),
+            (2, "#\u{1f}10", "c", 9),
+            (2, "##10", "c", 9),
+            (2, "x#y\u{1f}3", "c", 10),
+            (2, "x#y#3", "c", 10),
+            (1, "twice", "d", 11),
+            (2, "K#8a", "d", 11),
+        ];
+        assert_eq!(names, expected);
     }
 
     #[test]

@@ -2,13 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rusqlite::{Connection, OptionalExtension, Row, types::Type};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, types::Type};
 use tidings_codec::{Event, EventId, EventType};
 
 use super::schema;
 use crate::{
     AttachmentId, Interest, Topic, Update,
-    log::{Epoch, Page, PageLimit, Place, Record, RecordTime, Retention, merge::Merge, record::cost},
+    log::{
+        Epoch, IdempotencyKey, Page, PageLimit, Place, Record, RecordTime, Retention,
+        merge::Merge,
+        names::{Gone, Kind, Named, Sole},
+        record::cost,
+    },
 };
 
 /// How many records one page of a pattern looks at.
@@ -67,12 +72,62 @@ impl Pages<'_> {
             .optional()
     }
 
-    pub(super) fn find(self, publisher_id: &str) -> rusqlite::Result<Option<u64>> {
-        self.sequence("SELECT sequence FROM records WHERE publisher_id = ?", publisher_id)
+    /// The sequence of the one update of `interest` that has this ID, kept or evicted.
+    pub(super) fn find(self, publisher_id: &str, interest: &Interest) -> rusqlite::Result<Option<u64>> {
+        let (id, newest, mut sole) = (Kind::Id as u8, self.newest.sequence, Sole::default());
+        // The second one ends each look-up, however many topics have the ID.
+        let mut add_all = |rows: &mut Rows<'_>| -> rusqlite::Result<bool> {
+            while let Some(row) = rows.next()? {
+                if !sole.add(row.get(0)?) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        if interest.is_everything() {
+            let query = "SELECT sequence FROM names WHERE kind = ? AND name = ? AND sequence <= ?";
+            let mut statement = self.connection.prepare_cached(query)?;
+            let is_sole = add_all(&mut statement.query((id, publisher_id, newest))?)?;
+            return Ok(sole.into_sequence().filter(|_| is_sole));
+        }
+        let mut of_topic = self.connection.prepare_cached(
+            "SELECT sequence FROM names WHERE kind = ? AND name = ? AND topic = ? AND sequence <= ?",
+        )?;
+        for topic in interest.topics() {
+            if !add_all(&mut of_topic.query((id, publisher_id, topic.as_str(), newest))?)? {
+                return Ok(None);
+            }
+        }
+        let mut below = self.connection.prepare_cached(
+            "SELECT sequence FROM names WHERE kind = ? AND name = ? AND topic > ? AND topic < ? AND sequence <= ?",
+        )?;
+        for prefix in interest.prefixes() {
+            let rows = (id, publisher_id, prefix.as_str(), prefix.end(), newest);
+            if !add_all(&mut below.query(rows)?)? {
+                return Ok(None);
+            }
+        }
+        Ok(sole.into_sequence())
     }
 
-    pub(super) fn by_key(self, key: &str) -> rusqlite::Result<Option<u64>> {
-        self.sequence("SELECT sequence FROM records WHERE key = ?", key)
+    /// The update that has a name in a topic.
+    pub(super) fn named(self, kind: Kind, name: &str, topic: &Topic) -> rusqlite::Result<Option<Named>> {
+        self.connection
+            .prepare_cached(
+                "SELECT sequence, gone, sum, content FROM names WHERE kind = ? AND name = ? AND topic = ?",
+            )?
+            .query_row((kind as u8, name, topic.as_str()), |row| {
+                let sequence = row.get(0)?;
+                Ok(match row.get::<_, Option<u64>>(1)? {
+                    None => Named::Kept(sequence),
+                    Some(_) => {
+                        let check = row.get::<_, Option<u32>>(2)?.unwrap_or_default();
+                        let content = row.get::<_, Option<i64>>(3)?.map(|content| content as u64);
+                        Named::Gone(Box::new(Gone { sequence, check, content }))
+                    }
+                })
+            })
+            .optional()
     }
 
     pub(super) fn announcing(self, attachment: &AttachmentId) -> rusqlite::Result<Option<Arc<Record>>> {
@@ -82,12 +137,6 @@ impl Pages<'_> {
             .query_row([attachment.as_str()], |row| from_row(self.epoch, row))
             .optional()?;
         Ok(record.filter(|record| record.sequence() <= self.newest.sequence))
-    }
-
-    fn sequence(self, query: &str, text: &str) -> rusqlite::Result<Option<u64>> {
-        let sequence =
-            self.connection.prepare_cached(query)?.query_row([text], |row| row.get(0)).optional()?;
-        Ok(sequence.filter(|sequence| *sequence <= self.newest.sequence))
     }
 
     pub(super) fn closed(self, topic: &Topic) -> rusqlite::Result<Option<Arc<Record>>> {
@@ -389,6 +438,8 @@ pub(super) struct Outline {
     pub(super) attachment: Option<AttachmentId>,
     /// Joined by line feeds.
     topics: String,
+    publisher_id: Option<String>,
+    key: Option<IdempotencyKey>,
     cost: u64,
 }
 
@@ -401,16 +452,22 @@ impl Outline {
     ) -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(
             "SELECT sequence, time, flags, topics, octet_length(type) + octet_length(data), \
-             ifnull(octet_length(publisher_id), 0), attachment FROM records WHERE sequence > ? ORDER BY sequence",
+             publisher_id, attachment, key FROM records WHERE sequence > ? ORDER BY sequence",
         )?;
         let mut rows = statement.query([after])?;
         while let Some(row) = rows.next()? {
             let topics: String = row.get(3)?;
-            let cost = cost(topics.split('\n').map(str::len), row.get(4)?, row.get(5)?);
+            // Damaged names must not keep a record from going.
+            let name =
+                |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null().ok().flatten());
+            let publisher_id = name(5)?.map(str::to_owned);
+            let key = name(7)?.and_then(|key| IdempotencyKey::stored(key).ok());
+            let id_bytes = row.get_ref(5)?.as_bytes_or_null()?.map_or(0, <[u8]>::len);
+            let cost = cost(topics.split('\n').map(str::len), row.get(4)?, id_bytes);
             let close = row.get::<_, i64>(2)? & CLOSE != 0;
             let attachment = row.get_ref(6)?.as_str_or_null()?.and_then(AttachmentId::parse);
             let (sequence, time) = (row.get(0)?, row.get(1)?);
-            if !take(Outline { sequence, time, close, attachment, topics, cost }) {
+            if !take(Outline { sequence, time, close, attachment, topics, publisher_id, key, cost }) {
                 break;
             }
         }
@@ -419,6 +476,20 @@ impl Outline {
 
     pub(super) fn topics(&self) -> impl Iterator<Item = &str> {
         self.topics.split('\n')
+    }
+
+    /// Whether a publisher gave it an ID or a key.
+    pub(super) fn has_names(&self) -> bool {
+        self.publisher_id.is_some() || self.key.is_some()
+    }
+
+    /// All names that it may have in the table of names: a key that an earlier version has numbered has two spellings.
+    pub(super) fn names(&self) -> Vec<(Kind, String, &str)> {
+        let id = self.publisher_id.iter();
+        let ids = id.flat_map(|id| self.topics().map(|topic| (Kind::Id, id.clone(), topic)));
+        let former = self.key.as_ref().and_then(IdempotencyKey::formerly_numbered);
+        let keys = self.key.iter().chain(&former).zip(self.topics().next().into_iter().cycle());
+        ids.chain(keys.map(|(key, topic)| (Kind::Key, key.as_str().to_owned(), topic))).collect()
     }
 
     pub(super) fn is_close(&self) -> bool {

@@ -134,7 +134,7 @@ impl<'c> Records<'c> {
                 let sequence = row.get(0)?;
                 let record = from_row(self.epoch, row).and_then(|record| {
                     let key = row.get::<_, Option<String>>("key")?;
-                    let key = key.as_deref().map(IdempotencyKey::parse).transpose();
+                    let key = key.as_deref().map(IdempotencyKey::stored).transpose();
                     Ok(Kept { record, key: key.map_err(not_a_key)?, is_tombstone: false })
                 });
                 piece.reached = sequence;

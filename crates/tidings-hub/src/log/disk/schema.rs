@@ -13,6 +13,9 @@ const APPLICATION_ID: i32 = 0x5469_6467;
 /// The version of the tables below: one more for each step that leads from the first.
 pub(super) const VERSION: i32 = 1 + migrate::STEPS.len() as i32;
 
+/// The first version that has the table of names.
+pub(super) const WITH_NAMES: i32 = 3;
+
 const TABLES: &str = "
     CREATE TABLE log (
         one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -34,9 +37,18 @@ const TABLES: &str = "
         sum INTEGER NOT NULL,
         attachment TEXT
     ) STRICT;
-    CREATE UNIQUE INDEX records_by_publisher_id ON records (publisher_id) WHERE publisher_id IS NOT NULL;
-    CREATE UNIQUE INDEX records_by_key ON records (key) WHERE key IS NOT NULL;
     CREATE UNIQUE INDEX records_by_attachment ON records (attachment) WHERE attachment IS NOT NULL;
+    CREATE TABLE names (
+        kind INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        gone INTEGER,
+        sum INTEGER,
+        content INTEGER,
+        PRIMARY KEY (kind, name, topic)
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX names_by_gone ON names (gone) WHERE gone IS NOT NULL;
     CREATE TABLE topics (
         topic TEXT NOT NULL,
         sequence INTEGER NOT NULL,
@@ -96,7 +108,7 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 /// Keeps statements, and their plans whatever is bound to them: SQLite would plan `LIMIT ?` anew for each new binding, which
 /// takes longer than reading a few records.
 fn prepare_once(connection: &Connection) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(32);
+    connection.set_prepared_statement_cache_capacity(64);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 

@@ -6,12 +6,13 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     DATABASE, OpenError,
+    pages::Pages,
     scan::{NO_END, Records},
     schema,
 };
 use crate::{
     Interest,
-    log::{Epoch, HubId},
+    log::{Epoch, HubId, Place},
 };
 
 /// A log on disk, to look at: whole or damaged, and also while a hub has it open.
@@ -81,16 +82,22 @@ impl DiskView {
         Ok(before)
     }
 
-    /// The sequence of the event with this ID, the hub's or a publisher's, if it is known here.
+    /// The sequence of the event with this ID, the hub's or a publisher's, of those that `interest` asks for. `None` if there
+    /// is none, and if several have the ID.
     ///
     /// # Errors
     /// [`ViewError`] if the database fails.
-    pub fn find(&self, id: &str) -> Result<Option<u64>, ViewError> {
+    pub fn find(&self, id: &str, interest: &Interest) -> Result<Option<u64>, ViewError> {
         if let Some(id) = HubId::parse(id) {
             return Ok((id.epoch == self.epoch).then_some(id.place.sequence));
         }
-        let find = "SELECT sequence FROM records WHERE publisher_id = ?";
-        Ok(self.connection.query_row(find, [id], |row| row.get(0)).optional()?)
+        if self.version < schema::WITH_NAMES {
+            let find = "SELECT sequence FROM records WHERE publisher_id = ?";
+            return Ok(self.connection.query_row(find, [id], |row| row.get(0)).optional()?);
+        }
+        let newest = Place::unchecked(NO_END);
+        let pages = Pages { connection: &self.connection, epoch: self.epoch, newest };
+        Ok(pages.find(id, interest)?)
     }
 
     /// The newest sequence; the highest there can be if damage hides it.

@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write, stdout};
 
 use tidings_hub::{
-    Form,
+    Form, Interest,
     log::{DiskView, Found, Kept, Unreadable},
 };
 
@@ -16,7 +16,7 @@ use crate::{
 pub(super) fn run(export: &LogExport) -> anyhow::Result<()> {
     let interest = super::interest(&export.topic)?;
     let view = super::open(&export.files)?;
-    let after = after(&view, &export.from)?;
+    let after = after(&view, &export.from, &interest)?;
     let mut progress = Progress::new("exported");
     let mut out = BufWriter::with_capacity(64 << 10, stdout().lock());
     let (mut count, mut unreadable) = (0, 0_u64);
@@ -46,12 +46,20 @@ pub(super) fn run(export: &LogExport) -> anyhow::Result<()> {
 }
 
 /// The sequence behind which the export begins.
-fn after(view: &DiskView, from: &str) -> anyhow::Result<u64> {
+fn after(view: &DiskView, from: &str, interest: &Interest) -> anyhow::Result<u64> {
     if from == "start" {
         return Ok(0);
     }
-    let place = view.find(from)?;
-    Ok(place.ok_or_else(|| UsageError(format!("--from {from}: no event of this log has that ID")))?)
+    // Several topics may have the ID; those that are exported come first.
+    let place = match view.find(from, interest)? {
+        None => view.find(from, &Interest::everything())?,
+        place => place,
+    };
+    Ok(place.ok_or_else(|| {
+        UsageError(format!(
+            "--from {from}: no event of this log has that ID, or several have it; name a --topic"
+        ))
+    })?)
 }
 
 fn write(out: &mut impl Write, format: ExportFormat, kept: &Kept) -> anyhow::Result<()> {

@@ -1,0 +1,350 @@
+//! The names that publishers give to updates: IDs and idempotency keys, each within a topic.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    fmt,
+    ops::Bound,
+    sync::Arc,
+};
+
+use super::{
+    Epoch, HubId, IdempotencyKey, Place, Receipt, Record, RecordId, Refused,
+    record::{content, receipt},
+};
+use crate::{Interest, Topic, Update};
+
+/// What a name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The event's ID. An update has it in each of its topics.
+    Id = 1,
+    /// The idempotency key that it was published with. An update has it in its first topic.
+    Key = 2,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Id => "event id",
+            Kind::Key => "idempotency key",
+        })
+    }
+}
+
+impl Kind {
+    /// The refusal of another update with this name.
+    pub(super) fn refuse(self, name: &str) -> Refused {
+        match self {
+            Kind::Id => Refused::IdTaken { id: name.to_owned() },
+            Kind::Key => Refused::KeyReused { key: name.replace(IdempotencyKey::NUMBER, "#") },
+        }
+    }
+}
+
+/// All names of an update, each with its topic. The key comes first: it is what a publisher sends for the case that it
+/// repeats.
+pub(super) fn names_of<'a>(
+    topics: &'a [Topic],
+    publisher_id: Option<&'a str>,
+    key: Option<&'a IdempotencyKey>,
+) -> impl Iterator<Item = (Kind, &'a str, &'a Topic)> {
+    let id =
+        publisher_id.into_iter().flat_map(move |id| topics.iter().map(move |topic| (Kind::Id, id, topic)));
+    let key = key.zip(topics.first()).map(|(key, topic)| (Kind::Key, key.as_str(), topic));
+    key.into_iter().chain(id)
+}
+
+/// The answer to `update`, which has a name of `record`; `None` if it says something else.
+pub(super) fn again(record: &Record, update: &Update) -> Option<Receipt> {
+    record.says_the_same_as(update).then(|| receipt(record, true))
+}
+
+/// What is remembered of a record that was evicted and that has a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gone {
+    pub(super) sequence: u64,
+    /// The record's check, which is in the ID that the hub gave it.
+    pub(super) check: u32,
+    /// The sum of what it said ([`Record::content`]). `None` if it could not be read any more: nothing says the same then.
+    pub(super) content: Option<u64>,
+}
+
+impl Gone {
+    pub(super) fn of(record: &Record) -> Gone {
+        Gone { sequence: record.sequence(), check: record.check(), content: Some(record.content()) }
+    }
+
+    /// The answer to `update`, which has a name of the record; `None` if it says something else.
+    ///
+    /// The record's file, if it announced one, is gone with it, and is not in the answer.
+    pub(super) fn again(&self, epoch: Epoch, update: &Update) -> Option<Receipt> {
+        if self.content != Some(content(update)) {
+            return None;
+        }
+        let place = Place { sequence: self.sequence, check: self.check };
+        let id = match update.event().id() {
+            Some(id) => RecordId::Publisher(id.clone()),
+            None => RecordId::Hub(HubId { epoch, place }),
+        };
+        Some(Receipt { id, sequence: self.sequence, repeated: true, attachment: None })
+    }
+}
+
+/// The update that has a name.
+#[derive(Debug, Clone)]
+pub(super) enum Named {
+    /// Its record is kept, at this sequence.
+    Kept(u64),
+    /// Its record was evicted.
+    Gone(Box<Gone>),
+}
+
+impl Named {
+    fn sequence(&self) -> u64 {
+        match self {
+            Named::Kept(sequence) => *sequence,
+            Named::Gone(gone) => gone.sequence,
+        }
+    }
+}
+
+/// The sequences that a name stands for, as far as an interest asks for them: none, one, or too many to say which.
+#[derive(Debug, Default)]
+pub(super) struct Sole(Option<u64>);
+
+impl Sole {
+    /// Adds one; false if there was another one already, and looking on is useless.
+    pub(super) fn add(&mut self, sequence: u64) -> bool {
+        *self.0.get_or_insert(sequence) == sequence
+    }
+
+    pub(super) fn into_sequence(self) -> Option<u64> {
+        self.0
+    }
+}
+
+/// The names of all records that are kept in memory, and the last of those that were evicted.
+#[derive(Debug)]
+pub(super) struct Names {
+    ids: Table,
+    keys: Table,
+    /// The names whose records are gone, in the order in which those went.
+    gone: VecDeque<(Kind, Arc<str>, Topic)>,
+    /// The bytes of their text.
+    gone_bytes: usize,
+    max_gone: usize,
+}
+
+type Table = HashMap<Arc<str>, ByTopic>;
+
+/// Most names are of one topic, and cost no tree.
+#[derive(Debug)]
+enum ByTopic {
+    One(Topic, Named),
+    Several(BTreeMap<Topic, Named>),
+}
+
+impl Names {
+    /// The most text, in bytes, that is remembered of names whose records are gone: names and topics may be long.
+    pub(super) const MAX_GONE_BYTES: usize = 16 << 20;
+
+    /// No names yet; of records that are gone it will remember `max_gone`.
+    pub(super) fn new(max_gone: usize) -> Names {
+        Names {
+            ids: Table::default(),
+            keys: Table::default(),
+            gone: VecDeque::new(),
+            gone_bytes: 0,
+            max_gone,
+        }
+    }
+
+    pub(super) fn get(&self, kind: Kind, name: &str, topic: &Topic) -> Option<&Named> {
+        match self.table(kind).get(name)? {
+            ByTopic::One(only, named) => (only == topic).then_some(named),
+            ByTopic::Several(named) => named.get(topic),
+        }
+    }
+
+    /// The sequence of the one update of `interest` that has this ID.
+    pub(super) fn find(&self, id: &str, interest: &Interest) -> Option<u64> {
+        let mut sole = Sole::default();
+        let mut add = |named: &Named| sole.add(named.sequence());
+        let is_sole = match self.ids.get(id)? {
+            ByTopic::One(topic, named) => !interest.matches(std::slice::from_ref(topic)) || add(named),
+            ByTopic::Several(named) if interest.is_everything() => named.values().all(add),
+            ByTopic::Several(named) => {
+                interest.topics().iter().filter_map(|topic| named.get(topic)).all(&mut add)
+                    && interest.prefixes().iter().all(|prefix| {
+                        let after = named.range((Bound::Excluded(prefix.as_topic()), Bound::Unbounded));
+                        after.take_while(|(topic, _)| prefix.covers(topic)).all(|(_, named)| add(named))
+                    })
+            }
+        };
+        sole.into_sequence().filter(|_| is_sole)
+    }
+
+    /// Adds the names of a record that is appended.
+    pub(super) fn add(&mut self, record: &Record, key: Option<&IdempotencyKey>) {
+        for (kind, name, topic) in names_of(record.topics(), record.publisher_id(), key) {
+            let named = Named::Kept(record.sequence());
+            let table = self.table_mut(kind);
+            match table.get_mut(name) {
+                Some(by_topic) => by_topic.insert(topic, named),
+                None => {
+                    table.insert(name.into(), ByTopic::One(topic.clone(), named));
+                }
+            }
+        }
+    }
+
+    /// Goes on remembering the names of a record that is evicted. When there are too many of those, the longest gone
+    /// are forgotten.
+    pub(super) fn evict(&mut self, record: &Record, key: Option<&IdempotencyKey>) {
+        if record.publisher_id().is_none() && key.is_none() {
+            return;
+        }
+        let gone = Gone::of(record);
+        for (kind, name, topic) in names_of(record.topics(), record.publisher_id(), key) {
+            let Some((name, _)) = self.table(kind).get_key_value(name) else { continue };
+            let name = name.clone();
+            let Some(topic) = self.table_mut(kind).get_mut(&name).and_then(|all| all.evict(topic, gone))
+            else {
+                continue;
+            };
+            self.gone_bytes += name.len() + topic.as_str().len();
+            self.gone.push_back((kind, name, topic));
+        }
+        while self.gone.len() > self.max_gone || self.gone_bytes > Names::MAX_GONE_BYTES {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some((kind, name, topic)) = self.gone.pop_front() else { return };
+        self.gone_bytes -= name.len() + topic.as_str().len();
+        let table = self.table_mut(kind);
+        if table.get_mut(&name).is_some_and(|by_topic| by_topic.remove(&topic)) {
+            table.remove(&name);
+        }
+    }
+
+    fn table(&self, kind: Kind) -> &Table {
+        match kind {
+            Kind::Id => &self.ids,
+            Kind::Key => &self.keys,
+        }
+    }
+
+    fn table_mut(&mut self, kind: Kind) -> &mut Table {
+        match kind {
+            Kind::Id => &mut self.ids,
+            Kind::Key => &mut self.keys,
+        }
+    }
+}
+
+impl ByTopic {
+    fn insert(&mut self, topic: &Topic, named: Named) {
+        match self {
+            ByTopic::One(only, old) if only == topic => *old = named,
+            ByTopic::One(only, old) => {
+                let both = [(only.clone(), old.clone()), (topic.clone(), named)];
+                *self = ByTopic::Several(BTreeMap::from(both));
+            }
+            ByTopic::Several(all) => {
+                all.insert(topic.clone(), named);
+            }
+        }
+    }
+
+    /// Notes that the record of `topic` is gone, if it is the one that has the name. Gives the topic as it is held here,
+    /// whose text is then shared.
+    fn evict(&mut self, topic: &Topic, gone: Gone) -> Option<Topic> {
+        let (held, named) = match self {
+            ByTopic::One(only, named) if only == topic => (only.clone(), named),
+            ByTopic::One(..) => return None,
+            ByTopic::Several(all) => (all.get_key_value(topic)?.0.clone(), all.get_mut(topic)?),
+        };
+        if !matches!(named, Named::Kept(sequence) if *sequence == gone.sequence) {
+            return None;
+        }
+        *named = Named::Gone(Box::new(gone));
+        Some(held)
+    }
+
+    /// True if nothing is left.
+    fn remove(&mut self, topic: &Topic) -> bool {
+        match self {
+            ByTopic::One(only, _) => only == topic,
+            ByTopic::Several(all) => {
+                all.remove(topic);
+                all.is_empty()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{TopicFilter, UpdateId, log::RecordTime};
+
+    fn record(sequence: u64, topic: &str, id: &str) -> Record {
+        let update = Update::new(Topic::parse(topic).unwrap(), "").with_id(UpdateId::parse(id).unwrap());
+        Record::new(Epoch::from_bits(7), sequence, RecordTime::MIN, update)
+    }
+
+    fn asks(filter: &str) -> Interest {
+        [TopicFilter::parse(filter).unwrap()].into_iter().collect()
+    }
+
+    #[test]
+    fn what_is_forgotten_leaves_nothing_behind() {
+        let mut names = Names::new(3);
+        let records: Vec<Record> =
+            (1..=8).map(|sequence| record(sequence, ["a", "b"][sequence as usize % 2], "one")).collect();
+        for record in &records[..2] {
+            names.add(record, None);
+        }
+        let key = IdempotencyKey::parse("k").unwrap();
+        let others: Vec<Record> =
+            (9..=20).map(|sequence| record(sequence, "c", &sequence.to_string())).collect();
+        for record in &others {
+            names.add(record, Some(&key.numbered(record.sequence())));
+        }
+        for record in records[..2].iter().chain(&others) {
+            names.evict(record, Some(&key.numbered(record.sequence())));
+        }
+        assert_eq!((names.ids.len(), names.keys.len(), names.gone.len()), (2, 1, 3));
+        let texts = names.gone.iter().map(|(_, name, topic)| name.len() + topic.as_str().len());
+        assert_eq!(names.gone_bytes, texts.sum::<usize>());
+    }
+
+    #[test]
+    fn the_text_that_is_remembered_is_bounded() {
+        let mut names = Names::new(usize::MAX);
+        let long = "x".repeat(1_000);
+        for sequence in 1..=20_000 {
+            let record = record(sequence, &long, &sequence.to_string());
+            names.add(&record, None);
+            names.evict(&record, None);
+        }
+        assert!(names.gone_bytes <= Names::MAX_GONE_BYTES && names.ids.len() == names.gone.len());
+        let oldest: u64 = names.gone[0].1.parse().unwrap();
+        assert_eq!(oldest, 20_001 - names.gone.len() as u64, "the longest gone leave");
+        assert!(names.gone.len() > 16_000);
+    }
+
+    #[test]
+    fn an_id_of_many_topics_is_looked_up_by_what_is_asked_for() {
+        let mut names = Names::new(10);
+        for sequence in 1..=100_000 {
+            names.add(&record(sequence, &format!("spam/{sequence}"), "one"), None);
+        }
+        names.add(&record(200_000, "news/a", "one"), None);
+        let found = ["news/a", "news/*", "spam/7", "spam/*", "*", "none/*"]
+            .map(|filter| names.find("one", &asks(filter)));
+        assert_eq!(found, [Some(200_000), Some(200_000), Some(7), None, None, None]);
+    }
+}
