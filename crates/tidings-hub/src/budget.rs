@@ -1,6 +1,13 @@
 //! Memory that the whole hub may spend on one purpose: each connection is bounded, and a budget bounds their sum.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::{sync::Semaphore, time::timeout};
@@ -22,6 +29,8 @@ pub(crate) struct Budget(Arc<Room>);
 struct Room {
     kib: usize,
     free: Semaphore,
+    /// What was taken beyond what was free.
+    overdrawn_kib: AtomicUsize,
     refused: Counter,
 }
 
@@ -39,7 +48,8 @@ impl Budget {
     /// A budget of so many bytes, at least one KiB, which counts in `refused` the requests that found no room.
     pub(crate) fn new(bytes: u64, refused: Counter) -> Budget {
         let kib = usize::try_from(bytes / KIB as u64).unwrap_or(usize::MAX).clamp(1, u32::MAX as usize);
-        Budget(Arc::new(Room { kib, free: Semaphore::new(kib), refused }))
+        let (free, overdrawn_kib) = (Semaphore::new(kib), AtomicUsize::new(0));
+        Budget(Arc::new(Room { kib, free, overdrawn_kib, refused }))
     }
 
     /// A share that has nothing yet.
@@ -47,18 +57,36 @@ impl Budget {
         Share { budget: self.clone(), kib: 0 }
     }
 
+    /// Whether something is free. What is given out by [`Share::overdraw`] is given out only while this is so.
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.free.available_permits() > 0
+    }
+
+    /// Ready once something is free. Cancel safe.
+    pub(crate) async fn room(&self) {
+        // It is closed by nobody.
+        drop(self.0.free.acquire().await);
+    }
+
     /// How many bytes there are in all.
     pub(crate) fn bytes(&self) -> u64 {
         (self.0.kib * KIB) as u64
     }
 
-    /// How many bytes are taken now.
+    /// How many bytes are taken now; more than there are where it is overdrawn.
     pub(crate) fn used_bytes(&self) -> u64 {
-        (self.0.kib.saturating_sub(self.0.free.available_permits()) * KIB) as u64
+        let taken = self.0.kib.saturating_sub(self.0.free.available_permits());
+        ((taken + self.0.overdrawn_kib.load(Ordering::Relaxed)) * KIB) as u64
     }
 
     fn give_back(&self, kib: usize) {
-        self.0.free.add_permits(kib);
+        let overdrawn = &self.0.overdrawn_kib;
+        let paid = overdrawn
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |overdrawn| {
+                (overdrawn > 0).then(|| overdrawn.saturating_sub(kib))
+            })
+            .map_or(0, |overdrawn| overdrawn.min(kib));
+        self.0.free.add_permits(kib - paid);
     }
 }
 
@@ -91,6 +119,17 @@ impl Share {
         }
         self.kib += more as usize;
         Ok(())
+    }
+
+    /// Adds bytes that are there already, whether or not they are free: what others wait for is then longer in coming.
+    pub(crate) fn overdraw(&mut self, bytes: usize) {
+        let more = bytes.div_ceil(KIB);
+        // What is left goes first, so that nobody else takes it to be free.
+        let free = self.budget.0.free.forget_permits(more);
+        if free < more {
+            self.budget.0.overdrawn_kib.fetch_add(more - free, Ordering::AcqRel);
+        }
+        self.kib += more;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -148,7 +187,7 @@ mod tests {
         let (mut one, mut two) = (budget.share(), budget.share());
         assert!(one.try_grow_to(6 << 10) && !two.try_grow_to(5 << 10));
         assert!(two.try_grow_to((4 << 10) - 1) && budget.used_bytes() == 10 << 10);
-        assert!(one.try_grow_to(1), "it has that");
+        assert!(!budget.has_room() && one.try_grow_to(1), "it has that");
         drop(one);
         assert_eq!(budget.used_bytes(), 4 << 10);
     }
@@ -161,6 +200,19 @@ mod tests {
         assert!(!budget.share().try_grow_to(1));
         share.clear();
         assert_eq!(budget.used_bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_overdrawn_is_paid_before_others_have_room() {
+        let budget = budget(4 << 10);
+        let (mut one, mut two) = (budget.share(), budget.share());
+        one.overdraw(3 << 10);
+        two.overdraw(6 << 10);
+        assert_eq!((budget.used_bytes(), budget.has_room()), (9 << 10, false));
+        drop(one);
+        assert_eq!((budget.used_bytes(), budget.share().try_grow_to(2 << 10)), (6 << 10, false));
+        drop(two);
+        assert!(budget.used_bytes() == 0 && budget.share().try_grow_to(4 << 10));
     }
 
     #[tokio::test(start_paused = true)]

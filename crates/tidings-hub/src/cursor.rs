@@ -18,9 +18,10 @@ use tokio::time::Instant;
 use crate::{
     Interest, StartAt, Topic, Verdict,
     authorize::Grant,
+    budget::Share,
     delivery::{Form, hub_event},
     hub::Shared,
-    log::{HubId, LogError},
+    log::{HubId, LogError, Page, Place},
     metrics::EndReason,
     resume::{First, Opened, Opening, open},
     routing::Registration,
@@ -66,6 +67,8 @@ pub struct Cursor {
     open: Option<Vec<Topic>>,
     /// Whole events that are to be delivered first.
     queued: Bytes,
+    /// The share that these have of the memory for answers, if they are from the log.
+    room: Share,
     step: Step,
     opened: Instant,
     protocol: Option<&'static str>,
@@ -102,11 +105,16 @@ impl Cursor {
     ) -> Result<Option<Cursor>, LogError> {
         let Subscribe { interest, start, form, start_event } = subscribe;
         let greet = start_event && start == StartAt::Tail;
-        let Opening { registration, epoch, verdict, gap, page, open } =
+        let Opening { registration, epoch, verdict, gap, after, mut page, open } =
             match open(&shared, interest.clone(), start, PAGE, First::Window).await? {
                 Opened::Live(opening) => *opening,
                 Opened::Ended => return Ok(None),
             };
+        let mut room = shared.answers_room.share();
+        if !page.records.is_empty() && !room.try_grow_to(page.data_bytes()) {
+            // What is in memory already for others is enough: it is read again when the subscriber can take it.
+            page = Page { records: Vec::new(), reached: Place::unchecked(after), ..page };
+        }
         shared.metrics.subscriptions.inc();
         shared.routing.join(&interest);
         let mut cursor = Cursor {
@@ -117,6 +125,7 @@ impl Cursor {
             verdict,
             standing: Standing::default(),
             queued: Bytes::new(),
+            room,
             step: Step::Following,
             opened: Instant::now(),
             protocol: None,
@@ -128,9 +137,13 @@ impl Cursor {
         }
         let read = cursor.subscription.read_page(&cursor.shared, Standing::default(), &page, gap);
         cursor.take(read);
-        if verdict == Some(Verdict::Resumed) && page.records.is_empty() {
+        if verdict == Some(Verdict::Resumed)
+            && page.records.is_empty()
+            && cursor.shared.answers_room.has_room()
+        {
             cursor.follow();
         }
+        cursor.room.overdraw(cursor.queued.len().saturating_sub(page.data_bytes()));
         cursor.shared.metrics.replayed_bytes.inc_by(cursor.queued.len() as u64);
         Ok(Some(cursor))
     }
@@ -243,6 +256,7 @@ impl Cursor {
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame>> {
         loop {
             if !self.queued.is_empty() {
+                self.room.clear();
                 return Poll::Ready(Some(Frame::from_encoded(std::mem::take(&mut self.queued))));
             }
             if self.shared.is_shutting_down() && !matches!(self.step, Step::Ended | Step::HandedOver) {

@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) last_read: LastRead,
     /// Memory of bodies that are not complete yet.
     pub(crate) bodies_room: Budget,
+    /// Memory of answers that are under way.
+    pub(crate) answers_room: Budget,
     pub(crate) metrics: Metrics,
     pub(crate) probes: Probes,
     pub(crate) seats: Seats,
@@ -76,6 +78,7 @@ impl Hub {
         // The window begins at the tail. What is older is read from the log by those who ask for it.
         let newest = log.bounds().newest.sequence;
         let mut metrics = Metrics::new();
+        let answers_room = metrics.budget("answers", settings.answer_bytes);
         let bodies_room = metrics.budget("bodies", settings.body_bytes);
         let shared = Arc::new(Shared {
             log,
@@ -85,6 +88,7 @@ impl Hub {
             last_ended: LastEnded::default(),
             last_read: LastRead::default(),
             bodies_room,
+            answers_room,
             probes: Probes::default(),
             seats: Seats::new(settings.max_connections),
             #[cfg(feature = "gateway")]

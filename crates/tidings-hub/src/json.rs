@@ -1,6 +1,6 @@
 //! The one JSON shape of an update: history, envelopes, and lines of NDJSON.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize, Serializer, de::IgnoredAny};
 
@@ -36,6 +36,61 @@ impl<'a> From<&'a Record> for RecordJson<'a> {
             time: record.time_text(),
         }
     }
+}
+
+/// Writes a record as JSON in pieces, so that what of it is ready at a time does not depend on how long it is.
+#[derive(Debug)]
+pub(crate) struct RecordWriter {
+    record: Arc<Record>,
+    /// How many bytes of the data are written.
+    at: usize,
+    /// What stands behind the data; empty until something is written.
+    back: Vec<u8>,
+}
+
+impl RecordWriter {
+    /// How much of the data is written at once; in JSON it is up to six times as long.
+    const STEP: usize = 4 << 10;
+
+    pub(crate) fn new(record: Arc<Record>) -> RecordWriter {
+        RecordWriter { record, at: 0, back: Vec::new() }
+    }
+
+    /// How many bytes of data are still to be written.
+    pub(crate) fn left(&self) -> usize {
+        self.record.event().data().len() - self.at
+    }
+
+    /// Appends what comes next, until the buffer has `full` bytes or a little more; says whether that was the end.
+    pub(crate) fn write(&mut self, buffer: &mut Vec<u8>, full: usize) -> bool {
+        if self.back.is_empty() {
+            // No string has these bytes: its quotation marks are escaped.
+            const NO_DATA: &[u8] = b"\"data\":\"\"";
+            let json = to_json(&RecordJson { data: "", ..RecordJson::from(&*self.record) });
+            let at = memchr::memmem::find(&json, NO_DATA).expect("there is data") + NO_DATA.len() - 1;
+            buffer.extend_from_slice(&json[..at]);
+            self.back = json[at..].to_vec();
+        }
+        let data = self.record.event().data();
+        while self.at < data.len() {
+            if buffer.len() >= full {
+                return false;
+            }
+            let mut end = (self.at + RecordWriter::STEP).min(data.len());
+            while !data.is_char_boundary(end) {
+                end += 1;
+            }
+            let json = to_json(&data[self.at..end]);
+            buffer.extend_from_slice(&json[1..json.len() - 1]);
+            self.at = end;
+        }
+        buffer.extend_from_slice(&self.back);
+        true
+    }
+}
+
+fn to_json<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("strings and numbers are JSON")
 }
 
 impl Serialize for RecordId {
@@ -149,4 +204,36 @@ pub(crate) struct ImportedJson<'a> {
     pub(crate) key: Option<Cow<'a, str>>,
     #[serde(rename = "sequence")]
     _sequence: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        Update, UpdateRetry,
+        log::{Epoch, RecordTime},
+    };
+
+    #[test]
+    fn a_record_in_pieces_is_the_same_as_in_one() {
+        let retry = UpdateRetry::parse(Duration::from_secs(1), Duration::from_secs(1)).unwrap();
+        let odd = "\"data\":\"\" \\ \u{0} \n é 🦀 ".repeat(1_000);
+        for (topic, data) in [("a", ""), ("a", "x"), ("\"data\":\"\"", "\u{1}"), ("é/\\", &odd)] {
+            let update = Update::new(Topic::parse(topic).unwrap(), data).with_retry(retry);
+            let record = Arc::new(Record::new(Epoch::random().unwrap(), 1, RecordTime::MIN, update));
+            let (mut writer, mut whole) = (RecordWriter::new(record.clone()), Vec::new());
+            loop {
+                let mut piece = Vec::new();
+                let ended = writer.write(&mut piece, 100);
+                assert!(piece.len() < 100 + 6 * RecordWriter::STEP + 300, "{}", piece.len());
+                whole.extend(piece);
+                if ended {
+                    break;
+                }
+            }
+            assert_eq!(String::from_utf8(whole).unwrap(), serde_json::to_string(&*record).unwrap());
+        }
+    }
 }

@@ -63,6 +63,7 @@ mod json;
 pub mod log;
 mod metrics;
 mod one_or_many;
+mod pace;
 mod peer;
 pub mod probe;
 mod resume;

@@ -113,6 +113,8 @@ pub(crate) struct Opening {
     /// What to tell, for a subscriber that named the event it saw last.
     pub(crate) verdict: Option<Verdict>,
     pub(crate) gap: Option<Gap>,
+    /// The place that the page follows.
+    pub(crate) after: u64,
     /// The first records, unless they are read from the [window](First::Window); what follows `page.reached` is yet to be read.
     pub(crate) page: Page,
     /// The topics of an exact subscription whose close is still to come.
@@ -203,7 +205,7 @@ pub(crate) async fn open(
         (StartAt::After(_) | StartAt::Place { .. }, None) => (Some(Verdict::Resumed), None),
         _ => (None, None),
     };
-    Ok(Opened::Live(Box::new(Opening { registration, epoch: bounds.epoch, verdict, gap, page, open })))
+    Ok(Opened::Live(Box::new(Opening { registration, epoch: bounds.epoch, verdict, gap, after, page, open })))
 }
 
 /// The sequence that `asked` names in this log, whether or not its record is still kept. An ID that a publisher chose names

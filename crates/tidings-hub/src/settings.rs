@@ -31,10 +31,15 @@ pub struct Settings {
     /// How long one update may take to arrive: a body that is one, a line of NDJSON, or an event of a published event stream.
     /// A request to the gateway is such a body too. Default: 1 minute.
     pub update_timeout: Duration,
+    /// The most memory, in bytes, of all answers together that are under way: pages of history over 64 KiB, what is ready for
+    /// subscribers whose streams have just begun, and what waits in HTTP/2 connections and under TLS until clients take it.
+    /// Beyond that pages are refused with 503, and streams wait. Default: 256 MiB.
+    pub answer_bytes: u64,
     /// The most memory, in bytes, of all bodies together that are not complete yet. A body of up to 64 KiB takes none of it;
     /// beyond that a request waits for a few seconds for room, and is then refused with 503. Default: 64 MiB.
     pub body_bytes: u64,
-    /// How long a connection may accept no byte before it is closed. Default: 2 minutes.
+    /// How long a connection may take less than 64 KiB of what waits for it, or all of it if that is less, before it is closed.
+    /// Default: 2 minutes.
     pub write_timeout: Duration,
     /// How many connections [`Hub::serve`](crate::Hub::serve) has open at a time, subscribers included; others wait to be accepted
     /// until one is closed. Each is a file descriptor, so it is to be below the process's limit by as many as the log needs.
@@ -69,6 +74,7 @@ impl Default for Settings {
             window_bytes: 16 << 20,
             read_timeout: Duration::from_secs(300),
             update_timeout: Duration::from_secs(60),
+            answer_bytes: 256 << 20,
             body_bytes: 64 << 20,
             write_timeout: Duration::from_secs(120),
             max_connections: None,

@@ -194,3 +194,75 @@ async fn a_streamed_publish_stays_open_for_as_long_as_its_updates_become_complet
     }
     assert_eq!(publish.end().await.status(), 200);
 }
+
+async fn ask(hub: &Hub, target: &str, accept: &str) -> Response<HubBody> {
+    let request = Request::get(target).header("host", "localhost").header("accept", accept);
+    hub.service().call(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap()
+}
+
+const JSON: &str = "application/json";
+const ANSWERS: &str = "tidings_budget_used_bytes{budget=\"answers\"}";
+
+#[tokio::test]
+async fn a_page_is_as_large_as_what_a_stream_is_sent_at_once_and_is_encoded_as_it_is_sent() {
+    let hub = hub(|_| {});
+    let large = "\u{1}".repeat(1_000_000);
+    for data in [&large, &"x".repeat(30_000), &"y".repeat(30_000), &large, "last"] {
+        let request = Request::post("/topics/a").header("host", "localhost");
+        let request = request.body(Full::new(Bytes::from(data.to_owned()))).unwrap();
+        assert_eq!(hub.service().call(request).await.unwrap().status(), 200);
+    }
+    let (mut seen, mut place) = (Vec::new(), "start".to_owned());
+    loop {
+        let mut body = ask(&hub, &format!("/topics/a?limit=1000&from={place}"), JSON).await.into_body();
+        let mut json = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let piece = frame.unwrap().into_data().unwrap();
+            // The last step of one chunk is at most 4 KiB of data, six times as long in JSON.
+            assert!(piece.len() <= (64 << 10) + 6 * (4 << 10) + 300, "{}", piece.len());
+            json.extend_from_slice(&piece);
+        }
+        let page: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let updates = page["updates"].as_array().unwrap();
+        if updates.is_empty() {
+            break;
+        }
+        seen.push(updates.iter().map(|update| update["data"].as_str().unwrap().len()).collect::<Vec<_>>());
+        page["next"].as_str().unwrap().clone_into(&mut place);
+    }
+    assert_eq!(seen, [vec![1_000_000], vec![30_000, 30_000, 1_000_000], vec![4]]);
+}
+
+#[tokio::test]
+async fn pages_under_way_are_bounded_together_and_small_ones_go_on() {
+    let hub = hub(|settings| settings.answer_bytes = 300 << 10);
+    publish(&hub, 200 << 10).await;
+    let held = ask(&hub, "/topics/a", JSON).await;
+    assert_eq!(held.status(), 200);
+    let refused = ask(&hub, "/topics/a", JSON).await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.headers()[header::RETRY_AFTER], "1");
+    let detail = text(refused).await;
+    assert!(detail.contains("--answer-memory"), "{detail}");
+    assert_eq!(ask(&hub, "/topics/b", JSON).await.status(), 200);
+    assert_eq!(text(held).await.len(), text(ask(&hub, "/topics/a", JSON).await).await.len());
+    assert_eq!(metric(&hub, ANSWERS).await, "0");
+}
+
+#[tokio::test]
+async fn a_subscriber_who_comes_when_the_memory_for_answers_is_spent_gets_everything_all_the_same() {
+    let hub = hub(|settings| settings.answer_bytes = 300 << 10);
+    publish(&hub, 200 << 10).await;
+    let held = ask(&hub, "/topics/a", JSON).await;
+    for from in ["from=start", "from=unknown"] {
+        let mut stream = ask(&hub, &format!("/topics/a?{from}"), EVENTS).await.into_body();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\n\n") || seen.len() < 200 << 10 {
+            seen.extend_from_slice(&stream.frame().await.unwrap().unwrap().into_data().unwrap());
+        }
+        let seen = String::from_utf8(seen).unwrap();
+        assert_eq!(seen.matches("\nevent: gap\n").count(), usize::from(from == "from=unknown"));
+        assert_eq!(seen.matches('x').count(), 200 << 10);
+    }
+    drop(held);
+}

@@ -15,18 +15,20 @@ use tidings_server::SseBody;
 use super::{
     file_body::FileBody,
     hang_up::{Departure, HangUp, Sign},
+    page_body::PageBody,
     take_over::TakeOver,
 };
 #[cfg(feature = "gateway")]
 use crate::gateway::PassedOn;
 use crate::{Cursor, probe::ProbeBody};
 
-/// The body of a response of the hub: a few bytes, a file, or an event stream.
+/// The body of a response of the hub: a few bytes, a file, a page of history, or an event stream.
 pub struct HubBody(Kind);
 
 enum Kind {
     Full(Full<Bytes>),
     File(FileBody),
+    Page(Box<PageBody>),
     Stream {
         body: Pin<Box<SseBody<Cursor>>>,
         departure: Option<Departure>,
@@ -64,6 +66,10 @@ impl HubBody {
 
     pub(crate) fn file(body: FileBody) -> HubBody {
         HubBody(Kind::File(body))
+    }
+
+    pub(super) fn page(body: PageBody) -> HubBody {
+        HubBody(Kind::Page(Box::new(body)))
     }
 
     /// The first bytes of a stream whose socket is then taken over.
@@ -106,6 +112,9 @@ impl Body for HubBody {
             Kind::File(file) => {
                 file.poll_chunk(context).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
             }
+            Kind::Page(page) => {
+                page.poll_chunk(context).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+            }
             Kind::Probe { hang_up: Some(hang_up), .. } if hang_up.poll(context).is_ready() => {
                 Poll::Ready(None)
             }
@@ -141,6 +150,7 @@ impl Body for HubBody {
         match &self.0 {
             Kind::Full(full) => full.is_end_stream(),
             Kind::File(file) => file.left() == 0,
+            Kind::Page(page) => page.is_over(),
             Kind::Stream { body, .. } => body.is_end_stream(),
             Kind::Probe { body, .. } => body.is_end_stream(),
             #[cfg(feature = "gateway")]
@@ -159,7 +169,7 @@ impl Body for HubBody {
             Kind::PassedOn(passed_on) => {
                 passed_on.0.left().map_or_else(SizeHint::default, SizeHint::with_exact)
             }
-            Kind::Leaving { .. } => SizeHint::default(),
+            Kind::Page(_) | Kind::Leaving { .. } => SizeHint::default(),
         }
     }
 }
@@ -169,6 +179,7 @@ impl fmt::Debug for HubBody {
         f.write_str(match self.0 {
             Kind::Full(_) => "HubBody::Full",
             Kind::File(_) => "HubBody::File",
+            Kind::Page(_) => "HubBody::Page",
             Kind::Stream { .. } => "HubBody::Stream",
             Kind::Probe { .. } => "HubBody::Probe",
             #[cfg(feature = "gateway")]

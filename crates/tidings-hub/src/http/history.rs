@@ -2,7 +2,6 @@
 
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use serde::Serialize;
 use tokio::{
@@ -10,15 +9,15 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{HubBody, Problem, subscribe::sign_verdict};
+use super::{HubBody, Problem, page_body::PageBody, subscribe::sign_verdict};
 use crate::{
     StartAt, Verdict,
     authorize::Grant,
     dialect::native::ReadParams,
     hub::Shared,
-    json::RecordJson,
-    log::{HubId, PageLimit},
+    log::{HubId, PageLimit, Record},
     resume::{First, Gap, GapReason, Opened, open},
+    subscription::PAGE,
 };
 
 /// How many records are looked at for one page, but for those of its first read. The client goes on from there.
@@ -27,10 +26,9 @@ const MAX_LOOKED_AT: u64 = 100_000;
 /// How long a page may be looked for, unless its client waits for longer.
 const MAX_SEARCH: Duration = Duration::from_secs(2);
 
-/// A page: what to show, and where to go on.
+/// What a page has beside its updates.
 #[derive(Debug, Serialize)]
-struct PageJson<'a> {
-    updates: Vec<RecordJson<'a>>,
+struct Members {
     /// Where the next page begins: to be sent as `Last-Event-ID` or `from`.
     next: String,
     /// True when the page ends before the newest update that there was: it is full, or much had to be looked through.
@@ -54,7 +52,8 @@ pub(crate) async fn history(
 ) -> Result<Response<HubBody>, Problem> {
     let began = Instant::now();
     let (deadline, search_end) = (began + params.wait, began + params.wait.max(MAX_SEARCH));
-    let limit = PageLimit { records: params.limit, bytes: shared.settings.max_data_bytes };
+    // A page is as large as what a stream is sent at once, also where its client would take more updates.
+    let limit = PageLimit { records: params.limit, bytes: PAGE.bytes };
     let interest = params.interest;
     let start = params.start.unwrap_or(StartAt::Oldest);
     let asked = match &start {
@@ -73,13 +72,8 @@ pub(crate) async fn history(
             let bounds = shared.log.bounds();
             let tail = HubId { epoch: bounds.epoch, place: bounds.newest };
             let next = asked.unwrap_or_else(|| tail.to_string());
-            return Ok(respond(&PageJson {
-                updates: Vec::new(),
-                next,
-                more: false,
-                gap: None,
-                closed: true,
-            }));
+            let members = Members { next, more: false, gap: None, closed: true };
+            return respond(shared, Vec::new(), &members);
         }
     };
 
@@ -129,8 +123,7 @@ pub(crate) async fn history(
     let page = &opening.page;
     let closes = page.records.iter().filter(|record| record.is_close());
     let closed_here: Vec<_> = closes.flat_map(|close| close.topics()).collect();
-    let page_json = PageJson {
-        updates: page.records.iter().map(|record| RecordJson::from(&**record)).collect(),
+    let members = Members {
         next: HubId { epoch: opening.epoch, place: page.reached }.to_string(),
         more: page.reached.sequence < newest,
         gap: opening.gap.as_ref().map(Gap::to_json),
@@ -139,16 +132,32 @@ pub(crate) async fn history(
     if let Some(gap) = &opening.gap {
         shared.metrics.gap(gap.reason);
     }
-    let mut response = respond(&page_json);
+    let mut response = respond(shared, opening.page.records, &members)?;
     sign_verdict(&mut response, opening.verdict);
     Ok(response)
 }
 
-fn respond(page: &PageJson<'_>) -> Response<HubBody> {
-    let json = serde_json::to_vec(page).expect("strings and numbers are JSON");
-    let mut response = Response::new(HubBody::from(Bytes::from(json)));
+/// A page of one chunk is sent as it is; one of more is encoded as it is sent, within the memory for answers.
+fn respond(
+    shared: &Shared,
+    records: Vec<Arc<Record>>,
+    members: &Members,
+) -> Result<Response<HubBody>, Problem> {
+    let mut page = PageBody::new(records, members);
+    let first = page.next_chunk().unwrap_or_default();
+    let body = if page.is_over() {
+        HubBody::from(first)
+    } else {
+        let mut room = shared.answers_room.share();
+        if !room.try_grow_to(first.len() + page.left()) {
+            room.refuse();
+            return Err(Problem::no_room_for_answer());
+        }
+        HubBody::page(page.after(first).within(room))
+    };
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response
+    Ok(response)
 }

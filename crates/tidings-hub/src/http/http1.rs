@@ -130,7 +130,7 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
     let mut shutdown = pin!(hub.shared().shutdown_begun());
-    let (service, progress) = (hub.service(), Progress::default());
+    let (service, progress) = (hub.service(), Progress::new(hub.shared().answers_room.clone()));
     let watching = progress.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         if !is_plain_publish(&request) {

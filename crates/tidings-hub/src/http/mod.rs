@@ -12,6 +12,7 @@ mod hang_up;
 mod history;
 mod http1;
 mod http2;
+mod page_body;
 mod problem;
 mod progress;
 mod publish;

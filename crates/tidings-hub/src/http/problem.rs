@@ -219,6 +219,14 @@ impl Problem {
         )
     }
 
+    /// 503: the memory for answers under way is spent.
+    pub(crate) fn no_room_for_answer() -> Problem {
+        Problem::no_room(
+            "the memory for answers under way is spent (tidings serve --answer-memory); ask again in a moment, or for less: \
+             a page that is smaller than 64 KiB needs none",
+        )
+    }
+
     /// 503 for want of room, which others are about to give back.
     fn no_room(detail: impl ToString) -> Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)

@@ -15,11 +15,11 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
 use super::take_over::TakeOver;
-use crate::Hub;
+use crate::{Hub, pace::Pace};
 
 /// How long a client may go on sending what is read no more, or take to close, before its connection is closed.
 const LINGER: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How much it may send meanwhile: more than the longest line of an update has, so that its refusal is read.
 const LINGER_BYTES: usize = 8 << 20;
 
-/// A socket that fails when its peer has accepted nothing for the write timeout.
+/// A socket that fails when its peer takes too little within the write timeout, see [`Pace`].
 ///
 /// A reader that stalls costs a socket and its buffers; its place in the log costs nothing, so it can come back.
 pub(super) struct Socket {
@@ -38,8 +38,8 @@ pub(super) struct Socket {
     hub: Hub,
     /// Is told when all that was written is with the kernel.
     take_over: TakeOver,
-    /// Runs from the first write that had to wait until a write succeeds.
-    stalled: Option<Pin<Box<Sleep>>>,
+    /// From the first write that had to wait until all is written: how its peer takes it, and when that is too little.
+    behind: Option<(Pace<Instant>, Pin<Box<Sleep>>)>,
     /// From the shutdown on: until when what comes is still read, and how much of it.
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
 }
@@ -47,7 +47,7 @@ pub(super) struct Socket {
 impl Socket {
     /// A socket of which `read` has been read already.
     pub(super) fn new(hub: Hub, socket: Arc<TcpStream>, read: Bytes, take_over: TakeOver) -> Socket {
-        Socket { socket, read, hub, take_over, stalled: None, lingering: None }
+        Socket { socket, read, hub, take_over, behind: None, lingering: None }
     }
 
     /// The socket, and what has been read of it and not by hyper.
@@ -66,18 +66,30 @@ impl Socket {
             match attempt(&self.socket) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => {
-                    self.stalled = None;
+                    let Some((pace, until)) = &mut self.behind else { return Poll::Ready(written) };
+                    let now = Instant::now();
+                    if pace.took(*written.as_ref().unwrap_or(&0), now) {
+                        until.as_mut().reset(now + self.hub.shared().settings.write_timeout);
+                    } else if until.as_mut().poll(context).is_ready() {
+                        return Poll::Ready(Err(self.give_up()));
+                    }
                     return Poll::Ready(written);
                 }
             }
         }
+        let limit = self.hub.shared().settings.write_timeout;
+        let (_, until) =
+            self.behind.get_or_insert_with(|| (Pace::new(Instant::now()), Box::pin(sleep(limit))));
+        ready!(until.as_mut().poll(context));
+        Poll::Ready(Err(self.give_up()))
+    }
+
+    fn give_up(&self) -> io::Error {
         let shared = self.hub.shared();
-        let limit = shared.settings.write_timeout;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
-        ready!(stalled.as_mut().poll(context));
         shared.metrics.stalled.inc();
-        tracing::info!(after = ?limit, "a connection is closed: its client accepts nothing");
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let limit = shared.settings.write_timeout;
+        tracing::info!(after = ?limit, "a connection is closed: its client takes too little");
+        io::ErrorKind::TimedOut.into()
     }
 }
 
@@ -124,7 +136,9 @@ impl AsyncWrite for Socket {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // All there was is taken.
+        self.behind = None;
         // A TCP socket has no buffer of its own on this side of the kernel. hyper flushes when its own is empty.
         self.take_over.flushed();
         Poll::Ready(Ok(()))

@@ -22,8 +22,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::progress::{Did, Progress};
-use crate::Hub;
+use super::progress::{Progress, Untaken};
+use crate::{Hub, pace::Pace};
 
 /// How often whoever was woken is polled before other tasks of the thread have their turn.
 const ROUNDS: usize = 16;
@@ -89,8 +89,8 @@ pub(super) struct Streams {
 struct Stream {
     answering: Answering,
     alarm: Arc<Alarm>,
-    /// Since when it has waited for its client to take what it gave.
-    waits_since: Option<Instant>,
+    /// What waits for its client, and how that is taken. `None` for a client that had all there was.
+    behind: Option<(Arc<Untaken>, Pace<Instant>)>,
 }
 
 impl Streams {
@@ -99,14 +99,15 @@ impl Streams {
         let (door, new) = mpsc::unbounded_channel();
         let woken = Arc::<Woken>::default();
         let connection = Alarm::ringing(CONNECTION, &woken);
+        let progress = Progress::new(hub.shared().answers_room.clone());
         let streams = Streams {
             hub,
+            progress,
             new,
             slots: Vec::new(),
             free: Vec::new(),
             woken,
             connection,
-            progress: Progress::default(),
             sweep: None,
             batch: Vec::new(),
         };
@@ -189,7 +190,7 @@ impl Streams {
             self.slots.len() - 1
         });
         let alarm = Alarm::ringing(number, &self.woken);
-        self.slots[number] = Some(Stream { answering, alarm, waits_since: None });
+        self.slots[number] = Some(Stream { answering, alarm, behind: None });
     }
 
     fn remove(&mut self, number: usize) {
@@ -202,24 +203,22 @@ impl Streams {
         let Some(stream) = &mut self.slots[number] else { return };
         stream.alarm.rearm();
         let waker = Waker::from(stream.alarm.clone());
-        if stream.answering.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+        let answered = stream.answering.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let begun = self.progress.take_begun();
+        if answered {
             self.remove(number);
             return;
         }
-        match self.progress.take() {
-            Did::Nothing => {}
-            Did::Waited => stream.waits_since = None,
-            // It gave something and was not asked for more: its client has to take that first.
-            Did::Gave => {
-                let now = Instant::now();
-                stream.waits_since = Some(now);
-                let limit = self.hub.shared().settings.write_timeout;
-                self.sweep.get_or_insert_with(|| Box::pin(sleep_until(now + limit)));
-            }
+        // What it gave may have been taken by the time of the sweep.
+        if let Some(waiting) = begun {
+            let now = Instant::now();
+            stream.behind = Some((waiting, Pace::new(now)));
+            let limit = self.hub.shared().settings.write_timeout;
+            self.sweep.get_or_insert_with(|| Box::pin(sleep_until(now + limit)));
         }
     }
 
-    /// Resets the streams whose clients have taken nothing for the write timeout. They come back, and lose nothing.
+    /// Resets the streams whose clients have taken too little within the write timeout. They come back, and lose nothing.
     fn reset_stalled(&mut self, context: &mut Context<'_>) {
         while let Some(sweep) = &mut self.sweep {
             if sweep.as_mut().poll(context).is_pending() {
@@ -229,14 +228,17 @@ impl Streams {
             let (now, limit) = (Instant::now(), shared.settings.write_timeout);
             let mut next = None;
             for number in 0..self.slots.len() {
-                let stream = self.slots[number].as_ref();
-                let Some(since) = stream.and_then(|stream| stream.waits_since) else { continue };
-                if since + limit > now {
-                    next = Some(next.map_or(since + limit, |next| Instant::min(next, since + limit)));
+                let Some(stream) = &mut self.slots[number] else { continue };
+                stream.behind.take_if(|(waiting, _)| waiting.is_nothing());
+                let Some((waiting, pace)) = &mut stream.behind else { continue };
+                pace.took(waiting.take_taken(), now);
+                let until = pace.since() + limit;
+                if until > now {
+                    next = Some(next.map_or(until, |next| Instant::min(next, until)));
                     continue;
                 }
                 shared.metrics.stalled.inc();
-                tracing::info!(after = ?limit, "a stream is reset: its client takes nothing");
+                tracing::info!(after = ?limit, "a stream is reset: its client takes too little");
                 self.progress.drop_stalled(self.slots[number].take());
                 self.free.push(number);
             }

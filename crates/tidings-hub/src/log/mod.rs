@@ -290,6 +290,11 @@ pub struct Page {
 }
 
 impl Page {
+    /// How many bytes of data its records have.
+    pub(crate) fn data_bytes(&self) -> usize {
+        self.records.iter().map(|record| record.event().data().len()).sum()
+    }
+
     /// The place just before the first record of this page's interest that is kept, or where it was looked for in vain.
     pub fn before_first_kept(&self) -> Place {
         // Not before the oldest record of the log: what was evicted behind that one would be told again.

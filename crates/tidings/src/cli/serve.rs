@@ -106,7 +106,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = retry)]
     pub(crate) max_retry: Duration,
 
-    /// How long a connection may accept nothing before it is closed; its client resumes from the history
+    /// How long a connection may take less than 64 KiB, or less than all there is, before it is closed; its client resumes
+    /// from the history
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = humantime::parse_duration)]
     pub(crate) write_timeout: Duration,
 
@@ -114,6 +115,12 @@ pub(crate) struct Serve {
     /// or a request to the gateway. A body with many updates stays open for as long as each is complete in time
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
     pub(crate) update_timeout: Duration,
+
+    /// The most memory of all answers together that are under way: pages of history over 64 KiB, the first events of streams,
+    /// and what waits in HTTP/2 connections until clients take it. Beyond that pages are refused with 503 and Retry-After,
+    /// and streams wait
+    #[arg(long, value_name = "BYTES", default_value = "256MiB", value_parser = parse_bytes)]
+    pub(crate) answer_memory: u64,
 
     /// The most memory of all bodies together that are not complete yet. A body of up to 64 KiB needs none of it; a larger
     /// one waits for room for a few seconds, and is then refused with 503 and Retry-After

@@ -320,7 +320,8 @@ impl Worker {
         };
         rest.bytes.advance(sent);
         if sent > 0 {
-            (rest.since, row.written) = (self.now, self.now);
+            rest.pace.took(sent, self.now);
+            row.written = self.now;
         }
         if !rest.bytes.is_empty() {
             row.state = State::Blocked(rest);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mio::net::TcpStream;
 
 use super::slots::Slot;
-use crate::{Topic, metrics::EndReason, seats::Seat, subscription::Standing};
+use crate::{Topic, metrics::EndReason, pace::Pace, seats::Seat, subscription::Standing};
 
 /// A subscriber's socket and place: all that it costs while it has nothing to get, beside its group.
 #[derive(Debug)]
@@ -43,8 +43,8 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Rest {
     pub(super) bytes: Bytes,
-    /// Since when nothing was accepted, in milliseconds of the worker's time.
-    pub(super) since: u64,
+    /// How its client takes it, in milliseconds of the worker's time.
+    pub(super) pace: Pace<u64>,
     pub(super) then: Then,
 }
 
@@ -87,7 +87,7 @@ impl Row {
 
     /// Makes it wait until its socket takes more, `rest` first.
     pub(super) fn block(&mut self, rest: Bytes, now: u64, then: Then) {
-        self.state = State::Blocked(Box::new(Rest { bytes: rest, since: now, then }));
+        self.state = State::Blocked(Box::new(Rest { bytes: rest, pace: Pace::new(now), then }));
     }
 
     /// Whether its client has hung up: it sends nothing more, and most likely is gone.

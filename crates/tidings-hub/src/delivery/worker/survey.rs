@@ -85,7 +85,7 @@ impl Row {
             _ => newest.saturating_sub(self.standing.place),
         };
         let stalled = match &self.state {
-            State::Blocked(rest) => Some(Duration::from_millis(now.saturating_sub(rest.since))),
+            State::Blocked(rest) => Some(Duration::from_millis(now.saturating_sub(rest.pace.since()))),
             _ => None,
         };
         let age = Duration::from_secs((now / 1000).saturating_sub(self.joined.into()));

@@ -43,11 +43,11 @@ impl Worker {
             next += 1;
             let Some(row) = self.rows.get(slot) else { continue };
             match &row.state {
-                State::Blocked(rest) if self.now.saturating_sub(rest.since) >= timeout => {
+                State::Blocked(rest) if self.now.saturating_sub(rest.pace.since()) >= timeout => {
                     self.shared.metrics.stalled.inc();
                     tracing::info!(
                         after = ?self.shared.settings.write_timeout,
-                        "a connection is closed: its client accepts nothing"
+                        "a connection is closed: its client takes too little"
                     );
                     self.remove(slot, EndReason::Stalled);
                 }
