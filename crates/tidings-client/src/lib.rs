@@ -97,6 +97,7 @@ pub use event_source::{EventSource, ReadyState};
 pub use event_stream::EventStream;
 pub use gap::Gap;
 pub use item::{Item, ReceivedEvent};
+pub use media_type::is_event_stream;
 pub use reconnect::Cause;
 pub use request::{Attempt, Request};
 pub use response::ResponseHead;

@@ -2,9 +2,12 @@
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 
-/// Whether a response says that it is an event stream. Parameters are ignored, `charset` too: an event stream is always
-/// UTF-8.
-pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+/// Whether the headers of a response say that it is an event stream, as browsers read them: a source takes no other.
+///
+/// Of several types, on one line or on more, the last one counts that is a type. Parameters are ignored, `charset` too: an
+/// event stream is always UTF-8. Source: Fetch, "extract a MIME type".
+#[must_use]
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
     essence(headers).is_some_and(|essence| essence.eq_ignore_ascii_case(b"text/event-stream"))
 }
 

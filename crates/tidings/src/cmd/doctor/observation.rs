@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use tidings_client::is_event_stream;
 use tidings_codec::{Decoder, Item};
 
 /// How much of a decoded body is kept for a look at its bytes.
@@ -131,9 +132,7 @@ impl Seen {
 
     /// Whether the response says that it is an event stream.
     pub(super) fn is_stream(&self) -> bool {
-        let essence = |value: &str| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        self.status() == Some(200)
-            && self.header("content-type").is_some_and(|value| essence(value) == "text/event-stream")
+        self.head.as_ref().is_some_and(|head| head.status == 200 && is_event_stream(&head.headers))
     }
 
     /// Whether it comes from a server that sends streams of known timing.

@@ -235,6 +235,8 @@ mod tests {
         assert!(found(CLEAN, "data: a\n\n").is_empty());
         let suffix = [("content-type", "text/event-stream; charset=utf-8"), CLEAN[1]];
         assert!(found(&suffix, "").is_empty());
+        let joined = [("content-type", "text/html, text/event-stream"), CLEAN[1]];
+        assert!(found(&joined, "").is_empty());
     }
 
     #[test]
