@@ -230,5 +230,10 @@ async fn the_newest_updates_of_a_log_are_shown_on_a_terminal_without_effect() {
     drop(hub);
     assert_eq!(on_a_terminal(&["log", "tail", data]).await, "\\u001b[2J\tx\n");
     assert_eq!(on_a_terminal(&["log", "tail", data, "--raw"]).await, "\x1b[2J\tx\n");
+    for format in ["ndjson", "event-stream"] {
+        let exported = on_a_terminal(&["log", "export", data, "--format", format]).await;
+        // What is erased with an escape sequence is our own progress.
+        assert!(exported.contains("\\u001b[2J") && !exported.contains("\x1b[2J"), "{exported:?}");
+    }
     assert_eq!(tidings(&["log", "tail", data], "").await.out, "\x1b[2J\tx\n");
 }

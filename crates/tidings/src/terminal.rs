@@ -5,11 +5,15 @@ use std::{
     borrow::Cow,
     fmt::Write,
     io::{IsTerminal, stderr, stdout},
+    sync::LazyLock,
 };
+
+/// Asked once, and not for each event.
+static IS_TERMINAL: LazyLock<bool> = LazyLock::new(|| stdout().is_terminal());
 
 /// The text as it goes to standard output.
 pub(crate) fn on_stdout(text: &str) -> Cow<'_, str> {
-    if stdout().is_terminal() { visible(text) } else { Cow::Borrowed(text) }
+    if *IS_TERMINAL { visible(text) } else { Cow::Borrowed(text) }
 }
 
 /// Writes a line to standard error.

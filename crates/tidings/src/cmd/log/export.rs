@@ -7,10 +7,11 @@ use tidings_hub::{
     log::{DiskView, Found, Kept, Unreadable},
 };
 
-use crate::progress::Progress;
 use crate::{
     cli::{ExportFormat, LogExport},
     exit::{DamagedLog, UsageError},
+    progress::Progress,
+    terminal::{on_stdout, say},
 };
 
 pub(super) fn run(export: &LogExport) -> anyhow::Result<()> {
@@ -63,21 +64,18 @@ fn after(view: &DiskView, from: &str, interest: &Interest) -> anyhow::Result<u64
 }
 
 fn write(out: &mut impl Write, format: ExportFormat, kept: &Kept) -> anyhow::Result<()> {
-    match format {
-        ExportFormat::Ndjson => {
-            serde_json::to_writer(&mut *out, kept).map_err(std::io::Error::from)?;
-            out.write_all(b"\n")?;
-        }
+    let text = match format {
+        ExportFormat::Ndjson => serde_json::to_string(kept)? + "\n",
         ExportFormat::EventStream => {
             let mut event = Vec::new();
             Form::TopicLine.encode(&kept.record, &mut event);
-            out.write_all(&event)?;
+            String::from_utf8(event)?
         }
-    }
-    Ok(())
+    };
+    Ok(out.write_all(on_stdout(&text).as_bytes())?)
 }
 
 /// Says what is missing from the output, and why.
 pub(super) fn report(damage: &Unreadable) {
-    crate::terminal::say(&format!("tidings: {damage}"));
+    say(&format!("tidings: {damage}"));
 }
