@@ -42,6 +42,7 @@ macro_rules! log_contract {
             only_who_may_miss_an_evicted_record_is_told
             a_close_outlives_eviction
             an_id_never_names_two_updates
+            an_id_is_known_while_its_update_is_evicted
             what_is_repeated_after_its_eviction_is_answered_as_the_first_time
             only_so_many_names_of_evicted_updates_are_remembered
             a_rule_evicts_only_its_own_topics
@@ -419,6 +420,32 @@ mod promises {
         }
         assert_eq!(log.record(1).await.unwrap(), None);
         assert_eq!(read(log, 1, &["a"]).await.lost, Some(4), "and it is told what is missing after it");
+    }
+
+    pub async fn an_id_is_known_while_its_update_is_evicted(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = make(keep(2));
+        append(&*log, with_id(update("a", "x"), "0")).await.unwrap();
+        let publisher = tokio::spawn({
+            let log = log.clone();
+            async move {
+                for number in 1..300 {
+                    append(&*log, with_id(update("a", ""), &number.to_string())).await.unwrap();
+                }
+            }
+        });
+        let mut sequence = 1;
+        while sequence < 300 {
+            // Whoever comes back with it at this moment is told what is missing after it, and never that nobody knows it.
+            let id = (sequence - 1).to_string();
+            for filters in [&["a"][..], &["*"]] {
+                assert_eq!(find(&*log, &id, filters).await, Some(sequence), "{filters:?}");
+            }
+            sequence = log.bounds().oldest.clamp(sequence, 300);
+            if log.bounds().newest.sequence == 300 {
+                sequence += 1;
+            }
+        }
+        publisher.await.unwrap();
     }
 
     pub async fn what_is_repeated_after_its_eviction_is_answered_as_the_first_time(
