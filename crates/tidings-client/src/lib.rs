@@ -77,6 +77,9 @@ mod error;
 mod event_source;
 mod event_stream;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gap;
 mod idle;
 mod item;

@@ -48,5 +48,14 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     fn send(&self, request: Request<RequestBody>) -> Sending;
 }
 
+/// An exchange over any bytes, without a network below it.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn exchange_over<C>(connection: C, request: Request<RequestBody>) -> Sending
+where
+    C: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    Box::pin(http1::exchange(Box::new(connection), request, None, None))
+}
+
 /// A request on its way: the future of [`Transport::send`].
 pub type Sending = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, TransportError>> + Send>>;

@@ -55,6 +55,9 @@ mod cursor;
 mod delivery;
 mod dialect;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 mod http;

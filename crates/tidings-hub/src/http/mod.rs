@@ -35,6 +35,12 @@ pub(crate) use self::{
     service::BoxError,
     subscribe::{deliver, ended, sign_verdict, subscribe},
 };
+/// What `fuzzing` looks at without a request around it.
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzed {
+    pub(crate) use super::range::{Wanted, wanted};
+}
+
 pub use body::HubBody;
 pub use cross_site::{InvalidOrigin, Origin};
 pub(crate) use encryption::Encryption;

@@ -1,0 +1,77 @@
+//! Published NDJSON.
+
+use serde_json::{Value, json};
+use tidings_codec::EventId;
+
+use super::{cut, lengths_and_rest};
+use crate::{
+    Topic, Update, UpdateRetry,
+    dialect::{UpdateReader, ndjson::NdjsonReader},
+};
+
+const MAX_DATA_BYTES: usize = 64;
+
+/// Reading NDJSON never panics; any chunking gives the same updates, lines and refusal; each update is what its line says,
+/// within the limit, and its own line gives it again.
+///
+/// Input: one byte that says how many bytes follow it, these bytes as the lengths of chunks, over and over; then the body.
+pub fn ndjson(input: &[u8]) {
+    let (lengths, body) = lengths_and_rest(input);
+    let whole = read([body]);
+    assert_eq!(read(body.chunks(1)), whole, "byte by byte");
+    assert_eq!(read(cut(body, lengths)), whole, "in chunks of {lengths:?}");
+
+    let lines: Vec<&[u8]> = body.split(|byte| *byte == b'\n').collect();
+    for (line, update) in &whole {
+        let Ok(update) = update else { continue };
+        let data = update.event().data();
+        assert!(data.len() <= MAX_DATA_BYTES, "data of {} bytes", data.len());
+        let text = lines[usize::try_from(*line).expect("a line of a small body") - 1];
+        // A byte order mark may precede the first line, and white space that JSON does not know each line.
+        let text = text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(text).trim_ascii();
+        let value: Value = serde_json::from_slice(text).expect("what is taken for an update is JSON");
+        let said = value["data"].as_str().expect("data is text").replace("\r\n", "\n").replace('\r', "\n");
+        assert_eq!(said, data, "the data of line {line}");
+
+        let again = read([line_of(update).as_bytes()]);
+        assert_eq!(again, [(1, Ok(update.clone()))], "an update's own line gives it again");
+    }
+}
+
+/// All updates with the lines that they end on, up to the first refusal, as a publish reads them.
+fn read<'i>(chunks: impl IntoIterator<Item = &'i [u8]>) -> Vec<(u64, Result<Update, String>)> {
+    let mut reader = NdjsonReader::new(topic(), MAX_DATA_BYTES, UpdateRetry::DEFAULT_MAX);
+    let mut updates = Vec::new();
+    for chunk in chunks {
+        let mut input = chunk;
+        while let Some(update) = reader.read(&mut input) {
+            let refused = update.is_err();
+            updates.push((reader.line(), update.map_err(|problem| format!("{problem:?}"))));
+            if refused {
+                return updates;
+            }
+        }
+        assert!(input.is_empty(), "a reader that asks for more has read all");
+    }
+    if let Some(update) = reader.finish() {
+        updates.push((reader.line(), update.map_err(|problem| format!("{problem:?}"))));
+    }
+    updates
+}
+
+fn line_of(update: &Update) -> String {
+    let event = update.event();
+    let retry = event.retry().map(|retry| u64::try_from(retry.as_millis()).expect("it was read as a u64"));
+    json!({
+        "topic": topic().as_str(),
+        "type": event.event_type(),
+        "data": event.data(),
+        "id": event.id().map(EventId::as_str),
+        "retry": retry,
+    })
+    .to_string()
+}
+
+fn topic() -> Topic {
+    Topic::parse("t").expect("a letter is a topic")
+}
