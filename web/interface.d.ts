@@ -31,6 +31,11 @@ export type Options = {
      */
     maxBackoff?: number;
     /**
+     * the longest reconnection time and `Retry-After` of a server that are obeyed, in
+     * milliseconds; default 3,600,000, and at most 86,400,000
+     */
+    maxWait?: number;
+    /**
      * gives up a connection that brings no byte for so many milliseconds; 0 is never.
      * Default: 45,000 as soon as the server has sent a comment, as those with heartbeats do; never before
      */
@@ -40,8 +45,8 @@ export type Options = {
      */
     dedupe?: number;
     /**
-     * the longest line and event, in UTF-16 units; default 16 Mi. A longer one ends the
-     * source
+     * the longest line and event, with its type, topics and names of fields, in UTF-16
+     * units; default 16 Mi. A longer one ends the source
      */
     maxEventLength?: number;
     /**
@@ -111,11 +116,13 @@ export type StreamTarget = Omit<EventTarget, "addEventListener"> & AnyListener;
  * @property {string} [lastEventId] resumes after this event
  * @property {number} [reconnectionTime] milliseconds to wait, until the server says otherwise; default 3,000
  * @property {number} [maxBackoff] the longest wait on top of that, in milliseconds; default 60,000, and 0 turns it off
+ * @property {number} [maxWait] the longest reconnection time and `Retry-After` of a server that are obeyed, in
+ *   milliseconds; default 3,600,000, and at most 86,400,000
  * @property {number} [idleTimeout] gives up a connection that brings no byte for so many milliseconds; 0 is never.
  *   Default: 45,000 as soon as the server has sent a comment, as those with heartbeats do; never before
  * @property {number} [dedupe] drops events whose ID is among so many that earlier connections brought; default 0
- * @property {number} [maxEventLength] the longest line and event, in UTF-16 units; default 16 Mi. A longer one ends the
- *   source
+ * @property {number} [maxEventLength] the longest line and event, with its type, topics and names of fields, in UTF-16
+ *   units; default 16 Mi. A longer one ends the source
  * @property {typeof globalThis.fetch} [fetch] sends the requests; default: the global one
  *
  * @typedef {object} Attempt

@@ -48,4 +48,8 @@ export type Told = {
     blocks?: Block[];
     count?: number;
     retry?: number;
+    /**
+     * whether a hub speaks
+     */
+    hub?: boolean;
 };

@@ -36,7 +36,11 @@ const MAX_TOPICS = 256;
 /** How often a leader that has too many may forget those that nobody follows. */
 const NARROW_MS = 60_000;
 
-/** How many blocks, and UTF-16 units of data, a tab keeps for those that are behind it. */
+/** How many closed topics a tab remembers, of the length that a hub allows. */
+const MAX_CLOSED = 4096;
+const MAX_TOPIC_LENGTH = 1024;
+
+/** How many blocks, and UTF-16 units in them, a tab keeps for those that are behind it. */
 const RECENT_BLOCKS = 1000;
 const RECENT_LENGTH = 1 << 20;
 
@@ -81,6 +85,7 @@ export function share(fetch = globalThis.fetch, group = "") {
  * @property {Block[]} [blocks]
  * @property {number} [count]
  * @property {number} [retry]
+ * @property {boolean} [hub] whether a hub speaks
  */
 
 /** One request for a shared stream. */
@@ -117,6 +122,8 @@ class Member {
   /** Whether the leader, which is followed, has yet to come to this tab's place. */
   #isAhead = false;
   #isSeeking = false;
+  /** Whether the stream is a hub's. */
+  #isHub = false;
   /** @type {number | undefined} */
   #retry;
 
@@ -170,7 +177,9 @@ class Member {
     try {
       const refusal = await this.#seek();
       this.#init.signal?.throwIfAborted();
-      if (!refusal) return new Response(this.#body, { headers: { "Content-Type": "text/event-stream" } });
+      const headers = new Headers({ "Content-Type": "text/event-stream" });
+      if (this.#isHub) headers.set("Tidings-Hub", "1");
+      if (!refusal) return new Response(this.#body, { headers });
       this.#end();
       return refusal;
     } catch (error) {
@@ -238,7 +247,7 @@ class Member {
     headers.set("Accept", "application/json");
     const fetch = this.#fetch;
     try {
-      const { updates, next, more, gap, closed } = await (await fetch(url.href, { ...this.#init, headers })).json();
+      const { updates, next, more, gap, closed } = await json(await fetch(url.href, { ...this.#init, headers }));
       if (updates.length || more || gap || closed || this.#place !== place || this.#term) return false;
       const data = place || url.searchParams.get("start") === "none" ? undefined : JSON.stringify({ id: next });
       this.#take([{ type: "start", data, id: next, topics: [] }]);
@@ -280,8 +289,8 @@ class Member {
     this.#term = leads ? crypto.randomUUID() : undefined;
     if (!leads) this.#cover(this.#topics);
     const headers = new Headers(this.#init.headers);
-    const place = String.fromCharCode(...new TextEncoder().encode(this.#place));
-    if (place) headers.set("Last-Event-ID", place);
+    const bytes = Array.from(new TextEncoder().encode(this.#place), (byte) => String.fromCharCode(byte));
+    if (this.#place) headers.set("Last-Event-ID", bytes.join(""));
     // As a method it would be an illegal invocation.
     const fetch = this.#fetch;
     let response;
@@ -294,13 +303,14 @@ class Member {
       throw error;
     }
     const { status, headers: answered, body } = response;
-    if (status !== 200 || !body || !answered.get("Content-Type")?.startsWith("text/event-stream")) {
+    if (status !== 200 || !body || !Decoder.reads(answered)) {
       // Who asked may read why.
       this.#connection = new AbortController();
       this.#leave();
       return response;
     }
     this.#isOpen = true;
+    this.#isHub = answered.has("Tidings-Hub");
     if (leads) this.#tell({ term: this.#term, says: "opened" });
     else this.#rejoin(connection.signal);
     this.#read(body.getReader(), connection.signal);
@@ -433,6 +443,7 @@ class Member {
       topics: this.#topics && this.#union,
       retry: this.#retry,
       count: this.#count,
+      hub: this.#isHub,
     });
   }
 
@@ -470,11 +481,12 @@ class Member {
   }
 
   /** Follows a leader, if it goes on where this tab is. @param {Told} told */
-  #join({ term, place, blocks = [], retry, count = 0, topics, ahead = false }) {
+  #join({ term, place, blocks = [], retry, count = 0, topics, ahead = false, hub = false }) {
     if (this.#ended || this.#term || (this.#place && this.#place !== place)) return false;
     this.#connection.abort();
     this.#isOpen = false;
     this.#isAhead = ahead;
+    this.#isHub = hub;
     this.#cover(topics);
     this.#term = term;
     this.#count = count;
@@ -539,13 +551,13 @@ class Member {
       text += encode(this.#isFor(block) ? block : { ...block, data: undefined });
       this.#place = block.id ?? this.#place;
       this.#recent.push(block);
-      this.#recentLength += block.data?.length ?? 0;
+      this.#recentLength += length(block);
       while (this.#recent.length > RECENT_BLOCKS || this.#recentLength > RECENT_LENGTH) {
-        const { id, data } = /** @type {Block} */ (this.#recent.shift());
-        this.#before = id ?? this.#before;
-        this.#recentLength -= data?.length ?? 0;
+        const oldest = /** @type {Block} */ (this.#recent.shift());
+        this.#before = oldest.id ?? this.#before;
+        this.#recentLength -= length(oldest);
       }
-      if (block.type === "close") block.topics.forEach((topic) => this.#closed.add(topic));
+      if (block.type === "close" && this.#isHub) this.#close(block.topics);
       // Others may go on. The hub would end the response here.
       if (this.#topics?.every((topic) => this.#closed.has(topic))) {
         this.#enqueue(text);
@@ -554,8 +566,17 @@ class Member {
       }
     }
     text ||= ":\n";
-    if (retry !== this.#retry && retry !== undefined) text = `retry: ${(this.#retry = retry)}\n${text}`;
+    if (retry !== this.#retry && retry !== undefined) text = `retry: ${Math.min((this.#retry = retry), 1e15)}\n${text}`;
     this.#enqueue(text);
+  }
+
+  /** @param {string[]} topics */
+  #close(topics) {
+    for (const topic of topics) if (topic.length <= MAX_TOPIC_LENGTH) this.#closed.add(topic);
+    for (const topic of this.#closed) {
+      if (this.#closed.size <= MAX_CLOSED) break;
+      this.#closed.delete(topic);
+    }
   }
 
   /** What the hub itself says is for all. @param {Block} block */
@@ -600,12 +621,28 @@ class Member {
   }
 }
 
+/** About as many UTF-16 units as a block has. @param {Block} block */
+function length({ type, data = "", id = "", topics }) {
+  return topics.reduce((sum, topic) => sum + topic.length + 8, type.length + data.length + id.length);
+}
+
 /** A block as the bytes of a stream say it. @param {Block} block */
 function encode({ type, data, id, topics }) {
   const lines = topics.map((topic) => `topic: ${topic}\n`);
   if (data !== undefined) lines.push(`event: ${type}\n`, ...data.split("\n").map((line) => `data: ${line}\n`));
   if (id !== undefined) lines.push(`id: ${id}\n`);
   return lines.join("") + "\n";
+}
+
+/** What a small answer says. A larger one has an update in it, and is of no use. @param {Response} response */
+async function json({ body }) {
+  const [reader, utf8] = [body?.getReader(), new TextDecoder()];
+  let text = "";
+  for (let read; reader && !(read = await reader.read()).done; ) {
+    text += utf8.decode(read.value, { stream: true });
+    if (text.length > 1 << 16) return reader.cancel();
+  }
+  return JSON.parse(text);
 }
 
 /** @param {number} ms */

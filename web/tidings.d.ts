@@ -9,6 +9,8 @@ export declare class Decoder {
     constructor(max?: number);
     /** The blocks that end in `chunk`. @param {Uint8Array} chunk */
     decode(chunk: Uint8Array): Block[];
+    /** Whether a response is an event stream. Source: Fetch, "extract a MIME type". @param {Headers} headers */
+    static reads(headers: Headers): boolean;
 }
 /** @type {new () => StreamTarget} */
 declare const Target: new () => StreamTarget;
@@ -42,7 +44,7 @@ export declare class EventSource extends Target {
     close(): void;
     /** Closes, and asks the server to stop the work. */
     stop(): Promise<void>;
-    /** All events but `start`. Nothing is read until they are taken. */
+    /** All events but a hub's `start`. Nothing is read until they are taken. */
     [Symbol.asyncIterator](): AsyncGenerator<StreamEvent, void, unknown>;
 }
 export {};

@@ -8,6 +8,12 @@ const IDLE_MS = 45_000;
 /** A timer for longer fires at once. */
 const LONGEST_MS = 2 ** 31 - 1;
 
+const LEAST_WAIT_MS = 100;
+const HOUR_MS = 3_600_000;
+
+/** A longer ID counts as none: with it as a header, every later request would be refused. */
+const MAX_ID = 4096;
+
 /** Bytes to events. Source: HTML, "Interpreting an event stream". */
 export class Decoder {
   /** @type {number | undefined} */
@@ -25,6 +31,8 @@ export class Decoder {
   #data;
   /** @type {string[]} */
   #topics = [];
+  /** Of what the block has so far. */
+  #length = 0;
   #max;
 
   /** @param {number} [max] the longest line and event */
@@ -55,7 +63,7 @@ export class Decoder {
       if (lf < start) lf = find("\n");
     }
     this.#rest += text.slice(start);
-    this.#limit(this.#rest);
+    this.#limit(this.#rest.length);
     return blocks;
   }
 
@@ -67,22 +75,32 @@ export class Decoder {
       this.#type = "";
       this.#id = this.#data = undefined;
       this.#topics = [];
+      this.#length = 0;
       return;
     }
     const colon = line.indexOf(":");
     const name = colon < 0 ? line : line.slice(0, colon);
     const value = colon < 0 ? "" : line.slice(colon + (line[colon + 1] === " " ? 2 : 1));
     if (!name) this.comments = true;
-    else if (name === "data") this.#limit((this.#data = (this.#data ?? "") + value + "\n"));
+    else if (name === "data") this.#data = (this.#data ?? "") + value + "\n";
     else if (name === "event") this.#type = value;
-    else if (name === "id" && !value.includes("\0")) this.#id = value;
+    else if (name === "id" && !value.includes("\0") && value.length <= MAX_ID) this.#id = value;
     else if (name === "retry" && /^\d+$/.test(value)) this.retry = Number(value);
     else if (name === "topic") this.#topics.push(value);
+    // Of comments and of what is not known nothing stays.
+    if (/^(data|event|topic)$/.test(name)) this.#limit((this.#length += line.length));
   }
 
-  /** @param {string} text */
-  #limit(text) {
-    if (text.length > this.#max) throw new RangeError(`an event is longer than ${this.#max}`);
+  /** @param {number} length */
+  #limit(length) {
+    if (length > this.#max) throw new RangeError(`an event is longer than ${this.#max}`);
+  }
+
+  /** Whether a response is an event stream. Source: Fetch, "extract a MIME type". @param {Headers} headers */
+  static reads(headers) {
+    const values = (headers.get("Content-Type") ?? "").toLowerCase().replace(/"(\\.|[^"])*"?/g, "").split(",");
+    const types = values.map((value) => value.split(";")[0].trim());
+    return types.findLast((type) => /^[^\s/]+\/[^\s/]+$/.test(type) && type !== "*/*") === "text/event-stream";
   }
 }
 
@@ -129,6 +147,8 @@ export class EventSource extends Target {
   /** What was sent may be sent again. */
   #repeatable = true;
   #brought = false;
+  /** Whether `start` and `close` are a hub's own. */
+  #isHub = false;
   #comments = false;
   /** By the wall clock, which goes on while the machine sleeps. */
   #silentSince = Infinity;
@@ -146,7 +166,7 @@ export class EventSource extends Target {
   constructor(url, options = {}) {
     super();
     /** @readonly */
-    this.url = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
+    this.url = parse(url);
     /** @readonly */
     this.withCredentials = !!options.withCredentials;
     this.#options = options;
@@ -208,7 +228,7 @@ export class EventSource extends Target {
     if (!response.ok) throw refused(response).error;
   }
 
-  /** All events but `start`. Nothing is read until they are taken. */
+  /** All events but a hub's `start`. Nothing is read until they are taken. */
   async *[Symbol.asyncIterator]() {
     /** @type {StreamEvent[]} */
     const queue = [];
@@ -255,7 +275,7 @@ export class EventSource extends Target {
   async #follow() {
     while (this.#state !== this.CLOSED) {
       if (this.#asleep || this.#topics?.size === 0) {
-        await this.#pause(LONGEST_MS);
+        await this.#pause(Infinity);
         continue;
       }
       const { signal } = (this.#connection = new AbortController());
@@ -294,8 +314,9 @@ export class EventSource extends Target {
         // Not everyone comes back in the same moment.
         const span = this.#failures ? Math.max(time, 1000) * 2 ** (this.#failures - 1) : time / 4;
         const backoff = Math.random() * Math.min(span, this.#options.maxBackoff ?? 60_000);
-        retryIn = Math.min(Math.max(time + backoff, wait), LONGEST_MS);
-        this.#notBefore = Date.now() + wait;
+        const asked = Math.min(wait, this.#mostWait);
+        retryIn = Math.max(time + backoff, asked, this.#brought ? 0 : LEAST_WAIT_MS);
+        this.#notBefore = Date.now() + asked;
         pause = this.#pause(retryIn);
       }
       this.dispatchEvent(Object.assign(new Event("error"), { error, response, retryIn }));
@@ -305,23 +326,31 @@ export class EventSource extends Target {
     }
   }
 
+  get #mostWait() {
+    return Math.min(this.#options.maxWait ?? HOUR_MS, 24 * HOUR_MS);
+  }
+
   /** @param {number} ms */
   #pause(ms) {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
+      const timer = setTimeout(resolve, Math.min(ms, LONGEST_MS));
       this.#hurry = () => resolve(clearTimeout(timer));
     });
   }
 
   /** One attempt. @param {AbortSignal} signal */
   async #exchange(signal) {
+    const { protocol, username, password } = new URL(this.#at);
+    if (username || password || !["http:", "https:", "data:", "blob:", globalThis.location?.protocol].includes(protocol)) {
+      const what = username || password ? "credentials in a URL" : protocol;
+      return { error: new TypeError(`fetch refuses ${what}`), isFinal: true };
+    }
     const response = await this.#fetch(this.#method, { body: this.#options.body, cache: "no-store", signal });
     const { status, headers, body } = response;
     if (status === 204) return { isFinal: true };
     const opens = status === 200 || (response.ok && this.#method !== "GET");
-    if (!opens || !body || !/^text\/event-stream *(;|$)/i.test(headers.get("Content-Type") ?? "")) {
-      return refused(response);
-    }
+    if (!opens || !body || !Decoder.reads(headers)) return refused(response);
+    this.#isHub = headers.has("Tidings-Hub");
     const url = response.url || this.url;
     const at = headers.get("Location") ?? headers.get("Content-Location");
     if (at && this.#method !== "GET") {
@@ -346,7 +375,7 @@ export class EventSource extends Target {
       const { done, value } = await reader.read();
       this.#silentSince = Infinity;
       // A subscription to several topics goes on when one is closed.
-      if (done) return { isFinal: this.#method !== "GET" || (last === "close" && !/\*|%2a|topic=.*topic=/i.test(this.#target)) };
+      if (done) return { isFinal: this.#method !== "GET" || (this.#isHub && last === "close" && !/\*|%2a|topic=.*topic=/i.test(this.#target)) };
       for (const block of decoder.decode(value)) {
         if (signal.aborted) break;
         if (this.#isRepeat(block)) continue;
@@ -354,7 +383,7 @@ export class EventSource extends Target {
         last = block.type;
       }
       this.#comments ||= decoder.comments;
-      this.#reconnectionTime = Math.min(decoder.retry ?? this.#reconnectionTime, LONGEST_MS);
+      if (decoder.retry !== undefined) this.#reconnectionTime = Math.min(Math.max(decoder.retry, LEAST_WAIT_MS), this.#mostWait);
       if (this.#changed) this.topics = this.topics;
       while ([...this.#queues].some((queue) => queue.length)) await this.#change();
     }
@@ -376,7 +405,8 @@ export class EventSource extends Target {
     init.signal?.throwIfAborted();
     if (!headers.has("Accept")) headers.set("Accept", "text/event-stream");
     // UTF-8, each byte as a character.
-    if (lastEventId) headers.set("Last-Event-ID", String.fromCharCode(...new TextEncoder().encode(lastEventId)));
+    const bytes = Array.from(new TextEncoder().encode(lastEventId), (byte) => String.fromCharCode(byte));
+    if (lastEventId) headers.set("Last-Event-ID", bytes.join(""));
     if (method === "GET") init.body = undefined;
     else this.#repeatable = headers.has("Idempotency-Key");
     this.#silentSince = Date.now();
@@ -402,9 +432,18 @@ export class EventSource extends Target {
     if (data === undefined) return;
     this.#brought = true;
     const event = Object.assign(new MessageEvent(type, { data, lastEventId: id, origin }), { topics });
-    if (type !== "start") for (const queue of this.#queues) queue.push(event);
+    if (!this.#isHub || type !== "start") for (const queue of this.#queues) queue.push(event);
     this.#wake();
     this.dispatchEvent(event);
+  }
+}
+
+/** @param {string | URL} url */
+function parse(url) {
+  try {
+    return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
+  } catch {
+    throw new DOMException(`${url} is no URL`, "SyntaxError");
   }
 }
 

@@ -13,6 +13,9 @@ const bounded = { timeout: 20_000 };
 /** So that no test waits for long. */
 const quick = { reconnectionTime: 10, maxBackoff: 10 };
 
+/** What says that a hub speaks. */
+const hub = { headers: { "Tidings-Hub": "1" } };
+
 test("it has the shape of an EventSource", bounded, async (t) => {
   const { url } = await startScriptedServer(t, stream("data: a\nid: 1\n\n", { end: "stays" }));
   const source = open(t, url, quick);
@@ -32,7 +35,35 @@ test("it has the shape of an EventSource", bounded, async (t) => {
   assert.equal(source.lastEventId, "1");
   source.close();
   assert.equal(source.readyState, EventSource.CLOSED);
-  assert.throws(() => new EventSource("no url"));
+});
+
+test("a URL that is none is a SyntaxError, as of an EventSource", () => {
+  for (const url of ["no url", "http://[", "//host"]) {
+    assert.throws(() => new EventSource(url), (error) => error instanceof DOMException && error.name === "SyntaxError" && error.message.includes(url));
+  }
+});
+
+for (const url of ["ftp://127.0.0.1/", "mailto:a@127.0.0.1", "javascript:0", "about:blank", "ws://127.0.0.1/", "http://user:password@127.0.0.1/", "http://user@127.0.0.1/"]) {
+  test(`${url} can never be fetched, so it is not tried again`, bounded, async (t) => {
+    const source = open(t, url, quick);
+    const { errors } = record(source);
+    assert.equal(source.readyState, EventSource.CONNECTING);
+    await until(() => errors.length === 1);
+    assert.equal(source.readyState, EventSource.CLOSED);
+    assert.equal(errors[0].retryIn, undefined);
+    assert.match(errors[0].error.message, /fetch refuses/);
+    assert.doesNotMatch(errors[0].error.message, /password/);
+    await assert.rejects(source[Symbol.asyncIterator]().next(), TypeError);
+  });
+}
+
+test("a POST whose answer leads to what can't be fetched ends, and says why", bounded, async (t) => {
+  const { url, requests } = await startScriptedServer(t, stream("id: 1\ndata: a\n\n", { end: "breaks", headers: { Location: "ftp://127.0.0.1/" } }));
+  const source = open(t, url, post);
+  const { errors } = record(source);
+  await until(() => source.readyState === EventSource.CLOSED);
+  assert.equal(requests.length, 1);
+  assert.match(errors.at(-1).error.message, /fetch refuses ftp:/);
 });
 
 test("it comes back with the last event ID after every kind of end", bounded, async (t) => {
@@ -63,7 +94,19 @@ test("204 ends it for good", bounded, async (t) => {
   assert.equal(requests.length, 1);
 });
 
+for (const type of [
+  "TEXT/Event-Stream", "text/event-stream;charset=UTF-8", "text/event-stream\t; charset=utf-8", "text/event-stream; x=\"a,b/c\"",
+  "text/html, text/event-stream", "text/event-stream, */*", "text/event-stream, nonsense", "text/event-stream;",
+]) {
+  test(`${type} opens it`, bounded, async (t) => {
+    const { url } = await startScriptedServer(t, stream("data: a\n\n", { end: "stays", headers: { "Content-Type": type } }));
+    const { data } = record(open(t, url, quick));
+    await until(() => data.length === 1);
+  });
+}
+
 for (const [what, answer] of Object.entries({
+  "a content type that another one follows": stream("", { headers: { "Content-Type": "text/event-stream, text/html" } }),
   "another content type": stream("data: a\n\n", { headers: { "Content-Type": "text/html" } }),
   "no content type": (response) => response.writeHead(200).end("data: a\n\n"),
   "a content type that only begins alike": stream("", { headers: { "Content-Type": "text/event-streams" } }),
@@ -115,12 +158,58 @@ test("it stays away for as long as Retry-After says, in seconds or as a date", b
   assert.ok(third - second >= 900, `${third - second} ms`);
 });
 
-test("the server sets the reconnection time, and one that is too long for a timer is no short one", bounded, async (t) => {
-  const { url } = await startScriptedServer(t, stream("retry: 99999999999999999999\ndata: a\n\n"));
+test("a server's reconnection time counts from 100 ms to an hour, or as far as `maxWait` says, which is a day at most", bounded, async (t) => {
+  for (const [sent, maxWait, least] of [
+    ["0", undefined, 100], ["99", undefined, 100], ["101", undefined, 101], ["3600001", undefined, 3_600_000],
+    ["99999999999999999999", undefined, 3_600_000], ["99999999999999999999", 5000, 5000], ["9".repeat(400), Infinity, 86_400_000],
+  ]) {
+    const { url } = await startScriptedServer(t, stream(`retry: ${sent}\ndata: a\n\n`));
+    const source = open(t, url, { ...quick, maxWait });
+    const { errors } = record(source);
+    await until(() => errors.length === 1);
+    const { retryIn } = errors[0];
+    assert.ok(retryIn >= least && retryIn <= least + quick.maxBackoff, `retry: ${sent}, maxWait ${maxWait}: ${retryIn} ms`);
+  }
+});
+
+test("what Retry-After asks for counts up to an hour, or as far as `maxWait` says", bounded, async (t) => {
+  const far = new Date(Date.now() + 10 * 86_400_000).toUTCString();
+  for (const [sent, maxWait, expected] of [["1000000000000", undefined, 3_600_000], ["1e400", 5000, 5000], [far, Infinity, 86_400_000]]) {
+    const { url } = await startScriptedServer(t, status(503, { "Retry-After": sent }));
+    const { errors } = record(open(t, url, { ...quick, maxWait }));
+    await until(() => errors.length === 1);
+    assert.equal(errors[0].retryIn, expected, sent);
+  }
+});
+
+test("after a cut that has brought nothing it waits for 100 ms at least, whatever it is told", bounded, async (t) => {
+  const { url } = await startScriptedServer(t, stream("id: 1\n\n"), (response) => response.destroy(), status(503), stream("data: a\n\n"));
+  const { errors } = record(open(t, url, { reconnectionTime: 0, maxBackoff: 0 }));
+  await until(() => errors.length >= 4);
+  assert.deepEqual(errors.slice(0, 4).map(({ retryIn }) => retryIn), [100, 100, 100, 0]);
+});
+
+test("an ID that is too long for a header counts as none: the event comes, and the source comes back behind the one before", bounded, async (t) => {
+  const { url, requests } = await startScriptedServer(
+    t,
+    stream("id: 1\ndata: a\n\n"),
+    stream(`id: ${"i".repeat(1_000_000)}\ndata: b\n\n`),
+    stream(`id: ${"ä".repeat(4096)}\ndata: c\n\n`),
+    status(204),
+  );
   const source = open(t, url, quick);
-  const { errors } = record(source);
-  await until(() => errors.length === 1);
-  assert.equal(errors[0].retryIn, 2 ** 31 - 1);
+  const { data } = record(source);
+  await until(() => source.readyState === EventSource.CLOSED);
+  assert.deepEqual(data, ["a", "b", "c"]);
+  assert.deepEqual(requests.map(({ headers }) => (headers["last-event-id"] ?? "").length), [0, 1, 1, 2 * 4096]);
+});
+
+test("an ID that the page itself gives is sent whatever its length", bounded, async (t) => {
+  const requests = [];
+  const fetch = async (_, { headers }) => requests.push(headers.get("Last-Event-ID")) && new Response(null, { status: 204 });
+  const source = open(t, "http://127.0.0.1/", { lastEventId: "i".repeat(1_000_000), fetch });
+  await until(() => source.readyState === EventSource.CLOSED);
+  assert.equal(requests[0].length, 1_000_000);
 });
 
 test("headers are asked for before each attempt, and their failure is one of the attempt", bounded, async (t) => {
@@ -242,16 +331,31 @@ test("an event without an ID is no repeat", bounded, async (t) => {
   assert.deepEqual(data, ["a", "b", "c"]);
 });
 
-test("an event beyond the limit ends the source", bounded, async (t) => {
-  const { url, requests } = await startScriptedServer(t, stream(`data: ${"a".repeat(100)}\n\n`, { end: "stays" }));
-  const source = open(t, url, { ...quick, maxEventLength: 50 });
-  await assert.rejects(source[Symbol.asyncIterator]().next(), RangeError);
-  assert.equal(requests.length, 1);
+for (const [what, text] of Object.entries({
+  "a line": `data: ${"a".repeat(100)}`,
+  "an event": "data: a\n".repeat(10),
+  "an event's topics": "topic: a\n".repeat(10),
+  "an event's topics, even empty ones,": "topic\n".repeat(20),
+  "an event's types": "event: a\n".repeat(10),
+})) {
+  test(`${what} beyond the limit ends the source`, bounded, async (t) => {
+    const { url, requests } = await startScriptedServer(t, stream(text, { end: "stays" }));
+    const source = open(t, url, { ...quick, maxEventLength: 50 });
+    await assert.rejects(source[Symbol.asyncIterator]().next(), RangeError);
+    assert.equal(requests.length, 1);
+  });
+}
+
+test("comments, unknown fields and blocks without data have no limit together", bounded, async (t) => {
+  const text = [":\n", "unknown: field\n", "retry: 10\n", "id: 1\n\n"].map((line) => line.repeat(50)).join("");
+  const { url } = await startScriptedServer(t, stream(`${text}data: a\n\n`, { end: "stays" }));
+  const { data } = record(open(t, url, { ...quick, maxEventLength: 50 }));
+  await until(() => data.length === 1);
 });
 
 test("who iterates gets every event in order, across reconnections, and then the end", bounded, async (t) => {
   const { url } = await startScriptedServer(
-    t, stream("event: start\ndata\nid: 0\n\nevent: x\ndata: a\nid: 1\n\ndata: b\nid: 2\n\n"), stream("data: c\n\n"), status(204),
+    t, stream("event: start\ndata\nid: 0\n\nevent: x\ndata: a\nid: 1\n\ndata: b\nid: 2\n\n", hub), stream("data: c\n\n"), status(204),
   );
   const seen = [];
   for await (const { type, data } of open(t, url, quick)) {
@@ -300,7 +404,7 @@ test("while who iterates is busy, no more is read than buffers hold", bounded, a
 });
 
 test("a topic that is closed ends its subscription without another request", bounded, async (t) => {
-  const closing = stream("data: a\n\nevent: close\ndata: done\n\n");
+  const closing = stream("data: a\n\nevent: close\ndata: done\n\n", hub);
   for (const [path, asked] of [["/topics/a", 1], ["/topics?topic=a", 1], ["/topics/a/*", 2], ["/topics?topic=a&topic=b", 2]]) {
     const { url, requests } = await startScriptedServer(t, closing, status(204));
     const source = open(t, new URL(path, url), quick);
@@ -309,6 +413,17 @@ test("a topic that is closed ends its subscription without another request", bou
     assert.deepEqual(events, [["message", "a"], ["close", "done"]]);
     assert.equal(requests.length, asked, path);
   }
+});
+
+test("the names of a hub's own events mean nothing where no hub speaks", bounded, async (t) => {
+  const types = ["start", "gap", "ping", "close"];
+  const page = stream(types.map((type) => `event: ${type}\ndata: ${type}\n\n`).join(""));
+  const { url, requests } = await startScriptedServer(t, page, page, status(204));
+  const source = open(t, url, quick);
+  const [heard, seen] = [[], []];
+  for (const type of types) source.addEventListener(type, ({ data }) => heard.push(data));
+  for await (const { type } of source) seen.push(type);
+  assert.deepEqual([heard, seen, requests.length], [[...types, ...types], [...types, ...types], 3]);
 });
 
 /** Opens a source that the end of the test closes. */
