@@ -184,8 +184,10 @@ impl Checking<'_> {
                     expected = damage.sequences.end().saturating_add(1);
                 }
             }
-            if expected - oldest >= told + PROGRESS {
-                told = expected - oldest;
+            // Of a damaged log what comes first is not always the oldest.
+            let done = expected.saturating_sub(oldest);
+            if done >= told + PROGRESS {
+                told = done;
                 progress(told.min(total), total);
             }
         }
@@ -200,10 +202,12 @@ impl Checking<'_> {
     /// Notes the records from `expected` up to `next` that are gone without having been evicted.
     fn hole(&mut self, expected: u64, next: u64) {
         let Some(marks) = self.marks else { return };
-        // In a hole of any size only the bounds of what is unexplained are looked for, from either end.
-        let gone = |sequence: &u64| !marks.explain_that_it_is_gone(*sequence);
-        let Some(first) = (expected..next).find(gone) else { return };
-        let last = (first..next).rev().find(gone).unwrap_or(first);
+        // A damaged log can have a hole of any size: it is not walked through.
+        let first = expected.max(marks.first_unexplained());
+        if first >= next {
+            return;
+        }
+        let last = next - 1;
         self.check.found(
             Part::Records,
             match first == last {

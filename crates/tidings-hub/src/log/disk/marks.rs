@@ -49,7 +49,12 @@ impl Marks {
 
     /// Whether a record that isn't there was evicted. One that is gone without having been is damage.
     pub(super) fn explain_that_it_is_gone(&self, sequence: u64) -> bool {
-        sequence <= self.evicted
+        sequence < self.first_unexplained()
+    }
+
+    /// The first sequence whose record has to be there, if the log has come so far.
+    pub(super) fn first_unexplained(&self) -> u64 {
+        self.evicted.saturating_add(1)
     }
 
     /// What can't be true together, in words.

@@ -260,6 +260,7 @@ impl Pages<'_> {
         let mut looked_at = 0;
         while let Some(row) = rows.next()? {
             let sequence = row.get(0)?;
+            goes_on(scanned.last, sequence)?;
             if row.get_ref(1)?.as_str()?.split('\n').any(|topic| interest.matches_text(topic)) {
                 scanned.matching += 1;
                 let record = matching.query_row([sequence], |row| from_row(self.epoch, row))?;
@@ -509,6 +510,16 @@ impl Outline {
         let first = Topic::parse(self.topics().next()?).ok()?;
         retention.rule_of(&first)
     }
+}
+
+/// Whether the row after that of record `last` is one of a later record. A damaged table can give its rows in another order, and
+/// reading it from the wrong one again would have no end.
+pub(super) fn goes_on(last: u64, sequence: u64) -> rusqlite::Result<()> {
+    if sequence > last {
+        return Ok(());
+    }
+    let reason = format!("record {sequence} stands where one after record {last} should be");
+    Err(rusqlite::Error::FromSqlConversionFailure(0, Type::Integer, reason.into()))
 }
 
 pub(super) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {

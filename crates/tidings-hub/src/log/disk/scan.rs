@@ -6,7 +6,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::{
     ViewError,
-    pages::{close_from_row, from_row, records},
+    pages::{close_from_row, from_row, goes_on, records},
     reason,
 };
 use crate::{
@@ -132,6 +132,7 @@ impl<'c> Records<'c> {
             let mut bytes = 0;
             while let Some(row) = rows.next()? {
                 let sequence = row.get(0)?;
+                goes_on(piece.reached, sequence)?;
                 let record = from_row(self.epoch, row).and_then(|record| {
                     let key = row.get::<_, Option<String>>("key")?;
                     let key = key.as_deref().map(IdempotencyKey::stored).transpose();
@@ -197,12 +198,11 @@ impl<'c> Records<'c> {
             "WHERE sequence >= ? AND sequence <= ? ORDER BY sequence LIMIT 1"
         );
         // The tables themselves may be unreadable, and then no query can be prepared.
-        let read = self
-            .connection
-            .prepare_cached(query)
-            .and_then(|mut statement| statement.query_row((sequence, self.through), |_| Ok(())).optional());
+        let read = self.connection.prepare_cached(query).and_then(|mut statement| {
+            statement.query_row((sequence, self.through), |row| row.get::<_, u64>(0)).optional()
+        });
         match read {
-            Ok(_) => Ok(true),
+            Ok(found) => Ok(found.is_none_or(|found| found >= sequence)),
             Err(error) if is_damage(&error) => Ok(false),
             Err(error) => Err(error),
         }
