@@ -158,6 +158,12 @@ impl<L> Registration<L> {
     pub(crate) fn listener(&self) -> &L {
         &self.listener
     }
+    /// What no other registration has, ever.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only delivery loops ask"))]
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
 }
 
 impl Registration {

@@ -32,7 +32,9 @@ const SEARCHES: usize = 4;
 /// An update for a group, on its way through the group's rows.
 #[derive(Debug)]
 pub(super) struct Pass {
-    pub(super) group: Slot,
+    group: Slot,
+    /// The group's own: its slot may be another's by the time this goes on.
+    registration: u64,
     /// The first update for the group since the last pass.
     first: u64,
     /// The last row that has been looked at.
@@ -103,15 +105,17 @@ impl Worker {
 
     /// Begins to bring what `group` was signalled to its rows.
     pub(super) fn begin_pass(&mut self, group: Slot) {
-        if let Some(first) = self.groups.get(group).and_then(super::group::Group::listen) {
-            self.passes.push_back(Pass { group, first, after: None });
+        let Some(of) = self.groups.get(group) else { return };
+        if let Some(first) = of.listen() {
+            self.passes.push_back(Pass { group, registration: of.registration(), first, after: None });
         }
     }
 
     /// Goes on with a pass; returns what is left of the budget. A pass is done before the next one of its group begins: what
     /// it skips to would otherwise be wrong for rows that it has not reached.
     fn go_on(&mut self, mut pass: Pass, budget: usize) -> usize {
-        let Some(group) = self.groups.get(pass.group) else { return budget };
+        let of = self.groups.get(pass.group);
+        let Some(group) = of.filter(|group| group.registration() == pass.registration) else { return budget };
         let mut slots = std::mem::take(&mut self.scratch);
         slots.extend(group.rows.keys_after(pass.after).take(budget));
         for slot in &slots {
@@ -128,8 +132,7 @@ impl Worker {
         pass.after = slots.last().copied();
         slots.clear();
         self.scratch = slots;
-        // The group may have gone with its last row.
-        if left == 0 && self.groups.get(pass.group).is_some() {
+        if left == 0 {
             self.passes.push_front(pass);
         }
         left

@@ -132,6 +132,11 @@ impl Groups {
 }
 
 impl Group {
+    /// What no other group has, ever.
+    pub(super) fn registration(&self) -> u64 {
+        self.registration.number()
+    }
+
     pub(super) fn is_searched_for(&self) -> bool {
         self.subscription.interest.is_searched_for()
     }

@@ -296,10 +296,10 @@ impl Worker {
         Some(row)
     }
 
-    /// Forgets a group without rows, and all that knows it by its number.
+    /// Forgets a group without rows, and what knows it by its number. Its passes are passed over when their turn comes: to look
+    /// for them here would cost the square of those who leave together.
     pub(super) fn forget_if_unused(&mut self, group: Slot) {
         if self.groups.forget_if_unused(group) {
-            self.passes.retain(|pass| pass.group != group);
             self.prepared = None;
         }
     }
