@@ -44,6 +44,9 @@ pub(crate) struct Followers {
 /// Somebody who hears of updates.
 pub(crate) trait Listen: fmt::Debug + Send + Sync {
     /// The update with this sequence is for it, and can be read.
+    ///
+    /// Of several signals before it looks, the least counts: nothing before that one is for it. They come in any order, since
+    /// those who look for what was missed signal a place that is behind others.
     fn signal(&self, sequence: u64);
 }
 
@@ -155,15 +158,15 @@ impl Followers {
 }
 
 impl<L> Registration<L> {
-    pub(crate) fn listener(&self) -> &L {
-        &self.listener
-    }
     /// What no other registration has, ever.
     #[cfg_attr(not(unix), expect(dead_code, reason = "only delivery loops ask"))]
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
+    pub(crate) fn listener(&self) -> &L {
+        &self.listener
+    }
 }
 
 impl Registration {
@@ -227,8 +230,9 @@ impl Wake {
 impl Listen for Wake {
     fn signal(&self, sequence: u64) {
         let mut signal = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if signal.first.is_none() {
-            signal.first = Some(sequence);
+        let before = signal.first;
+        signal.first = Some(before.map_or(sequence, |first| first.min(sequence)));
+        if before.is_none() {
             if let Some(waker) = signal.waker.take() {
                 waker.wake();
             }
@@ -302,6 +306,17 @@ mod tests {
         }
         assert_eq!(heard(&registration), Some(3));
         assert_eq!(heard(&registration), None);
+    }
+
+    #[test]
+    fn of_signals_in_any_order_the_least_counts() {
+        let routing = Arc::new(Routing::default());
+        let registration = register(&routing, &["a"]);
+        for sequence in [5, 6, 4, 7] {
+            registration.listener().signal(sequence);
+        }
+        routing.signal_all(3);
+        assert_eq!((heard(&registration), heard(&registration)), (Some(3), None));
     }
 
     #[test]
