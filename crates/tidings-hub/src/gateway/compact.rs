@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 use tidings_codec::{Event, EventId, EventType};
+use tokio::task::yield_now;
 
 use super::{announcement::Announcement, dialect::Dialect, place::announcement, stream::StreamId};
 use crate::{
@@ -53,6 +54,8 @@ pub(super) async fn compact(
             break;
         }
         place = page.reached.sequence;
+        // A log in memory never waits, and to read the JSON of a long answer takes long: others have their turn.
+        yield_now().await;
     }
     Ok(Some(Compacted { events: joined.finish(), last_event_id, sequence }))
 }
@@ -273,6 +276,34 @@ mod tests {
                 "event: {kind}\ndata: {{\"delta\":\"ab\",\"item_id\":\"m\",\"sequence_number\":5,\"type\":\"{kind}\"}}\nid: 2\n\n"
             ),
         );
+    }
+
+    #[tokio::test]
+    async fn others_have_their_turn_while_a_long_answer_is_compacted() {
+        use std::{cell::Cell, rc::Rc};
+
+        let (hub, id) = (crate::Hub::default(), StreamId::from_bytes([1; 16]));
+        let chunk = format!(r#"{{"choices":[{{"delta":{{"content":"{}"}}}}]}}"#, "a".repeat(1_000));
+        let announcement = Announcement::new(Dialect::ChatCompletions, "body").to_update(&id);
+        let events = std::iter::repeat_with(|| id.update(Event::new(&*chunk)).into()).take(1_000);
+        hub.publish_reserved(std::iter::once(announcement.into()).chain(events).collect()).await.unwrap();
+
+        let start = id.start_id();
+        let turns = Rc::new(Cell::new(0));
+        let other = async {
+            loop {
+                turns.set(turns.get() + 1);
+                yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            compacted = compact(hub.shared(), &id, start.as_str(), 0) => {
+                assert!(compacted.unwrap().unwrap().events.len() > 1_000_000);
+            }
+            () = other => {}
+        }
+        assert!(turns.get() >= 10, "{} turns in a megabyte", turns.get());
     }
 
     #[test]

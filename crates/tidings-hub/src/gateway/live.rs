@@ -3,7 +3,10 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,13 +23,13 @@ use super::{
     ending::Ending,
     failure::Failure,
     metrics::GatewayMetrics,
-    restart::end_cut_streams,
+    restart::{NOTE_AFTER, Swept, end_cut_streams, note_ended},
     settings::GatewaySettings,
     stream::StreamId,
     token::Tokens,
     upstream::Upstream,
 };
-use crate::{Hub, hub::Shared};
+use crate::{Hub, hub::Shared, log::Place};
 
 /// How long the gateway's tasks, and then their readers, may take to end at shutdown.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
@@ -41,6 +44,12 @@ pub(crate) struct Gateway {
     pub(super) admission: Admission,
     live: Mutex<HashMap<StreamId, (Arc<Live>, Admitted)>>,
     tasks: Mutex<JoinSet<()>>,
+    /// Up to where what an earlier process has left open is ended; `None` while that is not known.
+    swept: Mutex<Option<Place>>,
+    /// Where the first stream was entered that this process could not end in the log.
+    left_open: Mutex<Option<Place>>,
+    /// How many streams have been announced.
+    announced: AtomicU64,
     shutdown: watch::Sender<bool>,
 }
 
@@ -50,6 +59,8 @@ pub(super) struct Live {
     pub(super) id: StreamId,
     /// The digest of the request's body.
     pub(super) body: String,
+    /// The log's end when it was entered: it is announced after that.
+    after: Place,
     pub(super) progress: watch::Sender<Progress>,
     /// Set to end the stream before its time.
     pub(super) stop: watch::Sender<Option<Ending>>,
@@ -90,6 +101,9 @@ impl Gateway {
             settings,
             live: Mutex::default(),
             tasks: Mutex::default(),
+            swept: Mutex::default(),
+            left_open: Mutex::default(),
+            announced: AtomicU64::new(0),
             shutdown: watch::Sender::new(false),
         }
     }
@@ -98,16 +112,19 @@ impl Gateway {
     pub(crate) fn begin(&self, hub: Hub) {
         let newest = hub.shared().log.bounds().newest.sequence;
         self.spawn(async move {
-            match end_cut_streams(&hub, newest).await {
-                Ok(0) => {}
-                Ok(streams) => tracing::info!(streams, "streams that a restart has cut are ended"),
+            let Some(gateway) = hub.shared().gateway.as_deref() else { return };
+            match end_cut_streams(&hub, gateway, newest).await {
+                Ok(Swept { ended: 0, .. }) => {}
+                Ok(Swept { ended: streams, .. }) => {
+                    tracing::info!(streams, "streams that a restart has cut are ended");
+                }
                 Err(error) => tracing::error!(%error, "streams that a restart has cut can't be ended"),
             }
         });
     }
 
-    /// Enters a stream, if it is not there already.
-    pub(super) fn enter(&self, id: StreamId, body: String) -> Entered {
+    /// Enters a stream, if it is not there already. `newest` is the log's end.
+    pub(super) fn enter(&self, id: StreamId, body: String, newest: Place) -> Entered {
         match self.live().entry(id) {
             Entry::Occupied(running) => Entered::Running(running.get().0.clone()),
             Entry::Vacant(vacant) => {
@@ -115,6 +132,7 @@ impl Gateway {
                 let live = Arc::new(Live {
                     id,
                     body,
+                    after: newest,
                     progress: watch::Sender::new(Progress::Starting),
                     stop: watch::Sender::new(None),
                 });
@@ -143,11 +161,54 @@ impl Gateway {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes up to where what an earlier process has left open is ended.
+    pub(super) fn swept_to(&self, place: Place) {
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    }
+
+    /// A place up to which all announced streams have ended, if there is one: none that is live was announced before it.
+    pub(super) fn all_ended_to(&self) -> Option<Place> {
+        let swept = (*self.swept.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let left_open = *self.left_open.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = self.live();
+        let open = live.values().map(|(live, _)| live.after);
+        [swept].into_iter().chain(left_open).chain(open).min_by_key(|place| place.sequence)
+    }
+
+    /// Notes that a stream may be open in the log when it is live no more: the next start looks at it.
+    pub(super) fn leave_open(&self, live: &Live) {
+        let mut left_open = self.left_open.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = left_open.unwrap_or(live.after);
+        *left_open = Some(if live.after.sequence < before.sequence { live.after } else { before });
+    }
+
+    /// Counts a stream that has been announced. After so many, the log is told which have ended.
+    pub(super) fn count_announced(&self, hub: &Hub) {
+        if (self.announced.fetch_add(1, Ordering::Relaxed) + 1) % NOTE_AFTER == 0 {
+            let hub = hub.clone();
+            self.spawn(async move {
+                let Some(gateway) = hub.shared().gateway.as_deref() else { return };
+                note_ended(&hub, gateway).await;
+            });
+        }
+    }
+
     /// Runs a task that shutdown waits for.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(task);
+    }
+
+    /// Waits for the tasks that run.
+    #[cfg(test)]
+    pub(super) async fn tasks_done(&self) {
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        while tasks.join_next().await.is_some() {}
+    }
+
+    pub(super) fn is_shutting_down(&self) -> bool {
+        *self.shutdown.borrow()
     }
 
     /// Ready once the gateway shuts down.
@@ -160,8 +221,17 @@ impl Gateway {
     pub(crate) async fn shutdown(&self, shared: &Shared) {
         let topics: Vec<_> = self.live().keys().map(StreamId::topic).collect();
         self.shutdown.send_replace(true);
-        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        let told = async { while tasks.join_next().await.is_some() {} };
+        let told = async {
+            // Tasks begin others.
+            loop {
+                let mut tasks =
+                    std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+                if tasks.is_empty() {
+                    return;
+                }
+                while tasks.join_next().await.is_some() {}
+            }
+        };
         if timeout(SHUTDOWN_GRACE, told).await.is_err() {
             tracing::warn!(after = ?SHUTDOWN_GRACE, "streams were still open at the end of the shutdown");
         }

@@ -364,14 +364,14 @@ impl Relay {
                 Ok(Appended { refused: None | Some(Refused::Closed { .. }), .. }) => return,
                 Ok(Appended { refused: Some(refused), .. }) => {
                     tracing::error!(stream = %id, error = %refused, "a stream can't be ended");
-                    return;
+                    return self.gateway.leave_open(&self.live);
                 }
                 Err(error) => error,
             };
             tracing::error!(stream = %id, %error, "a stream can't be ended in the log yet");
             tokio::select! {
                 () = sleep(LOG_PAUSE) => {}
-                () = self.gateway.shutdown_begun() => return,
+                () = self.gateway.shutdown_begun() => return self.gateway.leave_open(&self.live),
             }
         }
     }

@@ -1,32 +1,53 @@
 //! Streams that the end of an earlier process has cut.
 
+use tidings_codec::Event;
+
 use super::{
     announcement::Announcement,
     dialect::Dialect,
     ending::Ending,
+    live::Gateway,
     relay::restarted,
-    stream::{StreamId, started},
+    stream::{self, StreamId, started, update_of},
 };
 use crate::{
     Hub, Interest,
-    log::{Append, LogError, PageLimit},
+    log::{Append, HubId, Log, LogError, PageLimit, Place},
+    resume::locate,
 };
+
+/// After how many announcements the log is told which streams have ended.
+pub(super) const NOTE_AFTER: u64 = 100;
+
+const ONE: PageLimit = PageLimit { records: 1, bytes: 1 };
+
+/// What was done about streams that were cut.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Swept {
+    /// How many announcements were looked at.
+    pub(super) looked_at: u64,
+    pub(super) ended: u64,
+}
 
 /// Ends in the log what no process receives any more, so that no reader waits for it.
 ///
-/// `newest` is the log's end when this process began: what came later is its own.
-pub(super) async fn end_cut_streams(hub: &Hub, newest: u64) -> Result<u64, LogError> {
+/// `newest` is the log's end when this process began: what came later is its own. Announcements up to the last note that all of
+/// them have ended are not looked at: there are as many as there have ever been answers.
+pub(super) async fn end_cut_streams(hub: &Hub, gateway: &Gateway, newest: u64) -> Result<Swept, LogError> {
     let log = &hub.shared().log;
+    let from = all_ended_to(&**log, newest).await?;
+    gateway.swept_to(from);
     let interest = Interest::from(started());
     let limit = PageLimit { records: 500, bytes: 1 << 20 };
-    let (mut after, mut ended) = (0, 0);
+    let (mut after, mut swept) = (from.sequence, Swept { looked_at: 0, ended: 0 });
     while after < newest {
         let page = log.read(after, &interest, limit).await?;
         for record in page.records.iter().filter(|record| record.sequence() <= newest) {
             let Some((id, dialect)) = Announcement::read(record) else { continue };
+            swept.looked_at += 1;
             if log.closed(&id.topic()).await?.is_none() {
                 end(hub, &id, dialect).await?;
-                ended += 1;
+                swept.ended += 1;
             }
         }
         if page.reached.sequence <= after {
@@ -34,7 +55,52 @@ pub(super) async fn end_cut_streams(hub: &Hub, newest: u64) -> Result<u64, LogEr
         }
         after = page.reached.sequence;
     }
-    Ok(ended)
+    gateway.swept_to(Place::unchecked(u64::MAX));
+    if swept.looked_at >= NOTE_AFTER {
+        note_ended(hub, gateway).await;
+    }
+    Ok(swept)
+}
+
+/// Tells the log up to where all announced streams have ended.
+pub(super) async fn note_ended(hub: &Hub, gateway: &Gateway) {
+    if gateway.is_shutting_down() {
+        // Streams may leave without an end.
+        return;
+    }
+    let bounds = hub.shared().log.bounds();
+    // Asked after the log: what is announced between the two is live.
+    let Some(ended) = gateway.all_ended_to() else { return };
+    let place = if ended.sequence < bounds.newest.sequence { ended } else { bounds.newest };
+    let id = HubId { epoch: bounds.epoch, place }.to_string();
+    if let Err(error) = hub.publish_reserved(vec![update_of(stream::ended(), Event::new(id)).into()]).await {
+        // The next start looks at more, and that is all.
+        tracing::warn!(%error, "it can't be noted which streams have ended");
+    }
+}
+
+/// What the last note says. Of another life of the log, or of a state that it went back from, none counts.
+async fn all_ended_to(log: &dyn Log, newest: u64) -> Result<Place, LogError> {
+    let interest = Interest::from(stream::ended());
+    // By halves: a log is read forwards, and has a note for every hundred answers.
+    let (mut low, mut high, mut last) = (0, newest, None);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let page = log.read(middle, &interest, ONE).await?;
+        match page.records.into_iter().next().filter(|record| record.sequence() <= newest) {
+            Some(record) => {
+                low = record.sequence();
+                last = Some(record);
+            }
+            None => high = middle,
+        }
+    }
+    let Some(note) = last else { return Ok(Place::START) };
+    let id = note.event().data();
+    Ok(match (locate(log, id, &interest).await?, HubId::parse(id)) {
+        (Ok(_), Some(id)) => id.place,
+        _ => Place::START,
+    })
 }
 
 async fn end(hub: &Hub, id: &StreamId, dialect: Dialect) -> Result<(), LogError> {
@@ -57,4 +123,106 @@ async fn end(hub: &Hub, id: &StreamId, dialect: Dialect) -> Result<(), LogError>
         id.close(Ending::GatewayRestart.reason()).into(),
     ];
     hub.publish_reserved(batch).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::{
+        Settings,
+        gateway::{
+            GatewaySettings, Secret,
+            live::{Entered, Progress},
+        },
+        log::MemoryLog,
+    };
+
+    const STREAMS: u64 = 1_000;
+
+    fn settings() -> GatewaySettings {
+        GatewaySettings::new("http://127.0.0.1:9", Secret::new("s")).unwrap()
+    }
+
+    fn hub() -> Hub {
+        let with_gateway = Settings { gateway: Some(settings()), ..Settings::default() };
+        Hub::new(std::sync::Arc::new(MemoryLog::default()), with_gateway)
+    }
+
+    fn id(number: u64) -> StreamId {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        StreamId::from_bytes(bytes)
+    }
+
+    async fn announce(hub: &Hub, number: u64) {
+        let announcement = Announcement::new(Dialect::ChatCompletions, "body").to_update(&id(number));
+        hub.publish_reserved(vec![announcement.into()]).await.unwrap();
+    }
+
+    async fn close(hub: &Hub, number: u64) {
+        hub.publish_reserved(vec![id(number).close("complete").into()]).await.unwrap();
+    }
+
+    /// What the next process does.
+    async fn restart(hub: &Hub) -> Swept {
+        let newest = hub.shared().log.bounds().newest.sequence;
+        end_cut_streams(hub, &Gateway::new(settings(), &mut Registry::default()), newest).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_start_looks_at_the_streams_that_may_be_open_and_not_at_all_there_ever_were() {
+        let hub = hub();
+        let gateway = hub.shared().gateway.clone().unwrap();
+        gateway.tasks_done().await;
+        let mut cut = None;
+        for number in 0..STREAMS {
+            let newest = hub.shared().log.bounds().newest;
+            let Entered::New(live) = gateway.enter(id(number), "body".into(), newest) else {
+                panic!("it is new")
+            };
+            announce(&hub, number).await;
+            gateway.count_announced(&hub);
+            // One of the last is open when the process is killed.
+            if number == STREAMS - 150 {
+                cut = Some(live);
+                continue;
+            }
+            close(&hub, number).await;
+            gateway.leave(&live, Progress::Kept(std::sync::Arc::default()), true);
+            gateway.tasks_done().await;
+        }
+        assert!(hub.shared().log.closed(&cut.unwrap().id.topic()).await.unwrap().is_none());
+        let swept = restart(&hub).await;
+        assert_eq!(swept.ended, 1);
+        assert!(swept.looked_at >= 150 && swept.looked_at <= 150 + NOTE_AFTER, "{swept:?}");
+        assert!(hub.shared().log.closed(&id(STREAMS - 150).topic()).await.unwrap().is_some());
+        assert_eq!(restart(&hub).await, Swept { looked_at: 0, ended: 0 });
+    }
+
+    #[tokio::test]
+    async fn a_history_without_notes_is_looked_at_once() {
+        let hub = hub();
+        hub.shared().gateway.as_ref().unwrap().tasks_done().await;
+        for number in 0..STREAMS {
+            announce(&hub, number).await;
+            if number % 100 > 0 {
+                close(&hub, number).await;
+            }
+        }
+        assert_eq!(restart(&hub).await, Swept { looked_at: STREAMS, ended: STREAMS / 100 });
+        assert_eq!(restart(&hub).await, Swept { looked_at: 0, ended: 0 });
+    }
+
+    #[tokio::test]
+    async fn a_note_of_another_life_of_the_log_counts_for_nothing() {
+        let hub = hub();
+        hub.shared().gateway.as_ref().unwrap().tasks_done().await;
+        announce(&hub, 1).await;
+        let epoch = crate::log::Epoch::from_bits(7);
+        let note = HubId { epoch, place: hub.shared().log.bounds().newest }.to_string();
+        hub.publish_reserved(vec![update_of(stream::ended(), Event::new(note)).into()]).await.unwrap();
+        assert_eq!(restart(&hub).await, Swept { looked_at: 1, ended: 1 });
+    }
 }

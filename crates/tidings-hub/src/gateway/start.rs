@@ -20,6 +20,7 @@ use crate::{
     routing::{Registration, Wake},
 };
 use http::{HeaderMap, HeaderName};
+use tokio::sync::oneshot;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -109,7 +110,7 @@ async fn enter(
     body: &str,
     has_key: bool,
 ) -> Result<Started, Problem> {
-    let live = match gateway.enter(id, body.to_owned()) {
+    let live = match gateway.enter(id, body.to_owned(), hub.shared().log.bounds().newest) {
         Entered::Full => return Err(Problem::too_many_streams(gateway.settings.max_streams)),
         Entered::Running(live) if live.body != body => return Err(Problem::key_reused()),
         Entered::Running(live) => {
@@ -119,8 +120,14 @@ async fn enter(
         Entered::New(live) => live,
     };
     // In a task of its own: a client that leaves meanwhile must not leave others waiting for it.
-    let (hub, asked, gateway) = (hub.clone(), asked.clone(), gateway.clone());
-    let begun = tokio::spawn(async move { begin(&hub, &gateway, live, asked, has_key).await });
+    let (tell, begun) = oneshot::channel();
+    gateway.spawn({
+        let (hub, asked, gateway) = (hub.clone(), asked.clone(), gateway.clone());
+        async move {
+            // That client may have left.
+            let _ = tell.send(begin(&hub, &gateway, live, asked, has_key).await);
+        }
+    });
     begun.await.unwrap_or_else(|_| Err(Problem::shutting_down()))
 }
 
@@ -161,6 +168,7 @@ async fn begin(
                 gateway.leave(&live, Progress::Kept(Arc::default()), true);
                 return Ok(Started { id, live: None, first_reader: None });
             }
+            gateway.count_announced(hub);
             let first_reader = Some(hub.shared().routing.register(id.topic().into(), Wake::default()));
             live.progress.send_replace(Progress::Waiting);
             let relay = Relay::new(hub.clone(), gateway.clone(), live.clone(), asked, asking);
@@ -171,7 +179,11 @@ async fn begin(
             Problem::key_reused()
         }
         Ok(Appended { refused: Some(refused), .. }) => refused.into(),
-        Err(error) => error.into(),
+        Err(error) => {
+            // It may have been announced all the same.
+            gateway.leave_open(&live);
+            error.into()
+        }
     };
     let failure =
         Failure::new(Ending::UpstreamError, "the stream was not begun: another request with its key failed");

@@ -16,6 +16,9 @@ const RESERVED: &str = "llm";
 /// Where each stream is announced when it starts, so that one that was cut is found after a restart.
 const STARTED: &str = "llm/started";
 
+/// Where it is noted now and then up to which place all announced streams have ended, so that a restart need not look at them.
+const ENDED: &str = "llm/ended";
+
 /// What precedes the type of an upstream's event that would else be taken for the hub's.
 const OF_UPSTREAM: &str = "upstream-";
 
@@ -93,6 +96,11 @@ pub(crate) fn update_of(topic: Topic, event: Event) -> Update {
 /// The topic of the announcements.
 pub(crate) fn started() -> Topic {
     Topic::parse(STARTED).expect("a plain topic")
+}
+
+/// The topic of the notes that say up to which place all announced streams have ended.
+pub(crate) fn ended() -> Topic {
+    Topic::parse(ENDED).expect("a plain topic")
 }
 
 /// The type under which an upstream's event is kept and comes at the stream's own URL: there, `start`, `gap` and `close` are

@@ -79,6 +79,12 @@ fn kept_secret(path: &Path) -> anyhow::Result<Secret> {
     file.write_all(secret.expose().as_bytes())?;
     file.sync_all()?;
     fs::rename(&new, path)?;
+    // Only then does the new name outlive a power cut: tokens that were given out would be unknown after it.
+    #[cfg(unix)]
+    if let Some(directory) = path.parent() {
+        fs::File::open(if directory.as_os_str().is_empty() { Path::new(".") } else { directory })?
+            .sync_all()?;
+    }
     Ok(secret)
 }
 
