@@ -238,6 +238,19 @@ test("it is used without a mouse, and every control has a name", bounded, async 
   await chat.close();
 });
 
+test("a link to anything but a stream of the hub is no answer", bounded, async (t) => {
+  const gateway = await startGateway(t, model);
+  const said = JSON.stringify({ choices: [{ delta: { content: "what somebody has published" } }] });
+  await fetch(`${gateway.url}/topics/fake`, { method: "POST", body: said });
+  const ofAnother = `http://localhost:9/streams/${"A".repeat(22)}`;
+  for (const url of [`${gateway.url}/topics/fake?from=start`, `${gateway.url}/streams/../topics/fake?from=start`, ofAnother, "streams/x"]) {
+    const chat = await Chat.open(t, gateway, { at: `${gateway.url}/chat#${new URLSearchParams({ stream: url, question: "Who are you?" })}` });
+    await chat.shows("#notice", "The link is to no answer of this hub.");
+    assert.deepEqual([await chat.questions(), await chat.texts()], [[], []], url);
+    await chat.close();
+  }
+});
+
 /** The chat page in a browser. */
 class Chat {
   static async open(t, hub, { colorScheme = "light", at = `${hub.url}/chat` } = {}) {

@@ -3,7 +3,7 @@
 // The conversation is kept in the window's session storage, and the address of the answer in the page's URL, so that a
 // reload goes on, and the URL opens the answer anywhere. It lets others read: what stops the answer stays in this window.
 
-import { hasUpstream } from "./gateway.js";
+import { hasUpstream, isStream } from "./gateway.js";
 import { Turn } from "./turn.js";
 
 const CONVERSATION = "tidings-chat";
@@ -120,7 +120,10 @@ modelField.value = localStorage.getItem(MODEL) ?? "";
 modelField.addEventListener("change", () => localStorage.setItem(MODEL, modelField.value));
 form.hidden = isWatching;
 element("watching").hidden = !isWatching;
-for (const turn of isWatching ? [{ question: linked.question, stream: { url: linked.stream } }] : saved) add(new Turn(turn));
+/** What somebody else has published must not be shown as a model's answer. */
+const isForeign = isWatching && !isStream(linked.stream);
+if (isForeign) notice("The link is to no answer of this hub.");
+for (const turn of isForeign ? [] : isWatching ? [{ question: linked.question, stream: { url: linked.stream } }] : saved) add(new Turn(turn));
 if (current() && !current().isOver) current().follow(request());
 show();
 

@@ -40,6 +40,14 @@ export function ask(body, key) {
   });
 }
 
+/** Whether this is the address of one of the hub's streams, and of nothing else that it serves. */
+export function isStream(url) {
+  const streams = new URL("streams/", base);
+  const at = URL.canParse(url) ? new URL(url) : undefined;
+  return at?.origin === streams.origin && at.pathname.startsWith(streams.pathname) &&
+    /^[\w-]{22}$/.test(at.pathname.slice(streams.pathname.length));
+}
+
 /** The source of a stream's events, from its first. What was said before somebody came is one event. */
 export function watch(url) {
   const target = new URL(url);
