@@ -12,6 +12,7 @@ export const ENDED = {
   closed: "topic closed",
   shutdown: "hub shut down",
   "log-failed": "log not readable",
+  "loop-failed": "hub failed",
 };
 const GAPS = {
   evicted: "told of a gap: evicted",

@@ -51,6 +51,7 @@ mod attachment;
 mod audience;
 mod authorize;
 mod budget;
+mod caught;
 mod cursor;
 mod delivery;
 mod dialect;

@@ -21,6 +21,8 @@ pub(crate) struct Metrics {
     pub(crate) accepting_paused: Counter,
     /// Subscribers that were told to come back, since nothing could be read for them at the moment.
     pub(crate) put_off: Counter,
+    /// Delivery loops that ended while the hub went on.
+    pub(crate) loops_restarted: Counter,
     connections: Gauge,
     reads_running: Gauge,
     reads_waiting: Gauge,
@@ -52,11 +54,19 @@ pub(crate) enum EndReason {
     Shutdown,
     /// The log could not be read.
     LogFailed,
+    /// The delivery loop ended that had its socket.
+    LoopFailed,
 }
 
 impl EndReason {
-    const ALL: [EndReason; 5] =
-        [EndReason::Closed, EndReason::Left, EndReason::Stalled, EndReason::Shutdown, EndReason::LogFailed];
+    const ALL: [EndReason; 6] = [
+        EndReason::Closed,
+        EndReason::Left,
+        EndReason::Stalled,
+        EndReason::Shutdown,
+        EndReason::LogFailed,
+        EndReason::LoopFailed,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -65,6 +75,7 @@ impl EndReason {
             EndReason::Stalled => "stalled",
             EndReason::Shutdown => "shutdown",
             EndReason::LogFailed => "log-failed",
+            EndReason::LoopFailed => "loop-failed",
         }
     }
 }
@@ -81,6 +92,7 @@ impl Metrics {
             stalled: Counter::default(),
             accepting_paused: Counter::default(),
             put_off: Counter::default(),
+            loops_restarted: Counter::default(),
             connections: Gauge::default(),
             reads_running: Gauge::default(),
             reads_waiting: Gauge::default(),
@@ -131,6 +143,11 @@ impl Metrics {
             "subscriptions_put_off",
             "Subscribers told to come back in a moment, since the history could not be read for them",
             self.put_off.clone(),
+        );
+        registry.register(
+            "delivery_loops_restarted",
+            "Delivery loops that ended, with the connections of their subscribers, and were begun again",
+            self.loops_restarted.clone(),
         );
         registry.register("log_reads_running", "Reads of the history that run", self.reads_running.clone());
         registry.register(

@@ -12,6 +12,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     Interest,
+    caught::caught,
     hub::Shared,
     log::{LogError, Page, PageLimit},
 };
@@ -103,9 +104,26 @@ async fn follow_log(followed: Followed) {
     let mut shutdown = pin!(shared.shutdown_begun());
     loop {
         // Before the first wait too: something may have been appended before this task ran.
-        if let Err(error) = catch_up(shared, &everything).await {
+        let before = shared.read_window().newest();
+        let failed = match caught(catch_up(shared, &everything)).await {
+            Some(Ok(())) => false,
+            Some(Err(error)) => {
+                tracing::error!(%error, "the log can't be read");
+                true
+            }
+            None => {
+                tracing::error!("the feed of the log panicked; it goes on with what is appended next");
+                // Whatever it was doing, nobody misses anything who looks into the log.
+                let mut window = shared.write_window();
+                let reached = window.newest();
+                window.restart_after(reached);
+                drop(window);
+                shared.routing.signal_all(before + 1);
+                true
+            }
+        };
+        if failed {
             // The next append tries again from the same place; cursors read the log themselves.
-            tracing::error!(%error, "the log can't be read");
             shared.fed.reach(*newest.borrow());
         }
         tokio::select! {

@@ -32,7 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Accepts connections until the hub shuts down, then waits for those that are open.
 pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryption) {
     let (door, mut returned) = mpsc::unbounded_channel();
-    let workers = match Workers::start(hub.shared(), &door) {
+    let mut workers = match Workers::start(hub.shared(), &door) {
         Ok(workers) => workers,
         Err(error) => {
             tracing::error!(%error, "nothing is served: sockets can't be watched");
@@ -49,6 +49,11 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryptio
             // Who is done makes room before somebody else comes in: a task keeps its memory until it has been looked at.
             biased;
             () = &mut shutdown => break,
+            // Before anybody is given to a loop that has ended.
+            restarted = workers.restarted() => if let Err(error) = restarted {
+                tracing::error!(%error, "the hub shuts down: there is no delivery loop, and none can be begun");
+                hub.shared().begin_shutdown();
+            },
             Some(ended) = connections.join_next() => hand_over(&workers, ended.ok().flatten()),
             // A stream has ended, and its connection serves on.
             Some((socket, read, seat)) = returned.recv() => match watched(socket) {

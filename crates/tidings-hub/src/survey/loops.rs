@@ -26,6 +26,13 @@ impl Loops {
         inboxes.push(Arc::downgrade(inbox));
     }
 
+    /// Those that run.
+    #[cfg(all(test, unix))]
+    pub(crate) fn inboxes(&self) -> Vec<Arc<Inbox>> {
+        let inboxes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inboxes.iter().filter_map(Weak::upgrade).collect()
+    }
+
     /// Asks all of them. Cancel safe. A loop that does not answer in time is left out, and the log says so.
     pub(crate) async fn furthest(&self) -> Furthest {
         let inboxes: Vec<Arc<Inbox>> = {

@@ -62,7 +62,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     if let Some(certificate) = &certificate {
         certificate.reload_on_hangup()?;
     }
-    let serving = tokio::spawn({
+    let mut serving = tokio::spawn({
         let hub = hub.clone();
         async move {
             match certificate {
@@ -71,7 +71,15 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
             }
         }
     });
-    stop.await?;
+    tokio::select! {
+        stopped = stop => stopped?,
+        ended = &mut serving => {
+            // What ended it is in the log. Whoever started this process has to hear of it, since nothing is served.
+            hub.shutdown().await;
+            ended.context("the server failed")?;
+            anyhow::bail!("the server has ended by itself; the log says why");
+        }
+    }
     eprintln!("Stopping: subscribers are told to come back.");
     hub.shutdown().await;
     serving.await.context("the server failed")

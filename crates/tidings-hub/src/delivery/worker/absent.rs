@@ -46,6 +46,11 @@ impl Workers {
         drop(joining);
     }
 
+    /// Never: there is none that could end.
+    pub(crate) async fn restarted(&mut self) -> io::Result<()> {
+        std::future::pending().await
+    }
+
     /// Returns at once.
     pub(crate) async fn ended(self) {}
 }

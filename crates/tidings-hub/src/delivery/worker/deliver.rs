@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Topic,
+    caught::caught,
     delivery::chunk::{Encoded, LAST_CHUNK},
     log::LogError,
     metrics::EndReason,
@@ -219,7 +220,10 @@ impl Worker {
         let (subscription, shared) = (of.subscription.clone(), self.shared.clone());
         self.searching += usize::from(is_search);
         self.reads.spawn(async move {
-            let read = subscription.read_log(&shared, from).await;
+            // A log that panics is a bug, and ends the streams that have met it, not those of the whole loop.
+            let read = caught(subscription.read_log(&shared, from)).await;
+            let read =
+                read.unwrap_or_else(|| Err(LogError::Unavailable { reason: "a read of it panicked".into() }));
             PageRead { group, from, is_search, read }
         });
     }
@@ -227,7 +231,7 @@ impl Worker {
     pub(super) fn take_page(&mut self, read: Result<PageRead, JoinError>) {
         let PageRead { group, from, is_search, read } = match read {
             Ok(read) => read,
-            // Nobody aborts them. A log that panics is a bug, and ends this loop as it would end a body.
+            // Nobody aborts them, and they catch their panics.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         self.searching -= usize::from(is_search);

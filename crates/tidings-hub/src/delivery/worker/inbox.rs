@@ -45,6 +45,20 @@ pub(super) struct Mail {
     pub(super) askers: Vec<Asker>,
     /// Nobody joins any more: when the last row has gone, so does the worker.
     pub(super) closing: bool,
+    /// The worker has ended: nobody looks into this any more.
+    ended: bool,
+    /// Makes the worker fail.
+    #[cfg(test)]
+    pub(super) fault: Option<Fault>,
+}
+
+/// How a test makes a worker fail.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fault {
+    Panic,
+    /// Its sockets can't be polled.
+    Poll,
 }
 
 impl Inbox {
@@ -57,6 +71,25 @@ impl Inbox {
         if wake {
             self.bell.notify_one();
         }
+    }
+
+    /// Hands a subscription over; gives it back if the worker has ended.
+    pub(super) fn join(&self, joining: Joining) -> Option<Joining> {
+        let mut refused = Some(joining);
+        self.put(|mail| {
+            if !mail.ended {
+                mail.joining.extend(refused.take());
+            }
+        });
+        refused
+    }
+
+    /// Notes that the worker has ended. What is in here ends with it.
+    pub(super) fn end(&self) {
+        let mut left = Mail { ended: true, ..Mail::default() };
+        std::mem::swap(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner), &mut left);
+        // Here, where nothing is locked: a subscription that ends looks into other tables.
+        drop(left);
     }
 
     /// Asks which rows are furthest behind. An error means that the loop has ended.

@@ -17,10 +17,12 @@ use mio::{Events, Poll, Token};
 use tokio::{
     io::unix::AsyncFd,
     sync::mpsc,
-    task::{JoinSet, yield_now},
-    time::{Instant, Interval, MissedTickBehavior, interval},
+    task::{self, JoinSet, yield_now},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep},
 };
 
+#[cfg(test)]
+use super::inbox::Fault;
 use super::{
     deliver::{Page, PageRead, Pass, Prepared},
     group::Groups,
@@ -40,34 +42,91 @@ pub(crate) type Returned = (TcpStream, Bytes, Seat);
 
 /// The delivery loops of one server: one for each core. Dropping them ends their connections.
 pub(crate) struct Workers {
-    inboxes: Vec<Arc<Inbox>>,
+    shared: Arc<Shared>,
+    door: mpsc::UnboundedSender<Returned>,
+    /// Each with its task, by which it is known when it ends.
+    inboxes: Vec<(task::Id, Arc<Inbox>)>,
     next: AtomicUsize,
     tasks: JoinSet<()>,
 }
+
+/// How long a loop waits that takes the place of one that failed: what made that one fail may be there still.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
 impl Workers {
     /// Starts them on the current Tokio runtime. Connections that outlive their streams go to `door`.
     pub(crate) fn start(shared: &Arc<Shared>, door: &mpsc::UnboundedSender<Returned>) -> io::Result<Workers> {
         let count = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let mut workers = Workers { inboxes: Vec::new(), next: AtomicUsize::new(0), tasks: JoinSet::new() };
+        let mut workers = Workers {
+            shared: shared.clone(),
+            door: door.clone(),
+            inboxes: Vec::new(),
+            next: AtomicUsize::new(0),
+            tasks: JoinSet::new(),
+        };
         for _ in 0..count {
-            let worker = Worker::new(shared.clone(), door.clone())?;
-            shared.loops.add(&worker.inbox);
-            workers.inboxes.push(worker.inbox.clone());
-            workers.tasks.spawn(worker.run());
+            workers.begin(Duration::ZERO)?;
         }
         Ok(workers)
     }
 
-    /// Hands a subscription to the next of them.
+    fn begin(&mut self, after: Duration) -> io::Result<()> {
+        let worker = Worker::new(self.shared.clone(), self.door.clone())?;
+        let inbox = worker.inbox.clone();
+        self.shared.loops.add(&inbox);
+        let task = self.tasks.spawn(async move {
+            if !after.is_zero() {
+                sleep(after).await;
+            }
+            worker.run().await;
+        });
+        self.inboxes.push((task.id(), inbox));
+        Ok(())
+    }
+
+    /// Hands a subscription to the next of them that runs.
     pub(crate) fn join(&self, joining: Joining) {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        self.inboxes[turn % self.inboxes.len()].put(|mail| mail.joining.push(joining));
+        let mut refused = Some(joining);
+        for number in 0..self.inboxes.len() {
+            let Some(joining) = refused.take() else { return };
+            let (_, inbox) = &self.inboxes[(turn + number) % self.inboxes.len()];
+            refused = inbox.join(joining);
+        }
+        if refused.is_some() {
+            tracing::warn!("a subscriber is let go: no delivery loop runs");
+        }
+    }
+
+    /// Waits until one of them ends, although the hub goes on, and begins another one in its place. The connections of its
+    /// subscribers have been closed, and these come back. Cancel safe.
+    ///
+    /// # Errors
+    /// When none is left, and none can be begun.
+    pub(crate) async fn restarted(&mut self) -> io::Result<()> {
+        let ended = match self.tasks.join_next_with_id().await {
+            None => return Err(io::Error::other("no delivery loop runs")),
+            Some(Ok((task, ()))) => task,
+            Some(Err(error)) => {
+                tracing::error!(%error, "a delivery loop failed: its subscribers' connections are closed");
+                error.id()
+            }
+        };
+        self.shared.metrics.loops_restarted.inc();
+        self.inboxes.retain(|(task, _)| *task != ended);
+        match self.begin(RESTART_PAUSE) {
+            Err(error) if self.inboxes.is_empty() => Err(error),
+            Err(error) => {
+                tracing::error!(%error, left = self.inboxes.len(), "a delivery loop can't be begun again");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Waits until all streams have ended, which they do when the hub shuts down. Nobody may join after that.
     pub(crate) async fn ended(mut self) {
-        for inbox in &self.inboxes {
+        for (_, inbox) in &self.inboxes {
             inbox.put(|mail| mail.closing = true);
         }
         while let Some(ended) = self.tasks.join_next().await {
@@ -117,8 +176,13 @@ pub(super) struct Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        self.inbox.end();
+        let reason = match self.shared.is_shutting_down() {
+            true => EndReason::Shutdown,
+            false => EndReason::LoopFailed,
+        };
         for slot in 0..self.rows.end() {
-            drop(self.remove(slot, EndReason::Left));
+            drop(self.remove(slot, reason));
         }
     }
 }
@@ -305,6 +369,12 @@ impl Worker {
     }
 
     fn take_events(&mut self, events: &mut Events) -> io::Result<()> {
+        #[cfg(test)]
+        match self.mail.fault.take() {
+            Some(Fault::Panic) => panic!("on purpose"),
+            Some(Fault::Poll) => return Err(io::Error::other("on purpose")),
+            None => {}
+        }
         loop {
             match self.sockets.get_mut().poll(events, Some(Duration::ZERO)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -332,4 +402,84 @@ fn clock(period: Duration) -> Interval {
     let mut clock = interval(period);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     clock
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        time::timeout,
+    };
+
+    use super::*;
+    use crate::{Hub, Topic, Update};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    async fn subscribe(address: std::net::SocketAddr) -> TcpStream {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(b"GET /topics/a HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        read_to(&mut socket, "event: start").await;
+        socket
+    }
+
+    async fn read_to(socket: &mut TcpStream, end: &str) {
+        let mut read = Vec::new();
+        while !String::from_utf8_lossy(&read).contains(end) {
+            let reading = timeout(PATIENCE, socket.read_buf(&mut read)).await.expect("something comes");
+            assert!(reading.unwrap() > 0, "it ends before {end}: {}", String::from_utf8_lossy(&read));
+        }
+    }
+
+    async fn publish(hub: &Hub, data: &str) {
+        hub.publish(Update::new(Topic::parse("a").unwrap(), data)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn subscribers_of_loops_that_fail_are_cut_and_come_back_to_others() {
+        let hub = Hub::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn({
+            let hub = hub.clone();
+            async move { hub.serve(listener).await }
+        });
+        let loops = std::thread::available_parallelism().map_or(1, NonZero::get);
+        for (round, fault) in (1..).zip([Fault::Panic, Fault::Poll, Fault::Panic]) {
+            // Each loop has some.
+            let mut subscribers = Vec::new();
+            for _ in 0..2 * loops {
+                subscribers.push(subscribe(address).await);
+            }
+            publish(&hub, &format!("before-{round}")).await;
+            for subscriber in &mut subscribers {
+                read_to(subscriber, &format!("before-{round}")).await;
+            }
+            for inbox in hub.shared().loops.inboxes() {
+                inbox.put(|mail| mail.fault = Some(fault));
+            }
+            for subscriber in &mut subscribers {
+                let mut rest = Vec::new();
+                // A reset is an end, too.
+                let _ = timeout(PATIENCE, subscriber.read_to_end(&mut rest)).await.expect("it is cut");
+            }
+            let metrics = hub.shared().metrics.to_text();
+            let cut = format!(
+                "tidings_subscriptions_ended_total{{reason=\"loop-failed\"}} {}\n",
+                round * 2 * loops
+            );
+            assert!(metrics.contains(&cut), "{metrics}");
+        }
+        let mut subscriber = subscribe(address).await;
+        publish(&hub, "after").await;
+        read_to(&mut subscriber, "after").await;
+        let metrics = hub.shared().metrics.to_text();
+        assert!(
+            metrics.contains(&format!("tidings_delivery_loops_restarted_total {}\n", 3 * loops)),
+            "{metrics}"
+        );
+        hub.shutdown().await;
+        timeout(PATIENCE, serving).await.expect("it ends").unwrap();
+    }
 }
