@@ -20,6 +20,7 @@ use crate::{
     seats::Seats,
     subscription::{LastRead, Subscription},
     survey::{Bodies, Ended, LastEnded, Loops},
+    turns::{Publisher, Turns, cost},
 };
 #[cfg(feature = "gateway")]
 use crate::{
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) bodies: Bodies,
     pub(crate) last_ended: LastEnded,
     pub(crate) last_read: LastRead,
+    /// Who goes to the log next.
+    pub(crate) turns: Turns,
     /// Memory of bodies that are not complete yet.
     pub(crate) bodies_room: Budget,
     /// Memory of answers that are under way.
@@ -87,6 +90,7 @@ impl Hub {
             bodies: Bodies::default(),
             last_ended: LastEnded::default(),
             last_read: LastRead::default(),
+            turns: Turns::default(),
             bodies_room,
             answers_room,
             probes: Probes::default(),
@@ -134,27 +138,40 @@ impl Hub {
     /// # Errors
     /// When the log fails. It may then have kept some of them; with idempotency keys it is safe to publish them again.
     pub async fn publish_all(&self, batch: Vec<Append>) -> Result<Appended, LogError> {
+        self.publish_for(None, batch).await
+    }
+
+    /// The same, for a connection that may publish many things at once.
+    pub(crate) async fn publish_for(
+        &self,
+        publisher: Option<&Publisher>,
+        batch: Vec<Append>,
+    ) -> Result<Appended, LogError> {
         #[cfg(feature = "gateway")]
         if self.shared.gateway.is_some() {
-            return self.publish_unreserved(batch).await;
+            return self.publish_unreserved(publisher, batch).await;
         }
-        self.append(batch).await
+        self.append(publisher, batch).await
     }
 
     /// The same, up to the first that is for a topic of the gateway.
     #[cfg(feature = "gateway")]
-    async fn publish_unreserved(&self, mut batch: Vec<Append>) -> Result<Appended, LogError> {
+    async fn publish_unreserved(
+        &self,
+        publisher: Option<&Publisher>,
+        mut batch: Vec<Append>,
+    ) -> Result<Appended, LogError> {
         let reserved = |append: &Append| {
             let topic = append.update.topics().iter().find(|topic| is_reserved(topic.as_str()))?;
             Some(Refused::Reserved { topic: topic.to_string() })
         };
         let refused = batch.iter().enumerate().find_map(|(index, append)| Some((index, reserved(append)?)));
-        let Some((index, refused)) = refused else { return self.append(batch).await };
+        let Some((index, refused)) = refused else { return self.append(publisher, batch).await };
         if index == 0 {
             return Ok(Appended { receipts: Vec::new(), refused: Some(refused) });
         }
         batch.truncate(index);
-        let mut appended = self.append(batch).await?;
+        let mut appended = self.append(publisher, batch).await?;
         appended.refused.get_or_insert(refused);
         Ok(appended)
     }
@@ -162,11 +179,19 @@ impl Hub {
     /// Publishes to topics of the gateway.
     #[cfg(feature = "gateway")]
     pub(crate) async fn publish_reserved(&self, batch: Vec<Append>) -> Result<Appended, LogError> {
-        self.append(batch).await
+        self.append(None, batch).await
     }
 
-    async fn append(&self, batch: Vec<Append>) -> Result<Appended, LogError> {
+    async fn append(&self, publisher: Option<&Publisher>, batch: Vec<Append>) -> Result<Appended, LogError> {
+        let bytes = cost(&batch);
+        let waits = publisher.map(|publisher| publisher.wait(bytes));
+        // The file of an attachment is nobody's until the log has it, so that one does not wait.
+        let turn = match batch.iter().any(|append| append.update.attachment().is_some()) {
+            true => None,
+            false => Some(self.shared.turns.take(publisher, bytes).await),
+        };
         let appended = self.shared.log.append(batch).await?;
+        drop((turn, waits));
         let repeated = appended.receipts.iter().filter(|receipt| receipt.repeated).count() as u64;
         self.shared.metrics.repeated.inc_by(repeated);
         self.shared.metrics.published.inc_by(appended.receipts.len() as u64 - repeated);

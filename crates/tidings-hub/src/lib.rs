@@ -80,6 +80,7 @@ mod survey;
 mod tls;
 mod topic;
 mod topic_map;
+mod turns;
 mod update;
 
 pub use self::http::{HubBody, HubService, InvalidOrigin, Origin};

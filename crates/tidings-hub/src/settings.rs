@@ -31,6 +31,8 @@ pub struct Settings {
     /// How long one update may take to arrive: a body that is one, a line of NDJSON, or an event of a published event stream.
     /// A request to the gateway is such a body too. Default: 1 minute.
     pub update_timeout: Duration,
+    /// How long an attachment may take to arrive. Default: 15 minutes.
+    pub upload_timeout: Duration,
     /// The most memory, in bytes, of all answers together that are under way: pages of history over 64 KiB, what is ready for
     /// subscribers whose streams have just begun, and what waits in HTTP/2 connections and under TLS until clients take it.
     /// Beyond that pages are refused with 503, and streams wait. Default: 256 MiB.
@@ -74,6 +76,7 @@ impl Default for Settings {
             window_bytes: 16 << 20,
             read_timeout: Duration::from_secs(300),
             update_timeout: Duration::from_secs(60),
+            upload_timeout: Duration::from_secs(900),
             answer_bytes: 256 << 20,
             body_bytes: 64 << 20,
             write_timeout: Duration::from_secs(120),

@@ -82,6 +82,11 @@ impl Attachments {
         Ok(Attachments { directory: directory.into(), limits, usage: Mutex::new(usage) })
     }
 
+    /// How much one connection may have under way: a quarter of all, and always one file.
+    pub(crate) fn share(&self) -> u64 {
+        self.limits.each.max(self.limits.all / 4)
+    }
+
     /// How much is stored now, or being received.
     pub(crate) fn usage(&self) -> Usage {
         *self.lock_usage()

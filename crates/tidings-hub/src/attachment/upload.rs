@@ -51,6 +51,10 @@ pub(crate) enum UploadError {
          they go with the updates that announce them"
     )]
     Full { used: u64, max: u64 },
+    #[error(
+        "this connection has {max} bytes of attachments under way, as many as one may; send one after the other"
+    )]
+    TooMany { max: u64 },
     #[error("an attachment can't be stored: {0}")]
     Io(#[from] io::Error),
 }

@@ -12,6 +12,7 @@ use crate::{
     attachment::{FileName, MediaType},
     http::Problem,
     log::{HubId, IdempotencyKey},
+    turns::Publisher,
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -49,6 +50,8 @@ pub(crate) struct PublishParams {
     /// What an attachment is called.
     pub(crate) name: Option<FileName>,
     pub(crate) key: Option<IdempotencyKey>,
+    /// The connection it came over, if that may publish many things at once.
+    pub(crate) publisher: Option<Publisher>,
 }
 
 impl ReadParams {
@@ -144,6 +147,7 @@ impl PublishParams {
             retry: None,
             close: None,
             name: None,
+            publisher: parts.extensions.get().cloned(),
             key: None,
         };
         for (name, value) in pairs(parts.uri.query()) {

@@ -9,6 +9,7 @@ use crate::{
     Hub, Update, UpdateType,
     attachment::{Announcement, MediaType, Upload},
     dialect::native::PublishParams,
+    turns::Publisher,
 };
 
 /// The event type of an announcement whose publisher names none.
@@ -35,7 +36,12 @@ where
         )));
     };
     let mut upload = Upload::begin(attachments.clone(), body.least_bytes()).await?;
+    body.begin_upload();
+    let mut of_connection = params.publisher.as_ref().map(Publisher::upload);
     while let Some(piece) = body.next().await? {
+        if let Some(upload) = &mut of_connection {
+            upload.grow(piece.len() as u64, attachments.share())?;
+        }
         upload = upload.write(piece).await?;
     }
     let received = upload.finish().await?;

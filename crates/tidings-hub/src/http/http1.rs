@@ -34,6 +34,9 @@ pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of a request's head, and of what a slow reader has not taken yet, is kept for one connection.
 const MAX_BUFFER_BYTES: usize = 128 << 10;
 
+/// How much of what a client sends behind its subscription is kept until the stream has ended: the head of a request.
+const MAX_PIPELINED_BYTES: usize = 16 << 10;
+
 /// How often hyper is polled in a row for a client that pipelines, sixteen requests each time, before others have their turn:
 /// subscribers are cheaper to write to in longer runs, in which their side does not fall asleep.
 const POLLS_IN_A_ROW: usize = 8;
@@ -97,7 +100,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
             None => take_over.take().map_or(Poll::Pending, |taken| Poll::Ready(Ok(Some(taken)))),
         }
     });
-    let taken = match taken.await {
+    let mut taken = match taken.await {
         Ok(taken) => taken?,
         Err(error) => {
             tracing::debug!(%error, "a connection ended early");
@@ -108,7 +111,15 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
     drop((parts.io, parts.service));
     let (socket, read) = io.into_inner().expect("hyper's share has been dropped").into_parts();
     // Copied, since hyper's buffer would live as long as this, even if there is nothing in it.
-    let pipelined = [parts.read_buf, read].concat().into();
+    let mut pipelined = Bytes::from([parts.read_buf, read].concat());
+    if pipelined.len() > MAX_PIPELINED_BYTES {
+        tracing::info!(
+            bytes = pipelined.len(),
+            "a connection will end with its stream: its client has sent more behind it than is kept"
+        );
+        pipelined = Bytes::new();
+        taken.persistent = false;
+    }
     let socket =
         Arc::into_inner(socket).expect("the service and the body, which watched it, have been dropped");
     Some(Leaving { socket, taken, pipelined })

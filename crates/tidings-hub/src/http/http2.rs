@@ -2,14 +2,16 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use http::{Method, Request};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service;
 
 use super::{
@@ -17,7 +19,7 @@ use super::{
     progress::Watched,
     streams::{Door, Streams},
 };
-use crate::{Hub, peer::Peer};
+use crate::{Hub, peer::Peer, turns::Publisher};
 
 /// How many requests of one connection are served at a time; clients keep further ones back.
 ///
@@ -55,11 +57,16 @@ where
     let progress = streams.progress();
     let service = hub.service();
     let publishing = door.clone();
+    let publisher = Publisher::default();
+    let gated = Gated { socket, publisher: publisher.clone() };
     let service = service_fn(move |mut request: Request<Incoming>| {
         if !is_plain_publish(&request) {
             request.extensions_mut().insert(peer);
         }
         let publishes = request.method() == Method::POST && request.uri().path().starts_with("/topics/");
+        if publishes {
+            request.extensions_mut().insert(publisher.clone());
+        }
         let answer = service.clone().call(request);
         // hyper drops the future of a stream that is reset, and so what its client has asked for. What has arrived of a publish
         // counts all the same.
@@ -78,7 +85,7 @@ where
         .max_local_error_reset_streams(MAX_ERROR_RESETS)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(hub.shared().settings.write_timeout)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(gated), service);
     let mut connection = Box::pin(connection);
     let mut stopping = false;
     let ended = poll_fn(|context| {
@@ -95,4 +102,53 @@ where
     // Its streams end with it; a publish whose client is gone ends with what has arrived.
     drop(connection);
     poll_fn(|context| streams.poll_rest(context)).await;
+}
+
+/// The socket of a connection of which no more is read while too much of what it publishes waits for the log.
+///
+/// Streams that were reset wait for the log all the same, and only this bounds how many of them do.
+struct Gated<S> {
+    socket: S,
+    publisher: Publisher,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Gated<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.publisher.poll_read(context));
+        Pin::new(&mut self.socket).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Gated<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(context, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
 }

@@ -109,6 +109,18 @@ impl Problem {
         )
     }
 
+    /// 408: a file took too long to arrive.
+    pub(crate) fn upload_timeout(after: std::time::Duration) -> Problem {
+        Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            format!(
+                "the attachment had not arrived {} s after it began (tidings serve --upload-timeout); publish a link to it \
+                 instead",
+                after.as_secs()
+            ),
+        )
+    }
+
     /// 413: the data of one update is over the limit.
     pub(crate) fn too_large(max_data_bytes: usize) -> Problem {
         Problem::new(
@@ -332,7 +344,7 @@ impl From<UploadError> for Problem {
     fn from(error: UploadError) -> Problem {
         let status = match &error {
             UploadError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            UploadError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            UploadError::Full { .. } | UploadError::TooMany { .. } => StatusCode::INSUFFICIENT_STORAGE,
             UploadError::Io(cause) => {
                 tracing::error!(%error, "the store of attachments failed");
                 match cause.kind() {

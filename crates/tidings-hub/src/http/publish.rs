@@ -18,6 +18,7 @@ use crate::{
         ndjson::NdjsonReader,
     },
     log::{Append, Appended, IdempotencyKey, Receipt, RecordId},
+    turns::Publisher,
 };
 
 /// How many updates of one piece of a body are appended at once: a bound on what one publisher holds in memory.
@@ -75,7 +76,7 @@ pub(super) async fn one(
     params: PublishParams,
     update: Option<Update>,
 ) -> Result<Response<HubBody>, Problem> {
-    let PublishParams { topic, event_type, id, retry, close, key, .. } = params;
+    let PublishParams { topic, event_type, id, retry, close, key, publisher, .. } = params;
     let mut batch = Vec::new();
     if let Some(mut update) = update {
         if let Some(event_type) = event_type {
@@ -94,7 +95,7 @@ pub(super) async fn one(
         batch.push(Update::close(topic, reason).into());
     }
     let single = batch.len() == 1;
-    let Appended { receipts, refused } = hub.publish_all(batch).await?;
+    let Appended { receipts, refused } = hub.publish_for(publisher.as_ref(), batch).await?;
     let attachment = receipts.first().and_then(|receipt| receipt.attachment.as_ref()).map(Announcement::url);
     match (refused, &receipts[..]) {
         (Some(refused), []) => Err(refused.into()),
@@ -122,7 +123,8 @@ where
             "type, id and retry are query parameters of one update; in a body with many, each update has its own",
         ));
     }
-    let mut publishing = Publishing { hub, key: params.key, receipts: Receipts::default() };
+    let mut publishing =
+        Publishing { hub, publisher: params.publisher, key: params.key, receipts: Receipts::default() };
     publishing.stream(reader, body).await?;
     if let Some(reason) = params.close {
         let close = Update::close(params.topic, reason);
@@ -134,6 +136,7 @@ where
 /// A body that has many updates, on its way into the log.
 struct Publishing<'a> {
     hub: &'a Hub,
+    publisher: Option<Publisher>,
     key: Option<IdempotencyKey>,
     receipts: Receipts,
 }
@@ -187,8 +190,9 @@ impl Publishing<'_> {
                 append.key = Some(key.numbered(number));
             }
         }
-        let Appended { receipts, refused } = (self.hub.publish_all(updates).await)
-            .map_err(|error| self.receipts.blame(error.into(), lines.first().copied()))?;
+        let Appended { receipts, refused } =
+            (self.hub.publish_for(self.publisher.as_ref(), updates).await)
+                .map_err(|error| self.receipts.blame(error.into(), lines.first().copied()))?;
         self.receipts.add(&receipts);
         match refused {
             Some(refused) => Err(self.receipts.blame(refused.into(), lines.get(receipts.len()).copied())),

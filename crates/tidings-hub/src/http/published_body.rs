@@ -24,8 +24,21 @@ pub(crate) struct PublishedBody<'a, B> {
     body: Pin<&'a mut B>,
     shared: &'a Arc<Shared>,
     room: Share,
-    /// When what is being read has to be complete, and how long it may take in all.
-    due: Option<(Instant, Duration)>,
+    /// When what is being read has to be complete.
+    due: Option<Due>,
+}
+
+#[derive(Clone, Copy)]
+struct Due {
+    until: Instant,
+    after: Duration,
+    late: fn(Duration) -> Problem,
+}
+
+impl Due {
+    fn within(after: Duration, late: fn(Duration) -> Problem) -> Due {
+        Due { until: Instant::now() + after, after, late }
+    }
 }
 
 impl<'a, B> PublishedBody<'a, B>
@@ -45,17 +58,12 @@ where
     /// The next piece, or `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         while !self.body.is_end_stream() {
-            let pause = self.shared.settings.read_timeout;
-            let by_pause = (Instant::now() + pause, pause);
-            let (until, late) = match self.due {
-                Some(due) if due.0 < by_pause.0 => (due.0, Problem::update_timeout as fn(_) -> _),
-                _ => (by_pause.0, Problem::read_timeout as fn(_) -> _),
-            };
-            let after = self.due.filter(|due| due.0 == until).map_or(pause, |due| due.1);
+            let pause = Due::within(self.shared.settings.read_timeout, Problem::read_timeout);
+            let due = self.due.filter(|due| due.until < pause.until).unwrap_or(pause);
             let frame = tokio::select! {
                 biased;
                 frame = self.body.frame() => frame,
-                () = sleep_until(until) => return Err(late(after)),
+                () = sleep_until(due.until) => return Err((due.late)(due.after)),
             };
             match frame {
                 None => return Ok(None),
@@ -73,6 +81,11 @@ where
             }
         }
         Ok(None)
+    }
+
+    /// From now on runs the time in which a file has to arrive.
+    pub(super) fn begin_upload(&mut self) {
+        self.due = Some(Due::within(self.shared.settings.upload_timeout, Problem::upload_timeout));
     }
 
     /// The next piece of a body with many updates, of which this many bytes are of one that is not complete.
@@ -150,7 +163,7 @@ where
     /// From now on runs the time in which one update has to arrive, unless it does already.
     fn begin(&mut self) {
         let limit = self.shared.settings.update_timeout;
-        self.due.get_or_insert_with(|| (Instant::now() + limit, limit));
+        self.due.get_or_insert_with(|| Due::within(limit, Problem::update_timeout));
     }
 
     /// Waits until there is room for so many bytes of this body.

@@ -116,6 +116,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
     pub(crate) update_timeout: Duration,
 
+    /// How long an attachment may take to arrive
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = humantime::parse_duration)]
+    pub(crate) upload_timeout: Duration,
+
     /// The most memory of all answers together that are under way: pages of history over 64 KiB, the first events of streams,
     /// and what waits in HTTP/2 connections until clients take it. Beyond that pages are refused with 503 and Retry-After,
     /// and streams wait

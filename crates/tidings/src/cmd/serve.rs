@@ -48,6 +48,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     settings.max_retry = serve.max_retry;
     settings.write_timeout = serve.write_timeout;
     settings.update_timeout = serve.update_timeout;
+    settings.upload_timeout = serve.upload_timeout;
     settings.answer_bytes = serve.answer_memory;
     settings.body_bytes = serve.body_memory;
     settings.max_connections = max_connections(serve.max_connections, serve.readers);
