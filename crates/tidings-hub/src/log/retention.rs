@@ -86,8 +86,9 @@ impl Default for Limits {
 
 /// How much is kept of the topics that a filter matches.
 ///
-/// As text: the filter, `=`, and limits joined by commas: `news/*=7d`, `logs=1000,64MiB`. A number is one of records,
-/// with `KiB`, `MiB` or `GiB` it is one of bytes, and anything else is a time such as `90s`, `12h`, `7d` or `1h 30m`.
+/// As text: the filter, `=`, and limits joined by commas: `news/*=7d`, `logs=1000,64MiB`. A number is one of records, with a
+/// unit of [`parse_bytes`] it is one of bytes (`64MiB` or `64M`), and anything else is a time such as `90s`, `12h`, `7d`,
+/// `1h 30m` or `6months`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// The topics.
@@ -110,7 +111,9 @@ pub enum InvalidRule {
     #[error(transparent)]
     Filter(#[from] InvalidTopic),
     /// A limit that is no number, no size and no time.
-    #[error("limit {text:?} is no number of updates (1000), no size (64MiB) and no time (7d)")]
+    #[error(
+        "limit {text:?} is no number of updates (1000), no size (64MiB or 64M) and no time (30m, 7d, 6months)"
+    )]
     Limit {
         /// The limit.
         text: String,
@@ -136,10 +139,11 @@ impl std::str::FromStr for Rule {
             let text = || limit.to_owned();
             let twice = if let Ok(records) = limit.parse() {
                 std::mem::replace(&mut limits.records, records) != u64::MAX
+            } else if let Ok(bytes) = parse_bytes(limit) {
+                // Before times: 64M is 64 MiB, as everywhere, and not 64 months.
+                std::mem::replace(&mut limits.bytes, bytes) != u64::MAX
             } else if let Ok(age) = humantime::parse_duration(limit) {
                 limits.age.replace(age).is_some()
-            } else if let Ok(bytes) = parse_bytes(limit) {
-                std::mem::replace(&mut limits.bytes, bytes) != u64::MAX
             } else {
                 return Err(InvalidRule::Limit { text: text() });
             };
@@ -151,7 +155,8 @@ impl std::str::FromStr for Rule {
     }
 }
 
-/// Reads a number of bytes, with or without a binary unit: `1024`, `64KiB`, `256MiB`, `1GiB`.
+/// Reads a number of bytes, with or without a binary unit: `1024`, `64KiB`, `256MiB`, `1GiB`, `2TiB`, or shorter `64K`, `256M`,
+/// `1G`, `2T`.
 ///
 /// # Errors
 ///
@@ -163,7 +168,8 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         "KiB" | "K" => 1 << 10,
         "MiB" | "M" => 1 << 20,
         "GiB" | "G" => 1 << 30,
-        unit => return Err(format!("unit {unit:?} is not known; use KiB, MiB or GiB")),
+        "TiB" | "T" => 1 << 40,
+        unit => return Err(format!("unit {unit:?} is not known; use KiB, MiB, GiB or TiB, or K, M, G or T")),
     };
     let number: u64 = digits.parse().map_err(|_| "it is a whole number with a unit, as 256MiB".to_owned())?;
     number.checked_mul(factor).ok_or_else(|| "it is more than can be counted".to_owned())
@@ -218,6 +224,13 @@ mod tests {
         assert_eq!(rule("news/*=7d"), Rule { filter: TopicFilter::parse("news/*").unwrap(), limits });
         assert_eq!(rule("a=b=1000").filter, TopicFilter::parse("a=b").unwrap());
         assert_eq!(rule("a=1000").limits, Limits { records: 1000, ..Limits::default() });
+        for (size, time) in [("64K", "64s"), ("64M", "64m"), ("2G", "2months"), ("1T", "1h")] {
+            let limits = rule(&format!("a={size},{time}")).limits;
+            assert_eq!(
+                (limits.bytes, limits.age),
+                (parse_bytes(size).unwrap(), humantime::parse_duration(time).ok())
+            );
+        }
         let all = Limits { age: Some(Duration::from_secs(5400)), records: 5, bytes: 64 << 20 };
         assert_eq!(rule("a=64MiB, 1h 30m,5").limits, all);
     }
@@ -243,7 +256,11 @@ mod tests {
         assert_eq!(parse_bytes("17"), Ok(17));
         assert_eq!(parse_bytes("2KiB"), Ok(2048));
         assert_eq!(parse_bytes("1GiB"), Ok(1 << 30));
-        for text in ["", "MiB", "1.5MiB", "-1", "1 MiB", "1MB", "99999999999999GiB"] {
+        assert_eq!(
+            ["3K", "3M", "3G", "3T", "3TiB"].map(parse_bytes),
+            [10, 20, 30, 40, 40].map(|bits| Ok(3 << bits))
+        );
+        for text in ["", "MiB", "1.5MiB", "-1", "1 MiB", "1MB", "1m", "1k", "99999999999999GiB"] {
             assert!(parse_bytes(text).is_err(), "{text}");
         }
     }
