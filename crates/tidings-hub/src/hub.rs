@@ -127,8 +127,8 @@ impl Hub {
             (Some(receipt), _) => Ok(receipt),
             (None, Some(refused)) => Err(refused.into()),
             (None, None) => {
-                Err(LogError::Unavailable { reason: "the log neither took nor refused the update".into() }
-                    .into())
+                let reason = "the log neither took nor refused the update";
+                Err(LogError::Unavailable { reason, source: None }.into())
             }
         }
     }

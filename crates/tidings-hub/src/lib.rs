@@ -67,6 +67,7 @@ mod json;
 pub mod log;
 mod metrics;
 mod one_or_many;
+mod owner_only;
 mod pace;
 mod peer;
 pub mod probe;

@@ -6,7 +6,12 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{attachment::Usage, budget::Budget, log::Reads, resume::GapReason};
+use crate::{
+    attachment::Usage,
+    budget::Budget,
+    log::{Reads, Wear},
+    resume::GapReason,
+};
 
 /// Counters of one hub, read at `/metrics`.
 #[derive(Debug)]
@@ -28,6 +33,8 @@ pub(crate) struct Metrics {
     reads_waiting: Gauge,
     attachments: Gauge,
     attachment_bytes: Gauge,
+    log_healthy: Gauge,
+    log_unevictable: Gauge,
     /// Of this process; not registered where the operating system does not say.
     resident_memory_bytes: Gauge,
     gaps: Labelled<&'static str>,
@@ -98,6 +105,8 @@ impl Metrics {
             reads_waiting: Gauge::default(),
             attachments: Gauge::default(),
             attachment_bytes: Gauge::default(),
+            log_healthy: Gauge::default(),
+            log_unevictable: Gauge::default(),
             resident_memory_bytes: Gauge::default(),
             gaps: Family::default(),
             ended: Family::default(),
@@ -161,6 +170,16 @@ impl Metrics {
             "Bytes of attachments that are stored or being received",
             self.attachment_bytes.clone(),
         );
+        registry.register(
+            "log_healthy",
+            "1 while what is published can be kept, 0 while it can't and /readyz is 503",
+            self.log_healthy.clone(),
+        );
+        registry.register(
+            "log_unevictable_records",
+            "Records over the limits that can't be evicted, since they are damaged",
+            self.log_unevictable.clone(),
+        );
         if resident_memory_bytes().is_some() {
             registry.register(
                 "resident_memory_bytes",
@@ -212,6 +231,12 @@ impl Metrics {
         self.connections.set(connections.try_into().unwrap_or(i64::MAX));
         self.reads_running.set(reads.running.try_into().unwrap_or(i64::MAX));
         self.reads_waiting.set(reads.waiting.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// The same for the log.
+    pub(crate) fn worn(&self, is_healthy: bool, wear: Wear) {
+        self.log_healthy.set(is_healthy.into());
+        self.log_unevictable.set(wear.unevictable.try_into().unwrap_or(i64::MAX));
     }
 
     pub(crate) fn gap(&self, reason: GapReason) {

@@ -19,6 +19,10 @@ use tokio::{
 struct Panicking(MemoryLog);
 
 impl Log for Panicking {
+    fn health(&self) -> Result<(), tidings_hub::log::LogError> {
+        self.0.health()
+    }
+
     fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended> {
         self.0.append(batch)
     }

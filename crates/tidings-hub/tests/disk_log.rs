@@ -16,8 +16,8 @@ use tempfile::TempDir;
 use tidings_hub::{
     Interest, Topic, TopicFilter, Update, UpdateId,
     log::{
-        Append, DiskLog, DiskSettings, DiskView, Finding, IdempotencyKey, Limits, Log, OpenError, Page,
-        PageLimit, Retention,
+        Append, DiskLog, DiskSettings, DiskView, Durability, Finding, IdempotencyKey, Limits, Log, OpenError,
+        Page, PageLimit, Retention,
     },
 };
 
@@ -269,7 +269,7 @@ async fn space_is_given_back_to_the_file_system() {
     assert!(bytes() > 40 << 20);
     // Nobody publishes, and it is given back all the same.
     let log = open_under(directory.path(), &["t=10"], 10).await;
-    for _ in 0..1000 {
+    for _ in 0..6000 {
         if bytes() < 10 << 20 {
             break;
         }
@@ -403,4 +403,119 @@ async fn a_pattern_finds_the_same_in_the_index_and_in_the_records() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_one_publish_fails_no_other_of_its_commit() {
+    let directory = TempDir::new().unwrap();
+    let keyed =
+        |data: &str| Append { key: Some(IdempotencyKey::parse("k").unwrap()), ..Append::from(update(data)) };
+    let log = open(directory.path());
+    log.append(vec![keyed("first")]).await.unwrap();
+    append_in_turn(&log, 200).await;
+    drop(log);
+    // Whoever uses the key again meets a record that can't be read.
+    let database = rusqlite::Connection::open(directory.path().join("log.sqlite")).unwrap();
+    database.execute("UPDATE records SET data = 'damaged' WHERE sequence = 1", ()).unwrap();
+    drop(database);
+
+    let log = Arc::new(open(directory.path()));
+    let publishing: Vec<_> = (0..100)
+        .map(|number| {
+            let log = log.clone();
+            let append = if number % 10 == 5 { keyed("first") } else { update(&number.to_string()).into() };
+            tokio::spawn(async move { (number, log.append(vec![append]).await) })
+        })
+        .collect();
+    let mut kept = Vec::new();
+    for published in publishing {
+        let (number, answer) = published.await.unwrap();
+        match number % 10 {
+            5 => drop(answer.unwrap_err()),
+            _ => kept.push((answer.unwrap().receipts[0].sequence, number.to_string())),
+        }
+    }
+    kept.sort();
+    let page = log
+        .read(201, &Interest::everything(), PageLimit { records: 1_000, bytes: usize::MAX })
+        .await
+        .unwrap();
+    let read = page.records.iter().map(|record| (record.sequence(), record.event().data().to_owned()));
+    assert_eq!(read.collect::<Vec<_>>(), kept);
+}
+
+#[tokio::test]
+async fn a_log_that_a_publish_failed_in_is_unwell_until_it_can_be_written_to() {
+    let directory = TempDir::new().unwrap();
+    let append = Append { key: Some(IdempotencyKey::parse("k").unwrap()), ..Append::from(update("first")) };
+    let log = open(directory.path());
+    log.append(vec![append.clone()]).await.unwrap();
+    append_in_turn(&log, 200).await;
+    drop(log);
+    let database = rusqlite::Connection::open(directory.path().join("log.sqlite")).unwrap();
+    database.execute("UPDATE records SET data = 'damaged' WHERE sequence = 1", ()).unwrap();
+    drop(database);
+
+    let log = open(directory.path());
+    log.health().unwrap();
+    let error = log.append(vec![append]).await.unwrap_err();
+    let shown = error.to_string();
+    assert!(
+        !shown.contains("sum") && !shown.contains("sqlite"),
+        "clients are not told of internals: {shown}"
+    );
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("sum"), "and the operator is");
+    // The log finds out by itself that others can publish.
+    while log.health().is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(log.append(vec![update("next").into()]).await.unwrap().receipts[0].sequence, 202);
+    assert!(log.health().is_ok());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_log_whose_files_are_deleted_acknowledges_nothing_more() {
+    for (file, durability) in [
+        ("", Durability::Fsync),
+        ("log.sqlite", Durability::Fsync),
+        ("log.sqlite-wal", Durability::Fsync),
+        ("log.sqlite-wal", Durability::Write { sync_every: Duration::from_secs(3600) }),
+    ] {
+        let directory = TempDir::new().unwrap();
+        let mut settings = DiskSettings::default();
+        settings.durability = durability;
+        let log = DiskLog::open(directory.path(), settings).unwrap();
+        log.append(vec![update("kept").into()]).await.unwrap();
+        match file {
+            "" => fs::remove_dir_all(directory.path()).unwrap(),
+            file => fs::remove_file(directory.path().join(file)).unwrap(),
+        }
+        let error = log.append(vec![update("lost").into()]).await.unwrap_err().to_string();
+        assert!(error.contains("deleted"), "{file}: {error}");
+        assert!(log.health().unwrap_err().to_string().contains("deleted"), "{file}");
+        assert_eq!(all(&log).await.records.len(), 1, "{file}: nobody is shown what was not acknowledged");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_a_log_creates_is_its_owners_alone() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let above = TempDir::new().unwrap();
+    let directory = above.path().join("new/data");
+    let log = open(&directory);
+    log.append(vec![update("x").into()]).await.unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!((mode(&directory), mode(&directory.join("attachments"))), (0o700, 0o700));
+    for file in ["lock", "log.sqlite", "log.sqlite-wal", "log.sqlite-shm"] {
+        assert_eq!(mode(&directory.join(file)), 0o600, "{file}");
+    }
+    drop(log);
+    // What somebody has chosen stays.
+    let database = directory.join("log.sqlite");
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o750)).unwrap();
+    fs::set_permissions(&database, fs::Permissions::from_mode(0o640)).unwrap();
+    drop(open(&directory));
+    assert_eq!((mode(&directory), mode(&database)), (0o750, 0o640));
 }

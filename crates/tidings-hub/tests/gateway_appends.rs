@@ -81,6 +81,10 @@ impl Log for Held {
         self.log.bounds()
     }
 
+    fn health(&self) -> Result<(), LogError> {
+        self.log.health()
+    }
+
     fn follow(&self) -> watch::Receiver<u64> {
         self.log.follow()
     }

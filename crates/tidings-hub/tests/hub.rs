@@ -211,12 +211,17 @@ async fn a_page_of_closes_whose_topics_are_evicted_does_not_stop_the_feed() {
 struct Unreadable(MemoryLog);
 
 impl Log for Unreadable {
+    fn health(&self) -> Result<(), LogError> {
+        let source = std::sync::Arc::new(std::io::Error::other("/var/lib/log.sqlite"));
+        Err(LogError::Unavailable { reason: "it can't be written", source: Some(source) })
+    }
+
     fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended> {
         self.0.append(batch)
     }
 
     fn read<'a>(&'a self, _: u64, _: &'a Interest, _: PageLimit) -> LogFuture<'a, Page> {
-        Box::pin(async { Err(LogError::Unavailable { reason: "it can't be read".into() }) })
+        Box::pin(async { Err(LogError::Unavailable { reason: "it can't be read", source: None }) })
     }
 
     fn record(&self, sequence: u64) -> LogFuture<'_, Option<Arc<Record>>> {
@@ -357,4 +362,24 @@ async fn what_is_published_while_a_subscriber_opens_is_neither_lost_nor_doubled(
     }
     publisher.await.unwrap();
     assert_eq!(hub.subscribe(from_start(&["a"])).await.unwrap().map(|cursor| cursor.verdict()), Some(None));
+}
+
+#[tokio::test]
+async fn a_hub_is_not_ready_while_its_log_cannot_keep_what_is_published() {
+    let ask = async |hub: &Hub, path: &str| {
+        let request = http::Request::get(path).header("host", "localhost").body(Empty::new()).unwrap();
+        let response = hub.service().call(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    let hub = Hub::default();
+    assert_eq!(ask(&hub, "/readyz").await.0, 200);
+    assert!(ask(&hub, "/metrics").await.1.contains("tidings_log_healthy 1\n"));
+    let hub = Hub::new(Arc::new(Unreadable(MemoryLog::default())), Settings::default());
+    let (status, body) = ask(&hub, "/readyz").await;
+    assert!(status == 503 && body.contains("it can't be written"), "{status} {body}");
+    assert!(!body.contains("sqlite"), "clients are told no paths: {body}");
+    assert!(ask(&hub, "/metrics").await.1.contains("tidings_log_healthy 0\n"));
+    assert_eq!(ask(&hub, "/healthz").await.0, 200, "a restart is for the operator to decide");
 }

@@ -36,7 +36,7 @@ const UPDATES: &str = r#"
 const EVICTED: usize = 2;
 
 /// Of which versions there is a log; the last one is today's.
-const VERSIONS: [i32; 3] = [1, 2, 3];
+const VERSIONS: [i32; 4] = [1, 2, 3, 4];
 const NEWEST: i32 = VERSIONS[VERSIONS.len() - 1];
 
 fn fixture(version: i32) -> PathBuf {

@@ -43,6 +43,10 @@ struct Trying {
 }
 
 impl Log for Trying {
+    fn health(&self) -> Result<(), LogError> {
+        self.log.health()
+    }
+
     fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended> {
         self.log.append(batch)
     }
@@ -174,7 +178,9 @@ async fn text(response: Response<HubBody>) -> String {
 
 #[tokio::test]
 async fn a_subscriber_who_cannot_be_served_for_the_moment_is_told_to_come_back_by_a_stream() {
-    for error in [LogError::Busy { waiting: 7 }, LogError::Unavailable { reason: "for a moment".into() }] {
+    for error in
+        [LogError::Busy { waiting: 7 }, LogError::Unavailable { reason: "for a moment", source: None }]
+    {
         let hub = hub_over(Outcome::Fails(error.clone()));
         for accept in ["text/event-stream", "*/*"] {
             let response = get(&hub, "/topics/a?from=start", accept).await;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{AttachmentId, UploadError};
-use crate::{Update, log::Receipt};
+use crate::{Update, log::Receipt, owner_only};
 
 /// What the name of a file ends with while it is received.
 pub(super) const PART: &str = ".part";
@@ -58,7 +58,7 @@ impl Attachments {
         limits: AttachmentLimits,
         mut is_announced: impl FnMut(&AttachmentId) -> io::Result<bool>,
     ) -> io::Result<Attachments> {
-        fs::create_dir_all(directory)?;
+        owner_only::create_directory(directory)?;
         sync_directory(directory.parent().unwrap_or(directory))?;
         let mut usage = Usage::default();
         for entry in fs::read_dir(directory)? {

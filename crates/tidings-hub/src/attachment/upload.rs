@@ -14,6 +14,7 @@ use super::{
     AttachmentId, Attachments, Unannounced,
     store::{PART, sync_directory},
 };
+use crate::owner_only;
 
 /// An attachment that is being received; dropping it removes what has come.
 ///
@@ -72,7 +73,7 @@ impl Upload {
         off_thread(move || {
             let id = AttachmentId::random().map_err(|error| io::Error::other(error.to_string()))?;
             let part = store.directory.join(format!("{id}{PART}"));
-            let file = File::options().write(true).create_new(true).open(&part)?;
+            let file = owner_only::file().write(true).create_new(true).open(&part)?;
             Ok(Upload { store, id, part: Some(part), file, sum: Context::new(&SHA256), bytes: 0 })
         })
         .await

@@ -79,7 +79,7 @@ pub(super) async fn start(
     let body = asked.body_digest();
     let Some(key) = Key::of(headers, asked)? else {
         let id = StreamId::random().map_err(|error| {
-            Problem::from(LogError::Unavailable { reason: format!("there is no randomness: {error}") })
+            Problem::from(LogError::unavailable("there is no randomness for a new stream", error.to_string()))
         })?;
         return enter(hub, gateway, id, asked, &body, false).await;
     };

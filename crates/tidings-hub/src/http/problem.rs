@@ -365,7 +365,9 @@ impl From<LogError> for Problem {
             LogError::Full => StatusCode::INSUFFICIENT_STORAGE,
             LogError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
-        tracing::error!(%error, "the log failed");
+        // What it is caused by names files and internals, which are the operator's to read.
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::error!(%error, cause, "the log failed");
         Problem::new(status, error)
     }
 }

@@ -174,12 +174,16 @@ where
         }
         "/healthz" => Ok(text("text/plain; charset=utf-8", "ok\n")),
         "/readyz" if shared.is_shutting_down() => Err(Problem::shutting_down()),
-        "/readyz" => Ok(text("text/plain; charset=utf-8", "ready\n")),
+        "/readyz" => {
+            shared.log.health()?;
+            Ok(text("text/plain; charset=utf-8", "ready\n"))
+        }
         "/metrics" => {
             if let Some(attachments) = shared.log.attachments() {
                 shared.metrics.stored(attachments.usage());
             }
             shared.metrics.in_use(shared.seats.taken(), shared.log.reads().unwrap_or_default());
+            shared.metrics.worn(shared.log.health().is_ok(), shared.log.wear());
             Ok(text("application/openmetrics-text; version=1.0.0; charset=utf-8", shared.metrics.to_text()))
         }
         _ => match shared.settings.pages.get(path) {

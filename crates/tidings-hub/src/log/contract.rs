@@ -10,11 +10,14 @@
 //! tidings_hub::log_contract!(|retention: Retention| -> Arc<dyn Log> { Arc::new(MemoryLog::new(retention)) });
 //! ```
 
+pub mod acknowledged;
+
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use self::acknowledged::Acknowledged;
 use super::{
     Append, HubId, IdempotencyKey, Limits, Log, Page, PageLimit, Receipt, RecordId, RecordTime, Refused,
     Retention, Rule,
@@ -27,6 +30,7 @@ use crate::{Interest, Topic, TopicFilter, Update, UpdateId, UpdateType};
 macro_rules! log_contract {
     ($make:expr) => {
         $crate::log_contract! { $make =>
+            what_is_acknowledged_reads_back
             sequences_start_at_one_and_have_no_holes
             the_hubs_ids_name_the_epoch_the_place_and_the_record
             a_page_holds_what_matches_in_order
@@ -126,6 +130,13 @@ fn sequences(page: &Page) -> Vec<u64> {
 #[expect(missing_docs, clippy::unwrap_used, reason = "tests: each is named by its promise, and may fail")]
 mod promises {
     use super::*;
+
+    pub async fn what_is_acknowledged_reads_back(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(Retention { limits: Limits::default(), ..Retention::in_memory() });
+        let mut acknowledged = Acknowledged::new(acknowledged::seed());
+        acknowledged.append(log, acknowledged::updates(2_000)).await;
+        acknowledged.check(log).await;
+    }
 
     pub async fn sequences_start_at_one_and_have_no_holes(make: impl Fn(Retention) -> Arc<dyn Log>) {
         let log = &*make(keep(MANY));

@@ -7,6 +7,7 @@
 mod acknowledge;
 mod append;
 mod check;
+mod closes;
 mod copy_back;
 mod epoch;
 mod evict;
@@ -28,7 +29,7 @@ mod write_ahead;
 mod writer;
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -54,8 +55,12 @@ use self::{
     state::State,
     writer::Writer,
 };
-use super::{Append, Appended, Bounds, Log, LogError, LogFuture, Page, PageLimit, Reads, Record, Retention};
-use crate::{AttachmentId, AttachmentLimits, Attachments, Interest, Topic, attachment::Unannounced};
+use super::{
+    Append, Appended, Bounds, Log, LogError, LogFuture, Page, PageLimit, Reads, Record, Retention, Wear,
+};
+use crate::{
+    AttachmentId, AttachmentLimits, Attachments, Interest, Topic, attachment::Unannounced, owner_only,
+};
 
 /// The name of the database in a log's directory.
 const DATABASE: &str = "log.sqlite";
@@ -227,6 +232,12 @@ impl DiskLog {
         write_ahead::make_durable(&beside(&path, "-wal"))
             .map_err(|source| OpenError::Directory { path: directory.into(), source })?;
         let (connection, bounds) = schema::open(&path)?;
+        if owner_only::is_open_to_others(directory, &path) {
+            let directory = directory.display();
+            tracing::warn!(
+                "other users of this machine can read the history; `chmod 700 {directory}` keeps it to its owner"
+            );
+        }
         let state = State::load(&connection, &settings.retention, bounds)
             .map_err(|source| OpenError::of(&path, source))?;
         let unlisted = Marks::read(&connection, schema::VERSION)
@@ -256,11 +267,12 @@ fn failed(error: rusqlite::Error) -> LogError {
     if is_full(&error) {
         return LogError::Full;
     }
-    let reason = match write_ahead::failed_sync(&error).is_some() {
-        true => format!("the disk did not keep what was written ({error}); check it, then restart the hub"),
-        false => format!("the database failed: {error}"),
+    let reason = match write_ahead::final_failure(&error).map(|error| error.extended_code) {
+        Some(ffi::SQLITE_READONLY_DBMOVED) => "its files were deleted while it was open; restart the hub",
+        Some(_) => "the disk did not keep what was written; check it, then restart the hub",
+        None => "its database failed; the hub's own log says more",
     };
-    LogError::Unavailable { reason }
+    LogError::unavailable(reason, error)
 }
 
 /// What is wrong, without the column that it was noticed in.
@@ -296,7 +308,7 @@ fn is_full(error: &rusqlite::Error) -> bool {
 fn lock(directory: &Path) -> Result<File, OpenError> {
     let failed = |source| OpenError::Directory { path: directory.into(), source };
     create(directory).map_err(failed)?;
-    let file = File::options()
+    let file = owner_only::file()
         .create(true)
         .truncate(false)
         .write(true)
@@ -331,7 +343,7 @@ fn open_attachments(
 fn create(directory: &Path) -> io::Result<()> {
     let new = directory.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists());
     let new: Vec<_> = new.collect();
-    fs::create_dir_all(directory)?;
+    owner_only::create_directory(directory)?;
     // Elsewhere a directory can't be opened as a file.
     if cfg!(unix) {
         for directory in new {
@@ -405,6 +417,14 @@ impl Log for DiskLog {
         self.shown.bounds()
     }
 
+    fn health(&self) -> Result<(), LogError> {
+        self.writer.health()
+    }
+
+    fn wear(&self) -> Wear {
+        self.writer.wear()
+    }
+
     fn follow(&self) -> watch::Receiver<u64> {
         self.shown.follow()
     }
@@ -416,7 +436,7 @@ impl Log for DiskLog {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, fs};
 
     use tempfile::TempDir;
 

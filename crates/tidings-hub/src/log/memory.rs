@@ -9,8 +9,8 @@ use tidings_codec::EventId;
 use tokio::sync::watch;
 
 use super::{
-    Append, Appended, Bounds, Epoch, IdempotencyKey, Log, LogFuture, Page, PageLimit, Place, Receipt, Record,
-    RecordTime, Refused, Retention,
+    Append, Appended, Bounds, Epoch, IdempotencyKey, Log, LogError, LogFuture, Page, PageLimit, Place,
+    Receipt, Record, RecordTime, Refused, Retention,
     evicted::Evicted,
     held::{Held, Removed},
     names::{Named, Names, again, names_of},
@@ -145,6 +145,10 @@ impl Log for MemoryLog {
         let state = self.read_state();
         let (oldest, evicted) = (state.oldest(), state.evicted.last());
         Bounds { epoch: self.epoch, oldest, evicted, newest: state.newest }
+    }
+
+    fn health(&self) -> Result<(), LogError> {
+        Ok(())
     }
 
     fn follow(&self) -> watch::Receiver<u64> {

@@ -89,6 +89,17 @@ pub trait Log: Send + Sync + 'static {
     /// What the log holds now.
     fn bounds(&self) -> Bounds;
 
+    /// Whether what is published can be kept, as far as the log knows without trying.
+    ///
+    /// # Errors
+    /// Why publishes are refused, or would be. A log that can recover by itself finds out by itself.
+    fn health(&self) -> Result<(), LogError>;
+
+    /// What an operator should know of it beside that.
+    fn wear(&self) -> Wear {
+        Wear::default()
+    }
+
     /// The newest sequence that readers may see; it changes when records become visible.
     fn follow(&self) -> watch::Receiver<u64>;
 
@@ -318,15 +329,25 @@ pub struct Bounds {
     pub newest: Place,
 }
 
+/// What has gone wrong in a log without stopping it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Wear {
+    /// How many records are over the limits and can't be evicted, because they are damaged.
+    pub unevictable: u64,
+}
+
 /// The store failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// The log is shut down or its store is gone; nothing was appended.
+    /// The log is shut down or its store failed; nothing was appended.
     #[error("the log is not available: {reason}")]
     Unavailable {
-        /// What happened.
-        reason: String,
+        /// What it means for whoever asked, fit for clients.
+        reason: &'static str,
+        /// What happened, for the operator: it names files and internals.
+        source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     },
     /// As many reads wait for the log's readers as may; the next one may have room in a moment.
     #[error("{waiting} reads of the history wait for their turn, as many as may; try again in a moment")]
@@ -337,4 +358,14 @@ pub enum LogError {
     /// There is no room left where the log is kept; nothing was appended. It goes on by itself once there is room.
     #[error("the disk is full; free some space, or keep less (tidings serve --max-history)")]
     Full,
+}
+
+impl LogError {
+    /// The log is not available for a reason that clients may read, because of what only the operator may.
+    pub(crate) fn unavailable(
+        reason: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> LogError {
+        LogError::Unavailable { reason, source: Some(Arc::from(source.into())) }
+    }
 }

@@ -46,6 +46,15 @@ impl Record {
         self.time.into()
     }
 
+    pub(crate) fn record_time(&self) -> RecordTime {
+        self.time
+    }
+
+    /// The update that it was made of.
+    pub(super) fn into_update(self) -> Update {
+        self.update
+    }
+
     /// The same as text.
     pub(crate) fn time_text(&self) -> String {
         self.time.to_string()

@@ -65,7 +65,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N")]
     pub(crate) max_updates: Option<u64>,
 
-    /// How much of some topics is kept: 'news/*=7d', 'logs=1000', 'chat/*=30d,1GiB'; of all others '*=90d'.
+    /// How much of some topics is kept: 'news/*=7d', 'logs=1000', 'chat/*=30d,1GiB'; of all others '*=90d'. Sizes are as for
+    /// --max-history (64MiB or 64M), times such as 30m, 7d, 6months.
     /// The most specific rule counts, within --max-history and --max-updates; repeatable
     #[arg(long, value_name = "TOPICS=LIMITS")]
     pub(crate) retain: Vec<Rule>,

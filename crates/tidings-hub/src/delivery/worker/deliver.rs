@@ -222,8 +222,9 @@ impl Worker {
         self.reads.spawn(async move {
             // A log that panics is a bug, and ends the streams that have met it, not those of the whole loop.
             let read = caught(subscription.read_log(&shared, from)).await;
-            let read =
-                read.unwrap_or_else(|| Err(LogError::Unavailable { reason: "a read of it panicked".into() }));
+            let read = read.unwrap_or_else(|| {
+                Err(LogError::Unavailable { reason: "a read of it panicked", source: None })
+            });
             PageRead { group, from, is_search, read }
         });
     }

@@ -7,7 +7,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread::{self, JoinHandle},
@@ -20,7 +20,7 @@ use super::{
     failed,
     insert::Row,
     shown::Shown,
-    write_ahead::{self, WriteAheadFile},
+    write_ahead::{self, Linked, WriteAheadFile},
 };
 use crate::{
     AttachmentId, Attachments,
@@ -74,6 +74,12 @@ pub(super) struct Commit {
 }
 
 impl Commit {
+    /// Whether something of it has to be on the disk before others hear of it. Where updates were only repeated or refused,
+    /// nothing has: what they were before was kept by an earlier commit, and commits are acknowledged in order.
+    fn has_written(&self) -> bool {
+        !self.rows.is_empty() || !self.orphans.is_empty()
+    }
+
     /// How many publishers wait for it, and one if nobody does.
     fn weight(&self) -> usize {
         self.answers.len().max(1)
@@ -143,10 +149,15 @@ fn run(disk: &Disk, waiting: &mpsc::Receiver<Commit>) {
 #[derive(Debug)]
 pub(super) struct Disk {
     file: Mutex<WriteAheadFile>,
+    linked: Linked,
     /// Whether a commit is synced before it is acknowledged.
     syncs: bool,
     /// Why nothing is written any more, until the log is opened again.
-    failed_sync: Mutex<Option<ffi::Error>>,
+    failure: Mutex<Option<ffi::Error>>,
+    /// Why the last commit could not be made. The writer sets it, and tries again while it is there.
+    failed_commit: Mutex<Option<LogError>>,
+    /// How many records could not be evicted.
+    pub(super) unevictable: AtomicU64,
     /// How many publishers wait for commits that are on their way to the other thread, or there ([`Commit::weight`]).
     waiting: AtomicUsize,
     attachments: Arc<Attachments>,
@@ -156,14 +167,18 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn new(
         file: WriteAheadFile,
+        linked: Linked,
         syncs: bool,
         attachments: Arc<Attachments>,
         shown: Shown,
     ) -> Disk {
         Disk {
             file: Mutex::new(file),
+            linked,
             syncs,
-            failed_sync: Mutex::default(),
+            failure: Mutex::default(),
+            failed_commit: Mutex::default(),
+            unevictable: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             attachments,
             shown,
@@ -174,10 +189,23 @@ impl Disk {
     pub(super) fn sync(&self) -> Result<(), ffi::Error> {
         // Another thread may be at it: whether that failed is known once it has let go of the file.
         let mut file = lock(&self.file);
-        if let Some(failed) = self.failed_sync() {
+        if let Some(failed) = self.failure() {
             return Err(failed);
         }
-        file.sync().inspect_err(|error| self.note_failed_sync(*error))
+        file.sync().and_then(|()| self.linked.check()).inspect_err(|error| self.note_failure(*error))
+    }
+
+    /// Makes sure that what was committed is found by the next start, whether or not it is on the disk already.
+    fn keep(&self, written: bool) -> Result<(), ffi::Error> {
+        if self.syncs && written {
+            return self.sync();
+        }
+        match self.failure() {
+            Some(failed) => Err(failed),
+            None if written => self.linked.check().inspect_err(|error| self.note_failure(*error)),
+            // Whatever it is an answer of was kept by an earlier commit.
+            None => Ok(()),
+        }
     }
 
     /// The same, for who works with SQLite.
@@ -185,37 +213,62 @@ impl Disk {
         self.sync().map_err(|error| rusqlite::Error::SqliteFailure(error, None))
     }
 
-    pub(super) fn failed_sync(&self) -> Option<ffi::Error> {
-        *lock(&self.failed_sync)
+    pub(super) fn failure(&self) -> Option<ffi::Error> {
+        *lock(&self.failure)
     }
 
     /// After a sync that failed nobody knows what is on the disk, and trying again would not tell.
-    pub(super) fn note_failed_sync(&self, error: ffi::Error) {
-        tracing::error!(%error, "the log can't be brought to the disk");
-        lock(&self.failed_sync).get_or_insert(error);
+    pub(super) fn note_failure(&self, error: ffi::Error) {
+        tracing::error!(%error, "the log can't be brought to the disk; nothing is written until it is opened again");
+        lock(&self.failure).get_or_insert(error);
     }
 
-    /// Notes the error if it is a sync of SQLite's own that has failed, and says whether it is.
-    pub(super) fn note_if_failed_sync(&self, error: &rusqlite::Error) -> bool {
+    /// Notes the error if nothing can be written after it, and says whether that is new.
+    pub(super) fn note_if_final(&self, error: &rusqlite::Error) -> bool {
         // An earlier one is handed out as an error again, and is known.
-        let failed = write_ahead::failed_sync(error).filter(|_| self.failed_sync().is_none());
+        let failed = write_ahead::final_failure(error).filter(|_| self.failure().is_none());
         if let Some(failed) = failed {
-            self.note_failed_sync(failed);
+            self.note_failure(failed);
         }
         failed.is_some()
+    }
+
+    /// Notes what came of the last commit.
+    pub(super) fn note_commit(&self, failed: Option<LogError>) {
+        *lock(&self.failed_commit) = failed;
+    }
+
+    /// Whether the last commit failed.
+    pub(super) fn has_failed_commit(&self) -> bool {
+        lock(&self.failed_commit).is_some()
+    }
+
+    pub(super) fn health(&self) -> Result<(), LogError> {
+        if let Some(error) = self.failure() {
+            return Err(failed(rusqlite::Error::SqliteFailure(error, None)));
+        }
+        // Files that were deleted are noticed before somebody publishes.
+        if let Err(error) = self.linked.check() {
+            self.note_failure(error);
+            return Err(failed(rusqlite::Error::SqliteFailure(error, None)));
+        }
+        lock(&self.failed_commit).clone().map_or(Ok(()), Err)
     }
 
     /// Notes what came of copying the write-ahead log back; how many pages were copied.
     pub(super) fn note_copied(&self, copied: rusqlite::Result<i32>) -> i32 {
         copied.unwrap_or_else(|error| {
             tracing::error!(%error, "the write-ahead log can't be copied into the database");
-            self.note_if_failed_sync(&error);
+            self.note_if_final(&error);
             0
         })
     }
 
-    fn acknowledge(&self, commits: impl IntoIterator<Item = Commit>) {
-        let synced = if self.syncs { self.sync() } else { Ok(()) };
+    fn acknowledge<C>(&self, commits: C)
+    where
+        C: AsRef<[Commit]> + IntoIterator<Item = Commit>,
+    {
+        let synced = self.keep(commits.as_ref().iter().any(Commit::has_written));
         for Commit { newest, answers, orphans, rows } in commits {
             if let Err(error) = synced {
                 let error = failed(rusqlite::Error::SqliteFailure(error, None));

@@ -152,6 +152,7 @@ impl Checking<'_> {
         let total = (newest + 1).saturating_sub(oldest);
         let mut records = Records::new(
             &self.view.connection,
+            self.view.version,
             self.view.epoch,
             Interest::everything(),
             oldest.saturating_sub(1),

@@ -2,13 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::{
     pages::{Outline, Pages},
-    scan::is_damage,
-    schema,
+    scan,
     state::State,
+    write_ahead,
 };
 use crate::log::{Epoch, Place, Record, Retention};
 
@@ -26,11 +26,14 @@ const VACUUM_STEP: u64 = 256;
 const FREE_PAGES: u64 = 1_024;
 
 /// What one step has evicted.
+#[derive(Default)]
 pub(super) struct Evicted {
     /// The records that are gone.
     pub(super) gone: Vec<Outline>,
     /// Whether there may be more to evict.
     pub(super) more: bool,
+    /// How many records were passed by, since they are damaged.
+    pub(super) unevictable: u64,
 }
 
 /// One step: it evicts what is over the limits, oldest first.
@@ -53,14 +56,123 @@ pub(super) fn step(
     }
     if !gone.is_empty() {
         remember(transaction, &gone, retention.names)?;
-        let last = remove(transaction, &gone)?;
-        state.bounds.evicted = state.bounds.evicted.max(last);
+        remove(transaction, &gone)?;
         forget_oldest(transaction, retention.topics)?;
-        state.bounds.oldest = schema::oldest(transaction)?;
+        state.evicted(transaction, &gone)?;
         state.note(transaction, retention, true)?;
     }
-    more |= give_back(transaction)?;
-    Ok(Evicted { gone, more })
+    if state.gives_back {
+        more |= give_back(transaction)?;
+    }
+    Ok(Evicted { gone, more, unevictable: 0 })
+}
+
+/// One step in transactions of its own, which passes by what is damaged: it stays, and what comes after it goes.
+///
+/// SQLite lets nothing be written in a transaction that has met damage. So after a step that fails, what there is to evict is
+/// looked for outside of a transaction, and each record goes with one of its own.
+pub(super) fn step_past_damage(
+    connection: &mut Connection,
+    retention: &Retention,
+    state: &mut State,
+) -> rusqlite::Result<Evicted> {
+    // Free pages may not be movable either: then the file stays as large as it is.
+    for gives_back in [state.gives_back, false] {
+        let mut after = state.clone();
+        after.gives_back = gives_back;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let evicted = step(&transaction, retention, &mut after, 0);
+        match evicted.and_then(|evicted| transaction.commit().map(|()| evicted)) {
+            Err(error) if is_damage(&error) => {}
+            evicted => {
+                let evicted = evicted?;
+                *state = after;
+                return Ok(evicted);
+            }
+        }
+    }
+
+    let (mut chosen, mut unevictable, mut more) = (Vec::new(), 0, false);
+    match choose_of_whole(connection, retention, STEP, state, &mut chosen) {
+        Err(error) if is_damage(&error) => {
+            let after = chosen.last().map_or(state.whole.swept, |last| last.sequence);
+            state.whole.swept = pass_by(connection, after, state, &error, &mut unevictable)?;
+        }
+        full => more |= full?,
+    }
+    let (of_whole, already) = (chosen.len(), chosen.last().map_or(0, |last| last.sequence));
+    for number in 0..retention.rules.len() {
+        match choose_of_rule(connection, retention, number, already, STEP, state, &mut chosen) {
+            Err(error) if is_damage(&error) => {
+                let after = state.groups[number].swept.max(already);
+                state.groups[number].swept = pass_by(connection, after, state, &error, &mut unevictable)?;
+            }
+            full => more |= full?,
+        }
+    }
+    let mut gone = Vec::new();
+    for (number, outline) in chosen.into_iter().enumerate() {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let gone_now = std::slice::from_ref(&outline);
+        let removed =
+            remember(&transaction, gone_now, retention.names).and_then(|()| remove(&transaction, gone_now));
+        match removed.and_then(|()| transaction.commit()) {
+            Err(error) if is_damage(&error) => {
+                tracing::error!(%error, sequence = outline.sequence, "a damaged record can't be evicted, and stays");
+                unevictable += 1;
+                state.keep(retention, &outline);
+                if number < of_whole {
+                    state.whole.swept = state.whole.swept.max(outline.sequence);
+                }
+            }
+            removed => {
+                removed?;
+                gone.push(outline);
+            }
+        }
+    }
+    state.evicted(connection, &gone)?;
+    more |= unevictable > 0;
+    Ok(Evicted { gone, more, unevictable })
+}
+
+/// Whether something in the database can't be read, so that elsewhere it may still be changed.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    scan::is_damage(error) && write_ahead::final_failure(error).is_none()
+}
+
+/// The last of the records after `after` that can't be read, of those in a row.
+fn pass_by(
+    connection: &Connection,
+    after: u64,
+    state: &State,
+    error: &rusqlite::Error,
+    unevictable: &mut u64,
+) -> rusqlite::Result<u64> {
+    let is_readable = |sequence: u64| match Outline::each_after(connection, sequence - 1, |_| false) {
+        Err(error) if is_damage(&error) => Ok(false),
+        read => read.map(|()| true),
+    };
+    // In longer and longer steps to a record that can be read, then back to the first.
+    let newest = state.bounds.newest.sequence;
+    let (mut damaged, mut step) = (after + 1, 1);
+    let mut readable = loop {
+        let next = damaged.saturating_add(step).min(newest);
+        if next == newest || is_readable(next)? {
+            break next;
+        }
+        (damaged, step) = (next, 2 * step);
+    };
+    while damaged + 1 < readable {
+        let middle = damaged + (readable - damaged) / 2;
+        match is_readable(middle)? {
+            true => readable = middle,
+            false => damaged = middle,
+        }
+    }
+    tracing::error!(%error, first = after + 1, last = damaged, "damaged records can't be evicted, and stay");
+    *unevictable += damaged - after;
+    Ok(damaged)
 }
 
 /// Gives free pages back to the file system, if there are more than will soon be used again; true if there still are.
@@ -79,7 +191,7 @@ fn give_back(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
 
 /// Adds to `gone` what the whole log has too much of; true if the step is full.
 fn choose_of_whole(
-    transaction: &Transaction<'_>,
+    connection: &Connection,
     retention: &Retention,
     most: usize,
     state: &mut State,
@@ -90,7 +202,7 @@ fn choose_of_whole(
         return Ok(false);
     }
     let (expired, newest, mut full) = (limits.expired_before(), state.bounds.newest.sequence, false);
-    Outline::each_after(transaction, 0, |outline| {
+    Outline::each_after(connection, state.whole.swept, |outline| {
         let too_much = state.whole.kept.is_too_much(&limits) || outline.time < expired;
         // The newest record stays, whatever the limits say: the log goes on from its sequence.
         let goes = too_much && outline.sequence != newest;
@@ -109,7 +221,7 @@ fn choose_of_whole(
 /// It goes through the log from where the rule has come to, behind `already`, past what is not the rule's, and so looks at
 /// each record once.
 fn choose_of_rule(
-    transaction: &Transaction<'_>,
+    connection: &Connection,
     retention: &Retention,
     number: usize,
     already: u64,
@@ -123,7 +235,7 @@ fn choose_of_rule(
     }
     let (expired, newest, mut full) = (limits.expired_before(), state.bounds.newest.sequence, false);
     let mut looked = 0;
-    Outline::each_after(transaction, state.groups[number].swept.max(already), |outline| {
+    Outline::each_after(connection, state.groups[number].swept.max(already), |outline| {
         let too_much = state.groups[number].kept.is_too_much(&limits) || outline.time < expired;
         let goes = too_much && outline.sequence != newest;
         full = goes && (gone.len() >= most || looked == LOOK * most);
@@ -185,8 +297,8 @@ fn read(transaction: &Transaction<'_>, sequence: u64) -> rusqlite::Result<Option
     }
 }
 
-/// Deletes records, and marks their topics, so that who asks for them is told; gives the last sequence of them.
-fn remove(transaction: &Transaction<'_>, gone: &[Outline]) -> rusqlite::Result<u64> {
+/// Deletes records, and marks their topics, so that who asks for them is told.
+fn remove(transaction: &Transaction<'_>, gone: &[Outline]) -> rusqlite::Result<()> {
     let mut record = transaction.prepare_cached("DELETE FROM records WHERE sequence = ?")?;
     let mut topic = transaction.prepare_cached("DELETE FROM topics WHERE topic = ? AND sequence = ?")?;
     let (mut marks, mut last) = (HashMap::new(), 0);
@@ -210,7 +322,7 @@ fn remove(transaction: &Transaction<'_>, gone: &[Outline]) -> rusqlite::Result<u
         mark.execute((name, sequence))?;
     }
     transaction.prepare_cached("UPDATE log SET evicted = max(evicted, ?)")?.execute([last])?;
-    Ok(last)
+    Ok(())
 }
 
 /// Keeps the table of marks, and that of closes without a record, within their bound: the longest gone leave it.

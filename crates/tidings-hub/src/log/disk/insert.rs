@@ -4,10 +4,13 @@ use std::borrow::Cow;
 
 use rusqlite::{CachedStatement, Statement, Transaction};
 
-use super::pages::{CLOSE, PRIVATE};
+use super::{
+    closes,
+    pages::{CLOSE, PRIVATE},
+};
 use crate::{
     AttachmentId, Topic,
-    log::{IdempotencyKey, Record, names::names_of},
+    log::{Append, IdempotencyKey, Record, names::names_of},
 };
 
 /// How many rows one statement inserts. Half of what inserting a row costs is what any statement costs.
@@ -45,6 +48,14 @@ pub(super) use values;
 pub(super) struct Row {
     pub(super) record: Record,
     key: Option<IdempotencyKey>,
+}
+
+impl Row {
+    /// What it was made of, to be appended anew.
+    pub(super) fn into_append(self) -> Append {
+        let time = Some(self.record.record_time());
+        Append { update: self.record.into_update(), key: self.key, time }
+    }
 }
 
 /// The rows of one transaction. The last few wait until there are enough for a statement, or until they are flushed.
@@ -100,15 +111,7 @@ impl<'a> Inserting<'a> {
             }
         }
         for Row { record, .. } in rows.iter().filter(|row| row.record.is_close()) {
-            let mut closed = self.transaction.prepare_cached("INSERT INTO closed VALUES (?, ?, ?, ?)")?;
-            for topic in record.topics() {
-                closed.execute((
-                    topic.as_str(),
-                    record.sequence(),
-                    record.time_ms(),
-                    record.event().data(),
-                ))?;
-            }
+            closes::insert(self.transaction, record)?;
         }
         self.done = self.rows.len();
         Ok(())

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use rusqlite::{Connection, OptionalExtension, Row, Rows, types::Type};
 use tidings_codec::{Event, EventId, EventType};
 
-use super::schema;
+use super::{
+    closes::{self, closes},
+    schema,
+};
 use crate::{
     AttachmentId, Interest, Topic, Update,
     log::{
@@ -142,8 +145,8 @@ impl Pages<'_> {
     pub(super) fn closed(self, topic: &Topic) -> rusqlite::Result<Option<Arc<Record>>> {
         let close = self
             .connection
-            .prepare_cached("SELECT topic, sequence, time, reason FROM closed WHERE topic = ?")?
-            .query_row([topic.as_str()], |row| close_from_row(self.epoch, row))
+            .prepare_cached(closes!("WHERE topic = ?"))?
+            .query_row([topic.as_str()], |row| closes::from_row(self.epoch, row))
             .optional()?;
         Ok(close.filter(|close| close.sequence() <= self.newest.sequence))
     }
@@ -319,22 +322,10 @@ impl Pages<'_> {
 
     /// Takes closes that outlived their records, which stand before all that is kept; says whether the page is full.
     fn take_closes(self, after: u64, interest: &Interest, page: &mut Filling) -> rusqlite::Result<bool> {
-        let oldest = page.page.oldest;
-        if after + 1 >= oldest {
-            return Ok(false);
-        }
-        let mut statement = self.connection.prepare_cached(
-            "SELECT topic, sequence, time, reason FROM closed WHERE sequence > ? AND sequence < ? ORDER BY sequence",
-        )?;
-        let mut rows = statement.query([after, oldest])?;
-        while let Some(row) = rows.next()? {
-            if interest.matches_text(row.get_ref(0)?.as_str()?)
-                && !page.take(close_from_row(self.epoch, row)?)
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let between = (after, page.page.oldest);
+        let all =
+            closes::each_between(self.connection, self.epoch, between, interest, |close| page.take(close))?;
+        Ok(!all)
     }
 
     /// The place of a record that was looked at, or of one shortly before it: whoever comes back with it is known by the
@@ -563,12 +554,4 @@ pub(super) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Reco
             Err(damaged(8, &format!("the sum of record {} does not match its content", record.sequence())))
         }
     }
-}
-
-pub(super) fn close_from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
-    let topic = Topic::parse(&row.get::<_, String>(0)?)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into()))?;
-    let time = RecordTime::stored(row.get(2)?);
-    let close = Update::close(topic, row.get::<_, String>(3)?);
-    Ok(Arc::new(Record::new(epoch, row.get(1)?, time, close)))
 }

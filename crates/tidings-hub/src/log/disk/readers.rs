@@ -82,11 +82,9 @@ impl Readers {
         let (answer, answered) = oneshot::channel();
         let needs_thread = self.queue.push(way, Box::new(Asked { read, answer }))?;
         if needs_thread {
-            self.start_thread().map_err(|error| LogError::Unavailable {
-                reason: format!("a reader can't be started: {error}"),
-            })?;
+            self.start_thread().map_err(|error| LogError::unavailable("a reader can't be started", error))?;
         }
-        let gone = |_| Err(LogError::Unavailable { reason: "a reader failed".into() });
+        let gone = |_| Err(LogError::Unavailable { reason: "a reader failed", source: None });
         answered.await.unwrap_or_else(gone)
     }
 

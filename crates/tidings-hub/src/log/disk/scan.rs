@@ -5,8 +5,8 @@ use std::{collections::VecDeque, fmt, ops::RangeInclusive, sync::Arc};
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::{
-    ViewError,
-    pages::{close_from_row, from_row, goes_on, records},
+    ViewError, closes,
+    pages::{from_row, goes_on, records},
     reason,
 };
 use crate::{
@@ -72,6 +72,8 @@ pub enum Found {
 pub struct Records<'c> {
     connection: &'c Connection,
     epoch: Epoch,
+    /// Of the tables.
+    version: i32,
     interest: Interest,
     after: u64,
     through: u64,
@@ -83,12 +85,13 @@ pub struct Records<'c> {
 impl<'c> Records<'c> {
     pub(super) fn new(
         connection: &'c Connection,
+        version: i32,
         epoch: Epoch,
         interest: Interest,
         after: u64,
         through: u64,
     ) -> Records<'c> {
-        Records { connection, epoch, interest, after, through, ready: VecDeque::new(), closes: true }
+        Records { connection, epoch, version, interest, after, through, ready: VecDeque::new(), closes: true }
     }
 
     /// How far it has come: all that follows has a higher sequence, or was taken from the same piece.
@@ -210,21 +213,22 @@ impl<'c> Records<'c> {
 
     /// Adds the closes that outlived their records, each in its place.
     fn tombstones(&self, piece: &mut Piece) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT topic, sequence, time, reason FROM closed WHERE sequence > ? AND sequence <= ? \
-             ORDER BY sequence LIMIT ?",
-        )?;
+        let query = closes::columns(self.version).to_owned()
+            + "WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?";
+        let mut statement = self.connection.prepare_cached(&query)?;
         let mut rows = statement.query((self.after, piece.reached, ROWS))?;
         let (mut tombstones, mut read) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
-            let close = close_from_row(self.epoch, row)?;
+            let close = closes::from_row(self.epoch, row)?;
             read += 1;
             if read == ROWS {
                 // There may be more of them: this piece ends here.
                 piece.reached = close.sequence();
                 piece.found.retain(|found| found.sequence() <= close.sequence());
             }
-            if !piece.has(close.sequence()) {
+            // One record may close several topics.
+            let is_new = tombstones.last().is_none_or(|last: &Found| last.sequence() != close.sequence());
+            if is_new && !piece.has(close.sequence()) {
                 tombstones.push(Found::Kept(Kept { record: close, key: None, is_tombstone: true }));
             }
         }

@@ -5,7 +5,10 @@ use std::{fs, path::Path};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, ffi};
 
 use super::{OpenError, marks::Marks, migrate, pages::Pages, reason, write_ahead};
-use crate::log::{Bounds, Epoch, Place};
+use crate::{
+    log::{Bounds, Epoch, Place},
+    owner_only,
+};
 
 /// "Tidg": tells `file` and us that this is a log of Tidings.
 const APPLICATION_ID: i32 = 0x5469_6467;
@@ -58,7 +61,12 @@ const TABLES: &str = "
         topic TEXT PRIMARY KEY,
         sequence INTEGER NOT NULL,
         time INTEGER NOT NULL,
-        reason TEXT NOT NULL
+        reason TEXT NOT NULL,
+        flags INTEGER,
+        retry INTEGER,
+        topics TEXT,
+        publisher_id TEXT,
+        sum INTEGER
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX closed_by_sequence ON closed (sequence);
     CREATE TABLE evicted (
@@ -186,6 +194,7 @@ fn create(path: &Path) -> Result<(), OpenError> {
     let epoch = Epoch::random().map_err(OpenError::Random)?;
     let unfinished = super::beside(path, ".new");
     let write = || {
+        // Its companions get the mode that it has.
         let connection = Connection::open(&unfinished)?;
         // It gives the space of evicted records back in small steps; only a new database takes it.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -205,6 +214,7 @@ fn create(path: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(in_directory(error)),
         _ => {}
     }
+    owner_only::file().write(true).create_new(true).open(&unfinished).map_err(in_directory)?;
     write().map_err(|source| OpenError::Database { path: path.into(), source })?;
     fs::rename(&unfinished, path).map_err(in_directory)?;
     super::sync_directory_of(path).map_err(in_directory)

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::pages::Outline;
+use super::{pages::Outline, schema};
 use crate::log::{Bounds, Record, Retention, retention::Totals};
 
 /// After so many records the totals are written down, so that not all are counted when the log is opened.
@@ -15,6 +15,8 @@ pub(super) struct State {
     pub(super) whole: Group,
     /// One for each rule of the retention, in its order.
     pub(super) groups: Vec<Group>,
+    /// Whether free pages can be given back to the file system.
+    pub(super) gives_back: bool,
     /// Up to here the database knows the totals.
     noted: u64,
 }
@@ -23,7 +25,7 @@ pub(super) struct State {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Group {
     pub(super) kept: Totals,
-    /// All of the group up to here has been evicted.
+    /// All of the group up to here has been evicted, or can't be.
     pub(super) swept: u64,
 }
 
@@ -39,6 +41,7 @@ impl State {
             bounds,
             whole: Group::default(),
             groups: vec![Group::default(); retention.rules.len()],
+            gives_back: true,
             noted: 0,
         };
         let mut known = 0;
@@ -88,6 +91,25 @@ impl State {
         self.whole.kept.remove(outline.cost());
         if let Some(number) = outline.rule(retention) {
             self.groups[number].kept.remove(outline.cost());
+        }
+    }
+
+    /// Moves the bounds after records have been evicted.
+    pub(super) fn evicted(&mut self, connection: &Connection, gone: &[Outline]) -> rusqlite::Result<()> {
+        let last = gone.iter().map(|outline| outline.sequence).max().unwrap_or_default();
+        self.bounds.evicted = self.bounds.evicted.max(last);
+        // While the oldest stays, nothing need be read where it is, which may be damaged.
+        if gone.iter().any(|outline| outline.sequence == self.bounds.oldest) {
+            self.bounds.oldest = schema::oldest(connection)?;
+        }
+        Ok(())
+    }
+
+    /// Counts a record again that could not be evicted.
+    pub(super) fn keep(&mut self, retention: &Retention, outline: &Outline) {
+        self.whole.kept.add(outline.cost());
+        if let Some(number) = outline.rule(retention) {
+            self.groups[number].kept.add(outline.cost());
         }
     }
 

@@ -57,7 +57,7 @@ impl DiskView {
 
     /// The records that match `interest`, after the sequence `after`, up to the newest now.
     pub fn records(&self, interest: Interest, after: u64) -> Records<'_> {
-        Records::new(&self.connection, self.epoch, interest, after, self.newest())
+        Records::new(&self.connection, self.version, self.epoch, interest, after, self.newest())
     }
 
     /// A sequence from which on there are about `count` records of `interest`, to see the end of the log.

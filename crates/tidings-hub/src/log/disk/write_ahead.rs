@@ -62,8 +62,33 @@ pub(super) fn make_durable(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The error if it is a sync that failed: what was written may then never reach the disk, whatever is tried.
-pub(super) fn failed_sync(error: &rusqlite::Error) -> Option<ffi::Error> {
-    let syncs = [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC];
-    error.sqlite_error().filter(|error| syncs.contains(&error.extended_code)).copied()
+/// The error if nothing can be written after it: a sync that failed, since what was written may then never reach the disk,
+/// whatever is tried; or files that are gone.
+pub(super) fn final_failure(error: &rusqlite::Error) -> Option<ffi::Error> {
+    let last = [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC, ffi::SQLITE_READONLY_DBMOVED];
+    error.sqlite_error().filter(|error| last.contains(&error.extended_code)).copied()
+}
+
+/// The files of an open log, to notice that they were deleted: SQLite goes on with them, and the next start finds nothing.
+#[derive(Debug)]
+pub(super) struct Linked(Vec<File>);
+
+impl Linked {
+    /// Opens the files at `paths` once more, to look at them alone.
+    pub(super) fn open(paths: &[&Path]) -> io::Result<Linked> {
+        paths.iter().map(File::open).collect::<io::Result<_>>().map(Linked)
+    }
+
+    /// # Errors
+    /// [`ffi::SQLITE_READONLY_DBMOVED`] once one of them has no name any more.
+    pub(super) fn check(&self) -> Result<(), ffi::Error> {
+        #[cfg(unix)]
+        for file in &self.0 {
+            use std::os::unix::fs::MetadataExt;
+            if file.metadata().is_ok_and(|file| file.nlink() == 0) {
+                return Err(ffi::Error::new(ffi::SQLITE_READONLY_DBMOVED));
+            }
+        }
+        Ok(())
+    }
 }

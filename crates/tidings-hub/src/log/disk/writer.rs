@@ -4,12 +4,12 @@
 use std::{
     io,
     path::Path,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, TransactionBehavior, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, config::DbConfig};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::{Semaphore, mpsc, oneshot},
@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     DiskSettings, Durability,
     acknowledge::{Acknowledging, Commit, Disk, Waiter},
-    append::Appending,
+    append::{Appending, Taken},
     beside,
     copy_back::CopyBack,
     evict::{self, Evicted},
@@ -30,12 +30,12 @@ use super::{
     shown::Shown,
     state::State,
     unlisted::Rows,
-    write_ahead::WriteAheadFile,
+    write_ahead::{Linked, WriteAheadFile},
 };
 use crate::{
     Attachments,
     attachment::Unannounced,
-    log::{Append, Appended, LogError, Place},
+    log::{Append, Appended, LogError, Place, Wear},
 };
 
 /// How many publishes may wait for the writer; more wait outside, and with them their publishers' sockets.
@@ -51,6 +51,9 @@ const MAX_COMMIT: usize = 4096;
 /// half is then written while the disk syncs the other. To sync fewer twice takes longer than to write them.
 const MANY: usize = 48;
 
+/// How often a log that could not be written to is tried again.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
 /// How often it is looked for records that have outlived their limit while nobody publishes.
 const LOOK_AT_AGE_EVERY: Duration = Duration::from_secs(1);
 
@@ -61,9 +64,12 @@ pub(super) struct Request {
     waiter: Waiter,
 }
 
+/// What each of several requests is to append.
+type Batches = Vec<Vec<Append>>;
+
 /// The requests of one commit.
 struct Requests {
-    batches: Vec<Vec<Append>>,
+    batches: Batches,
     waiters: Vec<Waiter>,
 }
 
@@ -79,6 +85,7 @@ impl Requests {
 pub(super) struct Writer {
     requests: Option<mpsc::Sender<Request>>,
     room: Arc<Semaphore>,
+    disk: Arc<Disk>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -96,7 +103,8 @@ impl Writer {
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(io::Error::other)?;
         let file = WriteAheadFile::open(&beside(database, "-wal"))?;
         let syncs = settings.durability == Durability::Fsync;
-        let disk = Arc::new(Disk::new(file, syncs, attachments, shown.clone()));
+        let linked = Linked::open(&[database, &beside(database, "-wal")])?;
+        let disk = Arc::new(Disk::new(file, linked, syncs, attachments, shown.clone()));
         let acknowledging = Acknowledging::start(disk.clone())?;
         let copy_back = CopyBack::start(database, disk.clone())?;
         let writing = Writing {
@@ -104,15 +112,27 @@ impl Writer {
             settings,
             state,
             shown,
-            disk,
+            disk: disk.clone(),
             acknowledging,
             copy_back,
+            evicts_apart: false,
             more_to_evict: true,
             unsynced: None,
         };
         let thread = thread::Builder::new().name("tidings-log".into()).spawn(move || writing.run(waiting))?;
         let room = Arc::new(Semaphore::new(MAX_WAITING_KIB as usize));
-        Ok(Writer { requests: Some(requests), room, thread: Some(thread) })
+        Ok(Writer { requests: Some(requests), room, disk, thread: Some(thread) })
+    }
+
+    pub(super) fn health(&self) -> Result<(), LogError> {
+        match self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
+            true => Err(gone()),
+            false => self.disk.health(),
+        }
+    }
+
+    pub(super) fn wear(&self) -> Wear {
+        Wear { unevictable: self.disk.unevictable.load(Ordering::Relaxed) }
     }
 
     /// Hands a batch to the thread, and gives back where it will be answered.
@@ -145,7 +165,7 @@ impl Drop for Writer {
 }
 
 pub(super) fn gone() -> LogError {
-    LogError::Unavailable { reason: "its thread has ended".into() }
+    LogError::Unavailable { reason: "its thread has ended", source: None }
 }
 
 struct Writing {
@@ -157,6 +177,8 @@ struct Writing {
     disk: Arc<Disk>,
     acknowledging: Acknowledging,
     copy_back: CopyBack,
+    /// Whether evicting has met damage, and must not be part of what publishers wait for.
+    evicts_apart: bool,
     /// Whether a limit is still passed, and evicting goes on as soon as nobody waits.
     more_to_evict: bool,
     /// Since when something waits in the write-ahead log to be on the disk, under [`Durability::Write`].
@@ -180,7 +202,10 @@ impl Writing {
                     let alone = requests.batches.len() == 1 && waiting.is_empty();
                     self.write(requests, alone);
                 }
-                Next::Nobody => self.evict(),
+                Next::Nobody => {
+                    self.try_again();
+                    self.evict();
+                }
                 Next::End => break,
             }
             self.sync_if_due();
@@ -197,12 +222,13 @@ impl Writing {
             _ => None,
         };
         let evict_in = match self.settings.retention.has_age() {
-            _ if self.disk.failed_sync().is_some() => None,
+            _ if self.disk.failure().is_some() => None,
             _ if self.more_to_evict => Some(Duration::ZERO),
             true => Some(LOOK_AT_AGE_EVERY),
             false => None,
         };
-        let request = match sync_in.into_iter().chain(evict_in).min() {
+        let try_in = (self.disk.has_failed_commit() && self.disk.failure().is_none()).then_some(TRY_EVERY);
+        let request = match sync_in.into_iter().chain(evict_in).chain(try_in).min() {
             None => waiting.blocking_recv(),
             Some(limit) => match clock.block_on(async { timeout(limit, waiting.recv()).await }) {
                 Ok(request) => request,
@@ -227,17 +253,37 @@ impl Writing {
     }
 
     /// Writes all requests in one commit. `alone` says that nobody waits behind them.
+    ///
+    /// Where that fails, each gets a commit of its own: what is wrong with one of them is not the others' fault.
     fn write(&mut self, Requests { batches, waiters }: Requests, alone: bool) {
         match self.commit(batches) {
             Ok((outcomes, commit)) => {
+                if self.disk.has_failed_commit() {
+                    self.disk.note_commit(None);
+                }
                 let answers = waiters.into_iter().zip(outcomes).collect();
                 self.acknowledging.acknowledge(Commit { answers, ..commit }, alone);
                 // What is committed stays so, whatever comes of this.
                 self.copy_back.after_commit(&self.connection, alone);
+                if self.evicts_apart {
+                    self.evict_apart();
+                }
             }
-            Err(error) => {
-                let may_be_there = self.disk.note_if_failed_sync(&error);
+            Err((error, batches)) => {
+                let may_be_there = self.disk.note_if_final(&error);
+                if batches.len() > 1 && self.disk.failure().is_none() {
+                    tracing::debug!(%error, "a commit of several publishes failed; each is tried by itself");
+                    for (batch, waiter) in batches.into_iter().zip(waiters) {
+                        self.write(Requests { batches: vec![batch], waiters: vec![waiter] }, false);
+                    }
+                    return;
+                }
+                let too_big = error.sqlite_error_code() == Some(ErrorCode::TooBig);
                 let error = failed(error);
+                // An update that is too large says nothing of the log.
+                if !too_big {
+                    self.disk.note_commit(Some(error.clone()));
+                }
                 for waiter in waiters {
                     waiter.refuse(error.clone(), may_be_there);
                 }
@@ -245,8 +291,40 @@ impl Writing {
         }
     }
 
+    /// Writes a record and takes it back, if the last commit failed: what is heard of the log's health while nobody publishes
+    /// is what a publisher would meet.
+    fn try_again(&mut self) {
+        if !self.disk.has_failed_commit() || self.disk.failure().is_some() {
+            return;
+        }
+        let next = self.state.bounds.newest.sequence + 1;
+        let mut attempt = || -> rusqlite::Result<()> {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction.execute(
+                "INSERT INTO records (sequence, time, flags, topics, type, data, sum) VALUES (?, 0, 0, '', '', '', 0)",
+                [next],
+            )?;
+            transaction.execute("DELETE FROM records WHERE sequence = ?", [next])?;
+            transaction.commit()?;
+            self.disk.sync_all()
+        };
+        match attempt() {
+            Ok(()) => {
+                tracing::info!("the log can be written to again");
+                self.disk.note_commit(None);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the log can't be written to");
+                self.disk.note_if_final(&error);
+            }
+        }
+    }
+
     /// A step of evicting, while nobody waits.
     fn evict(&mut self) {
+        if self.evicts_apart {
+            return self.evict_apart();
+        }
         let had_more = self.more_to_evict;
         match self.commit(Vec::new()) {
             Ok((_, commit)) => {
@@ -257,9 +335,29 @@ impl Writing {
                     false => self.copy_back.after_commit(&self.connection, true),
                 }
             }
+            Err((error, _)) => {
+                tracing::error!(%error, "old records can't be evicted");
+                self.disk.note_if_final(&error);
+                self.more_to_evict = false;
+            }
+        }
+    }
+
+    /// A step of evicting in transactions of its own.
+    fn evict_apart(&mut self) {
+        if self.disk.failure().is_some() {
+            return;
+        }
+        let before = self.state.bounds.evicted;
+        match evict::step_past_damage(&mut self.connection, &self.settings.retention, &mut self.state) {
+            Ok(evicted) => {
+                let commit = self.note_evicted(evicted, before, &Rows::new(), Vec::new());
+                self.acknowledging.acknowledge(commit, true);
+                self.copy_back.after_commit(&self.connection, true);
+            }
             Err(error) => {
                 tracing::error!(%error, "old records can't be evicted");
-                self.disk.note_if_failed_sync(&error);
+                self.disk.note_if_final(&error);
                 self.more_to_evict = false;
             }
         }
@@ -267,42 +365,88 @@ impl Writing {
 
     /// Appends all batches in one transaction, in which it also lists and evicts a step. What came of the batches, and what
     /// is to be acknowledged.
-    fn commit(&mut self, batches: Vec<Vec<Append>>) -> rusqlite::Result<(Vec<Appended>, Commit)> {
-        if let Some(failed) = self.disk.failed_sync() {
-            return Err(rusqlite::Error::SqliteFailure(failed, None));
+    ///
+    /// # Errors
+    /// With the batches, of which nothing was appended.
+    fn commit(&mut self, batches: Batches) -> Result<(Vec<Appended>, Commit), (rusqlite::Error, Batches)> {
+        if let Some(failed) = self.disk.failure() {
+            return Err((rusqlite::Error::SqliteFailure(failed, None), batches));
         }
-        let retention = &self.settings.retention;
-        let epoch = self.state.bounds.epoch;
         let writes = !batches.is_empty();
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // The writer sees what it has written, acknowledged or not.
-        let pages = Pages { connection: &transaction, epoch, newest: Place::unchecked(u64::MAX) };
-        let state = self.state.clone();
-        let updates = batches.iter().map(Vec::len).sum();
-        let mut appending = Appending::new(&transaction, pages, retention, state, updates)?;
-        let outcomes = batches
-            .into_iter()
-            .map(|batch| appending.append_batch(batch))
-            .collect::<rusqlite::Result<_>>()?;
-        let (mut state, rows) = appending.finish()?;
-        let listed = {
-            let (most, newest) = (self.settings.unlisted_rows, self.state.bounds.newest.sequence);
-            list::step(&transaction, &self.shown.unlisted(), most, newest)?
+        let mut made = Made::default();
+        let mut waiting = batches.into_iter();
+        let done = self.make(&mut waiting, &mut made);
+        let Made { outcomes, rows, taken, listed, evicted, met_damage, state } = made;
+        let state = match (done, state) {
+            (Ok(()), Some(state)) => state,
+            (Err(error), _) => {
+                let batches = taken.give_back(rows).into_iter().chain(waiting).collect();
+                if met_damage {
+                    tracing::error!(%error, "evicting has met damage; it is done apart from publishing from now on");
+                    self.evicts_apart = true;
+                    return self.commit(batches);
+                }
+                return Err((error, batches));
+            }
+            (Ok(()), None) => unreachable!("what is made has a state"),
         };
-        let Evicted { gone, more } = evict::step(&transaction, retention, &mut state, rows.len())?;
-        state.note(&transaction, retention, false)?;
-        transaction.commit()?;
-        self.note_rows(&listed, &rows, &gone);
-        if state.bounds.evicted != self.state.bounds.evicted {
-            self.shown.show_evicted(state.bounds);
-        }
+        let before = self.state.bounds.evicted;
         self.state = state;
-        self.more_to_evict = more;
         if writes && matches!(self.settings.durability, Durability::Write { .. }) {
             self.unsynced.get_or_insert_with(Instant::now);
         }
+        Ok((outcomes, self.note_evicted(evicted, before, &listed, rows)))
+    }
+
+    /// Notes what has been evicted, where it had been evicted up to `before`; what is to be acknowledged.
+    fn note_evicted(&mut self, evicted: Evicted, before: u64, listed: &Rows, rows: Vec<Row>) -> Commit {
+        let Evicted { gone, more, unevictable } = evicted;
+        self.note_rows(listed, &rows, &gone);
+        self.disk.unevictable.fetch_add(unevictable, Ordering::Relaxed);
+        if self.state.bounds.evicted != before {
+            self.shown.show_evicted(self.state.bounds);
+        }
+        self.more_to_evict = more;
         let orphans = gone.into_iter().filter_map(|outline| outline.attachment).collect();
-        Ok((outcomes, Commit { newest: self.state.bounds.newest, answers: Vec::new(), orphans, rows }))
+        Commit { newest: self.state.bounds.newest, answers: Vec::new(), orphans, rows }
+    }
+
+    /// The transaction of a commit. What it has taken of `waiting` is in `made`, whatever comes of it.
+    fn make(
+        &mut self,
+        waiting: &mut std::vec::IntoIter<Vec<Append>>,
+        made: &mut Made,
+    ) -> rusqlite::Result<()> {
+        let retention = &self.settings.retention;
+        let epoch = self.state.bounds.epoch;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // The writer sees what it has written, acknowledged or not.
+        let pages = Pages { connection: &transaction, epoch, newest: Place::unchecked(u64::MAX) };
+        let updates = waiting.as_slice().iter().map(Vec::len).sum();
+        let mut appending = Appending::new(&transaction, pages, retention, self.state.clone(), updates)?;
+        made.outcomes.reserve_exact(waiting.len());
+        let mut append = || {
+            for batch in waiting.by_ref() {
+                made.outcomes.push(appending.append_batch(batch)?);
+            }
+            appending.flush()
+        };
+        let appended = append();
+        let (mut state, rows, taken) = appending.finish();
+        (made.rows, made.taken) = (rows, taken);
+        appended?;
+        made.listed = {
+            let (most, newest) = (self.settings.unlisted_rows, self.state.bounds.newest.sequence);
+            list::step(&transaction, &self.shown.unlisted(), most, newest)?
+        };
+        if !self.evicts_apart {
+            let evicted = evict::step(&transaction, retention, &mut state, made.rows.len());
+            made.evicted = evicted.inspect_err(|error| made.met_damage = evict::is_damage(error))?;
+        }
+        state.note(&transaction, retention, false)?;
+        transaction.commit()?;
+        made.state = Some(state);
+        Ok(())
     }
 
     /// Notes what the table of topics lacks after a commit: what was appended with it, and no longer what was listed or
@@ -336,7 +480,7 @@ impl Writing {
         // It acknowledges what waits.
         drop(acknowledging);
         drop(copy_back);
-        if disk.failed_sync().is_none() {
+        if disk.failure().is_none() {
             let mut note = || -> rusqlite::Result<()> {
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 list::list(&transaction, &shown.unlisted(), usize::MAX, state.bounds.newest.sequence)?;
@@ -350,12 +494,26 @@ impl Writing {
         }
         // What was acknowledged is in the write-ahead log, so that has to stay, and to be read by whoever opens the log
         // next.
-        if disk.failed_sync().is_some() {
+        if disk.failure().is_some() {
             if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
                 tracing::error!(%error, "the write-ahead log can't be kept");
             }
         }
     }
+}
+
+/// What a transaction has made of the batches that it took.
+#[derive(Default)]
+struct Made {
+    outcomes: Vec<Appended>,
+    rows: Vec<Row>,
+    taken: Taken,
+    listed: Rows,
+    evicted: Evicted,
+    /// Whether it failed since what was to be evicted is damaged.
+    met_damage: bool,
+    /// The state that it has led to, once it is committed.
+    state: Option<State>,
 }
 
 enum Next {

@@ -1,0 +1,141 @@
+//! Closes, which outlive their records: each closed topic has a row that says all that its close said.
+
+use std::{sync::Arc, time::Duration};
+
+use rusqlite::{Connection, Row, Transaction, types::Type};
+use tidings_codec::{Event, EventId, EventType};
+
+use super::pages::{CLOSE, PRIVATE};
+use crate::{
+    Interest, Topic, Update,
+    log::{Epoch, Record, RecordTime},
+};
+
+/// The first version whose rows say more than the reason.
+const WITH_ALL: i32 = 4;
+
+/// The columns that [`from_row`] reads, in tables of a version.
+pub(super) fn columns(version: i32) -> &'static str {
+    match version {
+        ..WITH_ALL => "SELECT topic, sequence, time, reason, NULL, NULL, NULL, NULL, NULL FROM closed ",
+        _ => "SELECT topic, sequence, time, reason, flags, retry, topics, publisher_id, sum FROM closed ",
+    }
+}
+
+/// The same in tables of this version, with the rest of a query.
+macro_rules! closes {
+    ($rest:literal) => {
+        concat!(
+            "SELECT topic, sequence, time, reason, flags, retry, topics, publisher_id, sum FROM closed ",
+            $rest
+        )
+    };
+}
+pub(super) use closes;
+
+/// Writes down what a record closes.
+pub(super) fn insert(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<()> {
+    let event = record.event();
+    let flags = (i64::from(record.is_private()) * PRIVATE) | CLOSE;
+    let retry = event.retry().map(|retry| retry.as_millis()).map(u64::try_from).transpose();
+    let retry = retry.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let topics = record.topics().iter().map(Topic::as_str).collect::<Vec<_>>().join("\n");
+    let mut closed = transaction.prepare_cached("INSERT INTO closed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    for topic in record.topics() {
+        closed.execute((
+            topic.as_str(),
+            record.sequence(),
+            record.time_ms(),
+            event.data(),
+            flags,
+            retry,
+            &topics,
+            record.publisher_id(),
+            record.check(),
+        ))?;
+    }
+    Ok(())
+}
+
+/// The record of a close. Of one that was evicted under an earlier version, only its topic and its reason are known.
+pub(super) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
+    let damaged = |column: usize, reason: &dyn ToString| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, reason.to_string().into())
+    };
+    let topic: String = row.get(0)?;
+    let topics = row.get::<_, Option<String>>(6)?.unwrap_or(topic);
+    let topics: Result<Vec<_>, _> = topics.split('\n').map(Topic::parse).collect();
+    let topics = topics.map_err(|error| damaged(6, &error))?;
+    let close = EventType::parse("close").map_err(|error| damaged(0, &error))?;
+    let mut event = Event::new(row.get::<_, String>(3)?).with_type(close);
+    if let Some(id) = row.get::<_, Option<String>>(7)? {
+        event = event.with_id(EventId::parse(id).map_err(|error| damaged(7, &error))?);
+    }
+    if let Some(retry) = row.get(5)? {
+        event = event.with_retry(Duration::from_millis(retry));
+    }
+    let flags: i64 = row.get::<_, Option<i64>>(4)?.unwrap_or(CLOSE);
+    let update = Update::stored(topics, event, flags & PRIVATE != 0, true);
+    let record = Record::new(epoch, row.get(1)?, RecordTime::stored(row.get(2)?), update);
+    match row.get::<_, Option<u32>>(8)?.is_none_or(|sum| sum == record.check()) {
+        true => Ok(Arc::new(record)),
+        false => {
+            Err(damaged(8, &format!("the sum of close {} does not match its content", record.sequence())))
+        }
+    }
+}
+
+/// Calls `take` with each close between `after` and `oldest` that `interest` asks for, in order, until it answers false; false
+/// if it did.
+///
+/// There may be many closes: only those that are asked for are looked at.
+pub(super) fn each_between(
+    connection: &Connection,
+    epoch: Epoch,
+    (after, oldest): (u64, u64),
+    interest: &Interest,
+    mut take: impl FnMut(Arc<Record>) -> bool,
+) -> rusqlite::Result<bool> {
+    if after.saturating_add(1) >= oldest {
+        return Ok(true);
+    }
+    if interest.is_everything() {
+        let mut statement =
+            connection.prepare_cached(closes!("WHERE sequence > ? AND sequence < ? ORDER BY sequence"))?;
+        let mut rows = statement.query((after, oldest))?;
+        let mut last = after;
+        while let Some(row) = rows.next()? {
+            // One record may close several topics.
+            let sequence = row.get(1)?;
+            if std::mem::replace(&mut last, sequence) != sequence && !take(from_row(epoch, row)?) {
+                return Ok(false);
+            }
+        }
+        return Ok(true);
+    }
+    let mut sequences = Vec::new();
+    let mut of_topic = connection
+        .prepare_cached("SELECT sequence FROM closed WHERE topic = ? AND sequence > ? AND sequence < ?")?;
+    for topic in interest.topics() {
+        let found = of_topic.query_map((topic.as_str(), after, oldest), |row| row.get::<_, u64>(0))?;
+        sequences.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    let mut below = connection.prepare_cached(
+        "SELECT sequence FROM closed WHERE topic > ? AND topic < ? AND sequence > ? AND sequence < ?",
+    )?;
+    for prefix in interest.prefixes() {
+        let found =
+            below.query_map((prefix.as_str(), prefix.end(), after, oldest), |row| row.get::<_, u64>(0))?;
+        sequences.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    sequences.sort_unstable();
+    sequences.dedup();
+    let mut statement = connection.prepare_cached(closes!("WHERE sequence = ? LIMIT 1"))?;
+    for sequence in sequences {
+        let close = statement.query_row([sequence], |row| from_row(epoch, row))?;
+        if !take(close) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
