@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
     attachment_bytes: Gauge,
     log_healthy: Gauge,
     log_unevictable: Gauge,
+    log_clock_jump: Gauge,
     /// Of this process; not registered where the operating system does not say.
     resident_memory_bytes: Gauge,
     gaps: Labelled<&'static str>,
@@ -107,6 +108,7 @@ impl Metrics {
             attachment_bytes: Gauge::default(),
             log_healthy: Gauge::default(),
             log_unevictable: Gauge::default(),
+            log_clock_jump: Gauge::default(),
             resident_memory_bytes: Gauge::default(),
             gaps: Family::default(),
             ended: Family::default(),
@@ -180,6 +182,11 @@ impl Metrics {
             "Records over the limits that can't be evicted, since they are damaged",
             self.log_unevictable.clone(),
         );
+        registry.register(
+            "log_clock_jump_seconds",
+            "How far the machine's clock jumped, while ages of updates don't follow it",
+            self.log_clock_jump.clone(),
+        );
         if resident_memory_bytes().is_some() {
             registry.register(
                 "resident_memory_bytes",
@@ -236,6 +243,7 @@ impl Metrics {
     /// The same for the log.
     pub(crate) fn worn(&self, is_healthy: bool, wear: Wear) {
         self.log_healthy.set(is_healthy.into());
+        self.log_clock_jump.set(wear.clock_jump.as_secs().try_into().unwrap_or(i64::MAX));
         self.log_unevictable.set(wear.unevictable.try_into().unwrap_or(i64::MAX));
     }
 

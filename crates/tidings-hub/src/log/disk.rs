@@ -56,7 +56,8 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Append, Appended, Bounds, Log, LogError, LogFuture, Page, PageLimit, Reads, Record, Retention, Wear,
+    Append, Appended, Bounds, Clock, Log, LogError, LogFuture, Page, PageLimit, Reads, Record, Retention,
+    Wear,
 };
 use crate::{
     AttachmentId, AttachmentLimits, Attachments, Interest, Topic, attachment::Unannounced, owner_only,
@@ -206,8 +207,20 @@ impl DiskLog {
     /// # Errors
     /// [`OpenError`] says what is in the way. Nothing is ever repaired in silence.
     pub fn open(directory: &Path, settings: impl Into<DiskSettings>) -> Result<DiskLog, OpenError> {
+        DiskLog::open_with_clock(directory, settings, Clock::system())
+    }
+
+    /// The same with a clock of one's own for the ages of records.
+    ///
+    /// # Errors
+    /// As [`open`](DiskLog::open).
+    pub fn open_with_clock(
+        directory: &Path,
+        settings: impl Into<DiskSettings>,
+        clock: Clock,
+    ) -> Result<DiskLog, OpenError> {
         let lock = lock(directory)?;
-        DiskLog::open_locked(directory, settings.into(), lock)
+        DiskLog::open_locked(directory, settings.into(), lock, clock)
     }
 
     /// Opens the log in `directory` under a new epoch: all IDs that the hub has given become unknown, and whoever comes
@@ -224,10 +237,15 @@ impl DiskLog {
     ) -> Result<(DiskLog, NewEpoch), OpenError> {
         let lock = lock(directory)?;
         let begun = epoch::begin(&directory.join(DATABASE))?;
-        Ok((DiskLog::open_locked(directory, settings.into(), lock)?, begun))
+        Ok((DiskLog::open_locked(directory, settings.into(), lock, Clock::system())?, begun))
     }
 
-    fn open_locked(directory: &Path, settings: DiskSettings, lock: File) -> Result<DiskLog, OpenError> {
+    fn open_locked(
+        directory: &Path,
+        settings: DiskSettings,
+        lock: File,
+        clock: Clock,
+    ) -> Result<DiskLog, OpenError> {
         let path = directory.join(DATABASE);
         write_ahead::make_durable(&beside(&path, "-wal"))
             .map_err(|source| OpenError::Directory { path: directory.into(), source })?;
@@ -247,7 +265,7 @@ impl DiskLog {
         let attachments = Arc::new(open_attachments(directory, settings.attachments, &connection)?);
         let store = attachments.clone();
         let readers = Readers::new(path.clone(), settings.readers, settings.waiting_reads);
-        let writer = Writer::start(&path, connection, settings, state, store, shown.clone())
+        let writer = Writer::start(&path, connection, clock, settings, state, store, shown.clone())
             .map_err(OpenError::Thread)?;
         Ok(DiskLog { shown, attachments, readers, writer, _lock: lock })
     }

@@ -17,6 +17,8 @@ pub(super) struct Held {
 struct Entry {
     sequence: u64,
     record: Option<Arc<Record>>,
+    /// When it came, in milliseconds since 1970, or when it says that it did if that is earlier.
+    from: u64,
     key: Option<IdempotencyKey>,
     rule: Option<usize>,
 }
@@ -32,8 +34,21 @@ pub(super) struct Removed {
 
 impl Held {
     /// Adds a record that comes after all others.
-    pub(super) fn push(&mut self, record: Arc<Record>, key: Option<IdempotencyKey>, rule: Option<usize>) {
-        self.places.push_back(Entry { sequence: record.sequence(), record: Some(record), key, rule });
+    pub(super) fn push(
+        &mut self,
+        record: Arc<Record>,
+        now: u64,
+        key: Option<IdempotencyKey>,
+        rule: Option<usize>,
+    ) {
+        let (sequence, from) = (record.sequence(), record.time_ms().min(now));
+        self.places.push_back(Entry { sequence, record: Some(record), from, key, rule });
+    }
+
+    /// From when on the age of a record counts. A time that had not come when the record did makes it no younger.
+    pub(super) fn age_begins(&self, sequence: u64) -> Option<u64> {
+        let entry = self.places.get(self.find(sequence).ok()?)?;
+        entry.record.as_ref().map(|_| entry.from)
     }
 
     /// The first sequence that is held.
@@ -99,7 +114,7 @@ mod tests {
         for sequence in 1..=10 {
             let update = Update::new(Topic::parse("t").unwrap(), "");
             let record = Record::new(Epoch::from_bits(0), sequence, RecordTime::now(), update);
-            held.push(Arc::new(record), None, Some(sequence as usize));
+            held.push(Arc::new(record), 0, None, Some(sequence as usize));
         }
         let mut left: Vec<u64> = (1..=10).collect();
         for gone in [5, 1, 3, 2, 9, 7, 6, 10, 4, 8] {

@@ -9,8 +9,8 @@ use tidings_codec::EventId;
 use tokio::sync::watch;
 
 use super::{
-    Append, Appended, Bounds, Epoch, IdempotencyKey, Log, LogError, LogFuture, Page, PageLimit, Place,
-    Receipt, Record, RecordTime, Refused, Retention,
+    Append, Appended, Bounds, Clock, Epoch, IdempotencyKey, Log, LogError, LogFuture, Page, PageLimit, Place,
+    Receipt, Record, RecordTime, Refused, Retention, Wear,
     evicted::Evicted,
     held::{Held, Removed},
     names::{Named, Names, again, names_of},
@@ -28,6 +28,7 @@ use crate::{Interest, Topic, Update, topic_map::TopicMap};
 pub struct MemoryLog {
     epoch: Epoch,
     retention: Retention,
+    clock: Clock,
     state: RwLock<State>,
     newest: watch::Sender<u64>,
 }
@@ -63,6 +64,14 @@ impl MemoryLog {
     /// # Panics
     /// When the operating system has no randomness to give.
     pub fn new(retention: Retention) -> MemoryLog {
+        MemoryLog::with_clock(retention, Clock::system())
+    }
+
+    /// The same with a clock of one's own for the ages of records.
+    ///
+    /// # Panics
+    /// When the operating system has no randomness to give.
+    pub fn with_clock(retention: Retention, clock: Clock) -> MemoryLog {
         let epoch = Epoch::random().expect("the operating system gives random bytes");
         MemoryLog {
             epoch,
@@ -78,6 +87,7 @@ impl MemoryLog {
                 evicted: Evicted::new(usize::try_from(retention.topics).unwrap_or(usize::MAX)),
             }),
             retention,
+            clock,
             newest: watch::Sender::new(0),
         }
     }
@@ -100,9 +110,9 @@ impl Log for MemoryLog {
         }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let mut appended = Appended { receipts: Vec::with_capacity(batch.len()), refused: None };
-        let now = RecordTime::now();
+        let (now, age_now) = (RecordTime::now(), self.clock.now());
         for append in batch {
-            match state.append(self.epoch, &self.retention, now, append) {
+            match state.append(self.epoch, &self.retention, (now, age_now), append) {
                 Ok(receipt) => appended.receipts.push(receipt),
                 Err(refused) => {
                     appended.refused = Some(refused);
@@ -110,7 +120,7 @@ impl Log for MemoryLog {
                 }
             }
         }
-        state.evict(&self.retention);
+        state.evict(&self.retention, age_now);
         // Still under the lock, so that followers never see it go backwards.
         self.newest.send_if_modified(|newest| {
             let changed = *newest != state.newest.sequence;
@@ -151,6 +161,10 @@ impl Log for MemoryLog {
         Ok(())
     }
 
+    fn wear(&self) -> Wear {
+        Wear { clock_jump: self.clock.jump(), ..Wear::default() }
+    }
+
     fn follow(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
@@ -170,7 +184,7 @@ impl State {
         &mut self,
         epoch: Epoch,
         retention: &Retention,
-        now: RecordTime,
+        (now, age_now): (RecordTime, u64),
         Append { update, key, time }: Append,
     ) -> Result<Receipt, Refused> {
         if let Some(receipt) = self.repeated(epoch, &update, key.as_ref())? {
@@ -198,7 +212,7 @@ impl State {
         }
         self.newest = record.place();
         let receipt = receipt(&record, false);
-        self.records.push(record, key, rule);
+        self.records.push(record, age_now, key, rule);
         Ok(receipt)
     }
 
@@ -232,15 +246,15 @@ impl State {
         Ok(None)
     }
 
-    fn evict(&mut self, retention: &Retention) {
-        let expired = retention.limits.expired_before();
+    fn evict(&mut self, retention: &Retention, now: u64) {
+        let expired = retention.limits.expired_before(now);
         while self.whole.is_too_much(&retention.limits) || self.is_older(self.oldest(), expired) {
             if !self.remove(self.oldest()) {
                 break;
             }
         }
         for (number, rule) in retention.rules.iter().enumerate() {
-            let expired = rule.limits.expired_before();
+            let expired = rule.limits.expired_before(now);
             while let Some(sequence) = self.groups[number].sequences.front().copied() {
                 let gone = self.record(sequence).is_none();
                 let too_much = self.groups[number].kept.is_too_much(&rule.limits);
@@ -263,7 +277,7 @@ impl State {
     }
 
     fn is_older(&self, sequence: u64, expired: u64) -> bool {
-        self.record(sequence).is_some_and(|record| record.time_ms() < expired)
+        self.records.age_begins(sequence).is_some_and(|from| from < expired)
     }
 
     /// Evicts a record, unless it is the newest one, which is always kept.

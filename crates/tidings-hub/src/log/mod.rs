@@ -3,6 +3,7 @@
 //! [`Log`] is what the hub needs of a store. [`MemoryLog`] keeps the newest records in memory. Whoever writes another
 //! one runs the `contract` suite (feature `contract`) over it; what the suite checks is what the hub relies on.
 
+mod clock;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod disk;
@@ -18,8 +19,9 @@ mod retention;
 mod time;
 pub(crate) mod topic_index;
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
+pub use clock::Clock;
 pub use disk::{
     Check, DiskLog, DiskSettings, DiskStat, DiskView, Durability, FileStat, Finding, Found, Kept, NewEpoch,
     OpenError, Part, Records, TopicStat, Unreadable, ViewError,
@@ -335,6 +337,8 @@ pub struct Bounds {
 pub struct Wear {
     /// How many records are over the limits and can't be evicted, because they are damaged.
     pub unevictable: u64,
+    /// How far the machine's clock jumped, if it did and ages don't follow it; see [`Clock`].
+    pub clock_jump: Duration,
 }
 
 /// The store failed.

@@ -1,6 +1,6 @@
 //! How much a log keeps: of everything, and of some topics.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::{InvalidTopic, Topic, TopicFilter};
 
@@ -70,11 +70,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The time, in milliseconds since 1970, before which records have outlived their age.
-    pub(crate) fn expired_before(&self) -> u64 {
-        let cutoff = self.age.and_then(|age| SystemTime::now().checked_sub(age));
-        let since_1970 = cutoff.and_then(|cutoff| cutoff.duration_since(UNIX_EPOCH).ok());
-        since_1970.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    /// The time before which records have outlived their age, if it is `now`; both in milliseconds since 1970.
+    pub(crate) fn expired_before(&self, now: u64) -> u64 {
+        let age = self.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        age.map_or(0, |age| now.saturating_sub(age))
     }
 }
 
@@ -199,6 +198,11 @@ impl Totals {
     pub(crate) fn remove(&mut self, bytes: u64) {
         self.records = self.records.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// Whether a limit is passed, or was and is not yet come under by enough.
+    pub(crate) fn is_over(&self, limits: &Limits) -> bool {
+        self.clone().is_too_much(limits)
     }
 
     /// Whether another record has to go for its number or its size.

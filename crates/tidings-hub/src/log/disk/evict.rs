@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use super::{
     pages::{Outline, Pages},
     scan,
-    state::State,
+    state::{State, Verdict},
     write_ahead,
 };
 use crate::log::{Epoch, Place, Record, Retention};
@@ -39,20 +39,21 @@ pub(super) struct Evicted {
 /// One step: it evicts what is over the limits, oldest first.
 ///
 /// It evicts up to twice as many as the same transaction has `appended`: however fast is written, a log that is full stays
-/// at its limits.
+/// at its limits. `now` is what time it is, for ages, in milliseconds since 1970.
 pub(super) fn step(
     transaction: &Transaction<'_>,
     retention: &Retention,
+    now: u64,
     state: &mut State,
     appended: usize,
 ) -> rusqlite::Result<Evicted> {
     let most = STEP.max(2 * appended);
     let mut gone = Vec::new();
-    let mut more = choose_of_whole(transaction, retention, most, state, &mut gone)?;
+    let mut more = choose_of_whole(transaction, retention, now, most, state, &mut gone)?;
     // What goes with the whole log is all that was there up to here.
     let already = gone.last().map_or(0, |last| last.sequence);
     for number in 0..retention.rules.len() {
-        more |= choose_of_rule(transaction, retention, number, already, most, state, &mut gone)?;
+        more |= choose_of_rule(transaction, retention, now, (number, already), most, state, &mut gone)?;
     }
     if !gone.is_empty() {
         remember(transaction, &gone, retention.names)?;
@@ -74,6 +75,7 @@ pub(super) fn step(
 pub(super) fn step_past_damage(
     connection: &mut Connection,
     retention: &Retention,
+    now: u64,
     state: &mut State,
 ) -> rusqlite::Result<Evicted> {
     // Free pages may not be movable either: then the file stays as large as it is.
@@ -81,7 +83,7 @@ pub(super) fn step_past_damage(
         let mut after = state.clone();
         after.gives_back = gives_back;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let evicted = step(&transaction, retention, &mut after, 0);
+        let evicted = step(&transaction, retention, now, &mut after, 0);
         match evicted.and_then(|evicted| transaction.commit().map(|()| evicted)) {
             Err(error) if is_damage(&error) => {}
             evicted => {
@@ -93,7 +95,7 @@ pub(super) fn step_past_damage(
     }
 
     let (mut chosen, mut unevictable, mut more) = (Vec::new(), 0, false);
-    match choose_of_whole(connection, retention, STEP, state, &mut chosen) {
+    match choose_of_whole(connection, retention, now, STEP, state, &mut chosen) {
         Err(error) if is_damage(&error) => {
             let after = chosen.last().map_or(state.whole.swept, |last| last.sequence);
             state.whole.swept = pass_by(connection, after, state, &error, &mut unevictable)?;
@@ -102,7 +104,7 @@ pub(super) fn step_past_damage(
     }
     let (of_whole, already) = (chosen.len(), chosen.last().map_or(0, |last| last.sequence));
     for number in 0..retention.rules.len() {
-        match choose_of_rule(connection, retention, number, already, STEP, state, &mut chosen) {
+        match choose_of_rule(connection, retention, now, (number, already), STEP, state, &mut chosen) {
             Err(error) if is_damage(&error) => {
                 let after = state.groups[number].swept.max(already);
                 state.groups[number].swept = pass_by(connection, after, state, &error, &mut unevictable)?;
@@ -193,6 +195,7 @@ fn give_back(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
 fn choose_of_whole(
     connection: &Connection,
     retention: &Retention,
+    now: u64,
     most: usize,
     state: &mut State,
     gone: &mut Vec<Outline>,
@@ -201,17 +204,28 @@ fn choose_of_whole(
     if !state.whole.kept.is_too_much(&limits) && limits.age.is_none() {
         return Ok(false);
     }
-    let (expired, newest, mut full) = (limits.expired_before(), state.bounds.newest.sequence, false);
-    Outline::each_after(connection, state.whole.swept, |outline| {
-        let too_much = state.whole.kept.is_too_much(&limits) || outline.time < expired;
+    let (mut last, newest) =
+        (state.bounds.oldest.saturating_sub(1).max(state.whole.swept), state.bounds.newest.sequence);
+    let (mut looked, mut full) = (0, false);
+    Outline::each_after(connection, state.whole.begin(last, &limits), |outline| {
         // The newest record stays, whatever the limits say: the log goes on from its sequence.
-        let goes = too_much && outline.sequence != newest;
-        full = goes && gone.len() == most;
-        if goes && !full {
+        if outline.sequence == newest {
+            return false;
+        }
+        let verdict = state.whole.judge(&limits, &outline, now, last);
+        looked += 1;
+        full = match verdict {
+            Verdict::Goes => gone.len() == most,
+            Verdict::IsAhead => looked == LOOK * most,
+            Verdict::OthersGo => true,
+            Verdict::Stays => false,
+        };
+        if verdict == Verdict::Goes && !full {
+            last = outline.sequence;
             state.remove(retention, &outline);
             gone.push(outline);
         }
-        goes && !full
+        !full && verdict != Verdict::Stays
     })?;
     Ok(full)
 }
@@ -223,8 +237,8 @@ fn choose_of_whole(
 fn choose_of_rule(
     connection: &Connection,
     retention: &Retention,
-    number: usize,
-    already: u64,
+    now: u64,
+    (number, already): (usize, u64),
     most: usize,
     state: &mut State,
     gone: &mut Vec<Outline>,
@@ -233,21 +247,28 @@ fn choose_of_rule(
     if !state.groups[number].kept.is_too_much(&limits) && limits.age.is_none() {
         return Ok(false);
     }
-    let (expired, newest, mut full) = (limits.expired_before(), state.bounds.newest.sequence, false);
-    let mut looked = 0;
-    Outline::each_after(connection, state.groups[number].swept.max(already), |outline| {
-        let too_much = state.groups[number].kept.is_too_much(&limits) || outline.time < expired;
-        let goes = too_much && outline.sequence != newest;
-        full = goes && (gone.len() >= most || looked == LOOK * most);
-        if goes && !full {
-            looked += 1;
+    let newest = state.bounds.newest.sequence;
+    let (mut looked, mut full) = (0, false);
+    Outline::each_after(connection, state.groups[number].begin(already, &limits), |outline| {
+        if outline.sequence == newest {
+            return false;
+        }
+        let last = state.groups[number].swept.max(already);
+        let verdict = state.groups[number].judge(&limits, &outline, now, last);
+        full = match verdict {
+            Verdict::Goes | Verdict::IsAhead => gone.len() >= most || looked == LOOK * most,
+            Verdict::OthersGo => true,
+            Verdict::Stays => false,
+        };
+        looked += 1;
+        if verdict == Verdict::Goes && !full {
             state.groups[number].swept = outline.sequence;
             if outline.rule(retention) == Some(number) {
                 state.remove(retention, &outline);
                 gone.push(outline);
             }
         }
-        goes && !full
+        !full && verdict != Verdict::Stays
     })?;
     Ok(full)
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{pages::Outline, schema};
-use crate::log::{Bounds, Record, Retention, retention::Totals};
+use crate::log::{Bounds, Limits, Record, Retention, retention::Totals};
 
 /// After so many records the totals are written down, so that not all are counted when the log is opened.
 const NOTE_EVERY: u64 = 10_000;
@@ -27,6 +27,54 @@ pub(super) struct Group {
     pub(super) kept: Totals,
     /// All of the group up to here has been evicted, or can't be.
     pub(super) swept: u64,
+    /// Up to here, what comes after `swept` was looked at, and its time had not come: evicting by age looks behind it.
+    pub(super) ahead: u64,
+    /// Up to here all of the group is to be evicted, since a record that came later has outlived its age.
+    pub(super) due: u64,
+}
+
+impl Group {
+    /// Behind which record a step begins to look.
+    pub(super) fn begin(&self, already: u64, limits: &Limits) -> u64 {
+        let swept = self.swept.max(already);
+        match self.due > swept || self.kept.is_over(limits) {
+            true => swept,
+            false => swept.max(self.ahead),
+        }
+    }
+
+    /// What a step does with the next record, after it has evicted all up to `gone`.
+    pub(super) fn judge(&mut self, limits: &Limits, outline: &Outline, now: u64, gone: u64) -> Verdict {
+        if self.kept.is_too_much(limits) || outline.sequence <= self.due {
+            return Verdict::Goes;
+        }
+        if outline.time < limits.expired_before(now) {
+            // What was passed by came earlier, whatever time it says.
+            if self.ahead > gone {
+                self.due = outline.sequence;
+                return Verdict::OthersGo;
+            }
+            return Verdict::Goes;
+        }
+        if limits.age.is_some() && outline.time > now {
+            self.ahead = self.ahead.max(outline.sequence);
+            return Verdict::IsAhead;
+        }
+        Verdict::Stays
+    }
+}
+
+/// What a step of evicting does with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is evicted.
+    Goes,
+    /// Those before it are to be evicted, and then it.
+    OthersGo,
+    /// Its time has not come: it says nothing of the age of what comes after it.
+    IsAhead,
+    /// It stays, and so does all that comes after it.
+    Stays,
 }
 
 impl State {
@@ -50,7 +98,7 @@ impl State {
         while let Some(row) = rows.next()? {
             let filter: String = row.get(0)?;
             let kept = Totals::of(row.get(3)?, row.get(4)?);
-            let group = Group { kept, swept: row.get(2)? };
+            let group = Group { kept, swept: row.get(2)?, ..Group::default() };
             let number = retention.rules.iter().position(|rule| rule.filter.to_string() == filter);
             match (&*filter, number) {
                 (WHOLE, _) => state.whole = group,
@@ -133,7 +181,7 @@ impl State {
         let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)")?;
         let filters = retention.rules.iter().map(|rule| rule.filter.to_string());
         let groups = filters.zip(&self.groups).chain([(WHOLE.to_owned(), &self.whole)]);
-        for (filter, Group { kept, swept }) in groups {
+        for (filter, Group { kept, swept, .. }) in groups {
             insert.execute((filter, newest, swept, kept.records, kept.bytes))?;
         }
         self.noted = newest;

@@ -35,7 +35,7 @@ use super::{
 use crate::{
     Attachments,
     attachment::Unannounced,
-    log::{Append, Appended, LogError, Place, Wear},
+    log::{Append, Appended, Clock, LogError, Place, Wear},
 };
 
 /// How many publishes may wait for the writer; more wait outside, and with them their publishers' sockets.
@@ -86,6 +86,7 @@ pub(super) struct Writer {
     requests: Option<mpsc::Sender<Request>>,
     room: Arc<Semaphore>,
     disk: Arc<Disk>,
+    clock: Clock,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -93,6 +94,7 @@ impl Writer {
     pub(super) fn start(
         database: &Path,
         connection: Connection,
+        clock: Clock,
         settings: DiskSettings,
         state: State,
         attachments: Arc<Attachments>,
@@ -109,6 +111,7 @@ impl Writer {
         let copy_back = CopyBack::start(database, disk.clone())?;
         let writing = Writing {
             connection,
+            clock: clock.clone(),
             settings,
             state,
             shown,
@@ -121,7 +124,7 @@ impl Writer {
         };
         let thread = thread::Builder::new().name("tidings-log".into()).spawn(move || writing.run(waiting))?;
         let room = Arc::new(Semaphore::new(MAX_WAITING_KIB as usize));
-        Ok(Writer { requests: Some(requests), room, disk, thread: Some(thread) })
+        Ok(Writer { requests: Some(requests), room, disk, clock, thread: Some(thread) })
     }
 
     pub(super) fn health(&self) -> Result<(), LogError> {
@@ -132,7 +135,7 @@ impl Writer {
     }
 
     pub(super) fn wear(&self) -> Wear {
-        Wear { unevictable: self.disk.unevictable.load(Ordering::Relaxed) }
+        Wear { unevictable: self.disk.unevictable.load(Ordering::Relaxed), clock_jump: self.clock.jump() }
     }
 
     /// Hands a batch to the thread, and gives back where it will be answered.
@@ -170,6 +173,7 @@ pub(super) fn gone() -> LogError {
 
 struct Writing {
     connection: Connection,
+    clock: Clock,
     settings: DiskSettings,
     /// What the last commit led to, acknowledged or not.
     state: State,
@@ -348,8 +352,8 @@ impl Writing {
         if self.disk.failure().is_some() {
             return;
         }
-        let before = self.state.bounds.evicted;
-        match evict::step_past_damage(&mut self.connection, &self.settings.retention, &mut self.state) {
+        let (before, now) = (self.state.bounds.evicted, self.clock.now());
+        match evict::step_past_damage(&mut self.connection, &self.settings.retention, now, &mut self.state) {
             Ok(evicted) => {
                 let commit = self.note_evicted(evicted, before, &Rows::new(), Vec::new());
                 self.acknowledging.acknowledge(commit, true);
@@ -440,7 +444,7 @@ impl Writing {
             list::step(&transaction, &self.shown.unlisted(), most, newest)?
         };
         if !self.evicts_apart {
-            let evicted = evict::step(&transaction, retention, &mut state, made.rows.len());
+            let evicted = evict::step(&transaction, retention, self.clock.now(), &mut state, made.rows.len());
             made.evicted = evicted.inspect_err(|error| made.met_damage = evict::is_damage(error))?;
         }
         state.note(&transaction, retention, false)?;
