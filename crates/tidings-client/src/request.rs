@@ -131,7 +131,7 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// [`Error::Redirect`](crate::Error::Redirect) when `location` is not a URL.
+    /// [`Error::Redirect`] when `location` is not a URL.
     pub fn redirected(self, status: StatusCode, location: &HeaderValue) -> Result<Self, Error> {
         redirect::follow(self, status, location)
     }
