@@ -370,7 +370,7 @@ fn a_fault_that_does_not_exist_is_refused() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidings"));
     let output =
         command.args(["chaos", "--upstream", "http://h", "--fault", "holt"]).output().expect("it runs");
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(64));
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(error.contains("no fault is called \"holt\""), "{error}");
 }

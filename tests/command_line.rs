@@ -235,7 +235,7 @@ async fn what_is_not_understood_is_a_usage_error() {
         &["serve", "--max-retry", "25h"],
     ] {
         let outcome = tidings(arguments, "").await;
-        assert_eq!((outcome.code, &*outcome.out), (Some(2), ""), "{arguments:?}: {}", outcome.err);
+        assert_eq!((outcome.code, &*outcome.out), (Some(64), ""), "{arguments:?}: {}", outcome.err);
         assert!(!outcome.err.is_empty());
     }
 }
@@ -339,5 +339,5 @@ async fn a_certificate_that_cannot_be_used_is_named() {
     assert_eq!(outcome.code, Some(1), "{}", outcome.err);
     assert!(outcome.err.contains(file) && outcome.err.contains("PEM"), "{}", outcome.err);
     let outcome = tidings(&serve, "").await;
-    assert_eq!(outcome.code, Some(2), "a certificate without its key: {}", outcome.err);
+    assert_eq!(outcome.code, Some(64), "a certificate without its key: {}", outcome.err);
 }

@@ -115,7 +115,7 @@ async fn a_scheme_in_capitals_is_a_scheme() {
 async fn a_url_that_can_never_work_ends_at_once() {
     for url in ["http://", "http:///x", "HTTP://h:0/", "http://h:99999/", "https://h:x/"] {
         let outcome = tidings(&["subscribe", url], "").await;
-        assert_eq!(outcome.code, Some(2), "{url}: {}", outcome.err);
+        assert_eq!(outcome.code, Some(64), "{url}: {}", outcome.err);
         assert!(outcome.err.contains("is not a URL that can be requested"), "{url}: {}", outcome.err);
     }
     for hub in ["ftp://h/", "127.0.0.1:4400", "mailto:a@b"] {

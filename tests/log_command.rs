@@ -157,7 +157,7 @@ async fn an_export_is_narrowed_to_topics_and_to_what_follows_an_id() {
         assert_eq!(found, sequences, "{arguments:?}");
     }
     let unknown = log("export", directory.path(), &["--from", "nobody's"]).await;
-    assert_eq!(unknown.code, Some(2));
+    assert_eq!(unknown.code, Some(64));
 }
 
 #[tokio::test]

@@ -101,5 +101,5 @@ async fn a_server_that_is_not_there_is_code_2_and_not_a_finding() {
 async fn a_rule_is_explained_without_a_url() {
     let (code, text) = run(&["--explain", "buffered"], &[]).await;
     assert!(code == Some(0) && text.contains("proxy_buffering off;"), "{text}");
-    assert_eq!(run(&["--explain", "nonsense"], &[]).await.0, Some(2));
+    assert_eq!(run(&["--explain", "nonsense"], &[]).await.0, Some(64));
 }

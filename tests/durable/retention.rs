@@ -161,7 +161,7 @@ async fn two_rules_for_the_same_topics_are_refused() {
             .args(memory);
         let outcome = command.output().unwrap();
         let said = String::from_utf8(outcome.stderr).unwrap();
-        assert_eq!(outcome.status.code(), Some(2), "{said}");
+        assert_eq!(outcome.status.code(), Some(64), "{said}");
         assert!(said.contains("two rules") && said.contains("'a'"), "{said}");
     }
 }

@@ -9,12 +9,13 @@ pub(crate) enum Exit {
     Success,
     /// 1: it was not, and the error says why.
     Failure,
-    /// 2: the command line asks for something that can't be done; nothing was begun. clap uses the same code.
-    Usage,
-    /// 2: `tidings doctor` could not connect, so nothing was measured.
+    /// 2: no connection to the server came about, so nothing was begun. The same command may work later.
     Unreachable,
     /// 3: a log is damaged. What could be done in spite of it was done.
     Damaged,
+    /// 64: the command line asks for something that can't be done; nothing was begun. It fails the same way each time, and
+    /// `EX_USAGE` of `sysexits.h` has this number.
+    Usage,
 }
 
 impl From<Exit> for ExitCode {
@@ -22,8 +23,9 @@ impl From<Exit> for ExitCode {
         ExitCode::from(match exit {
             Exit::Success => 0,
             Exit::Failure => 1,
-            Exit::Usage | Exit::Unreachable => 2,
+            Exit::Unreachable => 2,
             Exit::Damaged => 3,
+            Exit::Usage => 64,
         })
     }
 }
@@ -39,6 +41,18 @@ impl std::fmt::Display for UsageError {
 }
 
 impl std::error::Error for UsageError {}
+
+/// A server that could not be connected to: reported like other errors, with its own exit code.
+#[derive(Debug)]
+pub(crate) struct Unreachable(pub(crate) String);
+
+impl std::fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreachable {}
 
 /// Damage of a log that was looked at: reported like other errors, with its own exit code.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     cli::{Cli, Command},
-    exit::{DamagedLog, Exit, Hint, UsageError},
+    exit::{DamagedLog, Exit, Hint, Unreachable, UsageError},
 };
 
 /// A hub that may use one core, or less than two, runs on one thread: a runtime of several would give it one as well, beside the
@@ -30,7 +30,14 @@ fn runtime(command: &Command) -> io::Result<Runtime> {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // What was asked for, such as --help, goes to standard output, and what is wrong to standard error.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Success }.into();
+        }
+    };
     let runtime = match runtime(&cli.command) {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -68,6 +75,8 @@ fn report(error: &anyhow::Error) -> Exit {
     }
     if error.downcast_ref::<UsageError>().is_some() {
         Exit::Usage
+    } else if error.downcast_ref::<Unreachable>().is_some() {
+        Exit::Unreachable
     } else if error.downcast_ref::<DamagedLog>().is_some() {
         Exit::Damaged
     } else {

@@ -16,10 +16,10 @@ pub(crate) fn on_stdout(text: &str) -> Cow<'_, str> {
     if *IS_TERMINAL { visible(text) } else { Cow::Borrowed(text) }
 }
 
-/// Writes a line to standard error.
+/// Writes a line to standard error. Nobody may be there to read it, which changes nothing.
 pub(crate) fn say(line: &str) {
     let shown = if stderr().is_terminal() { visible(line) } else { Cow::Borrowed(line) };
-    eprintln!("{shown}");
+    let _ = std::io::Write::write_all(&mut stderr(), format!("{shown}\n").as_bytes());
 }
 
 /// The text with what could command a terminal in the form `\u001b`, which JSON understands too. Line feed and tab stay.
