@@ -79,7 +79,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ORIGIN", value_parser = Origin::parse)]
     pub(crate) allow_origin: Vec<Origin>,
 
-    /// A name beside localhost under which the hub may be reached while it has no access rule; repeatable
+    /// A name beside localhost under which the hub may be reached; others are refused then. Without it, a hub with an
+    /// access rule answers to any name, and one without to loopback names alone; repeatable
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_host: Vec<String>,
 

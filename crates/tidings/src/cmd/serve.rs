@@ -4,7 +4,12 @@ mod gateway;
 mod history;
 mod tls;
 
-use std::{future::Future, io::IsTerminal, net::SocketAddr};
+use std::{
+    future::Future,
+    io::{IsTerminal, Write, stderr},
+    net::SocketAddr,
+    pin::pin,
+};
 
 use anyhow::Context;
 use tidings_hub::{Access, Grant, Hub, Settings};
@@ -40,7 +45,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let certificate = tls::open(&serve)?;
     let mut settings = Settings::default();
     settings.access = access.clone();
-    settings.allowed_hosts = serve.allow_host;
+    settings.allowed_hosts.clone_from(&serve.allow_host);
     settings.allowed_origins = serve.allow_origin;
     settings.max_data_bytes = usize::try_from(serve.max_data).context("--max-data is too large")?;
     settings.heartbeat = serve.heartbeat;
@@ -56,32 +61,37 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     settings.gateway = gateway;
     let hub = Hub::new(log, settings);
 
-    // Whoever reads the greeting may stop the hub.
-    let stop = stop_signal()?;
+    // Whoever reads the greeting may stop the hub, and make it read its certificate again.
+    let (stop, mut hangup) = (stop_signal()?, Hangup::listen()?);
     let upstream = serve.gateway.upstream.as_deref();
-    eprint!("{}", greeting(address, &access, &history, certificate.as_ref(), upstream));
-    if let Some(certificate) = &certificate {
-        certificate.reload_on_hangup()?;
-    }
+    say(&greeting(address, &access, &serve.allow_host, &history, certificate.as_ref(), upstream));
+    let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
     let mut serving = tokio::spawn({
         let hub = hub.clone();
         async move {
-            match certificate {
-                Some(certificate) => hub.serve_tls(listener, certificate.tls).await,
+            match tls {
+                Some(tls) => hub.serve_tls(listener, tls).await,
                 None => hub.serve(listener).await,
             }
         }
     });
-    tokio::select! {
-        stopped = stop => stopped?,
-        ended = &mut serving => {
-            // What ended it is in the log. Whoever started this process has to hear of it, since nothing is served.
-            hub.shutdown().await;
-            ended.context("the server failed")?;
-            anyhow::bail!("the server has ended by itself; the log says why");
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            stopped = &mut stop => break stopped?,
+            ended = &mut serving => {
+                // What ended it is in the log. Whoever started this process has to hear of it, since nothing is served.
+                hub.shutdown().await;
+                ended.context("the server failed")?;
+                anyhow::bail!("the server has ended by itself; the log says why");
+            }
+            () = hangup.next() => match &certificate {
+                Some(certificate) => certificate.reload(),
+                None => tracing::info!("SIGHUP: there is no certificate to read anew, and the hub goes on"),
+            },
         }
     }
-    eprintln!("Stopping: subscribers are told to come back.");
+    say("Stopping: subscribers are told to come back.\n");
     hub.shutdown().await;
     serving.await.context("the server failed")
 }
@@ -114,6 +124,11 @@ fn open_files() -> Option<u64> {
     return rlimit::Resource::NOFILE.get_soft().ok().filter(|limit| *limit != rlimit::INFINITY);
     #[cfg(not(unix))]
     None
+}
+
+/// Tells whoever watches. The terminal may be gone by now, and the hub does not depend on it.
+fn say(text: &str) {
+    let _ = stderr().write_all(text.as_bytes());
 }
 
 fn access(serve: &Serve) -> anyhow::Result<Access> {
@@ -158,6 +173,7 @@ pub(super) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 fn greeting(
     address: SocketAddr,
     access: &Access,
+    hosts: &[String],
     history: &str,
     certificate: Option<&Certificate>,
     upstream: Option<&str>,
@@ -178,11 +194,19 @@ fn greeting(
         }
         _ => "as its access rule says".into(),
     };
+    let hosts = match hosts {
+        [] => String::new(),
+        hosts => format!(
+            "\x20 Hosts    {}, and loopback names; requests to any other name are refused\n",
+            hosts.join(", ")
+        ),
+    };
     let gateway =
         upstream.map(|upstream| format!("\x20 Gateway  {url}/v1, to {upstream}\n")).unwrap_or_default();
     format!(
         "Tidings listens on {url}\n\
          \x20 Access   {who}\n\
+         {hosts}\
          \x20 History  {history}\n\
          {encryption}\
          {gateway}\
@@ -212,16 +236,61 @@ pub(super) fn stop_signal() -> anyhow::Result<impl Future<Output = anyhow::Resul
     Ok(async { tokio::signal::ctrl_c().await.context("Ctrl-C can't be awaited") })
 }
 
+/// SIGHUP, which service managers and log rotation send, and which ends a process that does not listen for it.
+struct Hangup {
+    #[cfg(unix)]
+    signal: tokio::signal::unix::Signal,
+}
+
+impl Hangup {
+    fn listen() -> anyhow::Result<Hangup> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Ok(Hangup { signal: signal(SignalKind::hangup()).context("SIGHUP can't be awaited")? })
+        }
+        #[cfg(not(unix))]
+        Ok(Hangup {})
+    }
+
+    /// Waits for the next one. Cancel safe.
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.signal.recv().await.is_some() {
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
 fn start_logging(verbose: u8) {
     let level = match verbose {
         0 => Level::INFO,
         1 => Level::DEBUG,
         _ => Level::TRACE,
     };
-    let stderr = std::io::stderr;
     tracing_subscriber::fmt()
         .with_max_level(level)
+        // They would go to the same place, which may be a terminal that is gone, and end the task that logs.
+        .log_internal_errors(false)
         .with_ansi(stderr().is_terminal())
         .with_writer(stderr)
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greeting_names_the_hosts_that_lead_here_if_there_is_a_list() {
+        let greet = |hosts: &[&str]| {
+            let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+            greeting(([127, 0, 0, 1], 4400).into(), &Access::Loopback, &hosts, "in memory", None, None)
+        };
+        assert!(!greet(&[]).contains("Hosts"));
+        assert!(
+            greet(&["hub.example", "10.0.0.7"]).contains("  Hosts    hub.example, 10.0.0.7, and loopback")
+        );
+    }
 }

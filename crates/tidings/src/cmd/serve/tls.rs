@@ -86,26 +86,18 @@ impl Certificate {
         }
     }
 
-    /// Reads the files again whenever SIGHUP comes, if there are any.
-    pub(super) fn reload_on_hangup(&self) -> anyhow::Result<()> {
-        #[cfg(unix)]
-        if let Origin::Files { certificate, key } = self.origin.clone() {
-            use tokio::signal::unix::{SignalKind, signal};
-            let mut hangup = signal(SignalKind::hangup()).context("SIGHUP can't be awaited")?;
-            let tls = self.tls.clone();
-            // It ends with the process: it holds nothing that has to be finished.
-            tokio::spawn(async move {
-                while hangup.recv().await.is_some() {
-                    match pem(&certificate).and_then(|chain| Ok(tls.replace(&chain, &pem(&key)?)?)) {
-                        Ok(()) => {
-                            tracing::info!(file = %certificate.display(), "the certificate was read anew");
-                        }
-                        Err(error) => tracing::error!("the old certificate stays in use: {error:#}"),
-                    }
-                }
-            });
+    /// Reads the files again, if there are any.
+    pub(super) fn reload(&self) {
+        let Origin::Files { certificate, key } = &self.origin else {
+            tracing::info!(
+                "the certificate for development stays in use: it is in no file that somebody renews"
+            );
+            return;
+        };
+        match pem(certificate).and_then(|chain| Ok(self.tls.replace(&chain, &pem(key)?)?)) {
+            Ok(()) => tracing::info!(file = %certificate.display(), "the certificate was read anew"),
+            Err(error) => tracing::error!("the old certificate stays in use: {error:#}"),
         }
-        Ok(())
     }
 }
 
