@@ -388,7 +388,7 @@ async fn what_is_no_attachment_is_not_found() {
     let response = disk.ask("POST", &url, &[]).await;
     assert_eq!(
         (response.status(), header(&response, "allow")),
-        (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD")
+        (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD, OPTIONS")
     );
 }
 

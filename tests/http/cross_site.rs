@@ -161,6 +161,41 @@ async fn a_preflight_allows_what_the_hub_reads() {
 }
 
 #[tokio::test]
+async fn a_listed_page_may_send_whatever_headers_it_asks_for() {
+    let hub = HubProcess::start(&["--allow-origin", APP]);
+    let long = "x-a,".repeat(2_000);
+    for (asked, allowed) in [
+        ("traceparent", vec!["traceparent"]),
+        ("traceparent, baggage,Sentry-Trace", vec!["traceparent", "baggage", "sentry-trace"]),
+        ("x-requested-with,cache-control", vec!["x-requested-with", "cache-control"]),
+        ("", vec![]),
+        ("x-a b", vec![]),
+        ("*", vec![]),
+        ("x-a\"", vec![]),
+        (&long, vec![]),
+    ] {
+        let headers = [
+            ("origin", APP),
+            ("access-control-request-method", "GET"),
+            ("access-control-request-headers", asked),
+        ];
+        let answer = ask(&hub.address, "OPTIONS", "/topics/a", &headers, "").await;
+        assert_eq!(answer.status(), 204, "{answer:?}");
+        let mut names: Vec<_> = answer
+            .head
+            .to_ascii_lowercase()
+            .lines()
+            .filter_map(|line| line.strip_prefix("access-control-allow-headers:").map(str::to_owned))
+            .flat_map(|line| line.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>())
+            .collect();
+        names.retain(|name| {
+            !["last-event-id", "idempotency-key", "authorization", "content-type"].contains(&&**name)
+        });
+        assert_eq!(names, allowed, "{asked:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_preflight_of_an_unlisted_page_allows_nothing() {
     let hub = HubProcess::start(&["--allow-origin", APP]);
     let headers = [("origin", EVIL), ("access-control-request-method", "POST")];
@@ -275,11 +310,43 @@ async fn a_target_with_an_authority_is_held_to_the_same_hosts() {
 #[tokio::test]
 async fn a_named_host_or_an_access_rule_opens_the_door() {
     let named = HubProcess::start(&["--allow-host", "hub.example"]);
-    assert_eq!(get(&named, "/healthz", &[("host", "hub.example")]).await.status(), 200);
-    assert_eq!(get(&named, "/healthz", &[("host", "Hub.Example:8080")]).await.status(), 200);
-    get(&named, "/healthz", &[("host", "a.hub.example")]).await.refusal(421, "a.hub.example");
+    assert_eq!(get(&named, "/", &[("host", "hub.example")]).await.status(), 200);
+    assert_eq!(get(&named, "/", &[("host", "Hub.Example:8080")]).await.status(), 200);
+    get(&named, "/", &[("host", "a.hub.example")]).await.refusal(421, "a.hub.example");
     let ruled = HubProcess::start(&["--anonymous", "publish,subscribe"]);
-    assert_eq!(get(&ruled, "/healthz", &[("host", "anything.example")]).await.status(), 200);
+    assert_eq!(get(&ruled, "/", &[("host", "anything.example")]).await.status(), 200);
+}
+
+#[tokio::test]
+async fn hosts_that_are_named_are_the_only_ones_under_an_access_rule_too() {
+    // After rebinding, a page of rebound.example reaches the hub in its visitor's network as its own origin.
+    let flags =
+        ["--anonymous", "publish,subscribe", "--allow-host", "hub.example", "--allow-host", "10.0.0.7"];
+    let hub = HubProcess::start(&flags);
+    for host in ["rebound.example", "a.hub.example", "10.0.0.8", "hub.example.evil.example"] {
+        let headers = [("host", host), ("origin", &*format!("http://{host}"))];
+        publish(&hub, &headers).await.refusal(421, host);
+        get(&hub, "/topics/a", &[("host", host), JSON]).await.refusal(421, "--allow-host");
+    }
+    for host in ["hub.example", "HUB.example:80", "10.0.0.7:4400", "localhost", "127.0.0.1:1"] {
+        assert_eq!(publish(&hub, &[("host", host)]).await.status(), 200, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn health_is_told_under_any_name_and_to_any_page() {
+    for flags in [&[][..], &["--allow-host", "hub.example"], &["--anonymous", "publish", "--allow-host", "a"]]
+    {
+        let hub = HubProcess::start(flags);
+        for path in ["/healthz", "/readyz"] {
+            for headers in [&[("host", "10.1.2.3:4400")][..], &[("host", "evil.example"), ("origin", EVIL)]] {
+                let answer = get(&hub, path, headers).await;
+                assert_eq!(answer.status(), 200, "{answer:?}");
+                assert_eq!(answer.header("access-control-allow-origin"), None, "{answer:?}");
+            }
+        }
+        get(&hub, "/metrics", &[("host", "evil.example")]).await.refusal(421, "evil.example");
+    }
 }
 
 #[tokio::test]

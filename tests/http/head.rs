@@ -22,10 +22,19 @@ async fn a_stream_has_the_head_that_passes_proxies() {
     assert_eq!(header(&stream.head, "cache-control"), Some("no-cache, no-transform"));
     assert_eq!(header(&stream.head, "x-accel-buffering"), Some("no"));
     assert_eq!(header(&stream.head, "vary"), Some("Accept"));
+    assert_eq!(header(&stream.head, "x-content-type-options"), Some("nosniff"));
     // Nothing else: no length, no content coding, no `Connection`.
     assert_eq!(
         fields(&stream.head),
-        ["cache-control", "content-type", "tidings-hub", "transfer-encoding", "vary", "x-accel-buffering"]
+        [
+            "cache-control",
+            "content-type",
+            "tidings-hub",
+            "transfer-encoding",
+            "vary",
+            "x-accel-buffering",
+            "x-content-type-options"
+        ]
     );
 }
 
@@ -144,6 +153,68 @@ async fn what_cannot_be_served_is_not_acceptable() {
 }
 
 #[tokio::test]
+async fn accept_may_have_several_lines() {
+    let hub = HubProcess::start(&[]);
+    for (lines, expected) in [
+        (["text/html", "application/json"], "application/json"),
+        (["application/json;q=0.5", "Text/Event-Stream"], "text/event-stream"),
+        (["text/event-stream; Q=0.5", "application/json;q=0.6"], "application/json"),
+    ] {
+        let headers = lines.map(|line| ("accept", line));
+        let answer = ask(&hub.address, "HEAD", "/topics/a", &headers, "").await;
+        assert_eq!(answer.header("content-type"), Some(expected), "{lines:?}");
+    }
+    let headers = ["text/html", "image/png"].map(|line| ("accept", line));
+    ask(&hub.address, "GET", "/topics/a", &headers, "").await.refusal(406, "image/png");
+}
+
+#[tokio::test]
+async fn options_names_the_methods_of_a_path() {
+    let hub = HubProcess::start(&[]);
+    for (path, methods) in [
+        ("/topics/a", "GET, HEAD, POST, OPTIONS"),
+        ("/topics/a%2Fb?probe=1", "GET, HEAD, POST, OPTIONS"),
+        ("/topics", "GET, HEAD, OPTIONS"),
+        ("/subscribers", "GET, HEAD, OPTIONS"),
+        ("/attachments/x", "GET, HEAD, OPTIONS"),
+        ("/probe", "GET, HEAD, POST, OPTIONS"),
+        ("/healthz", "GET, HEAD, OPTIONS"),
+        ("/metrics", "GET, HEAD, OPTIONS"),
+        ("/", "GET, HEAD, OPTIONS"),
+        ("/tidings.js", "GET, HEAD, OPTIONS"),
+    ] {
+        let answer = ask(&hub.address, "OPTIONS", path, &[], "").await;
+        assert_eq!((answer.status(), answer.header("allow")), (204, Some(methods)), "{path}: {answer:?}");
+        // What is refused by its method names the same.
+        let refused = ask(&hub.address, "PATCH", path, &[], "").await;
+        assert_eq!((refused.status(), refused.header("allow")), (405, Some(methods)), "{path}: {refused:?}");
+    }
+    ask(&hub.address, "OPTIONS", "/nowhere", &[], "").await.refusal(404, "/nowhere");
+    ask(&hub.address, "OPTIONS", "/topics/a", &[("host", "evil.example")], "").await.refusal(421, "evil");
+}
+
+#[tokio::test]
+async fn what_has_a_body_is_not_sniffed() {
+    let hub = HubProcess::start(&[]);
+    say(&hub.address, "/topics/a", "<script>").await;
+    for (method, target, headers) in [
+        ("GET", "/topics/a", &[JSON][..]),
+        ("GET", "/topics/a?limit=0", &[]),
+        ("POST", "/topics/a", &[TEXT]),
+        ("POST", "/topics/a?type=gap", &[TEXT]),
+        ("GET", "/subscribers", &[]),
+        ("GET", "/healthz", &[]),
+        ("GET", "/metrics", &[]),
+        ("GET", "/", &[]),
+        ("GET", "/nowhere", &[]),
+        ("HEAD", "/topics/a", &[]),
+    ] {
+        let answer = ask(&hub.address, method, target, headers, "").await;
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{target}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn other_methods_are_not_allowed_and_the_allowed_ones_are_named() {
     let hub = HubProcess::start(&[]);
     for method in ["PUT", "DELETE", "PATCH", "BREW"] {
@@ -181,6 +252,18 @@ async fn every_refusal_is_a_problem_document_that_names_the_value() {
     post(&hub.address, "/topics/a", ("content-type", "multipart/mixed"), "x")
         .await
         .refusal(415, "multipart/mixed");
+}
+
+#[tokio::test]
+async fn metrics_are_for_those_who_may_subscribe() {
+    let hub = HubProcess::start(&["--anonymous", "publish"]);
+    ask(&hub.address, "GET", "/metrics", &[], "").await.refusal(403, "subscribing");
+    // What says nothing of anybody's updates stays open.
+    for path in ["/healthz", "/readyz", "/", "/tidings.js"] {
+        assert_eq!(ask(&hub.address, "GET", path, &[], "").await.status(), 200, "{path}");
+    }
+    let hub = HubProcess::start(&["--anonymous", "subscribe"]);
+    assert_eq!(ask(&hub.address, "GET", "/metrics", &[], "").await.status(), 200);
 }
 
 #[tokio::test]

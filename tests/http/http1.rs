@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::support::{
     HubProcess,
-    wire::{EVENTS, NDJSON, TEXT, Wire, data, head, page},
+    wire::{Answer, EVENTS, NDJSON, TEXT, Wire, data, head, page},
 };
 
 #[tokio::test]
@@ -23,6 +23,67 @@ async fn a_client_that_expects_100_is_refused_before_it_sends() {
         publisher.write(head(&hub.address, "POST", target, &all)).await;
         assert_eq!(publisher.answer().await.status(), status);
     }
+}
+
+/// Sends `head` as it is, and gives back the answer.
+async fn asked(hub: &HubProcess, head: &str) -> Answer {
+    let mut wire = Wire::connect(&hub.address).await;
+    wire.write(head).await;
+    wire.answer().await
+}
+
+#[tokio::test]
+async fn a_request_has_exactly_one_host_whatever_the_access_rule() {
+    for flags in [&[][..], &["--anonymous", "publish,subscribe"], &["--allow-host", "hub.example"]] {
+        let hub = HubProcess::start(flags);
+        for target in ["/healthz", "/topics/a", "/nowhere", "http://localhost/topics/a"] {
+            for hosts in
+                ["", "host: localhost\r\nhost: evil.example\r\n", "host: localhost\r\nHost: localhost\r\n"]
+            {
+                asked(&hub, &format!("GET {target} HTTP/1.1\r\n{hosts}\r\n")).await.refusal(400, "Host");
+            }
+        }
+        let two = "GET /healthz HTTP/1.0\r\nhost: localhost\r\nhost: localhost\r\n\r\n";
+        asked(&hub, two).await.refusal(400, "Host");
+    }
+}
+
+#[tokio::test]
+async fn health_is_told_to_a_load_balancer_that_names_no_host() {
+    // HAProxy's `option httpchk` sends HTTP/1.0 without `Host`.
+    let hub = HubProcess::start(&["--allow-host", "hub.example"]);
+    for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/topics/a", 421), ("/metrics", 421)] {
+        for method in ["GET", "OPTIONS"] {
+            let expected = if status == 200 && method == "OPTIONS" { 204 } else { status };
+            let answer = asked(&hub, &format!("{method} {path} HTTP/1.0\r\n\r\n")).await;
+            assert_eq!(answer.status(), expected, "{method} {path}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_hub_as_a_whole_has_options_too() {
+    let hub = HubProcess::start(&[]);
+    let answer = asked(&hub, "OPTIONS * HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert_eq!(answer.status(), 204, "{answer:?}");
+    assert!(answer.header("allow").is_some_and(|methods| methods.contains("POST")), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_compressed_on_the_way_is_not_published_as_it_is() {
+    let hub = HubProcess::start(&[]);
+    for codings in
+        ["gzip, chunked", "GZIP,Chunked", "gzip\r\ntransfer-encoding: chunked", "x-unknown, chunked"]
+    {
+        let request = format!(
+            "POST /topics/a HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: {codings}\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+        );
+        asked(&hub, &request).await.refusal(501, "chunked");
+    }
+    assert_eq!(data(&page(&hub.address, "/topics/a").await), [""; 0]);
+    let chunked =
+        "POST /topics/a HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+    assert_eq!(asked(&hub, chunked).await.status(), 200);
 }
 
 #[tokio::test]

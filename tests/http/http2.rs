@@ -79,7 +79,8 @@ async fn its_head_has_nothing_of_a_connection() {
             "tidings-hub",
             "tidings-resume",
             "vary",
-            "x-accel-buffering"
+            "x-accel-buffering",
+            "x-content-type-options"
         ]
     );
 }

@@ -33,15 +33,29 @@ async fn it_answers_post_like_get_and_says_so_and_publishes_nothing() {
     for path in ["/probe?", "/topics/news?probe=1&"] {
         for method in ["GET", "POST"] {
             let mut wire = Wire::connect(&hub.address).await;
-            let headers = [("connection", "close"), ("content-length", "0")];
+            let headers = [("connection", "close"), ("content-length", "0"), ("tidings-probe", "1")];
             wire.write(head(&hub.address, method, &format!("{path}{SHORT}"), &headers)).await;
             let answer = String::from_utf8(wire.rest().await).expect("it is text");
-            for part in ["200 OK", "allow: GET, HEAD, POST\r\n", "event: end"] {
+            for part in ["200 OK", "allow: GET, HEAD, POST, OPTIONS\r\n", "event: end"] {
                 assert!(answer.contains(part), "{method} {path}: {part:?} is not in {answer}");
             }
         }
     }
     assert_eq!(data(&page(&hub.address, "/topics/news").await), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_publish_that_its_query_calls_a_probe_is_refused_and_not_lost() {
+    let hub = HubProcess::start(&[]);
+    for target in ["/topics/a?probe=1", "/topics/a?type=t&probe=1&events=1"] {
+        let answer = ask(&hub.address, "POST", target, &[("content-type", "text/plain")], "said").await;
+        answer.refusal(400, "publishes nothing");
+    }
+    // The parameter has one value; clients may have parameters of their own.
+    let answer =
+        ask(&hub.address, "POST", "/topics/a?probe=yes", &[("content-type", "text/plain")], "said").await;
+    assert_eq!(answer.status(), 200, "{answer:?}");
+    assert_eq!(data(&page(&hub.address, "/topics/a").await), ["said"]);
 }
 
 #[tokio::test]

@@ -44,6 +44,54 @@ async fn text_and_json_bodies_are_the_data_as_they_are() {
 }
 
 #[tokio::test]
+async fn a_media_type_is_read_as_browsers_read_it() {
+    let hub = HubProcess::start(&[]);
+    for (number, (lines, count)) in [
+        (&["Application/X-NDJSON"][..], 2),
+        (&["application/x-ndjson ; charset=\"utf-8\""], 2),
+        (&["application/x-ndjson;x=\"a,text/plain\""], 2),
+        (&["text/plain", "application/x-ndjson"], 2),
+        (&["text/plain, application/x-ndjson"], 2),
+        (&["application/x-ndjson", "*/*"], 2),
+        (&["application/x-ndjson", "text/plain"], 1),
+        (&[""], 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let headers: Vec<_> = lines.iter().map(|line| ("content-type", *line)).collect();
+        let body = "{\"data\":\"1\"}\n{\"data\":\"2\"}\n";
+        let target = format!("/topics/{number}");
+        let answer = ask(&hub.address, "POST", &target, &headers, body).await;
+        assert_eq!(answer.status(), 200, "{lines:?}: {answer:?}");
+        assert_eq!(data(&page(&hub.address, &target).await).len(), count, "{lines:?}");
+    }
+    for refused in ["nonsense", "text/", "text/plain; charset=latin1", "text/plain;charset=\"iso-8859-1\""] {
+        post(&hub.address, "/topics/a", ("content-type", refused), "x").await.refusal(415, "");
+    }
+    is_empty(&hub, "/topics/a").await;
+}
+
+#[tokio::test]
+async fn content_codings_are_a_list_in_any_case() {
+    let hub = HubProcess::start(&[]);
+    for codings in [&["Identity"][..], &["identity, IDENTITY"], &["identity", "identity"], &["", ","]] {
+        let headers: Vec<_> =
+            codings.iter().map(|coding| ("content-encoding", *coding)).chain([TEXT]).collect();
+        let answer = ask(&hub.address, "POST", "/topics/a", &headers, "x").await;
+        assert_eq!(answer.status(), 200, "{codings:?}: {answer:?}");
+    }
+    for codings in [&["gzip"][..], &["identity", "GZIP"], &["identity, br"]] {
+        let headers: Vec<_> =
+            codings.iter().map(|coding| ("content-encoding", *coding)).chain([TEXT]).collect();
+        let answer = ask(&hub.address, "POST", "/topics/b", &headers, "x").await;
+        answer.refusal(415, "Content-Encoding");
+        assert_eq!(answer.header("accept-encoding"), Some("identity"), "{answer:?}");
+    }
+    is_empty(&hub, "/topics/b").await;
+}
+
+#[tokio::test]
 async fn query_parameters_make_the_event() {
     let hub = HubProcess::start(&[]);
     let mut stream = Stream::live(&hub.address, "/topics/a").await;

@@ -12,7 +12,10 @@ use crate::{Access, Origin, UpdateRetry};
 pub struct Settings {
     /// Who may publish and subscribe. Default: anyone on this machine.
     pub access: Access,
-    /// Names, without a port, that a `Host` header may have beside loopback ones under [`Access::Loopback`].
+    /// Names that a `Host` header may have beside loopback ones; a port does not count. Any other is refused, 421.
+    ///
+    /// Empty, which is the default, means only loopback names under [`Access::Loopback`], and any name under other rules.
+    /// `/healthz` and `/readyz` answer to any.
     pub allowed_hosts: Vec<String>,
     /// Origins of other sites whose pages may publish and subscribe, with credentials.
     pub allowed_origins: Vec<Origin>,

@@ -75,7 +75,7 @@ fn essence(text: &str) -> &str {
 }
 
 /// RFC 9110, "tokens".
-fn is_token(byte: u8) -> bool {
+pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

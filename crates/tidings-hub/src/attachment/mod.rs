@@ -5,7 +5,7 @@ mod id;
 mod store;
 mod upload;
 
-pub(crate) use announcement::{Announcement, FileName, MediaType};
+pub(crate) use announcement::{Announcement, FileName, MediaType, is_token};
 pub use id::AttachmentId;
 pub use store::{AttachmentLimits, Attachments};
 pub(crate) use store::{Unannounced, Usage};

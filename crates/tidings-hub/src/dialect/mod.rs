@@ -1,5 +1,6 @@
 //! What requests mean: translated here, at the edge, into updates and subscriptions.
 
+mod content_type;
 pub(crate) mod event_stream;
 pub(crate) mod native;
 pub(crate) mod ndjson;

@@ -6,11 +6,12 @@ use http::{HeaderMap, HeaderName, request::Parts};
 use percent_encoding::percent_decode_str;
 use tidings_server::{KeepAlive, LastEventId};
 
+use super::content_type::ContentType;
 use crate::{
     Form, Interest, MAX_FILTER_BYTES, MAX_FILTERS, StartAt, Topic, TopicFilter, UpdateId, UpdateRetry,
     UpdateType,
     attachment::{FileName, MediaType},
-    http::Problem,
+    http::{Problem, joined},
     log::{HubId, IdempotencyKey},
     turns::Publisher,
 };
@@ -22,6 +23,9 @@ const MAX_LIMIT: usize = 1_000;
 
 /// The longest that a poll of the history waits.
 const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// What UTF-8, and the part of it that is ASCII, is called in a `charset`.
+const UTF8_NAMES: [&str; 4] = ["utf-8", "utf8", "us-ascii", "ascii"];
 
 const ENVELOPES: [(&str, Form); 2] = [("json", Form::Envelope), ("message", Form::MessageEnvelope)];
 
@@ -193,18 +197,24 @@ pub(crate) enum BodyKind {
 impl BodyKind {
     /// Decides by `Content-Type`. A form counts as text, because that is what `curl -d` calls what it sends.
     pub(crate) fn of(headers: &HeaderMap) -> Result<BodyKind, Problem> {
-        let Some(value) = headers.get(http::header::CONTENT_TYPE) else { return Ok(BodyKind::Text) };
-        let value = String::from_utf8_lossy(value.as_bytes());
-        let (essence, parameters) = value.split_once(';').unwrap_or((&value, ""));
-        let is_one_of = |names: &[&str]| names.iter().any(|name| essence.trim().eq_ignore_ascii_case(name));
-        let kind = if is_one_of(&["", "text/plain", "application/json", "application/xml"]) {
+        let no_type = |text: &str| {
+            Problem::unsupported_body(format!(
+                "Content-Type is {text:?}, which is no media type of at most 255 bytes, such as image/png"
+            ))
+        };
+        let values = joined(headers, http::header::CONTENT_TYPE).unwrap_or_default();
+        let Some(content_type) = ContentType::extract(&values) else {
+            return if values.trim().is_empty() { Ok(BodyKind::Text) } else { Err(no_type(&values)) };
+        };
+        let is_one_of = |names: &[&str]| names.iter().any(|name| content_type.is(name));
+        let kind = if is_one_of(&["text/plain", "application/json", "application/xml"]) {
             BodyKind::Text
         } else if is_one_of(&["text/event-stream"]) {
             BodyKind::EventStream
         } else if is_one_of(&["application/x-ndjson", "application/ndjson", "application/jsonl"]) {
             BodyKind::Ndjson
         } else {
-            match &*essence.trim().to_ascii_lowercase() {
+            match &*content_type.essence.to_ascii_lowercase() {
                 "application/x-www-form-urlencoded" => BodyKind::Text,
                 text if text.starts_with("text/") || text.ends_with("+json") || text.ends_with("+xml") => {
                     BodyKind::Text
@@ -216,22 +226,13 @@ impl BodyKind {
                     )));
                 }
                 _ => {
-                    return MediaType::parse(&value).map(BodyKind::Attachment).ok_or_else(|| {
-                        Problem::unsupported_body(format!(
-                            "Content-Type is {value:?}, which is no media type of at most 255 bytes, as image/png"
-                        ))
-                    });
+                    let media_type = MediaType::parse(content_type.text).map(BodyKind::Attachment);
+                    return media_type.ok_or_else(|| no_type(content_type.text));
                 }
             }
         };
-        let charset = parameters.split(';').filter_map(|parameter| parameter.split_once('=')).find_map(
-            |(name, value)| {
-                name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
-            },
-        );
-        if let Some(charset) = charset.filter(|charset| {
-            !["utf-8", "utf8", "us-ascii"].iter().any(|utf8| charset.eq_ignore_ascii_case(utf8))
-        }) {
+        let is_utf8 = |charset: &str| UTF8_NAMES.iter().any(|utf8| charset.eq_ignore_ascii_case(utf8));
+        if let Some(charset) = content_type.charset.filter(|charset| !is_utf8(charset)) {
             return Err(Problem::unsupported_body(format!(
                 "charset is {charset:?}; an event stream is always UTF-8"
             )));

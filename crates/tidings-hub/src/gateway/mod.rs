@@ -34,6 +34,6 @@ pub use abandon::Abandon;
 pub use heartbeat::Heartbeat;
 pub(crate) use live::Gateway;
 pub(crate) use pass_on::PassedOn;
-pub(crate) use route::{route, serves};
+pub(crate) use route::{methods, route, serves};
 pub use settings::{GatewaySettings, InvalidUpstream, Secret, Timeouts};
 pub(crate) use stream::{as_sent, is_reserved};

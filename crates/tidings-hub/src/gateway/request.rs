@@ -11,7 +11,7 @@ use super::{
     settings::GatewaySettings,
     target::Target,
 };
-use crate::http::{BoxError, Problem, PublishedBody};
+use crate::http::{BoxError, Problem, PublishedBody, has_no_coding};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -59,12 +59,7 @@ impl Asked {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        if let Some(coding) =
-            parts.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity")
-        {
-            let detail = format!("Content-Encoding is {coding:?}; send the body without an encoding");
-            return Err(Problem::unsupported_body(detail));
-        }
+        has_no_coding(&parts.headers)?;
         let body = body.read_whole(settings.max_request_bytes, Problem::request_too_large).await?;
         let headers = headers_for_upstream(&parts.headers, dialect, settings)?;
         let Members { stream, n } = Members::read(&body);

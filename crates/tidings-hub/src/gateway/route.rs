@@ -19,6 +19,15 @@ pub(crate) fn serves(path: &str) -> bool {
     path.starts_with(STREAMS) || Dialect::of_path(path).is_some() || Target::is_models(path)
 }
 
+/// The methods that are served at one of its paths, as `Allow` has them; `None` at others.
+pub(crate) fn methods(path: &str) -> Option<&'static str> {
+    match Dialect::of_path(path) {
+        Some(_) => Some("POST, OPTIONS"),
+        None if path.starts_with(STREAMS) => Some("GET, HEAD, DELETE, OPTIONS"),
+        None => Target::is_models(path).then_some("GET, OPTIONS"),
+    }
+}
+
 /// Answers a request to one of its paths.
 pub(crate) async fn route<B>(
     hub: &Hub,

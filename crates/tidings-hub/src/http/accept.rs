@@ -1,5 +1,7 @@
 //! Which representation of a topic a request wants.
 
+use super::list::split_unquoted;
+
 /// How a topic is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Representation {
@@ -26,8 +28,8 @@ pub(crate) fn representation(accept: Option<&str>) -> Option<Representation> {
 /// The quality, in thousandths, that the most specific matching range gives to `kind/subkind`.
 fn quality(accept: &str, kind: &str, subkind: &str) -> u16 {
     let mut best = (0, 0);
-    for range in accept.split(',') {
-        let mut parts = range.split(';').map(str::trim);
+    for range in split_unquoted(accept, b',') {
+        let mut parts = split_unquoted(range, b';').map(str::trim);
         let Some((range_kind, range_subkind)) = parts.next().and_then(|range| range.split_once('/')) else {
             continue;
         };
@@ -77,6 +79,8 @@ mod tests {
             (Some("application/json;q=0.4, */*;q=0.5"), Some(EventStream)),
             (Some("text/event-stream;q=0, */*"), Some(Json)),
             (Some("text/html,application/xhtml+xml,*/*;q=0.8"), Some(EventStream)),
+            (Some("text/html;x=\", application/json\", text/event-stream;Q=0.1"), Some(EventStream)),
+            (Some("application/json ; q=\"0\""), Some(Json)),
             (Some("text/html"), None),
             (Some("text/event-stream;q=0"), None),
             (Some("nonsense"), None),

@@ -4,15 +4,22 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 
-use super::{HubBody, Problem};
+use super::{HubBody, Problem, list::elements};
 use crate::{
     Access, Settings,
+    attachment::is_token,
     authorize::{host_name, is_loopback_host},
 };
 
 /// What a listed page may read of a response's headers, beside those that every page may.
 const EXPOSED: &str = "Tidings-Hub, Tidings-Resume, Tidings-Stream, Tidings-Stop-Token, Location, Content-Location, \
                        Retry-After, ETag, Content-Range, X-Request-Id, Request-Id";
+
+/// How long a browser may remember what a page may send: 2 hours, which is as long as Chromium does.
+const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
+
+/// The longest list of headers that a page may ask to send.
+const MAX_ASKED_BYTES: usize = 4 << 10;
 
 /// The origin of a web page, such as `https://app.example` or `http://localhost:3000`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -75,8 +82,8 @@ fn without_default_port(scheme: &str, authority: &str) -> String {
 /// What the headers of a request say of where it was sent, and of the page that sent it.
 #[derive(Debug)]
 pub(crate) struct Site {
-    /// A `Host` that may not lead here.
-    unknown_host: Option<String>,
+    /// A `Host` that may not lead here, and the rule that says so.
+    unknown_host: Option<(String, Access)>,
     /// The `Origin` header, to be repeated in the answer if its page may read that.
     listed: Option<HeaderValue>,
     /// An `Origin` that is neither the hub's own nor listed.
@@ -91,13 +98,14 @@ impl Site {
             Some(authority) => authority.as_str(),
             None => text(&parts.headers, header::HOST).unwrap_or_default(),
         };
-        let allowed = |allowed: &String| allowed.eq_ignore_ascii_case(host_name(host));
-        let is_known = settings.access != Access::Loopback
-            || is_loopback_host(host)
-            || settings.allowed_hosts.iter().any(allowed);
+        // A name can be made to lead here by whoever owns it (DNS rebinding), and its pages would count as the hub's own.
+        let is_any_allowed = settings.access != Access::Loopback && settings.allowed_hosts.is_empty();
+        let is_allowed = |allowed: &String| host_name(allowed).eq_ignore_ascii_case(host_name(host));
+        let is_known =
+            is_any_allowed || is_loopback_host(host) || settings.allowed_hosts.iter().any(is_allowed);
 
         let mut site = Site {
-            unknown_host: (!is_known).then(|| host.to_owned()),
+            unknown_host: (!is_known).then(|| (host.to_owned(), settings.access.clone())),
             listed: None,
             foreign: None,
             any_listed: !settings.allowed_origins.is_empty(),
@@ -123,7 +131,7 @@ impl Site {
     pub(crate) fn may_lead_here(&self) -> Result<(), Problem> {
         match &self.unknown_host {
             None => Ok(()),
-            Some(host) => Err(Problem::unknown_host(host)),
+            Some((host, access)) => Err(Problem::unknown_host(host, access)),
         }
     }
 
@@ -163,7 +171,8 @@ impl Site {
         )))
     }
 
-    /// The answer to a preflight request.
+    /// The answer to a preflight request: a listed page may send whatever header it asks for. None makes the hub do more than a
+    /// program may that sends it, and tracers, SDKs and interceptors add headers of which a page knows nothing.
     pub(crate) fn preflight(&self, parts: &Parts) -> Result<Response<HubBody>, Problem> {
         if let Some(origin) = &self.foreign {
             return Err(Problem::forbidden(format!(
@@ -181,13 +190,10 @@ impl Site {
             header::ACCESS_CONTROL_ALLOW_HEADERS,
             HeaderValue::from_static("Last-Event-ID, Idempotency-Key, Authorization, Content-Type"),
         );
-        // SDKs of LLM interfaces send a dozen more, which differ from version to version. None makes the hub do anything.
-        if parts.uri.path().starts_with("/v1/") {
-            if let Some(asked) = parts.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
-                headers.append(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
-            }
+        if let Some(asked) = asked_headers(parts) {
+            headers.append(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
         }
-        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
         Ok(response)
     }
 
@@ -208,6 +214,15 @@ impl Site {
 /// Whether a request asks, for a page, what it may send.
 pub(crate) fn is_preflight(parts: &Parts) -> bool {
     parts.method == Method::OPTIONS && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// The names of headers that a page asks to send, as they are to be allowed; none if they are no names, or too many.
+fn asked_headers(parts: &Parts) -> Option<HeaderValue> {
+    let asked: Vec<_> = elements(&parts.headers, header::ACCESS_CONTROL_REQUEST_HEADERS).collect();
+    let are_names = asked.iter().all(|name| name.bytes().all(is_token) && *name != "*");
+    let asked = asked.join(", ");
+    (are_names && !asked.is_empty() && asked.len() <= MAX_ASKED_BYTES)
+        .then(|| HeaderValue::try_from(asked).ok())?
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {

@@ -12,12 +12,14 @@ mod hang_up;
 mod history;
 mod http1;
 mod http2;
+mod list;
 mod page_body;
 mod problem;
 mod progress;
 mod publish;
 mod published_body;
 mod range;
+mod request_head;
 mod serve;
 mod service;
 mod socket;
@@ -32,6 +34,7 @@ pub(crate) use self::{
     cross_site::Site,
     hang_up::{Departure, HangUp},
     published_body::PublishedBody,
+    request_head::has_no_coding,
     service::BoxError,
     subscribe::{deliver, ended, sign_verdict, subscribe},
 };
@@ -44,6 +47,7 @@ pub(crate) mod fuzzed {
 pub use body::HubBody;
 pub use cross_site::{InvalidOrigin, Origin};
 pub(crate) use encryption::Encryption;
+pub(crate) use list::{joined, split_unquoted};
 pub(crate) use problem::Problem;
 pub(crate) use serve::serve;
 pub use service::HubService;

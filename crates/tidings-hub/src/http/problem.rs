@@ -3,13 +3,13 @@
 use std::io::ErrorKind;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 use tidings_codec::{DecodeError, DecodeErrorKind, Incomplete};
 
 use super::HubBody;
 use crate::{
-    InvalidName, InvalidRetry, InvalidTopic,
+    Access, InvalidName, InvalidRetry, InvalidTopic,
     attachment::UploadError,
     log::{InvalidKey, LogError, Refused},
 };
@@ -22,25 +22,26 @@ const RETRY_AFTER: u32 = 1;
 pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
-    allow: Option<&'static str>,
-    /// Of what only a part was asked for, in bytes.
-    size: Option<u64>,
-    /// When to try again, in seconds.
-    retry_after: Option<u32>,
+    /// What its status asks for beside the document.
+    headers: Vec<(HeaderName, HeaderValue)>,
     members: Map<String, Value>,
 }
 
 impl Problem {
     fn new(status: StatusCode, detail: impl ToString) -> Problem {
-        Problem {
-            status,
-            detail: detail.to_string(),
-            allow: None,
-            size: None,
-            retry_after: matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
-                .then_some(RETRY_AFTER),
-            members: Map::new(),
+        let problem =
+            Problem { status, detail: detail.to_string(), headers: Vec::new(), members: Map::new() };
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                problem.with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER))
+            }
+            _ => problem,
         }
+    }
+
+    fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Problem {
+        self.headers.push((name, value));
+        self
     }
 
     /// 400: the value breaks a rule; the detail names both.
@@ -74,7 +75,8 @@ impl Problem {
     /// 405: the path takes other methods.
     pub(crate) fn method_not_allowed(method: &http::Method, allow: &'static str) -> Problem {
         let detail = format!("{method} is not allowed here; use one of: {allow}");
-        Problem { allow: Some(allow), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+            .with_header(header::ALLOW, HeaderValue::from_static(allow))
     }
 
     /// 406: none of the types that are served is acceptable.
@@ -136,21 +138,43 @@ impl Problem {
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
     }
 
+    /// 415: the body has a content coding. RFC 9110, section 15.5.16: the answer says which ones are taken.
+    pub(crate) fn unsupported_coding(coding: &str) -> Problem {
+        Problem::unsupported_body(format!(
+            "Content-Encoding is {coding:?}; send the body without an encoding"
+        ))
+        .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+    }
+
     /// 416: the range begins behind the end.
     pub(crate) fn unsatisfiable_range(size: u64) -> Problem {
         let detail = format!("the range begins behind the attachment's end; it has {size} bytes");
-        Problem { size: Some(size), ..Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, detail) }
+        let range = HeaderValue::try_from(format!("bytes */{size}")).expect("a number is visible ASCII");
+        Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, detail).with_header(header::CONTENT_RANGE, range)
     }
 
-    /// 421: under the loopback rule, the `Host` is not known.
-    pub(crate) fn unknown_host(host: &str) -> Problem {
+    /// 421: the `Host` is none of those that lead here.
+    pub(crate) fn unknown_host(host: &str, access: &Access) -> Problem {
+        let (rule, or) = match access {
+            Access::Loopback => (
+                "without an access rule this hub only answers to loopback names and those that it is given",
+                ", or give an access rule (--anonymous)",
+            ),
+            _ => ("this hub only answers to loopback names and those that it is given", ""),
+        };
         Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
             format!(
-                "Host is {host:?}, and without an access rule this hub only answers to loopback names; if the name is \
-                 meant to lead here, allow it (tidings serve --allow-host NAME), or give an access rule (--anonymous)"
+                "Host is {host:?}, and {rule}; if the name is meant to lead here, allow it (tidings serve --allow-host \
+                 NAME){or}"
             ),
         )
+    }
+
+    /// 501: the body has a transfer coding that is not undone.
+    pub(crate) fn unknown_transfer_coding(coding: &str) -> Problem {
+        let detail = format!("Transfer-Encoding has {coding:?}; the hub undoes chunked and no other");
+        Problem::new(StatusCode::NOT_IMPLEMENTED, detail)
     }
 
     /// 404: there is no such stream, or no more.
@@ -259,7 +283,7 @@ impl Problem {
     }
 
     pub(crate) fn into_response(self) -> Response<HubBody> {
-        let Problem { status, detail, allow, size, retry_after, members } = self;
+        let Problem { status, detail, headers: more, members } = self;
         let mut document = json!({
             "title": status.canonical_reason(),
             "status": status.as_u16(),
@@ -273,16 +297,7 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(allow) = allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
-        }
-        if let Some(seconds) = retry_after {
-            headers.insert(header::RETRY_AFTER, seconds.into());
-        }
-        if let Some(size) = size {
-            let range = HeaderValue::try_from(format!("bytes */{size}")).expect("a number is visible ASCII");
-            headers.insert(header::CONTENT_RANGE, range);
-        }
+        headers.extend(more);
         response
     }
 }

@@ -7,7 +7,10 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::Body;
 use serde::Serialize;
 
-use super::{HubBody, Problem, attach::attach, published_body::PublishedBody, service::BoxError};
+use super::{
+    HubBody, Problem, attach::attach, published_body::PublishedBody, request_head::has_no_coding,
+    service::BoxError,
+};
 use crate::{
     Hub, Update,
     attachment::Announcement,
@@ -38,10 +41,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
-        let detail = format!("Content-Encoding is {coding:?}; send the body without an encoding");
-        return Err(Problem::unsupported_body(detail));
-    }
+    has_no_coding(headers)?;
     let settings = &hub.shared().settings;
     let (max_data_bytes, max_retry) = (settings.max_data_bytes, settings.max_retry);
     let body = pin!(body);

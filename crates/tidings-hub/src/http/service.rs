@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Version, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body;
 use tokio::time::sleep;
 use tower_service::Service;
@@ -22,7 +22,9 @@ use super::{
     cross_site::{Site, is_preflight},
     hang_up::HangUp,
     history::history,
+    list::joined,
     publish::publish,
+    request_head,
     subscribe::{put_off, subscribe},
     subscribers::{furthest_behind, subscribers},
 };
@@ -30,6 +32,7 @@ use crate::{
     Asset, Hub,
     dialect::native::{PublishParams, ReadParams},
     hub::Shared,
+    probe::TIDINGS_PROBE,
 };
 
 /// The hub's HTTP interface as a tower service, to be mounted in an application under any prefix.
@@ -88,6 +91,7 @@ where
         Err(problem) => problem.into_response(),
     };
     site.sign(&mut response);
+    forbid_sniffing(&mut response);
     if parts.method == Method::HEAD && parts.version == Version::HTTP_2 {
         response = without_body(response);
     }
@@ -97,6 +101,13 @@ where
         tracing::debug!(method = %parts.method, path = parts.uri.path(), %status, "refused");
     }
     response
+}
+
+/// What has a body is of the type that it says: a browser that guessed could run what somebody published as a script.
+fn forbid_sniffing(response: &mut Response<HubBody>) {
+    if !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
 }
 
 /// hyper leaves the body out of an answer to HEAD over HTTP/1.1 and not over HTTP/2, where a stream would begin and never end,
@@ -116,13 +127,20 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    site.may_lead_here()?;
-    if is_preflight(parts) {
-        return site.preflight(parts);
-    }
+    request_head::check(parts)?;
     let shared = hub.shared();
     let path = parts.uri.path();
-    if asks_for_probe(parts) {
+    // A load balancer asks a machine, by its address or by no name at all, and what it is told is no secret.
+    if !matches!(path, "/healthz" | "/readyz") {
+        site.may_lead_here()?;
+    }
+    if parts.method == Method::OPTIONS {
+        return match is_preflight(parts) {
+            true => site.preflight(parts),
+            false => methods(shared, path).map(options).ok_or_else(|| Problem::no_such_path(path)),
+        };
+    }
+    if asks_for_probe(parts)? {
         may_read_something(shared)?;
         let hang_up = parts.extensions.get::<HangUp>().cloned();
         return Ok(shared.probes.answer(parts).map(|body| HubBody::probe(body, hang_up)));
@@ -145,23 +163,20 @@ where
                 let params = PublishParams::parse(topic, parts, shared.settings.max_retry)?;
                 publish(hub, params, &parts.headers, body).await
             }
-            _ => Err(Problem::method_not_allowed(&parts.method, "GET, HEAD, POST, OPTIONS")),
-        };
-    }
-    if let Some(id) = path.strip_prefix("/attachments/") {
-        return match parts.method {
-            Method::GET | Method::HEAD => Box::pin(attachment(shared, id, parts)).await,
-            _ => Err(Problem::method_not_allowed(&parts.method, "GET, HEAD")),
+            _ => Err(Problem::method_not_allowed(&parts.method, PUBLISHED_TO)),
         };
     }
     if !matches!(parts.method, Method::GET | Method::HEAD) {
-        return Err(match path {
-            "/topics" if parts.method == Method::POST => {
+        return Err(match (path, methods(shared, path)) {
+            ("/topics", _) if parts.method == Method::POST => {
                 Problem::invalid("no topic is named; publish to one, as in POST /topics/news")
             }
-            _ if is_known(shared, path) => Problem::method_not_allowed(&parts.method, "GET, HEAD"),
-            _ => Problem::no_such_path(path),
+            (_, Some(allowed)) => Problem::method_not_allowed(&parts.method, allowed),
+            (_, None) => Problem::no_such_path(path),
         });
+    }
+    if let Some(id) = path.strip_prefix("/attachments/") {
+        return Box::pin(attachment(shared, id, parts)).await;
     }
     match path {
         "/topics" => Box::pin(read(shared, None, parts)).await,
@@ -179,6 +194,7 @@ where
             Ok(text("text/plain; charset=utf-8", "ready\n"))
         }
         "/metrics" => {
+            may_read_something(shared)?;
             if let Some(attachments) = shared.log.attachments() {
                 shared.metrics.stored(attachments.usage());
             }
@@ -193,14 +209,29 @@ where
     }
 }
 
-/// At the paths of topics too, since what a proxy does may depend on the path.
-fn asks_for_probe(parts: &Parts) -> bool {
+/// Whether a stream of known timing is asked for. It is at the paths of topics too, since what a proxy does may depend on the
+/// path.
+///
+/// # Errors
+/// 400 for a `POST` to a topic that only its query calls a probe: to answer it with a stream would lose what its publisher sent.
+fn asks_for_probe(parts: &Parts) -> Result<bool, Problem> {
     let path = parts.uri.path();
+    if path == "/probe" {
+        return Ok(matches!(parts.method, Method::GET | Method::HEAD | Method::POST));
+    }
     let named = || parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "probe=1"));
-    path == "/probe"
-        || (matches!(parts.method, Method::GET | Method::POST)
-            && (path == "/topics" || path.starts_with("/topics/"))
-            && named())
+    if !(path == "/topics" || path.starts_with("/topics/")) || !named() {
+        return Ok(false);
+    }
+    match parts.method {
+        Method::GET => Ok(true),
+        Method::POST if parts.headers.contains_key(TIDINGS_PROBE) => Ok(true),
+        Method::POST => Err(Problem::invalid(
+            "probe=1 asks for a stream of known timing, which publishes nothing; leave it out to publish, or send \
+             Tidings-Probe: 1 to have the stream",
+        )),
+        _ => Ok(false),
+    }
 }
 
 /// Whether a path is one of those whose answers say what is in topics, or who follows them.
@@ -211,7 +242,7 @@ fn is_of_topics(path: &str) -> bool {
 /// Whether a request is one that an `EventSource` makes.
 fn asks_to_subscribe(parts: &Parts) -> bool {
     let path = parts.uri.path();
-    let accept = parts.headers.get(header::ACCEPT).map(|accept| String::from_utf8_lossy(accept.as_bytes()));
+    let accept = joined(&parts.headers, header::ACCEPT);
     parts.method == Method::GET
         && (path == "/topics" || path.starts_with("/topics/") || path.starts_with("/streams/"))
         && representation(accept.as_deref()) == Some(Representation::EventStream)
@@ -230,9 +261,35 @@ async fn unless_left(
     }
 }
 
-fn is_known(shared: &Shared, path: &str) -> bool {
-    matches!(path, "/topics" | "/subscribers" | "/healthz" | "/readyz" | "/metrics")
-        || shared.settings.pages.contains_key(path)
+/// The methods of a path that only reads, and of one that is published to.
+const READ: &str = "GET, HEAD, OPTIONS";
+const PUBLISHED_TO: &str = "GET, HEAD, POST, OPTIONS";
+
+/// The methods that are served at a path, as `Allow` has them; `None` if nothing is.
+fn methods(shared: &Shared, path: &str) -> Option<&'static str> {
+    #[cfg(feature = "gateway")]
+    if shared.gateway.is_some() {
+        if let Some(methods) = crate::gateway::methods(path) {
+            return Some(methods);
+        }
+    }
+    match path {
+        // The hub as a whole.
+        "*" => Some("GET, HEAD, POST, DELETE, OPTIONS"),
+        "/probe" => Some(PUBLISHED_TO),
+        "/topics" | "/subscribers" | "/healthz" | "/readyz" | "/metrics" => Some(READ),
+        _ if path.starts_with("/topics/") => Some(PUBLISHED_TO),
+        _ if path.starts_with("/attachments/") => Some(READ),
+        _ => shared.settings.pages.contains_key(path).then_some(READ),
+    }
+}
+
+/// The answer to `OPTIONS`: what is served at the path, and nothing else.
+fn options(methods: &'static str) -> Response<HubBody> {
+    let mut response = Response::new(HubBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+    response
 }
 
 async fn read(
@@ -242,7 +299,7 @@ async fn read(
 ) -> Result<Response<HubBody>, Problem> {
     let params = may_read_what(shared, path_topic, parts)?;
     let grant = shared.settings.access.anonymous();
-    let accept = parts.headers.get(header::ACCEPT).map(|accept| String::from_utf8_lossy(accept.as_bytes()));
+    let accept = joined(&parts.headers, header::ACCEPT);
     let representation = representation(accept.as_deref())
         .ok_or_else(|| Problem::not_acceptable(accept.as_deref().unwrap_or_default()))?;
     let answer = async {
@@ -295,7 +352,6 @@ fn page(asset: &Asset) -> Response<HubBody> {
     let mut response = text(asset.content_type, asset.body.clone());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 

@@ -5,8 +5,8 @@
 //! nothing, so a hub serves it to everyone who may subscribe, and answers a `POST` with it like a `GET`: what a proxy does may
 //! depend on the method.
 //!
-//! A request asks for it at `/probe`, or at any path of topics with the parameter `probe`. The knobs are parameters of
-//! the query: see [`Knobs`].
+//! A request asks for it at `/probe`, or at any path of topics with the parameter `probe=1`; there a `POST`, which would be a publish,
+//! also has the header [`Tidings-Probe`](TIDINGS_PROBE). The knobs are parameters of the query: see [`Knobs`].
 
 mod body;
 mod knobs;
@@ -34,12 +34,12 @@ pub use self::{
 };
 use crate::peer::Peer;
 
-/// The header by which an answer says that it is such a stream.
+/// The header by which an answer says that it is such a stream, and a `POST` to a topic that it asks for one and publishes nothing.
 pub const TIDINGS_PROBE: HeaderName = HeaderName::from_static("tidings-probe");
 
 /// The methods that a stream may be asked for by. Every answer names them, so that whoever wants to compare them knows that a
 /// `POST` changes nothing here.
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
 
 /// Serves streams of known timing: at most 256 at a time, and 32 MiB a second of all together.
 ///
@@ -52,12 +52,17 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Answers a `GET` or a `POST` with a stream, and a `HEAD` with its head.
+    /// Answers a `GET` or a `POST` with a stream, a `HEAD` with its head, and `OPTIONS` with the methods.
     ///
     /// Everything else is refused in a line of text: 400 for a knob that is out of its bounds, 405 for another method,
     /// 503 when too many streams run. A request whose `Last-Event-ID` is that of the last event gets 204, which ends an
     /// `EventSource`.
     pub fn answer(&self, request: &Parts) -> Response<ProbeBody> {
+        if request.method == Method::OPTIONS {
+            let mut response = refusal(StatusCode::NO_CONTENT, String::new());
+            response.headers_mut().remove(CONTENT_TYPE);
+            return response;
+        }
         if !matches!(request.method, Method::GET | Method::HEAD | Method::POST) {
             return refusal(StatusCode::METHOD_NOT_ALLOWED, "a probe is asked for by GET or POST\n".into());
         }

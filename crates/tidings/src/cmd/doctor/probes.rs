@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery};
 use tidings_client::Request;
+use tidings_hub::probe::TIDINGS_PROBE;
 use tokio::task::JoinSet;
 
 use super::{
@@ -220,7 +221,9 @@ impl Target {
         set(&mut any_accept, header::ACCEPT, Some("*/*"));
         plan.push((Role::AnyAccept, any_accept, self.way.clone()));
         if case.get(Role::Probe).is_some_and(may_be_posted) {
-            let post = Ask { method: Method::POST, body: Bytes::new(), ..self.ask(Some(PROBE), LOOK) };
+            let mut post = Ask { method: Method::POST, body: Bytes::new(), ..self.ask(Some(PROBE), LOOK) };
+            // At a path that is published to, a hub takes a POST for a publish unless this says otherwise.
+            set(&mut post, TIDINGS_PROBE, Some("1"));
             plan.push((Role::Post, post, self.way.clone()));
         }
         plan.extend(self.heads());

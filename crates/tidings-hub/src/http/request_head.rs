@@ -1,0 +1,84 @@
+//! What HTTP itself asks of the head of a request, whatever the request is for.
+
+use http::{HeaderMap, Version, header, request::Parts};
+
+use super::{Problem, list::elements};
+
+/// # Errors
+/// 400 for a request of HTTP/1.1 without `Host`, and for any with two of them (RFC 9112, section 3.2); 501 for a transfer coding
+/// that the hub does not undo (section 6.1).
+pub(super) fn check(parts: &Parts) -> Result<(), Problem> {
+    has_one_host(parts)?;
+    is_chunked_at_most(&parts.headers)
+}
+
+fn has_one_host(parts: &Parts) -> Result<(), Problem> {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => Err(Problem::invalid(
+            "the request has two Host lines, and nobody knows which one is meant; send one",
+        )),
+        (None, _) if parts.version == Version::HTTP_11 => {
+            Err(Problem::invalid("the request has no Host; HTTP/1.1 asks for one, such as Host: localhost"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// hyper undoes `chunked`, and would hand on the rest as it is: what was compressed would be published as text.
+fn is_chunked_at_most(headers: &HeaderMap) -> Result<(), Problem> {
+    match elements(headers, header::TRANSFER_ENCODING).find(|coding| !coding.eq_ignore_ascii_case("chunked"))
+    {
+        None => Ok(()),
+        Some(coding) => Err(Problem::unknown_transfer_coding(&coding)),
+    }
+}
+
+/// # Errors
+/// 415 for a body with a content coding (RFC 9110, section 8.4). `identity` is the name of none.
+pub(crate) fn has_no_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    match elements(headers, header::CONTENT_ENCODING).find(|coding| !coding.eq_ignore_ascii_case("identity"))
+    {
+        None => Ok(()),
+        Some(coding) => Err(Problem::unsupported_coding(&coding)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, StatusCode};
+
+    use super::*;
+
+    fn status(version: Version, fields: &[(&str, &str)]) -> Option<StatusCode> {
+        let request = Request::get("/").version(version);
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        check(&request.body(()).unwrap().into_parts().0).err().map(|problem| problem.into_response().status())
+    }
+
+    #[test]
+    fn a_request_has_one_host_at_most_and_of_http_1_1_one_exactly() {
+        let (one, two) = (&[("host", "a")][..], &[("host", "a"), ("host", "a")][..]);
+        for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
+            assert_eq!(status(version, one), None, "{version:?}");
+            assert_eq!(status(version, two), Some(StatusCode::BAD_REQUEST), "{version:?}");
+        }
+        assert_eq!(status(Version::HTTP_11, &[]), Some(StatusCode::BAD_REQUEST));
+        assert_eq!(status(Version::HTTP_10, &[]), None);
+        assert_eq!(status(Version::HTTP_2, &[]), None, "it has :authority");
+    }
+
+    #[test]
+    fn a_transfer_coding_that_nobody_undoes_is_not_implemented() {
+        let of = |codings: &[&'static str]| {
+            let fields: Vec<_> = codings.iter().map(|coding| ("transfer-encoding", *coding)).collect();
+            status(Version::HTTP_2, &fields)
+        };
+        for codings in [&["chunked"][..], &["Chunked"], &[" , chunked,"], &["chunked", "chunked"]] {
+            assert_eq!(of(codings), None, "{codings:?}");
+        }
+        for codings in [&["gzip, chunked"][..], &["gzip", "chunked"], &["GZIP,chunked"], &["x-unknown"]] {
+            assert_eq!(of(codings), Some(StatusCode::NOT_IMPLEMENTED), "{codings:?}");
+        }
+    }
+}
