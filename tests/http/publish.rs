@@ -92,6 +92,20 @@ async fn content_codings_are_a_list_in_any_case() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_at_the_beginning_of_many_is_ignored() {
+    let hub = HubProcess::start(&[]);
+    for (content_type, body) in [
+        (EVENTS, "\u{feff}data: 1\r\n\r\ndata: 2\r\n\r\n"),
+        (NDJSON, "\u{feff}{\"data\":\"1\"}\r\n{\"data\":\"2\"}\r\n"),
+    ] {
+        assert_eq!(post(&hub.address, "/topics/a", content_type, body).await.json()["count"], 2);
+    }
+    let refused =
+        post(&hub.address, "/topics/b", NDJSON, "{\"data\":\"1\"}\n\u{feff}{\"data\":\"2\"}\n").await;
+    assert_eq!(refused.refusal(400, "no update")["line"], 2);
+}
+
+#[tokio::test]
 async fn query_parameters_make_the_event() {
     let hub = HubProcess::start(&[]);
     let mut stream = Stream::live(&hub.address, "/topics/a").await;
@@ -141,16 +155,23 @@ async fn an_id_is_printable_ascii_without_outer_spaces() {
 }
 
 #[tokio::test]
-async fn an_id_that_looks_like_the_hubs_is_refused() {
+async fn an_id_that_looks_like_the_hubs_is_never_taken_from_a_publisher() {
     let hub = HubProcess::start(&[]);
     let id = say(&hub.address, "/topics/a", "x").await;
     post(&hub.address, &format!("/topics/b?id={id}"), TEXT, "x").await.refusal(400, "~");
     let forged = format!("~{}", "A".repeat(24));
     post(&hub.address, &format!("/topics/b?id={forged}"), TEXT, "x").await.refusal(400, "~");
-    let line = format!("{{\"data\":\"x\",\"id\":\"{forged}\"}}\n");
-    post(&hub.address, "/topics/b", NDJSON, line).await.refusal(400, "~");
-    post(&hub.address, "/topics/b", EVENTS, format!("data: x\nid: {forged}\n\n")).await.refusal(400, "~");
+    for looks_like in ["~", "~x", &forged[..24]] {
+        let line = format!("{{\"data\":\"x\",\"id\":\"{looks_like}\"}}\n");
+        post(&hub.address, "/topics/b", NDJSON, line).await.refusal(400, "~");
+        let event = format!("data: x\nid: {looks_like}\n\n");
+        post(&hub.address, "/topics/b", EVENTS, event).await.refusal(400, "~");
+    }
     is_empty(&hub, "/topics/b").await;
+    // One of the right form is another hub's, in a body with many: its update gets an ID of this hub.
+    let line = format!("{{\"data\":\"x\",\"id\":\"{forged}\"}}\n");
+    let answer = post(&hub.address, "/topics/b", NDJSON, line).await.json();
+    assert!(answer["first"].as_str().is_some_and(|first| is_hub_id(first) && first != forged), "{answer}");
 }
 
 #[tokio::test]
@@ -373,6 +394,103 @@ async fn an_item_of_history_can_be_published_again_elsewhere() {
     let other = HubProcess::start(&[]);
     let answer = post(&other.address, "/topics/a", NDJSON, item + "\n").await;
     assert_eq!(answer.json()["first"], "i1", "{answer:?}");
+}
+
+/// A topic on a hub with two updates of it and two of a publisher, and a close.
+async fn original() -> HubProcess {
+    let hub = HubProcess::start(&[]);
+    for target in
+        ["/topics/t", "/topics/t?type=x&retry=500", "/topics/t?id=i-1", "/topics/t?id=i-2&type=ping"]
+    {
+        say(&hub.address, target, target).await;
+    }
+    post(&hub.address, "/topics/t?close=done", TEXT, "").await.json();
+    hub
+}
+
+/// What is kept of the updates of `t`, beside the IDs of the hub and the times.
+async fn kept(hub: &HubProcess) -> Vec<serde_json::Value> {
+    let mut page = page(&hub.address, "/topics/t").await;
+    let updates = page["updates"].as_array_mut().expect("updates");
+    for update in &mut *updates {
+        let update = update.as_object_mut().expect("an object");
+        update.remove("time");
+        if update["id"].as_str().is_some_and(is_hub_id) {
+            update.remove("id");
+        }
+    }
+    updates.clone()
+}
+
+#[tokio::test]
+async fn a_hubs_stream_is_published_on_another_once() {
+    let original = original().await;
+    for query in ["from=start", "from=start&fields=topic", "from=start&heartbeat=event"] {
+        let mut stream = Stream::open(&original.address, &format!("/topics/t?{query}"), &[]).await;
+        let mut body = String::new();
+        while let Some(block) = stream.until("\n\n").await {
+            body.push_str(&block);
+        }
+        let other = HubProcess::start(&[]);
+        let first = post(&other.address, "/topics/t", EVENTS, &body).await;
+        assert_eq!(first.status(), 200, "{query}: {first:?}");
+        assert_eq!(kept(&other).await, kept(&original).await, "{query}");
+        // Once more, or a part of it: nothing is appended, and nothing is a conflict.
+        let from_the_second = body.split_once("\n\n").expect("blocks").1;
+        for body in [&body, from_the_second] {
+            let again = post(&other.address, "/topics/t", EVENTS, body).await;
+            assert_eq!(again.status(), 200, "{query}: {again:?}");
+            assert_eq!(kept(&other).await.len(), 5, "{query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hubs_history_is_published_on_another_once() {
+    let original = original().await;
+    let page = page(&original.address, "/topics/t").await;
+    let items = page["updates"].as_array().expect("updates");
+    let body: String = items
+        .iter()
+        .enumerate()
+        .map(|(sequence, item)| {
+            let mut item = item.clone();
+            item["sequence"] = (sequence + 1).into();
+            format!("{item}\n")
+        })
+        .collect();
+    let other = HubProcess::start(&[]);
+    for _ in 0..2 {
+        let answer = post(&other.address, "/topics/t", NDJSON, &body).await;
+        assert_eq!(answer.status(), 200, "{answer:?}");
+        assert_eq!(kept(&other).await, kept(&original).await);
+    }
+}
+
+#[tokio::test]
+async fn a_gap_of_another_hub_is_told_to_the_subscribers_of_this_one() {
+    let original = HubProcess::start(&[]);
+    say(&original.address, "/topics/t", "1").await;
+    let mut stream = Stream::open(&original.address, "/topics/t", &[("last-event-id", "unknown")]).await;
+    let body = stream.until("\n\n").await.expect("a gap") + &stream.until("\n\n").await.expect("an event");
+    let other = HubProcess::start(&[]);
+    assert_eq!(post(&other.address, "/topics/t", EVENTS, &body).await.json()["count"], 2);
+    let mut told = Stream::open(&other.address, "/topics/t?from=start", &[]).await;
+    let gap = told.event().await;
+    assert_eq!((&*gap.event_type, &gap.json()["reason"]), ("upstream-gap", &"unknown-id".into()));
+    assert_eq!(told.event().await.data, "1");
+}
+
+#[tokio::test]
+async fn an_update_of_another_topic_is_refused_in_a_stream_as_in_ndjson() {
+    let hub = HubProcess::start(&[]);
+    for (content_type, body) in [
+        (EVENTS, "data: 1\n\ntopic: b\ndata: 2\n\n"),
+        (NDJSON, "{\"data\":\"1\"}\n{\"topic\":\"b\",\"data\":\"2\"}\n"),
+    ] {
+        let refused = post(&hub.address, "/topics/a", content_type, body).await.refusal(400, "\"b\"");
+        assert_eq!(refused["count"], 1, "{refused}");
+    }
 }
 
 #[tokio::test]

@@ -145,8 +145,9 @@ impl Serialize for Kept {
 
 /// A line that is published: the same shape, of which only `data` has to be there.
 ///
-/// Its `topic` may repeat the topic that is published to, and its `time` is ignored, so that what history returned can be
-/// published again: the hub says when an update came. What stands behind `time` is refused: it is for imports alone.
+/// Its `topic` may repeat the topic that is published to, and its `time` and `sequence` are ignored, so that what another hub gave can
+/// be published again: the hub says when an update came, and where it stands. `kind` may be `event`, as `tidings subscribe --json`
+/// writes it. What stands after `kind` is refused: it is for imports alone.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PublishedJson<'a> {
@@ -159,25 +160,37 @@ pub(crate) struct PublishedJson<'a> {
     #[serde(borrow)]
     pub(crate) id: Option<Cow<'a, str>>,
     pub(crate) retry: Option<u64>,
-    #[serde(rename = "time")]
-    _time: Option<IgnoredAny>,
+    pub(crate) time: Option<IgnoredAny>,
+    #[serde(rename = "sequence")]
+    _sequence: Option<IgnoredAny>,
+    #[serde(borrow)]
+    pub(crate) kind: Option<Cow<'a, str>>,
     topics: Option<IgnoredAny>,
     private: Option<IgnoredAny>,
     close: Option<IgnoredAny>,
     key: Option<IgnoredAny>,
-    sequence: Option<IgnoredAny>,
+}
+
+/// A line of `tidings subscribe --json` that tells of the connection, and has no event.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ConnectionJson<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+}
+
+impl ConnectionJson<'_> {
+    /// Whether a line is one.
+    pub(crate) fn is(line: &str) -> bool {
+        serde_json::from_str::<ConnectionJson<'_>>(line)
+            .is_ok_and(|line| ["open", "comment", "error", "closed"].contains(&&*line.kind))
+    }
 }
 
 impl PublishedJson<'_> {
     /// The first member that a publisher's line can't have.
     pub(crate) fn of_imports(&self) -> Option<&'static str> {
-        let members = [
-            ("topics", self.topics),
-            ("private", self.private),
-            ("close", self.close),
-            ("key", self.key),
-            ("sequence", self.sequence),
-        ];
+        let members =
+            [("topics", self.topics), ("private", self.private), ("close", self.close), ("key", self.key)];
         members.into_iter().find_map(|(name, value)| value.map(|_| name))
     }
 }

@@ -1,42 +1,101 @@
 //! A published event stream: each event is an update.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
-use tidings_codec::{Decoder, EventRef, Item};
+use tidings_codec::{Decoder, Item};
 
-use super::UpdateReader;
-use crate::{Topic, Update, UpdateId, UpdateRetry, UpdateType, http::Problem};
+use super::{UpdateReader, republish::Sent};
+use crate::{
+    MAX_TOPIC_BYTES, Topic,
+    http::Problem,
+    log::{Append, HubId},
+};
 
 /// How much memory a stream keeps between two events.
 const KEPT_BYTES: usize = 4 << 10;
 
 /// Reads `text/event-stream` strictly: what a browser would silently forgive would be lost silently here.
 ///
-/// Comments, and blocks that only set `retry` or an `id`, are allowed and not published.
+/// Comments, and blocks that only set `retry` or an `id`, are allowed and not published. So are the events of another hub that
+/// tell of itself, the reconnection time that its stream begins with, and its `topic` lines.
 #[derive(Debug)]
 pub(crate) struct EventStreamReader {
     topic: Topic,
     decoder: Decoder,
     max_retry: Duration,
+    opening: Opening,
+    named: Named,
+    /// Whether an ID of a hub has come: then an empty `ping` without an ID is its heartbeat.
+    is_hubs: bool,
+}
+
+/// A server's first two lines: an empty comment and its reconnection time, which stand in the block of the first event and are no
+/// part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    Nothing,
+    Comment,
+    Retry,
+    /// Over, or never there.
+    Past,
 }
 
 impl EventStreamReader {
     pub(crate) fn new(topic: Topic, max_data_bytes: usize, max_retry: Duration) -> EventStreamReader {
         // A line has the name of its field beside the data; comments and other fields are short.
         let max_line_bytes = max_data_bytes.saturating_add(1 << 10);
-        let decoder =
-            Decoder::strict().with_max_line_bytes(max_line_bytes).with_max_event_bytes(max_data_bytes);
-        EventStreamReader { topic, decoder, max_retry }
+        let decoder = Decoder::strict()
+            .with_max_line_bytes(max_line_bytes)
+            .with_max_event_bytes(max_data_bytes)
+            .with_unknown_fields(true);
+        EventStreamReader {
+            topic,
+            decoder,
+            max_retry,
+            opening: Opening::Nothing,
+            named: Named::default(),
+            is_hubs: false,
+        }
     }
 }
 
 impl UpdateReader for EventStreamReader {
-    fn read(&mut self, input: &mut &[u8]) -> Option<Result<Update, Problem>> {
-        let EventStreamReader { topic, decoder, max_retry } = self;
+    fn read(&mut self, input: &mut &[u8]) -> Option<Result<Append, Problem>> {
+        let EventStreamReader { topic, decoder, max_retry, opening, named, is_hubs } = self;
         loop {
             match decoder.decode(input)? {
-                Ok(Item::Event(event)) => return Some(update(topic.clone(), event, *max_retry)),
-                Ok(_) => {}
+                Ok(Item::Event(event)) => {
+                    let is_opening = mem::replace(opening, Opening::Past) == Opening::Retry;
+                    if let Some(other) = mem::take(named).only_others() {
+                        return Some(Err(Problem::other_topic(&other, topic)));
+                    }
+                    *is_hubs |= event.id().is_some_and(|id| HubId::parse(id).is_some());
+                    let is_ping = event.event_type() == "ping" && event.data().is_empty();
+                    if *is_hubs && is_ping && event.id().is_none() {
+                        continue;
+                    }
+                    let sent = Sent {
+                        event_type: event.event_type(),
+                        data: event.data().into(),
+                        id: event.id(),
+                        retry: event.retry().filter(|_| !is_opening),
+                    };
+                    if let Some(append) = sent.publish(topic.clone(), *max_retry).transpose() {
+                        return Some(append);
+                    }
+                }
+                Ok(Item::Comment("")) if *opening == Opening::Nothing => *opening = Opening::Comment,
+                Ok(Item::Retry(_)) if *opening == Opening::Comment => *opening = Opening::Retry,
+                // A heartbeat may come before the first event.
+                Ok(Item::Comment(_)) if *opening == Opening::Retry => {}
+                Ok(Item::Unknown { name: "topic", value }) => named.add(value, topic),
+                Ok(Item::Unknown { name, .. }) => {
+                    return Some(Err(Problem::invalid(format!(
+                        "field {name:?} is not known, and a browser would ignore it; an event has data, event, id and retry"
+                    ))));
+                }
+                // A second reconnection time in the first block is the event's own.
+                Ok(_) => *opening = Opening::Past,
                 Err(error) => return Some(Err(error.into())),
             }
         }
@@ -51,7 +110,7 @@ impl UpdateReader for EventStreamReader {
         unfinished
     }
 
-    fn finish(&mut self) -> Option<Result<Update, Problem>> {
+    fn finish(&mut self) -> Option<Result<Append, Problem>> {
         self.decoder.finish().err().map(|incomplete| Err(incomplete.into()))
     }
 
@@ -61,13 +120,117 @@ impl UpdateReader for EventStreamReader {
     }
 }
 
-fn update(topic: Topic, event: EventRef<'_>, max_retry: Duration) -> Result<Update, Problem> {
-    let mut update = Update::new(topic, event.data()).with_type(UpdateType::parse(event.event_type())?);
-    if let Some(id) = event.id() {
-        update = update.with_id(UpdateId::parse(id)?);
+/// What a block says of its topics.
+#[derive(Debug, Default)]
+struct Named {
+    /// The first one that is not published to. One is kept, cut short, however many there are.
+    other: Option<String>,
+    is_here: bool,
+}
+
+impl Named {
+    fn add(&mut self, name: &str, topic: &Topic) {
+        if name == topic.as_str() {
+            self.is_here = true;
+        } else {
+            self.other.get_or_insert_with(|| name.chars().take(MAX_TOPIC_BYTES).collect());
+        }
     }
-    if let Some(retry) = event.retry() {
-        update = update.with_retry(UpdateRetry::parse(retry, max_retry)?);
+
+    /// Another topic, if the block names some and not the one that is published to.
+    fn only_others(self) -> Option<String> {
+        self.other.filter(|_| !self.is_here)
     }
-    Ok(update)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::log::IdempotencyKey;
+
+    const HUB_ID: &str = "~AAAAAAAAAAAAAAAAAAAAAAAA";
+
+    /// What is appended for a stream, in few words, however it is cut.
+    fn read(stream: &str) -> Result<Vec<String>, String> {
+        let all = [1, 2, 7, stream.len()].map(|piece| {
+            let mut reader = EventStreamReader::new(Topic::parse("t").unwrap(), 100, Duration::from_secs(10));
+            let mut appends = Vec::new();
+            for mut input in stream.as_bytes().chunks(piece) {
+                while let Some(append) = reader.read(&mut input) {
+                    let append = append.map_err(|problem| format!("{} {problem:?}", reader.line()))?;
+                    let event = append.update.event();
+                    let id = event.id().map_or("", |id| id.as_str());
+                    let key = append.key.as_ref().map_or("", IdempotencyKey::as_str);
+                    let retry = event.retry().map_or(0, |retry| Duration::as_millis(&retry));
+                    let kind = if append.update.is_close() { "CLOSE" } else { event.event_type() };
+                    appends.push(format!("{kind} {:?} id={id} key={key} retry={retry}", event.data()));
+                }
+            }
+            Ok(appends)
+        });
+        assert!(all.iter().all(|read| *read == all[0]), "{all:?}");
+        let [whole, ..] = all;
+        whole
+    }
+
+    #[test]
+    fn a_hubs_stream_is_its_updates() {
+        let stream = format!(
+            ":\nretry: 2000\nevent: start\ndata: {{\"id\":\"{HUB_ID}\"}}\nid: {HUB_ID}\n\n:\n\
+             event: t\ndata: one\nid: {HUB_ID}\n\nevent: ping\ndata:\n\ntopic: s\ntopic: t\nretry: 700\ndata: two\nid: i\n\n\
+             event: gap\ndata: {{}}\nid: {HUB_ID}\n\nevent: close\ndata: done\nid: {HUB_ID}\n\n"
+        );
+        assert_eq!(
+            read(&stream).unwrap(),
+            [
+                format!("t \"one\" id= key=import:{HUB_ID} retry=0"),
+                "message \"two\" id=i key= retry=700".into(),
+                "upstream-gap \"{}\" id= key= retry=0".into(),
+                "CLOSE \"done\" id= key= retry=0".into(),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_reconnection_time_of_the_opening_is_not_the_first_events() {
+        for (stream, retry) in [
+            (":\nretry: 2000\ndata: x\n\n", 0),
+            (":\nretry: 2000\n:\ndata: x\n\n", 0),
+            (":\nretry: 2000\nretry: 500\ndata: x\n\n", 500),
+            ("retry: 500\ndata: x\n\n", 500),
+            (": c\nretry: 500\ndata: x\n\n", 500),
+            (":\n:\nretry: 500\ndata: x\n\n", 500),
+        ] {
+            assert_eq!(
+                read(stream).unwrap(),
+                [format!("message \"x\" id= key= retry={retry}")],
+                "{stream:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_ping_that_is_no_heartbeat_of_a_hub_is_published() {
+        for stream in ["event: ping\ndata:\n\n", "event: ping\ndata:\nid: 7\n\n", "event: ping\ndata: x\n\n"]
+        {
+            assert_eq!(read(stream).unwrap().len(), 1, "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_hubs_event_is_refused() {
+        for (stream, line) in [
+            ("event: start\ndata: x\n\n", "3 "),
+            ("event: close\ndata: x\nid: 7\n\n", "4 "),
+            ("event: gap\ndata: x\nid: ~short\n\n", "4 "),
+            ("data: x\nid: ~short\n\n", "3 "),
+            ("topic: other\ndata: x\n\n", "3 "),
+            ("data: x\ntopics: t\n\n", "2 "),
+        ] {
+            let problem = read(stream).unwrap_err();
+            assert!(problem.starts_with(line), "{stream:?}: {problem}");
+        }
+    }
 }

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use super::UpdateReader;
-use crate::{Topic, Update, UpdateId, UpdateRetry, UpdateType, http::Problem, json::PublishedJson};
+use super::{UpdateReader, republish::Sent};
+use crate::{
+    Topic,
+    http::Problem,
+    json::{ConnectionJson, PublishedJson},
+    log::{Append, BYTE_ORDER_MARK},
+};
 
-/// Reads `application/x-ndjson`: one JSON object a line; empty lines are skipped.
+/// Reads `application/x-ndjson`: one JSON object a line; empty lines are skipped, and so is one byte order mark at the very beginning.
 ///
 /// A last line without a line feed counts when the body ends as it should.
 #[derive(Debug)]
@@ -26,15 +31,24 @@ impl NdjsonReader {
         NdjsonReader { topic, max_data_bytes, max_line_bytes, max_retry, line: 0, partial: Vec::new() }
     }
 
-    fn update(&self, line: &[u8]) -> Option<Result<Update, Problem>> {
+    fn update(&self, line: &[u8]) -> Option<Result<Append, Problem>> {
+        let line = match line.strip_prefix(BYTE_ORDER_MARK) {
+            Some(rest) if self.line == 1 => rest,
+            _ => line,
+        };
         let line = line.trim_ascii();
-        (!line.is_empty()).then(|| self.parse(line))
+        if line.is_empty() { None } else { self.parse(line).transpose() }
     }
 
-    fn parse(&self, line: &[u8]) -> Result<Update, Problem> {
+    /// `None` for a line that has no update.
+    fn parse(&self, line: &[u8]) -> Result<Option<Append>, Problem> {
         let text = std::str::from_utf8(line)
             .map_err(|error| Problem::invalid(format!("the line is not UTF-8: {error}")))?;
-        let update: PublishedJson<'_> = serde_json::from_str(text).map_err(|error| {
+        let update: PublishedJson<'_> = match serde_json::from_str(text) {
+            Err(_) if ConnectionJson::is(text) => return Ok(None),
+            parsed => parsed,
+        }
+        .map_err(|error| {
             // Its own "line 1" would be taken for the first line of the body.
             let (column, error) = (error.column(), error.to_string());
             let what = error.split(" at line ").next().unwrap_or_default();
@@ -47,31 +61,37 @@ impl NdjsonReader {
                 "the line is no update: {member:?} is for `tidings log import` only"
             )));
         }
-        if let Some(topic) = update.topic.filter(|topic| topic != self.topic.as_str()) {
-            let to = self.topic.as_str();
-            return Err(Problem::invalid(format!(
-                "topic is {topic:?}, but this request publishes to {to:?}"
-            )));
+        if let Some(topic) = update.topic.as_deref().filter(|topic| *topic != self.topic.as_str()) {
+            return Err(Problem::other_topic(topic, &self.topic));
         }
         if update.data.len() > self.max_data_bytes {
             return Err(Problem::too_large(self.max_data_bytes));
         }
-        let mut made = Update::new(self.topic.clone(), update.data);
-        if let Some(event_type) = update.event_type {
-            made = made.with_type(UpdateType::parse(&event_type)?);
+        let event_type = update.event_type.as_deref().unwrap_or_default();
+        let mut id = update.id.as_deref();
+        match update.kind.as_deref() {
+            None => {}
+            Some("event") => {
+                // A heartbeat of a hub, which no update is: those have a time.
+                if event_type == "ping" && update.data.is_empty() && update.time.is_none() {
+                    return Ok(None);
+                }
+                // What `tidings subscribe` writes where the stream has no IDs.
+                id = id.filter(|id| !id.is_empty());
+            }
+            Some(other) => {
+                return Err(Problem::invalid(format!(
+                    "the line is no update: kind is {other:?}, and that of an update is \"event\", or is left out"
+                )));
+            }
         }
-        if let Some(id) = update.id {
-            made = made.with_id(UpdateId::parse(&id)?);
-        }
-        if let Some(retry) = update.retry {
-            made = made.with_retry(UpdateRetry::parse(Duration::from_millis(retry), self.max_retry)?);
-        }
-        Ok(made)
+        let retry = update.retry.map(Duration::from_millis);
+        Sent { event_type, data: update.data, id, retry }.publish(self.topic.clone(), self.max_retry)
     }
 }
 
 impl UpdateReader for NdjsonReader {
-    fn read(&mut self, input: &mut &[u8]) -> Option<Result<Update, Problem>> {
+    fn read(&mut self, input: &mut &[u8]) -> Option<Result<Append, Problem>> {
         loop {
             let end = memchr::memchr(b'\n', input);
             let (line, rest) = input.split_at(end.unwrap_or(input.len()));
@@ -103,7 +123,7 @@ impl UpdateReader for NdjsonReader {
         self.partial.len()
     }
 
-    fn finish(&mut self) -> Option<Result<Update, Problem>> {
+    fn finish(&mut self) -> Option<Result<Append, Problem>> {
         let rest = std::mem::take(&mut self.partial);
         self.line += 1;
         self.update(&rest)
@@ -118,7 +138,7 @@ impl UpdateReader for NdjsonReader {
 mod tests {
     use super::*;
 
-    fn read_all(text: &[u8], piece: usize) -> Vec<Result<Update, Problem>> {
+    fn read_all(text: &[u8], piece: usize) -> Vec<Result<Append, Problem>> {
         let mut reader = NdjsonReader::new(Topic::parse("t").unwrap(), 100, Duration::from_secs(1));
         let mut updates = Vec::new();
         for mut input in text.chunks(piece) {
@@ -135,8 +155,8 @@ mod tests {
     fn lines_are_updates_however_they_are_cut() {
         let text = b"{\"data\":\"a\"}\n\n{\"data\":\"b\\n\",\"type\":\"x\",\"id\":\"7\",\"retry\":500,\"topic\":\"t\",\"time\":\"any\"}\r\n{\"data\":\"\"}";
         for piece in [1, 2, 7, text.len()] {
-            let updates: Vec<Update> = read_all(text, piece).into_iter().map(Result::unwrap).collect();
-            let events: Vec<_> = updates.iter().map(Update::event).collect();
+            let appends: Vec<Append> = read_all(text, piece).into_iter().map(Result::unwrap).collect();
+            let events: Vec<_> = appends.iter().map(|append| append.update.event()).collect();
             assert_eq!(events.iter().map(|event| event.data()).collect::<Vec<_>>(), ["a", "b\n", ""]);
             assert_eq!(events[1].event_type(), "x");
             assert_eq!(events[1].retry(), Some(Duration::from_millis(500)));
@@ -161,12 +181,59 @@ mod tests {
             "{\"data\":\"\",\"id\":\"\"}",
             "{\"data\":\"\",\"topic\":\"u\"}",
             "{\"data\":\"\",\"topics\":[\"t\"]}",
-            "{\"data\":\"\",\"sequence\":1}",
+            "{\"data\":\"\",\"kind\":\"update\"}",
+            "{\"data\":\"\",\"kind\":\"event\",\"type\":\"gap\"}",
+            "{\"kind\":\"event\"}",
+            "{\"kind\":\"other\"}",
+            "\u{feff}\u{feff}{\"data\":\"\"}",
             &long,
         ] {
             assert!(read_all(line.as_bytes(), 5)[0].is_err(), "{line}");
         }
         assert!(read_all(b"{\"data\":\"\xff\"}\n", 5)[0].is_err());
+    }
+
+    #[test]
+    fn a_byte_order_mark_may_stand_at_the_very_beginning_and_nowhere_else() {
+        for (text, count) in [
+            ("\u{feff}{\"data\":\"a\"}\r\n{\"data\":\"b\"}", Some(2)),
+            ("\u{feff}\r\n{\"data\":\"a\"}", Some(1)),
+            ("\u{feff}{\"data\":\"\u{feff}a\"}", Some(1)),
+            ("\u{feff}", Some(0)),
+            ("{\"data\":\"a\"}\n\u{feff}{\"data\":\"b\"}", None),
+            ("\n\u{feff}{\"data\":\"b\"}", None),
+            ("{\u{feff}\"data\":\"b\"}", None),
+        ] {
+            for piece in [1, 2, text.len()] {
+                let read: Option<Vec<_>> =
+                    read_all(text.as_bytes(), piece).into_iter().map(Result::ok).collect();
+                assert_eq!(read.map(|appends| appends.len()), count, "{text:?} in pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_of_tidings_subscribe_are_its_updates() {
+        let id = "~AAAAAAAAAAAAAAAAAAAAAAAA";
+        let text = format!(
+            r#"{{"kind":"open"}}
+            {{"kind":"event","type":"start","data":"{{\"id\":\"{id}\"}}","id":"{id}"}}
+            {{"kind":"event","topic":"t","type":"x","data":"a","id":"{id}","retry":500,"time":"2026-01-02T03:04:05.678Z"}}
+            {{"kind":"comment","comment":"hi"}}
+            {{"kind":"event","type":"ping","data":"","id":"{id}"}}
+            {{"kind":"event","topic":"t","type":"ping","data":"","id":"7","time":"2026-01-02T03:04:05.678Z"}}
+            {{"kind":"error","fatal":false,"status":null,"message":"cut"}}
+            {{"kind":"event","type":"message","data":"b","id":""}}
+            {{"kind":"event","type":"gap","data":"{{}}","id":"{id}"}}
+            {{"kind":"event","topic":"t","type":"close","data":"done","id":"{id}","time":"2026-01-02T03:04:05.678Z"}}
+            {{"kind":"closed"}}"#
+        );
+        let appends: Vec<Append> = read_all(text.as_bytes(), 9).into_iter().map(Result::unwrap).collect();
+        let types: Vec<_> = appends.iter().map(|append| append.update.event().event_type()).collect();
+        assert_eq!(types, ["x", "ping", "message", "upstream-gap", "close"]);
+        assert_eq!(appends[0].key.as_ref().unwrap().as_str(), format!("import:{id}"));
+        assert!(appends[0].update.event().id().is_none() && appends[1].key.is_none());
+        assert!(appends[4].update.is_close());
     }
 
     #[test]

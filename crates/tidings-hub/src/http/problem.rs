@@ -9,7 +9,7 @@ use tidings_codec::{DecodeError, DecodeErrorKind, Incomplete};
 
 use super::HubBody;
 use crate::{
-    Access, InvalidName, InvalidRetry, InvalidTopic,
+    Access, InvalidName, InvalidRetry, InvalidTopic, Topic,
     attachment::UploadError,
     log::{InvalidKey, LogError, Refused},
 };
@@ -47,6 +47,11 @@ impl Problem {
     /// 400: the value breaks a rule; the detail names both.
     pub(crate) fn invalid(detail: impl ToString) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 400: an update of a body names another topic than the request does.
+    pub(crate) fn other_topic(named: &str, topic: &Topic) -> Problem {
+        Problem::invalid(format!("topic is {named:?}, but this request publishes to {:?}", topic.as_str()))
     }
 
     /// 403: the request is understood, and this one may not.

@@ -173,8 +173,8 @@ impl Publishing<'_> {
             }
         }
         match reader.finish() {
-            Some(Ok(update)) => {
-                self.append(Batch { updates: vec![update.into()], lines: vec![reader.line()] }).await
+            Some(Ok(append)) => {
+                self.append(Batch { updates: vec![append], lines: vec![reader.line()] }).await
             }
             Some(Err(problem)) => Err(self.receipts.blame(problem, Some(reader.line()))),
             None => Ok(()),
@@ -187,7 +187,8 @@ impl Publishing<'_> {
         }
         if let Some(key) = &self.key {
             for (number, append) in (self.receipts.count + 1..).zip(&mut updates) {
-                append.key = Some(key.numbered(number));
+                // One that names the update itself says more than its number in this body.
+                append.key.get_or_insert_with(|| key.numbered(number));
             }
         }
         let Appended { receipts, refused } =
@@ -213,8 +214,8 @@ fn read_batch(reader: &mut impl UpdateReader, input: &mut &[u8]) -> (Batch, Opti
     let mut batch = Batch { updates: Vec::with_capacity(expected), lines: Vec::with_capacity(expected) };
     while batch.lines.len() < MAX_BATCH {
         match reader.read(input) {
-            Some(Ok(update)) => {
-                batch.updates.push(update.into());
+            Some(Ok(append)) => {
+                batch.updates.push(append);
                 batch.lines.push(reader.line());
             }
             Some(Err(problem)) => return (batch, Some(problem)),

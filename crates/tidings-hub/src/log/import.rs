@@ -13,6 +13,9 @@ use crate::{Topic, Update, UpdateId, UpdateRetry, UpdateType, json::ImportedJson
 /// The longest line, in bytes: more than the largest update that a log on disk can hold, escaped.
 const MAX_LINE_BYTES: u64 = 6 << 30;
 
+/// What programs on Windows write before UTF-8.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Reads the lines of an export, or a recorded event stream, as updates to be appended.
 ///
 /// Publishers' IDs, idempotency keys and times are kept. The IDs that a hub gave name places of its log, so the update
@@ -68,7 +71,8 @@ pub enum ImportError {
 }
 
 impl<R: BufRead> Import<R> {
-    /// Reads the lines of an export; each needs `topic` and `data` at least, and empty lines are skipped.
+    /// Reads the lines of an export; each needs `topic` and `data` at least. Empty lines are skipped, and so is one
+    /// byte order mark at the very beginning.
     pub fn ndjson(input: R) -> Import<R> {
         Import::of(input, Format::Ndjson { line: Vec::new() })
     }
@@ -118,7 +122,10 @@ impl<R: BufRead> Import<R> {
                 }
                 self.line += 1;
                 self.bytes += read as u64;
-                let text = line.trim_ascii();
+                let text = match line.strip_prefix(BYTE_ORDER_MARK) {
+                    Some(rest) if self.line == 1 => rest.trim_ascii(),
+                    _ => line.trim_ascii(),
+                };
                 if !text.is_empty() {
                     let append = from_line(text, self.max_retry);
                     return append.map(Some).map_err(|reason| ImportError::Line { line: self.line, reason });
@@ -310,6 +317,24 @@ mod tests {
             assert!(error.starts_with("line 2: ") && error.contains(reason), "{line}: {error}");
             assert!(import.next().is_none(), "nothing behind it is read");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_may_stand_at_the_very_beginning_and_nowhere_else() {
+        let line = r#"{"topic":"a","data":""}"#;
+        for (text, count) in [
+            (format!("\u{feff}{line}\r\n{line}"), 2),
+            (format!("\u{feff}\n{line}"), 1),
+            (format!("\u{feff}\u{feff}{line}"), 0),
+            (format!("{line}\n\u{feff}{line}"), 1),
+        ] {
+            for capacity in [1, 2, 1000] {
+                let input = io::BufReader::with_capacity(capacity, text.as_bytes());
+                assert_eq!(Import::ndjson(input).flatten().count(), count, "{text:?} by {capacity}");
+            }
+        }
+        let input = io::BufReader::with_capacity(1, "\u{feff}data: a\n\n".as_bytes());
+        assert_eq!(Import::event_stream(input, Topic::parse("t").unwrap()).flatten().count(), 1);
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub use disk::{
     Check, DiskLog, DiskSettings, DiskStat, DiskView, Durability, FileStat, Finding, Found, Kept, NewEpoch,
     OpenError, Part, Records, TopicStat, Unreadable, ViewError,
 };
+pub(crate) use import::BYTE_ORDER_MARK;
 pub use import::{Import, ImportError};
 pub use memory::MemoryLog;
 pub use position::{Epoch, HubId, Place};
