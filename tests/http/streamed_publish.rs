@@ -218,6 +218,27 @@ async fn a_line_that_never_ends_is_too_large() {
 }
 
 #[tokio::test]
+async fn a_shutdown_answers_at_once_with_what_is_kept() {
+    for (content_type, update, half) in
+        [(EVENTS, "data: 1\n\n", "data: ha"), (NDJSON, "{\"data\":\"1\"}\n", "{\"data\":")]
+    {
+        let hub = HubProcess::start(&[]);
+        let mut stream = Stream::live(&hub.address, "/topics/a").await;
+        let mut publisher = begin(&hub, "/topics/a", content_type).await;
+        publisher.write_chunk(update).await;
+        let event = stream.event().await;
+        publisher.write_chunk(half).await;
+        let killed = std::process::Command::new("kill").arg(hub.id().to_string()).status();
+        assert!(killed.expect("kill is there").success());
+        // At the end of the time that the hub gives its connections there would be no answer.
+        let answer = publisher.answer().await;
+        let problem = answer.refusal(503, "shutting down");
+        assert_eq!((&problem["count"], &problem["last"]), (&1.into(), &event.id.into()), "{problem}");
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_id_holds_for_its_block_only() {
     let hub = HubProcess::start(&[]);
     let answer = post(&hub.address, "/topics/a", EVENTS, "id: i1\ndata: 1\n\ndata: 2\n\n").await.json();

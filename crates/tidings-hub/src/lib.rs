@@ -37,7 +37,8 @@
 //! # What it promises
 //!
 //! - **Acknowledged means kept**: [`Hub::publish`] returns when the update is as durable as its log makes it. With
-//!   [`MemoryLog`](log::MemoryLog), the only one so far, that is for as long as the process lives.
+//!   [`DiskLog`](log::DiskLog) that is through crashes, and power cuts too unless its settings say otherwise; with
+//!   [`MemoryLog`](log::MemoryLog) for as long as the process lives.
 //! - **Bounded**: a subscriber costs a small constant, however slow it is; publishing never waits for one.
 //! - **Nothing is silent**: a refusal is a problem document that names the value and the rule; a gap is an event of type
 //!   `gap`; the end of a topic is an event of type `close`, and then `204`, after which no `EventSource` comes back.

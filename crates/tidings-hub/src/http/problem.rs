@@ -356,7 +356,10 @@ impl From<Refused> for Problem {
             Refused::KeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Refused::Reserved { .. } => StatusCode::FORBIDDEN,
         };
-        Problem::new(status, refused)
+        let is_closed = matches!(refused, Refused::Closed { .. });
+        let problem = Problem::new(status, refused);
+        // It is not about this update: every other will be refused as well.
+        if is_closed { problem.with("closed", true) } else { problem }
     }
 }
 

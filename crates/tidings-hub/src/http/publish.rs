@@ -263,8 +263,10 @@ impl Receipts {
 
     /// Says in `problem` what is kept all the same, and where the body went wrong.
     fn blame(&self, problem: Problem, line: Option<u64>) -> Problem {
-        let problem =
-            problem.with("count", self.count).with("last", self.last.as_ref().map(RecordId::to_string));
+        let problem = problem
+            .with("count", self.count)
+            .with("first", self.first.as_ref().map(RecordId::to_string))
+            .with("last", self.last.as_ref().map(RecordId::to_string));
         match line {
             Some(line) => problem.with("line", line),
             None => problem,

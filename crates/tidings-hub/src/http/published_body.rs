@@ -17,6 +17,10 @@ use crate::{budget::Share, hub::Shared};
 /// How much of one body is kept without asking anybody: small publishes go on whatever others do.
 const FREE_BYTES: usize = 64 << 10;
 
+/// How many pieces of a body with many updates are taken once the hub shuts down, as long as they are there already: a publisher
+/// that has sent everything is answered as ever, and one that never stops is stopped.
+const LAST_PIECES: usize = 64;
+
 /// A request's body, read piece by piece, each within the read timeout.
 ///
 /// What is kept of it, until it is complete and appended, is within the budget of all bodies together.
@@ -26,6 +30,8 @@ pub(crate) struct PublishedBody<'a, B> {
     room: Share,
     /// When what is being read has to be complete.
     due: Option<Due>,
+    /// How many pieces of a body with many updates are still taken once the hub shuts down.
+    last_pieces: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -47,7 +53,7 @@ where
     B::Error: Into<BoxError>,
 {
     pub(crate) fn new(body: Pin<&'a mut B>, shared: &'a Arc<Shared>) -> PublishedBody<'a, B> {
-        PublishedBody { body, shared, room: shared.bodies_room.share(), due: None }
+        PublishedBody { body, shared, room: shared.bodies_room.share(), due: None, last_pieces: LAST_PIECES }
     }
 
     /// How many bytes it has at least, as far as its head says.
@@ -105,7 +111,16 @@ where
             self.begin();
             self.make_room(unfinished_bytes).await?;
         }
-        self.next().await
+        let shared = self.shared;
+        if shared.is_shutting_down() {
+            self.last_pieces = self.last_pieces.checked_sub(1).ok_or_else(Problem::shutting_down)?;
+        }
+        tokio::select! {
+            biased;
+            piece = self.next() => piece,
+            // It would stay open for as long as its publisher likes.
+            () = shared.shutdown_begun() => Err(Problem::shutting_down()),
+        }
     }
 
     /// Reads all of a body that is kept whole, as long as it has no more than `max_bytes`. What is returned holds its share of
