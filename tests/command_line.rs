@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Duration};
 
 use scripted_server::{Server, response, stream};
 use serde_json::{Value, json};
@@ -112,9 +112,9 @@ async fn user_and_password_are_sent_and_never_shown() {
         assert_eq!(request.header("authorization"), basic);
     }
     let unreachable = tidings(&["publish", "t", "x", "--hub", "http://user:secret@127.0.0.1:1"], "").await;
-    for outcome in [subscribed, published, unreachable] {
+    for (outcome, code) in [(subscribed, 1), (published, 1), (unreachable, 2)] {
         let shown = outcome.out + &outcome.err;
-        assert_eq!(outcome.code, Some(1));
+        assert_eq!(outcome.code, Some(code));
         assert!(!shown.contains("secret") && !shown.contains("c2Vjcm"), "{shown}");
     }
 }
@@ -256,34 +256,233 @@ async fn lines_come_out_as_they_went_in() {
     assert_eq!((again.code, again.kinds()), (Some(0), vec!["closed".to_owned()]));
 }
 
+/// `tidings publish` with these arguments to the topic `t`, which reads what the test writes.
+struct Pipe {
+    child: tokio::process::Child,
+    input: tokio::process::ChildStdin,
+}
+
+impl Pipe {
+    fn start(hub: &HubProcess, arguments: &[&str]) -> Pipe {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+            .args(["publish", "t", "--hub", &hub.url()])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program starts");
+        let input = child.stdin.take().expect("stdin is piped");
+        Pipe { child, input }
+    }
+
+    async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.input.write_all(bytes.as_ref()).await.expect("it reads on");
+    }
+
+    async fn end(self) -> Outcome {
+        drop(self.input);
+        let output = tokio::time::timeout(Duration::from_secs(60), self.child.wait_with_output()).await;
+        let output = output.expect("the program ends by itself").expect("it can be awaited");
+        Outcome {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).expect("output is UTF-8"),
+            err: String::from_utf8(output.stderr).expect("errors are UTF-8"),
+        }
+    }
+}
+
+/// What is kept of the topic `t`.
+async fn kept(hub: &HubProcess) -> (Vec<String>, bool) {
+    let page = support::wire::page(&hub.address, "/topics/t?limit=1000").await;
+    let data = support::wire::data(&page).into_iter().map(str::to_owned).collect();
+    (data, page["closed"] == true)
+}
+
+/// Waits until the topic `t` has so many updates.
+async fn until_kept(hub: &HubProcess, count: usize) {
+    let deadline = std::time::Instant::now() + support::wire::PATIENCE;
+    while kept(hub).await.0.len() < count {
+        assert!(std::time::Instant::now() < deadline, "{:?}", kept(hub).await);
+    }
+}
+
 #[tokio::test]
-async fn a_line_that_is_not_utf8_is_refused_and_those_before_it_are_kept() {
+async fn a_line_that_is_not_utf8_is_shown_with_a_mark_and_costs_no_other() {
     let hub = HubProcess::start(&[]);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
-        .args(["publish", "t", "--lines", "--close", "done", "--hub", &hub.url()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    child.stdin.take().expect("stdin is piped").write_all(b"one\ntwo\n\xff\n").await.expect("it reads");
-    let output = child.wait_with_output().await.expect("it ends");
-    let err = String::from_utf8(output.stderr).expect("errors are UTF-8");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("\"count\":2"), "{err}");
-    assert!(err.contains("line 3") && err.contains("hint: the lines before it are published"), "{err}");
-    // The topic is not closed, since what was to be its end did not come.
-    let next = tidings(&["publish", "t", "three", "--close", "done", "--hub", &hub.url()], "").await;
-    assert_eq!(next.code, Some(0), "{}", next.err);
-    let followed = tidings(&["subscribe", "t", "--from", "start", "--hub", &hub.url()], "").await;
-    assert_eq!(followed.out, "one\ntwo\nthree\n");
+    let mut pipe = Pipe::start(&hub, &["--lines", "--close", "finished"]);
+    pipe.write(b"one\n").await;
+    until_kept(&hub, 1).await;
+    pipe.write(b"caf\xe9 \xff\xfe\n").await;
+    until_kept(&hub, 2).await;
+    pipe.write(b"three\n\0\nfive").await;
+    let outcome = pipe.end().await;
+    assert_eq!(outcome.code, Some(0), "{}", outcome.err);
+    assert!(outcome.err.contains("line 2") && outcome.err.contains("UTF-8"), "{}", outcome.err);
+    let data = ["one", "caf\u{fffd} \u{fffd}\u{fffd}", "three", "\0", "five", "finished"];
+    assert_eq!(kept(&hub).await, (data.map(str::to_owned).to_vec(), true));
+}
+
+#[tokio::test]
+async fn a_line_that_is_not_utf8_is_left_out_and_reported_if_that_is_wanted() {
+    let hub = HubProcess::start(&[]);
+    let mut pipe = Pipe::start(&hub, &["--lines", "--utf8-only", "--close", "finished"]);
+    pipe.write(b"one\n\xff\nthree\n").await;
+    let outcome = pipe.end().await;
+    assert_eq!(outcome.code, Some(1), "{}", outcome.err);
+    assert!(
+        outcome.err.contains("line 2") && outcome.err.contains("1 line was not published"),
+        "{}",
+        outcome.err
+    );
+    assert_eq!(outcome.json()[0]["count"], 2);
+    assert_eq!(kept(&hub).await, (["one", "three", "finished"].map(str::to_owned).to_vec(), true));
+}
+
+#[tokio::test]
+async fn a_line_that_the_hub_refuses_costs_no_other() {
+    let hub = HubProcess::start(&["--max-data", "1KiB"]);
+    let mut pipe = Pipe::start(&hub, &["--ndjson", "--close", "done"]);
+    pipe.write("{\"data\":\"1\",\"id\":\"i\"}\n").await;
+    until_kept(&hub, 1).await;
+    // No JSON, an ID that is taken, too much data, and far more than a hub looks at.
+    let (long, longer) = ("x".repeat(2 << 10), "x".repeat(1 << 20));
+    pipe.write("nonsense\n{\"data\":\"other\",\"id\":\"i\"}\n{\"data\":\"2\"}\n").await;
+    pipe.write(format!("{{\"data\":\"{long}\"}}\n{{\"data\":\"3\"}}\n")).await;
+    pipe.write(format!("{{\"data\":\"{longer}\"}}\n{{\"data\":\"4\"}}\n")).await;
+    pipe.write(b"{\"data\":\"\xff\"}\n{\"data\":\"5\"}\n").await;
+    let outcome = pipe.end().await;
+    assert_eq!(outcome.code, Some(1), "{}", outcome.err);
+    for line in ["line 2", "line 3", "line 5", "line 7", "line 9", "5 lines were not published"] {
+        assert!(outcome.err.contains(line), "{line}: {}", outcome.err);
+    }
+    assert_eq!(kept(&hub).await, (["1", "2", "3", "4", "5", "done"].map(str::to_owned).to_vec(), true));
+}
+
+#[tokio::test]
+async fn who_writes_into_a_closed_topic_is_not_cut_off() {
+    let hub = HubProcess::start(&[]);
+    let mut pipe = Pipe::start(&hub, &["--lines", "--close", "finished"]);
+    pipe.write("one\n").await;
+    until_kept(&hub, 1).await;
+    support::wire::post(&hub.address, "/topics/t?close=stopped", support::wire::TEXT, "").await.json();
+    // More than any pipe holds: it is read, or this would wait for ever.
+    for _ in 0..64 {
+        pipe.write("a line that is published nowhere\n".repeat(1_000)).await;
+    }
+    let outcome = pipe.end().await;
+    assert_eq!(outcome.code, Some(1), "{}", outcome.err);
+    assert!(
+        outcome.err.contains("was closed") && outcome.err.contains("1 updates before it"),
+        "{}",
+        outcome.err
+    );
+    assert_eq!(kept(&hub).await, (["one", "stopped"].map(str::to_owned).to_vec(), true));
+}
+
+#[tokio::test]
+async fn a_hub_that_restarts_costs_a_pipe_nothing() {
+    let directory = tempfile::tempdir().expect("a place for the log");
+    let data = directory.path().join("data");
+    let flags = ["--data", data.to_str().expect("UTF-8")];
+    let mut hub = HubProcess::start(&flags);
+    let address = hub.address.clone();
+    let mut pipe = Pipe::start(&hub, &["--lines", "--close", "finished"]);
+    let mut written = 0;
+    for round in 0..3 {
+        for _ in 0..10 {
+            written += 1;
+            pipe.write(format!("{written}\n")).await;
+        }
+        if round < 2 {
+            until_kept(&hub, written - 5).await;
+            // Stopped once, killed once.
+            let signal = ["-TERM", "-KILL"][round];
+            let killed = std::process::Command::new("kill").args([signal, &hub.id().to_string()]).status();
+            assert!(killed.expect("kill is there").success());
+            pipe.write("").await;
+            drop(hub);
+            hub = HubProcess::start_on(&address, &flags);
+        }
+    }
+    let outcome = pipe.end().await;
+    assert_eq!(outcome.code, Some(0), "{}", outcome.err);
+    let mut expected: Vec<_> = (1..=written).map(|number| number.to_string()).collect();
+    expected.push("finished".into());
+    assert_eq!(kept(&hub).await, (expected, true));
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_the_first_line_is_not_published() {
+    let hub = HubProcess::start(&[]);
+    for (flag, input) in [
+        ("--lines", "\u{feff}1\r\n\u{feff}2\r\n"),
+        ("--ndjson", "\u{feff}{\"data\":\"3\"}\r\n{\"data\":\"4\"}\r\n"),
+    ] {
+        let published = tidings(&["publish", "t", flag, "--hub", &hub.url()], input).await;
+        assert_eq!(published.code, Some(0), "{}", published.err);
+    }
+    assert_eq!(kept(&hub).await.0, ["1", "\u{feff}2", "3", "4"]);
+}
+
+#[tokio::test]
+async fn what_is_subscribed_to_can_be_published_on_another_hub_once() {
+    let original = HubProcess::start(&[]);
+    let lines =
+        tidings(&["publish", "t", "--lines", "--close", "done", "--hub", &original.url()], "1\n2\n").await;
+    assert_eq!(lines.code, Some(0), "{}", lines.err);
+    let followed =
+        tidings(&["subscribe", "t", "--from", "start", "--json", "--hub", &original.url()], "").await;
+    let other = HubProcess::start(&[]);
+    for _ in 0..2 {
+        let published = tidings(&["publish", "t", "--ndjson", "--hub", &other.url()], &followed.out).await;
+        assert_eq!(published.code, Some(0), "{}", published.err);
+        assert_eq!(kept(&other).await, (["1", "2", "done"].map(str::to_owned).to_vec(), true));
+    }
 }
 
 #[tokio::test]
 async fn an_unreachable_hub_is_named_with_the_next_step() {
-    let outcome = tidings(&["publish", "t", "x", "--hub", "http://127.0.0.1:1"], "").await;
-    assert_eq!(outcome.code, Some(1));
-    assert!(outcome.err.contains("http://127.0.0.1:1") && outcome.err.contains("hint: "), "{}", outcome.err);
+    for arguments in [&["publish", "t", "x"][..], &["publish", "t", "--lines"]] {
+        let arguments = [arguments, &["--hub", "http://127.0.0.1:1"]].concat();
+        let outcome = tidings(&arguments, "").await;
+        assert_eq!((outcome.code, &*outcome.out), (Some(2), ""), "{}", outcome.err);
+        assert!(
+            outcome.err.contains("http://127.0.0.1:1") && outcome.err.contains("hint: "),
+            "{}",
+            outcome.err
+        );
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_hangup_never_ends_a_hub_even_with_its_terminal_gone() {
+    use std::io::BufRead;
+    let mut hub = std::process::Command::new(env!("CARGO_BIN_EXE_tidings"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--memory", "-v"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the hub starts");
+    let mut greeting = std::io::BufReader::new(hub.stderr.take().expect("stderr is piped")).lines();
+    let first = greeting.next().expect("it says where it listens").expect("as text");
+    let address = first.rsplit("http://").next().expect("a URL").to_owned();
+    // Nobody reads what it says any more, as when a terminal is closed.
+    drop(greeting);
+    let signal = |name: &str| {
+        let sent = std::process::Command::new("kill").args([name, &hub.id().to_string()]).status();
+        assert!(sent.expect("kill is there").success());
+    };
+    for _ in 0..3 {
+        signal("-HUP");
+        let refused = support::wire::ask(&address, "GET", "/nowhere", &[], "").await;
+        assert_eq!(refused.status(), 404, "and what it logs of this goes nowhere");
+        assert_eq!(support::wire::ask(&address, "GET", "/healthz", &[], "").await.status(), 200);
+    }
+    signal("-TERM");
+    let ended = tokio::task::spawn_blocking(move || hub.wait()).await.expect("no panic").expect("it ends");
+    assert_eq!(ended.code(), Some(0));
 }
 
 #[tokio::test]

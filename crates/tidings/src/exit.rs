@@ -66,6 +66,13 @@ impl std::fmt::Display for DamagedLog {
 
 impl std::error::Error for DamagedLog {}
 
+/// What went wrong and why, without the next step.
+pub(crate) fn causes(error: &anyhow::Error) -> String {
+    let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    causes.retain(|cause| !cause.starts_with("hint: "));
+    causes.join(": ")
+}
+
 /// The next step to take, printed under the error it is attached to.
 #[derive(Debug)]
 pub(crate) struct Hint(pub(crate) String);

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     cli::{Cli, Command},
-    exit::{DamagedLog, Exit, Hint, Unreachable, UsageError},
+    exit::{DamagedLog, Exit, Hint, Unreachable, UsageError, causes},
 };
 
 /// A hub that may use one core, or less than two, runs on one thread: a runtime of several would give it one as well, beside the
@@ -67,9 +67,7 @@ fn main() -> ExitCode {
 /// Prints the chain of causes, then the next step if somebody attached one.
 fn report(error: &anyhow::Error) -> Exit {
     let hint = error.downcast_ref::<Hint>();
-    let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-    causes.retain(|cause| !cause.starts_with("hint: "));
-    terminal::say(&format!("tidings: {}", causes.join(": ")));
+    terminal::say(&format!("tidings: {}", causes(error)));
     if let Some(hint) = hint {
         terminal::say(&hint.to_string());
     }

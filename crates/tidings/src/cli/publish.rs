@@ -35,9 +35,14 @@ pub(crate) struct Publish {
     /// The data of one update; standard input if it is left out
     pub(crate) data: Option<String>,
 
-    /// Publish each line of standard input as an update
+    /// Publish each line of standard input as an update. A line that the hub refuses is left out and reported, and the
+    /// exit code is 1 then; bytes that are no UTF-8 become U+FFFD
     #[arg(long)]
     pub(crate) lines: bool,
+
+    /// With --lines, leave out lines that are not UTF-8
+    #[arg(long, requires = "lines")]
+    pub(crate) utf8_only: bool,
 
     /// Publish each line of standard input as a JSON object with data, type, id, retry
     #[arg(long, conflicts_with_all = ["event_type", "id", "retry"])]
