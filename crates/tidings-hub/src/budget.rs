@@ -132,6 +132,7 @@ impl Share {
         self.kib += more;
     }
 
+    #[cfg(feature = "gateway")]
     pub(crate) fn is_empty(&self) -> bool {
         self.kib == 0
     }
