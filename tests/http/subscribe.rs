@@ -2,7 +2,7 @@
 
 use crate::support::{
     HubProcess,
-    wire::{JSON, NDJSON, Stream, TEXT, ask, is_hub_id, page, post, say},
+    wire::{NDJSON, Stream, TEXT, is_hub_id, page, post, say},
 };
 
 #[tokio::test]
@@ -291,18 +291,4 @@ async fn a_batch_arrives_whole_and_in_order() {
     assert_eq!(stream.data(2_000).await, expected);
     assert_eq!(post(&hub.address, "/topics/a", TEXT, "end").await.status(), 200);
     assert_eq!(stream.event().await.data, "end");
-}
-
-#[tokio::test]
-async fn the_names_of_one_subscription_are_bounded_together() {
-    let hub = HubProcess::start(&[]);
-    let named = |bytes: usize| {
-        let names = (0..32).map(|number| format!("topic={number:02}{}", "x".repeat(bytes / 32 - 2)));
-        format!("/topics?{}", names.collect::<Vec<_>>().join("&"))
-    };
-    Stream::live(&hub.address, &named(16 << 10)).await;
-    for headers in [&[][..], &[JSON]] {
-        let target = format!("{}&topic=more", named(16 << 10));
-        ask(&hub.address, "GET", &target, headers, "").await.refusal(400, "16388 bytes");
-    }
 }

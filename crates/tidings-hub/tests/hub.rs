@@ -383,3 +383,21 @@ async fn a_hub_is_not_ready_while_its_log_cannot_keep_what_is_published() {
     assert!(ask(&hub, "/metrics").await.1.contains("tidings_log_healthy 0\n"));
     assert_eq!(ask(&hub, "/healthz").await.0, 200, "a restart is for the operator to decide");
 }
+
+#[tokio::test]
+async fn the_names_of_one_subscription_are_bounded_together() {
+    let hub = Hub::default();
+    let names = (0..32).map(|number| format!("topic={number:02}{}", "x".repeat(510)));
+    let longest = format!("/topics?{}", names.collect::<Vec<_>>().join("&"));
+    for (target, status) in [(longest.clone(), 200), (format!("{longest}&topic=more"), 400)] {
+        for accept in ["application/json", "text/event-stream"] {
+            let request = http::Request::get(&target).header("host", "localhost").header("accept", accept);
+            let response = hub.service().call(request.body(Empty::new()).unwrap()).await.unwrap();
+            assert_eq!(response.status(), status, "{accept}");
+            if status == 400 {
+                let refusal = response.into_body().collect().await.unwrap().to_bytes();
+                assert!(String::from_utf8_lossy(&refusal).contains("16388 bytes"), "{refusal:?}");
+            }
+        }
+    }
+}
