@@ -287,10 +287,10 @@ async fn what_can_not_be_measured_is_said_at_once() {
     let hub = HubProcess::start(&[]);
     let (url, other) = (hub.url(), format!("{}/nowhere", hub.url()));
     let cases: [(&[&str], i32, &str); 5] = [
-        (&["idle", "--hub", &url], 2, "--server-pid"),
-        (&["fanout", "--hub", "https://127.0.0.1"], 2, "http://"),
-        (&["fanout", "--topics", "2", "--subscribe-url", &url, "--publish-url", &url], 2, "{topic}"),
-        (&["fanout", "--topics", "2", "--publish-as", "ndjson", "--hub", &url], 2, "one topic"),
+        (&["idle", "--hub", &url], 64, "--server-pid"),
+        (&["fanout", "--hub", "https://127.0.0.1"], 64, "http://"),
+        (&["fanout", "--topics", "2", "--subscribe-url", &url, "--publish-url", &url], 64, "{topic}"),
+        (&["fanout", "--topics", "2", "--publish-as", "ndjson", "--hub", &url], 64, "one topic"),
         (&["fanout", "--subscribe-url", &other, "--publish-url", &other], 1, "404"),
     ];
     for (arguments, code, reason) in cases {

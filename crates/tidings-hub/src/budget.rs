@@ -62,10 +62,17 @@ impl Budget {
         self.0.free.available_permits() > 0
     }
 
-    /// Ready once something is free. Cancel safe.
-    pub(crate) async fn room(&self) {
+    /// Takes so many bytes once they are free, or the whole budget if that is less. Those who wait are served in turn, and what
+    /// one is served stays its own: nobody is woken for what another takes. Cancel safe.
+    pub(crate) async fn reserve(self, bytes: usize) -> Share {
+        let mut share = self.share();
+        let more = share.lacks(bytes);
         // It is closed by nobody.
-        drop(self.0.free.acquire().await);
+        if let Ok(taken) = self.0.free.acquire_many(more).await {
+            taken.forget();
+            share.kib = more as usize;
+        }
+        share
     }
 
     /// How many bytes there are in all.
@@ -132,6 +139,27 @@ impl Share {
         self.kib += more;
     }
 
+    /// How many bytes it has.
+    pub(crate) fn bytes(&self) -> usize {
+        self.kib * KIB
+    }
+
+    /// Adds what `other` has, which is a share of the same budget.
+    pub(crate) fn absorb(&mut self, mut other: Share) {
+        debug_assert!(Arc::ptr_eq(&self.budget.0, &other.budget.0), "both are shares of one budget");
+        self.kib += std::mem::take(&mut other.kib);
+    }
+
+    /// Gives back what it has beyond so many bytes.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        let left = bytes.div_ceil(KIB).min(self.kib);
+        let back = self.kib - left;
+        self.kib = left;
+        if back > 0 {
+            self.budget.give_back(back);
+        }
+    }
+
     #[cfg(feature = "gateway")]
     pub(crate) fn is_empty(&self) -> bool {
         self.kib == 0
@@ -139,9 +167,7 @@ impl Share {
 
     /// Gives everything back.
     pub(crate) fn clear(&mut self) {
-        if self.kib > 0 {
-            self.budget.give_back(std::mem::take(&mut self.kib));
-        }
+        self.shrink_to(0);
     }
 
     /// Counts that a request is refused for want of room.
@@ -176,6 +202,11 @@ impl fmt::Debug for Share {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::Pin,
+        task::{Context, Poll, Waker},
+    };
+
     use super::*;
 
     fn budget(bytes: u64) -> Budget {
@@ -214,6 +245,50 @@ mod tests {
         assert_eq!((budget.used_bytes(), budget.share().try_grow_to(2 << 10)), (6 << 10, false));
         drop(two);
         assert!(budget.used_bytes() == 0 && budget.share().try_grow_to(4 << 10));
+    }
+
+    #[test]
+    fn a_share_gives_back_a_part_and_takes_another_in() {
+        let budget = budget(10 << 10);
+        let (mut one, mut two) = (budget.share(), budget.share());
+        assert!(one.try_grow_to(6 << 10) && two.try_grow_to(4 << 10));
+        one.absorb(two);
+        assert_eq!((one.bytes(), budget.used_bytes()), (10 << 10, 10 << 10));
+        one.shrink_to((3 << 10) - 1);
+        assert_eq!((one.bytes(), budget.used_bytes()), (3 << 10, 3 << 10));
+        one.shrink_to(9 << 10);
+        assert_eq!(one.bytes(), 3 << 10, "it does not grow");
+    }
+
+    #[tokio::test]
+    async fn those_who_reserve_are_served_in_turn_and_keep_what_they_are_served() {
+        let budget = budget(4 << 10);
+        let mut all = budget.share();
+        assert!(all.try_grow_to(4 << 10));
+        let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(budget.clone().reserve(2 << 10))).collect();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut served = |waiting: &mut Vec<_>| {
+            let mut shares = Vec::new();
+            waiting.retain_mut(|reserve: &mut Pin<Box<_>>| {
+                match Future::poll(reserve.as_mut(), &mut context) {
+                    Poll::Ready(share) => {
+                        shares.push(share);
+                        false
+                    }
+                    Poll::Pending => true,
+                }
+            });
+            shares
+        };
+        assert!(served(&mut waiting).is_empty());
+        // Less than the first one wants is kept for it, and given to nobody else.
+        all.shrink_to(3 << 10);
+        assert!(served(&mut waiting).is_empty() && !budget.has_room());
+        all.shrink_to(2 << 10);
+        let first = served(&mut waiting);
+        assert_eq!((first.len(), budget.used_bytes()), (1, 4 << 10));
+        drop((first, all));
+        assert_eq!(served(&mut waiting).len(), 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -81,7 +81,10 @@ impl Log for Trying {
     }
 
     fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>> {
-        self.log.closed(topic)
+        match &*self.outcome.lock().unwrap() {
+            Outcome::Fails(error) => Box::pin(std::future::ready(Err(error.clone()))),
+            Outcome::Waits(_) => self.log.closed(topic),
+        }
     }
 
     fn bounds(&self) -> Bounds {
@@ -194,6 +197,19 @@ async fn a_subscriber_who_cannot_be_served_for_the_moment_is_told_to_come_back_b
         let metrics = text(get(&hub, "/metrics", "*/*").await).await;
         assert!(metrics.contains("\ntidings_subscriptions_put_off_total 2\n"), "{metrics}");
     }
+}
+
+#[tokio::test]
+async fn a_new_subscriber_who_cannot_be_served_for_the_moment_is_told_its_place_and_misses_nothing() {
+    let hub = hub_over(Outcome::Fails(LogError::Busy { waiting: 7 }));
+    let before = hub.publish(Update::new(Topic::parse("a").unwrap(), "before")).await.unwrap();
+    let stream = text(get(&hub, "/topics/a", "text/event-stream").await).await;
+    assert!(stream.starts_with(":\nretry: 2000\nevent: start\n") && stream.ends_with("\n\n"), "{stream}");
+    // It comes back with this ID, and what is published until then follows it.
+    assert!(stream.contains(&format!("\nid: {}\n", before.id)), "{stream}");
+    // One that wants no such event gets none.
+    let stream = text(get(&hub, "/topics/a?start=none", "text/event-stream").await).await;
+    assert_eq!(stream, ":\nretry: 2000\n");
 }
 
 #[tokio::test]

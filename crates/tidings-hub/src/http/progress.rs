@@ -5,10 +5,10 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::{Buf, Bytes};
@@ -24,8 +24,12 @@ const PIECE_BYTES: usize = 64 << 10;
 /// takes it.
 const LAST_BYTES: usize = 1 << 10;
 
-/// How much may wait in a connection when the memory for answers is spent: live events go on where clients take them.
+/// How much may wait in a connection without a share of the memory for answers: live events go on where clients take them,
+/// whatever others do, and touch nothing that connections share.
 const FREE_BYTES: usize = 64 << 10;
+
+/// A connection's share grows and shrinks by so much.
+const LUMP_BYTES: usize = 64 << 10;
 
 /// What the answers of one connection do, where one is polled at a time.
 #[derive(Debug, Clone)]
@@ -36,10 +40,66 @@ struct Connection {
     room: Budget,
     /// What waits for the client, of all its streams.
     waiting: AtomicUsize,
+    /// Of the memory for answers, for what waits beyond [`FREE_BYTES`].
+    share: Mutex<Share>,
+    /// How many bytes that is.
+    share_bytes: AtomicUsize,
+    /// The streams that wait until less waits here, or until there is memory.
+    parked: Mutex<Vec<Waker>>,
     /// Whether what is dropped now is dropped since its client takes too little.
     stalls: AtomicBool,
     /// What the body that was polled last has given, if it gave something that is the first to wait.
-    gave: std::sync::Mutex<Option<Arc<Untaken>>>,
+    gave: Mutex<Option<Arc<Untaken>>>,
+}
+
+impl Connection {
+    /// Counts what is given to the client, for which `reserved` was reserved.
+    fn give(&self, bytes: usize, reserved: Option<Share>) {
+        let waiting = self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let needed = waiting.saturating_sub(FREE_BYTES);
+        if needed <= self.share_bytes.load(Ordering::Relaxed) && reserved.is_none() {
+            return;
+        }
+        let mut share = locked(&self.share);
+        if let Some(reserved) = reserved {
+            share.absorb(reserved);
+        }
+        if needed > share.bytes() {
+            let lacking = needed.next_multiple_of(LUMP_BYTES) - share.bytes();
+            share.overdraw(lacking);
+        }
+        self.share_bytes.store(share.bytes(), Ordering::Relaxed);
+    }
+
+    /// Counts what the client has, or will not get.
+    fn leave(&self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let waiting = self.waiting.fetch_sub(bytes, Ordering::Relaxed) - bytes;
+        let needed = waiting.saturating_sub(FREE_BYTES);
+        let has = self.share_bytes.load(Ordering::Relaxed);
+        if has > 0 && (needed == 0 || has.saturating_sub(needed) >= 2 * LUMP_BYTES) {
+            let mut share = locked(&self.share);
+            share.shrink_to(needed.next_multiple_of(LUMP_BYTES));
+            self.share_bytes.store(share.bytes(), Ordering::Relaxed);
+        }
+        if waiting < FREE_BYTES && waiting + bytes >= FREE_BYTES {
+            std::mem::take(&mut *locked(&self.parked)).into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Wakes this stream once less than [`FREE_BYTES`] waits.
+    fn park(&self, waker: &Waker) {
+        let mut parked = locked(&self.parked);
+        if !parked.iter().any(|known| known.will_wake(waker)) {
+            parked.push(waker.clone());
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What waits for the client of one stream.
@@ -66,16 +126,19 @@ impl Progress {
     /// Of a connection whose answers are within `room` together with those of all others.
     pub(super) fn new(room: Budget) -> Progress {
         Progress(Arc::new(Connection {
+            share: Mutex::new(room.share()),
             room,
             waiting: AtomicUsize::new(0),
+            share_bytes: AtomicUsize::new(0),
+            parked: Mutex::default(),
             stalls: AtomicBool::new(false),
-            gave: Default::default(),
+            gave: Mutex::default(),
         }))
     }
 
     /// What waits for the client of the stream that was polled last, if it is something and nothing waited before.
     pub(super) fn take_begun(&self) -> Option<Arc<Untaken>> {
-        self.0.gave.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+        locked(&self.0.gave).take()
     }
 
     /// Drops a stream whose client takes too little, and lets its body know.
@@ -98,26 +161,39 @@ pub(super) struct Watched {
     /// What is still to be given of what the body gave, and its share of the memory.
     rest: Bytes,
     share: Share,
-    /// While the memory for answers is spent.
-    room: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// While the memory for answers is spent: the turn of this stream.
+    turn: Option<Pin<Box<dyn Future<Output = Share> + Send>>>,
+    /// What its turn has brought, for the next piece.
+    reserved: Option<Share>,
 }
 
 impl Watched {
     pub(super) fn new(body: HubBody, progress: Progress) -> Watched {
         let share = progress.0.room.share();
-        Watched { body, progress, waiting: Arc::default(), rest: Bytes::new(), share, room: None }
+        Watched {
+            body,
+            progress,
+            waiting: Arc::default(),
+            rest: Bytes::new(),
+            share,
+            turn: None,
+            reserved: None,
+        }
     }
 
+    /// Ready when a piece may be given. A stream that waits is woken by its own connection and by the memory of all, whichever
+    /// has room first.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while !self.progress.may_give() {
-            let room = self.room.get_or_insert_with(|| {
-                let budget = self.progress.0.room.clone();
-                Box::pin(async move { budget.room().await })
-            });
-            std::task::ready!(room.as_mut().poll(context));
-            self.room = None;
+        if self.reserved.is_none() && !self.progress.may_give() {
+            self.progress.0.park(context.waker());
+            // Something may have left in between.
+            if !self.progress.may_give() {
+                let room = &self.progress.0.room;
+                let turn = self.turn.get_or_insert_with(|| Box::pin(room.clone().reserve(PIECE_BYTES)));
+                self.reserved = Some(std::task::ready!(turn.as_mut().poll(context)));
+            }
         }
-        self.room = None;
+        self.turn = None;
         Poll::Ready(())
     }
 
@@ -132,16 +208,13 @@ impl Watched {
         if self.rest.is_empty() {
             self.share.clear();
         }
-        let mut share = self.progress.0.room.share();
-        share.overdraw(bytes.len());
         let waited = self.waiting.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
-        self.progress.0.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
+        self.progress.0.give(bytes.len(), self.reserved.take());
         if waited == 0 {
             self.waiting.take_taken();
-            let mut gave = self.progress.0.gave.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            *gave = Some(self.waiting.clone());
+            *locked(&self.progress.0.gave) = Some(self.waiting.clone());
         }
-        Piece { bytes, _share: share, of: self.waiting.clone(), connection: self.progress.0.clone() }
+        Piece { bytes, of: self.waiting.clone(), connection: self.progress.0.clone() }
     }
 }
 
@@ -156,7 +229,15 @@ impl Body for Watched {
         let watched = &mut *self;
         if watched.rest.is_empty() {
             std::task::ready!(watched.poll_room(context));
-            match std::task::ready!(Pin::new(&mut watched.body).poll_frame(context)) {
+            let frame = match Pin::new(&mut watched.body).poll_frame(context) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    // It has nothing to give: its turn is another's.
+                    watched.reserved = None;
+                    return Poll::Pending;
+                }
+            };
+            match frame {
                 None => return Poll::Ready(None),
                 Some(frame) => match frame?.into_data() {
                     Ok(data) => watched.rest = data,
@@ -200,7 +281,6 @@ impl fmt::Debug for Watched {
 /// A piece of an answer: counted until its last byte is with the socket, or it is dropped.
 pub(super) struct Piece {
     bytes: Bytes,
-    _share: Share,
     of: Arc<Untaken>,
     connection: Arc<Connection>,
 }
@@ -208,7 +288,7 @@ pub(super) struct Piece {
 impl Piece {
     fn leave(&self, count: usize) {
         self.of.bytes.fetch_sub(count, Ordering::Relaxed);
-        self.connection.waiting.fetch_sub(count, Ordering::Relaxed);
+        self.connection.leave(count);
     }
 }
 
@@ -236,7 +316,11 @@ impl Drop for Piece {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, task::Waker};
+    use std::{
+        future::poll_fn,
+        sync::atomic::AtomicUsize,
+        task::{Wake, Waker},
+    };
 
     use prometheus_client::metrics::counter::Counter;
 
@@ -267,7 +351,7 @@ mod tests {
         assert_eq!((second.remaining(), body.is_end_stream()), (100_000 - PIECE_BYTES - LAST_BYTES, false));
         let Poll::Ready(Some(last)) = poll(&mut body) else { panic!("it has a last one") };
         assert_eq!((last.remaining(), body.is_end_stream()), (LAST_BYTES, true));
-        assert!(budget.used_bytes() >= 100_000);
+        assert_eq!(budget.used_bytes(), LUMP_BYTES as u64, "what waits beyond {FREE_BYTES} bytes");
         drop((first, second, last));
         assert!(waiting.is_nothing() && budget.used_bytes() == 0);
     }
@@ -287,5 +371,68 @@ mod tests {
         pieces.clear();
         let frame = poll_fn(|context| Pin::new(&mut waits).poll_frame(context)).await;
         assert!(frame.is_some());
+    }
+
+    /// A stream that counts how often it is woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn spent() -> (Budget, Share) {
+        let budget = Budget::new(64 << 10, Counter::default());
+        let mut share = budget.share();
+        share.overdraw(64 << 10);
+        (budget, share)
+    }
+
+    #[test]
+    fn a_stream_whose_client_has_all_goes_on_although_the_memory_stays_spent() {
+        let (budget, _spent) = spent();
+        let progress = Progress::new(budget);
+        let Poll::Ready(Some(first)) = poll(&mut watched(FREE_BYTES + LAST_BYTES, &progress)) else {
+            panic!("what is free is given")
+        };
+        let (mut second, woken) = (watched(10, &progress), Arc::new(Woken::default()));
+        let waker = Waker::from(woken.clone());
+        let mut poll = || Pin::new(&mut second).poll_frame(&mut Context::from_waker(&waker)).is_ready();
+        assert!(!poll());
+        drop(first);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(poll());
+    }
+
+    #[test]
+    fn of_several_that_wait_for_memory_one_is_woken_for_each_piece_that_is_free() {
+        let (budget, mut spent) = spent();
+        let mut waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let progress = Progress::new(budget.clone());
+                let full = super::tests::poll(&mut watched(FREE_BYTES + LAST_BYTES, &progress));
+                (watched(10, &progress), full, Arc::new(Woken::default()))
+            })
+            .collect();
+        let mut given = Vec::new();
+        let mut poll_all = |given: &mut Vec<usize>| {
+            for (number, (body, _, woken)) in waiting.iter_mut().enumerate() {
+                let waker = Waker::from(woken.clone());
+                if !given.contains(&number)
+                    && Pin::new(body).poll_frame(&mut Context::from_waker(&waker)).is_ready()
+                {
+                    given.push(number);
+                }
+            }
+            waiting.iter().map(|(.., woken)| woken.0.load(Ordering::Relaxed)).collect::<Vec<_>>()
+        };
+        assert_eq!(poll_all(&mut given), [0, 0, 0]);
+        // Less than a piece goes to the first one, which waits for the rest of it; nobody is woken for nothing.
+        spent.shrink_to(63 << 10);
+        assert_eq!((poll_all(&mut given), given.len()), (vec![0, 0, 0], 0));
+        spent.clear();
+        assert_eq!((poll_all(&mut given), &given[..]), (vec![1, 0, 0], &[0][..]));
     }
 }

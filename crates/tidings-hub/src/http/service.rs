@@ -29,7 +29,7 @@ use super::{
     subscribers::{furthest_behind, subscribers},
 };
 use crate::{
-    Asset, Hub,
+    Asset, Hub, StartAt,
     dialect::native::{PublishParams, ReadParams},
     hub::Shared,
     probe::TIDINGS_PROBE,
@@ -87,7 +87,9 @@ where
     let site = Site::of(&parts, &shared.settings);
     let mut response = match route(hub, &site, &parts, body).await {
         Ok(response) => response,
-        Err(problem) if problem.may_pass() && asks_to_subscribe(&parts) => put_off(shared),
+        Err(problem) if problem.may_pass() && asks_to_subscribe(&parts) => {
+            put_off(shared, begins_now(&parts))
+        }
         Err(problem) => problem.into_response(),
     };
     site.sign(&mut response);
@@ -246,6 +248,13 @@ fn asks_to_subscribe(parts: &Parts) -> bool {
     parts.method == Method::GET
         && (path == "/topics" || path.starts_with("/topics/") || path.starts_with("/streams/"))
         && representation(accept.as_deref()) == Some(Representation::EventStream)
+}
+
+/// Whether a subscription begins with what is published from now on, and is told where that is.
+fn begins_now(parts: &Parts) -> bool {
+    let topic = parts.uri.path().strip_prefix("/topics/");
+    ReadParams::parse(topic, parts)
+        .is_ok_and(|params| params.start_event && params.start.unwrap_or_default() == StartAt::Tail)
 }
 
 /// The answer that is given while its client is there. Most are ready before that is looked at.

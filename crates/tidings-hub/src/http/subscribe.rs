@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use http::{HeaderName, HeaderValue, Response, StatusCode, Version, header::CACHE_CONTROL, request::Parts};
+use serde_json::json;
 use tidings_server::{Frame, KeepAlive, Sse, Visibility, stream_headers};
 
 use super::{
@@ -11,7 +13,8 @@ use super::{
     take_over::TakeOver,
 };
 use crate::{
-    Cursor, StartAt, Subscribe, Verdict, authorize::Grant, dialect::native::ReadParams, hub::Shared,
+    Cursor, StartAt, Subscribe, Verdict, authorize::Grant, delivery::hub_event, dialect::native::ReadParams,
+    hub::Shared, log::HubId,
 };
 
 /// Tells a subscriber that named the event it saw last whether it gets all that followed.
@@ -54,9 +57,18 @@ pub(crate) fn ended() -> Response<HubBody> {
 
 /// The answer to a subscriber for whom nothing can be read at the moment: a stream that ends at once. It says when to come back,
 /// as every stream does at its beginning.
-pub(crate) fn put_off(shared: &Shared) -> Response<HubBody> {
+///
+/// One that begins with what is published from now on is told its place as well: it would otherwise come back without one, and
+/// begin once more with what is published by then.
+pub(crate) fn put_off(shared: &Shared, begins_now: bool) -> Response<HubBody> {
     shared.metrics.put_off.inc();
-    let mut response = Response::new(HubBody::from(Frame::opening(Some(shared.settings.retry)).into_bytes()));
+    let mut stream = BytesMut::from(&Frame::opening(Some(shared.settings.retry)).into_bytes()[..]);
+    if begins_now {
+        let bounds = shared.log.bounds();
+        let id = HubId { epoch: bounds.epoch, place: bounds.newest }.to_string();
+        stream.extend_from_slice(&hub_event("start", &json!({ "id": id }), id));
+    }
+    let mut response = Response::new(HubBody::from(stream.freeze()));
     *response.headers_mut() = stream_headers(Visibility::default());
     response.headers_mut().insert(TIDINGS_HUB, HeaderValue::from_static("1"));
     response

@@ -316,7 +316,7 @@ mod tests {
     async fn there_is_a_bound_to_the_streams_at_a_time() {
         let probes = Probes::default();
         let request = || Request::get("/probe?idle=60000").body(()).unwrap().into_parts().0;
-        let mut open: Vec<_> = (0..256).map(|_| probes.answer(&request())).collect();
+        let mut open: Vec<_> = (0..512).map(|_| probes.answer(&request())).collect();
         assert!(open.iter().all(|answer| answer.status() == 200));
         assert_eq!(probes.answer(&request()).status(), 503);
         open.pop();

@@ -41,9 +41,9 @@ pub const TIDINGS_PROBE: HeaderName = HeaderName::from_static("tidings-probe");
 /// `POST` changes nothing here.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
 
-/// Serves streams of known timing: at most 256 at a time, and 32 MiB a second of all together.
+/// Serves streams of known timing: at most 512 at a time, and 32 MiB a second of all together.
 ///
-/// A hub, which knows the addresses of its clients, sends at most 128 to one address, and 16 of those that take longer than
+/// A hub, which knows the addresses of its clients, sends at most 256 to one address, and 16 of those that take longer than
 /// 30 seconds. Further requests get 503.
 #[derive(Debug, Clone, Default)]
 pub struct Probes {

@@ -12,10 +12,11 @@ use super::Knobs;
 use crate::peer::Peer;
 
 /// How many streams are sent at a time.
-const MAX_STREAMS: usize = 256;
+const MAX_STREAMS: usize = 512;
 
-/// How many of them to one address: a doctor that counts how many are served at a time asks for 120.
-const MAX_OF_ONE: usize = 128;
+/// How many of them to one address: a doctor that counts how many are served at a time asks for 120, and doctors that ask through
+/// a proxy have the proxy's address.
+const MAX_OF_ONE: usize = 256;
 
 /// How many of those that take longer than [`LONG`] to one address, so that nobody keeps others out for long.
 const MAX_LONG_OF_ONE: usize = 16;
@@ -115,12 +116,12 @@ mod tests {
         let first = of(1, &long);
         assert_eq!(first.len(), 16);
         let more = of(1, &short);
-        assert_eq!(more.len(), 112);
+        assert_eq!(more.len(), 240);
         assert_eq!(of(2, &long).len(), 16, "they have gone again");
         let second = of(2, &short);
-        assert_eq!((second.len(), of(3, &short).len()), (128, 0));
+        assert_eq!((second.len(), of(3, &short).len()), (256, 0));
         drop((first, more));
-        assert_eq!(of(3, &short).len(), 128);
+        assert_eq!(of(3, &short).len(), 256);
         drop(second);
         assert!(room.0.lock().unwrap().by_peer.is_empty());
     }
