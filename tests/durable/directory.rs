@@ -93,7 +93,7 @@ fn flags_that_contradict_one_another_are_refused() {
         &["--retain", "a=much"],
         &["--retain", "a*=1d"],
     ] {
-        refused(arguments, 2, &[]);
+        refused(arguments, 64, &[]);
     }
 }
 

@@ -41,8 +41,15 @@ impl History {
 
 /// The data of all that is kept for a topic or pattern, which are fewer than 1000 updates.
 async fn kept(hub: &HubProcess, topic: &str) -> Vec<String> {
-    let page = page(&hub.address, &format!("/topics?topic={topic}&limit=1000")).await;
-    data(&page).into_iter().map(str::to_owned).collect()
+    let (mut all, mut from) = (Vec::new(), String::new());
+    loop {
+        let page = page(&hub.address, &format!("/topics?topic={topic}&limit=1000{from}")).await;
+        all.extend(data(&page).into_iter().map(str::to_owned));
+        if page["more"] != true {
+            return all;
+        }
+        from = format!("&from={}", page["next"].as_str().expect("a page says where the next one begins"));
+    }
 }
 
 /// Waits until a topic or pattern has exactly these updates, which nothing else tells.
