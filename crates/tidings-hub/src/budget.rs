@@ -265,18 +265,18 @@ mod tests {
         let budget = budget(4 << 10);
         let mut all = budget.share();
         assert!(all.try_grow_to(4 << 10));
-        let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(budget.clone().reserve(2 << 10))).collect();
+        type Waiting = Pin<Box<dyn Future<Output = Share>>>;
+        let reserve = || -> Waiting { Box::pin(budget.clone().reserve(2 << 10)) };
+        let mut waiting = vec![reserve(), reserve(), reserve()];
         let mut context = Context::from_waker(Waker::noop());
-        let mut served = |waiting: &mut Vec<_>| {
+        let mut served = |waiting: &mut Vec<Waiting>| {
             let mut shares = Vec::new();
-            waiting.retain_mut(|reserve: &mut Pin<Box<_>>| {
-                match Future::poll(reserve.as_mut(), &mut context) {
-                    Poll::Ready(share) => {
-                        shares.push(share);
-                        false
-                    }
-                    Poll::Pending => true,
+            waiting.retain_mut(|reserve| match reserve.as_mut().poll(&mut context) {
+                Poll::Ready(share) => {
+                    shares.push(share);
+                    false
                 }
+                Poll::Pending => true,
             });
             shares
         };

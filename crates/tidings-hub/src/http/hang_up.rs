@@ -5,7 +5,10 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -31,28 +34,31 @@ pub(crate) struct HangUp {
     socket: Arc<TcpStream>,
     /// Whether the client knows interim responses.
     has_interim: bool,
+    /// Whether the rest of an earlier answer is still to be written, in whose middle an interim response would stand.
+    midway: Arc<AtomicBool>,
 }
 
 impl HangUp {
-    pub(crate) fn of(socket: Arc<TcpStream>) -> HangUp {
-        HangUp { socket, has_interim: false }
+    /// Of a connection whose answers are being written while `midway` says so.
+    pub(crate) fn of(socket: Arc<TcpStream>, midway: Arc<AtomicBool>) -> HangUp {
+        HangUp { socket, has_interim: false, midway }
     }
 
     /// The same for a request of this version.
     pub(crate) fn of_request(&self, version: Version) -> HangUp {
-        HangUp { socket: self.socket.clone(), has_interim: version == Version::HTTP_11 }
+        HangUp { has_interim: version == Version::HTTP_11, ..self.clone() }
     }
 
     /// Waits until the client is gone, before the head of its answer. Cancel safe.
     ///
     /// One that has stopped sending may only have closed its half of the connection, and then wants the answer. The network
     /// tells the two apart by what comes back when something is written, and so an interim response is. A client that knows
-    /// none is taken to be there.
+    /// none is taken to be there, and so is one that has not taken the whole answer before.
     pub(crate) async fn gone(&self) {
         std::future::poll_fn(|context| self.poll(context)).await;
-        // hyper writes nothing meanwhile: this request's answer is yet to come, and the one before it is written, or waits
-        // whole to be written behind this.
-        if self.has_interim && self.socket.try_write(INTERIM).is_ok() {
+        // This request's answer is yet to come, and the one before it is written, or waits whole to be written after this.
+        if self.has_interim && !self.midway.load(Ordering::Relaxed) && self.socket.try_write(INTERIM).is_ok()
+        {
             reset(self.socket.clone()).await;
         } else {
             std::future::pending::<()>().await;

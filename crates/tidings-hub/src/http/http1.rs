@@ -56,8 +56,9 @@ pub(super) struct Leaving {
 pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) -> Option<Leaving> {
     let mut shutdown = pin!(hub.shared().shutdown_begun());
     let socket = Arc::new(socket);
-    let (hang_up, take_over) = (HangUp::of(socket.clone()), TakeOver::default());
-    let io = WriteBehind::new(Socket::new(hub.clone(), socket, read, take_over.clone()));
+    let take_over = TakeOver::default();
+    let io = WriteBehind::new(Socket::new(hub.clone(), socket.clone(), read, take_over.clone()));
+    let hang_up = HangUp::of(socket, io.midway());
     let (answering, offer) = (hub.clone(), take_over.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         // Each would cost a publish several pieces of memory, and it wants neither.

@@ -3,7 +3,10 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -27,6 +30,8 @@ struct State<S> {
     flushed: bool,
     /// How many writes were gathered, see [`take_writes`](WriteBehind::take_writes).
     writes: usize,
+    /// Whether hyper may hold the rest of an answer whose beginning is with the socket.
+    midway: Arc<AtomicBool>,
 }
 
 impl<S> Clone for WriteBehind<S> {
@@ -43,7 +48,13 @@ impl<S> WriteBehind<S> {
             written: 0,
             flushed: false,
             writes: 0,
+            midway: Arc::default(),
         })))
+    }
+
+    /// Whether the rest of an answer may still follow its beginning, so that nothing else may be written to the socket.
+    pub(super) fn midway(&self) -> Arc<AtomicBool> {
+        self.state().midway.clone()
     }
 
     /// The socket, from the last of those who share it, when everything is written.
@@ -112,6 +123,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteBehind<S> {
         let state = &mut *self.state();
         let count = buffers.iter().map(|buffer| buffer.len()).sum::<usize>();
         if state.behind.len() + count > MAX_BEHIND {
+            state.midway.store(true, Ordering::Relaxed);
             ready!(state.poll_written(context))?;
             return Pin::new(&mut state.socket).poll_write_vectored(context, buffers);
         }
@@ -128,7 +140,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteBehind<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state().flushed = true;
+        let state = &mut *self.state();
+        state.flushed = true;
+        state.midway.store(false, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 
@@ -200,6 +214,18 @@ mod tests {
         assert_eq!((socket.take_writes(), socket.take_writes()), (2, 0));
         assert!(is_written(&socket));
         assert_eq!(socket.into_inner().unwrap().writes, [b"onetwo"]);
+    }
+
+    #[test]
+    fn a_large_answer_is_midway_until_hyper_has_written_all_of_it() {
+        let (socket, large) = (over(1_000), vec![b'x'; MAX_BEHIND + 1]);
+        let midway = || socket.midway().load(Ordering::Relaxed);
+        assert_eq!(write(&socket, b"one"), Poll::Ready(3));
+        assert!(!midway(), "it is gathered whole");
+        assert_eq!(write(&socket, &large), Poll::Ready(1_000));
+        assert!(midway());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(pin!(socket.clone()).poll_flush(&mut context).is_ready() && !midway());
     }
 
     #[test]
