@@ -11,7 +11,7 @@ use std::{
 use tempfile::TempDir;
 use tidings_hub::{
     Interest, Topic, Update,
-    log::{Append, Clock, DiskLog, Log, MemoryLog, PageLimit, RecordTime, Retention},
+    log::{Append, Clock, DiskLog, Limits, Log, MemoryLog, PageLimit, RecordTime, Retention},
 };
 
 const HOUR: u64 = 3600;
@@ -133,5 +133,25 @@ async fn a_clock_that_jumps_evicts_nothing_that_is_young_and_keeps_nothing_that_
             0,
             "what came while the clock was wrong goes with the others"
         );
+    }
+}
+
+#[tokio::test]
+async fn what_comes_after_a_jump_goes_once_the_time_that_passes_has_reached_it() {
+    let age = Some(Duration::from_secs(HOUR));
+    let of_all = Retention { limits: Limits { age, ..Limits::default() }, ..retention(&[]) };
+    for retention in [retention(&["x=1h"]), of_all] {
+        let (directory, time) = (TempDir::new().unwrap(), Time::new());
+        for log in both(directory.path(), &retention, &time) {
+            time.jump(2 * DAY as i64);
+            append(&*log, "x", time.now()).await;
+            // The clock that ages go by comes to the record's time after two days, and to its end an hour later.
+            for _ in 0..50 {
+                kept(&*log, "x", &time).await;
+                time.pass(HOUR);
+            }
+            assert_eq!(kept(&*log, "x", &time).await, 0, "{retention:?}");
+            time.jump(-2 * DAY as i64);
+        }
     }
 }

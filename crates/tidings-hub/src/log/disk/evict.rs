@@ -207,7 +207,7 @@ fn choose_of_whole(
     let (mut last, newest) =
         (state.bounds.oldest.saturating_sub(1).max(state.whole.swept), state.bounds.newest.sequence);
     let (mut looked, mut full) = (0, false);
-    Outline::each_after(connection, state.whole.begin(last, &limits), |outline| {
+    Outline::each_after(connection, state.whole.begin(last, &limits, now), |outline| {
         // The newest record stays, whatever the limits say: the log goes on from its sequence.
         if outline.sequence == newest {
             return false;
@@ -249,7 +249,7 @@ fn choose_of_rule(
     }
     let newest = state.bounds.newest.sequence;
     let (mut looked, mut full) = (0, false);
-    Outline::each_after(connection, state.groups[number].begin(already, &limits), |outline| {
+    Outline::each_after(connection, state.groups[number].begin(already, &limits, now), |outline| {
         if outline.sequence == newest {
             return false;
         }

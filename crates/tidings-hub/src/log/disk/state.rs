@@ -29,13 +29,20 @@ pub(super) struct Group {
     pub(super) swept: u64,
     /// Up to here, what comes after `swept` was looked at, and its time had not come: evicting by age looks behind it.
     pub(super) ahead: u64,
+    /// The earliest time of those that were passed by so.
+    ahead_from: Option<u64>,
     /// Up to here all of the group is to be evicted, since a record that came later has outlived its age.
     pub(super) due: u64,
 }
 
 impl Group {
     /// Behind which record a step begins to look.
-    pub(super) fn begin(&self, already: u64, limits: &Limits) -> u64 {
+    pub(super) fn begin(&mut self, already: u64, limits: &Limits, now: u64) -> u64 {
+        // After a jump of the machine's clock that is not followed, all that comes is ahead, and nothing after it would ever
+        // lead back to it.
+        if self.ahead_from.is_some_and(|from| from <= now) {
+            (self.ahead, self.ahead_from) = (0, None);
+        }
         let swept = self.swept.max(already);
         match self.due > swept || self.kept.is_over(limits) {
             true => swept,
@@ -58,6 +65,7 @@ impl Group {
         }
         if limits.age.is_some() && outline.time > now {
             self.ahead = self.ahead.max(outline.sequence);
+            self.ahead_from = Some(self.ahead_from.map_or(outline.time, |from| from.min(outline.time)));
             return Verdict::IsAhead;
         }
         Verdict::Stays
