@@ -2,13 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, ffi};
 
 use super::{
     pages::{Outline, Pages},
-    scan,
     state::{State, Verdict},
-    write_ahead,
 };
 use crate::log::{Epoch, Place, Record, Retention};
 
@@ -139,8 +137,15 @@ pub(super) fn step_past_damage(
 }
 
 /// Whether something in the database can't be read, so that elsewhere it may still be changed.
+///
+/// A write that fails says nothing of what is there: to pass by a record for it would keep a whole one for good.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
-    scan::is_damage(error) && write_ahead::final_failure(error).is_none()
+    let unreadable = [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_CORRUPTFS];
+    // What was read, and can't be what was written, has no code of SQLite's.
+    error.sqlite_error().is_none_or(|error| {
+        matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            || unreadable.contains(&error.extended_code)
+    })
 }
 
 /// The last of the records after `after` that can't be read, of those in a row.
@@ -380,4 +385,46 @@ fn forget_oldest(transaction: &Transaction<'_>, most: u64) -> rusqlite::Result<(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::types::Type;
+
+    use super::*;
+
+    #[test]
+    fn damage_is_what_cannot_be_read_and_no_write_that_fails() {
+        let of = |code| is_damage(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in [
+            ffi::SQLITE_CORRUPT,
+            ffi::SQLITE_CORRUPT_INDEX,
+            ffi::SQLITE_CORRUPT_VTAB,
+            ffi::SQLITE_NOTADB,
+            ffi::SQLITE_IOERR_READ,
+            ffi::SQLITE_IOERR_SHORT_READ,
+            ffi::SQLITE_IOERR_CORRUPTFS,
+        ] {
+            assert!(of(code), "{code}");
+        }
+        for code in [
+            ffi::SQLITE_ERROR,
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_NOMEM,
+            ffi::SQLITE_READONLY_DBMOVED,
+            ffi::SQLITE_IOERR,
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_IOERR_DIR_FSYNC,
+            ffi::SQLITE_IOERR_TRUNCATE,
+            ffi::SQLITE_IOERR_NOMEM,
+            ffi::SQLITE_IOERR_SHMSIZE,
+            ffi::SQLITE_IOERR_SHMMAP,
+        ] {
+            assert!(!of(code), "{code}");
+        }
+        let unlike_what_was_written = rusqlite::Error::InvalidColumnType(0, "time".into(), Type::Text);
+        assert!(is_damage(&unlike_what_was_written));
+    }
 }
