@@ -32,6 +32,8 @@ pub(super) struct Evicted {
     pub(super) more: bool,
     /// How many records were passed by, since they are damaged.
     pub(super) unevictable: u64,
+    /// What has ended the step after some of them were gone.
+    pub(super) ended_by: Option<rusqlite::Error>,
 }
 
 /// One step: it evicts what is over the limits, oldest first.
@@ -63,7 +65,7 @@ pub(super) fn step(
     if state.gives_back {
         more |= give_back(transaction)?;
     }
-    Ok(Evicted { gone, more, unevictable: 0 })
+    Ok(Evicted { gone, more, ..Evicted::default() })
 }
 
 /// One step in transactions of its own, which passes by what is damaged: it stays, and what comes after it goes.
@@ -92,48 +94,77 @@ pub(super) fn step_past_damage(
         }
     }
 
+    // What is chosen counts as gone at once: only what has gone in the end is in the state.
+    let mut after = state.clone();
     let (mut chosen, mut unevictable, mut more) = (Vec::new(), 0, false);
-    match choose_of_whole(connection, retention, now, STEP, state, &mut chosen) {
+    match choose_of_whole(connection, retention, now, STEP, &mut after, &mut chosen) {
         Err(error) if is_damage(&error) => {
-            let after = chosen.last().map_or(state.whole.swept, |last| last.sequence);
-            state.whole.swept = pass_by(connection, after, state, &error, &mut unevictable)?;
+            let last = chosen.last().map_or(after.whole.swept, |last| last.sequence);
+            after.whole.swept = pass_by(connection, last, &after, &error, &mut unevictable)?;
         }
         full => more |= full?,
     }
     let (of_whole, already) = (chosen.len(), chosen.last().map_or(0, |last| last.sequence));
     for number in 0..retention.rules.len() {
-        match choose_of_rule(connection, retention, now, (number, already), STEP, state, &mut chosen) {
+        match choose_of_rule(connection, retention, now, (number, already), STEP, &mut after, &mut chosen) {
             Err(error) if is_damage(&error) => {
-                let after = state.groups[number].swept.max(already);
-                state.groups[number].swept = pass_by(connection, after, state, &error, &mut unevictable)?;
+                let last = after.groups[number].swept.max(already);
+                after.groups[number].swept = pass_by(connection, last, &after, &error, &mut unevictable)?;
             }
             full => more |= full?,
         }
     }
-    let mut gone = Vec::new();
+    let (mut gone, mut ended_by) = (Vec::new(), None);
     for (number, outline) in chosen.into_iter().enumerate() {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let gone_now = std::slice::from_ref(&outline);
-        let removed =
-            remember(&transaction, gone_now, retention.names).and_then(|()| remove(&transaction, gone_now));
-        match removed.and_then(|()| transaction.commit()) {
+        match evict_one(connection, retention, &outline) {
+            Ok(()) => gone.push(outline),
             Err(error) if is_damage(&error) => {
                 tracing::error!(%error, sequence = outline.sequence, "a damaged record can't be evicted, and stays");
                 unevictable += 1;
-                state.keep(retention, &outline);
+                after.keep(retention, &outline);
                 if number < of_whole {
-                    state.whole.swept = state.whole.swept.max(outline.sequence);
+                    after.whole.swept = after.whole.swept.max(outline.sequence);
                 }
             }
-            removed => {
-                removed?;
-                gone.push(outline);
+            Err(error) if gone.is_empty() => return Err(error),
+            Err(error) => {
+                // The choice is void, and with it how far it went: the next step chooses anew.
+                after = state.clone();
+                gone.iter().for_each(|outline| after.remove(retention, outline));
+                (ended_by, unevictable) = (Some(error), 0);
+                break;
             }
         }
     }
-    state.evicted(connection, &gone)?;
-    more |= unevictable > 0;
-    Ok(Evicted { gone, more, unevictable })
+    // They are gone, whatever comes of this.
+    if let Err(error) = note_gone(connection, retention, &mut after, &gone) {
+        ended_by.get_or_insert(error);
+    }
+    *state = after;
+    let more = (more || unevictable > 0) && ended_by.is_none();
+    Ok(Evicted { gone, more, unevictable, ended_by })
+}
+
+/// Evicts a record in a transaction of its own.
+fn evict_one(connection: &mut Connection, retention: &Retention, outline: &Outline) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let gone = std::slice::from_ref(outline);
+    remember(&transaction, gone, retention.names)?;
+    remove(&transaction, gone)?;
+    transaction.commit()
+}
+
+/// Moves the bounds after records have been evicted one by one, and writes the totals down.
+fn note_gone(
+    connection: &mut Connection,
+    retention: &Retention,
+    state: &mut State,
+    gone: &[Outline],
+) -> rusqlite::Result<()> {
+    state.evicted(connection, gone)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    state.note(&transaction, retention, true)?;
+    transaction.commit()
 }
 
 /// Whether something in the database can't be read, so that elsewhere it may still be changed.
@@ -391,7 +422,11 @@ fn forget_oldest(transaction: &Transaction<'_>, most: u64) -> rusqlite::Result<(
 mod tests {
     use rusqlite::types::Type;
 
-    use super::*;
+    use super::{super::schema, *};
+    use crate::{
+        TopicFilter,
+        log::{Limits, Rule},
+    };
 
     #[test]
     fn damage_is_what_cannot_be_read_and_no_write_that_fails() {
@@ -426,5 +461,52 @@ mod tests {
         }
         let unlike_what_was_written = rusqlite::Error::InvalidColumnType(0, "time".into(), Type::Text);
         assert!(is_damage(&unlike_what_was_written));
+    }
+
+    #[test]
+    fn a_step_past_damage_that_ends_midway_counts_what_has_gone_and_the_next_goes_on() {
+        let rule = |limits| Rule { filter: TopicFilter::parse("t").unwrap(), limits };
+        let two = Limits { records: 2, ..Limits::default() };
+        for retention in [
+            Retention { limits: two, ..Retention::in_memory() },
+            Retention { rules: vec![rule(two)], ..Retention::in_memory() },
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let (mut connection, _) = schema::open(&directory.path().join("log.sqlite")).unwrap();
+            for sequence in 1..=10 {
+                connection
+                    .execute(
+                        "INSERT INTO records (sequence, time, flags, topics, type, data, sum)
+                         VALUES (?, 0, 0, 't', 'message', 'data', 0)",
+                        [sequence],
+                    )
+                    .unwrap();
+            }
+            let bounds = schema::bounds(&connection).unwrap();
+            let mut state = State::load(&connection, &retention, bounds).unwrap();
+            let change = |connection: &Connection, change| connection.execute_batch(change).unwrap();
+            change(&connection, "UPDATE records SET topics = CAST(x'ff' AS TEXT) WHERE sequence = 4");
+            change(
+                &connection,
+                "CREATE TEMP TRIGGER stays BEFORE DELETE ON records WHEN old.sequence = 2
+                 BEGIN SELECT RAISE(ABORT, 'a write that fails'); END",
+            );
+            let mut step = |connection: &mut Connection, gone: &[u64], unevictable, kept: u64| {
+                let evicted = step_past_damage(connection, &retention, 0, &mut state).unwrap();
+                let sequences: Vec<_> = evicted.gone.iter().map(|outline| outline.sequence).collect();
+                assert_eq!((&*sequences, evicted.unevictable), (gone, unevictable));
+                let noted: u64 = connection
+                    .query_row("SELECT min(records) FROM kept WHERE up_to = 10", (), |row| row.get(0))
+                    .unwrap();
+                assert_eq!((state.whole.kept.records, noted), (kept, kept));
+                assert!(state.groups.iter().all(|group| group.kept.records == kept));
+                assert_eq!(state.bounds.oldest, schema::oldest(connection).unwrap());
+                (evicted.more, evicted.ended_by.is_some())
+            };
+            assert_eq!(step(&mut connection, &[1], 0, 9), (false, true));
+            change(&connection, "DROP TRIGGER stays");
+            assert_eq!(step(&mut connection, &[2, 3], 1, 7), (true, false));
+            assert_eq!(step(&mut connection, &[5, 6, 7, 8, 9], 0, 2), (false, false));
+        }
     }
 }

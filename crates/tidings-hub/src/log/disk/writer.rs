@@ -339,11 +339,7 @@ impl Writing {
                     false => self.copy_back.after_commit(&self.connection, true),
                 }
             }
-            Err((error, _)) => {
-                tracing::error!(%error, "old records can't be evicted");
-                self.disk.note_if_final(&error);
-                self.more_to_evict = false;
-            }
+            Err((error, _)) => self.cannot_evict(&error),
         }
     }
 
@@ -353,18 +349,26 @@ impl Writing {
             return;
         }
         let (before, now) = (self.state.bounds.evicted, self.clock.now());
-        match evict::step_past_damage(&mut self.connection, &self.settings.retention, now, &mut self.state) {
-            Ok(evicted) => {
+        let evicted =
+            evict::step_past_damage(&mut self.connection, &self.settings.retention, now, &mut self.state);
+        match evicted {
+            Ok(mut evicted) => {
+                // Before anything is acknowledged: after a sync that failed, another one says nothing.
+                if let Some(error) = evicted.ended_by.take() {
+                    self.cannot_evict(&error);
+                }
                 let commit = self.note_evicted(evicted, before, &Rows::new(), Vec::new());
                 self.acknowledging.acknowledge(commit, true);
                 self.copy_back.after_commit(&self.connection, true);
             }
-            Err(error) => {
-                tracing::error!(%error, "old records can't be evicted");
-                self.disk.note_if_final(&error);
-                self.more_to_evict = false;
-            }
+            Err(error) => self.cannot_evict(&error),
         }
+    }
+
+    fn cannot_evict(&mut self, error: &rusqlite::Error) {
+        tracing::error!(%error, "old records can't be evicted");
+        self.disk.note_if_final(error);
+        self.more_to_evict = false;
     }
 
     /// Appends all batches in one transaction, in which it also lists and evicts a step. What came of the batches, and what
@@ -404,7 +408,7 @@ impl Writing {
 
     /// Notes what has been evicted, where it had been evicted up to `before`; what is to be acknowledged.
     fn note_evicted(&mut self, evicted: Evicted, before: u64, listed: &Rows, rows: Vec<Row>) -> Commit {
-        let Evicted { gone, more, unevictable } = evicted;
+        let Evicted { gone, more, unevictable, .. } = evicted;
         self.note_rows(listed, &rows, &gone);
         self.disk.unevictable.fetch_add(unevictable, Ordering::Relaxed);
         if self.state.bounds.evicted != before {
