@@ -629,3 +629,57 @@ async fn damaged_old_records_are_passed_by_and_publishing_goes_on() {
     assert!(old as u64 <= unevictable, "{old} of {unevictable}");
     assert!(kept.len() as u64 <= RECORDS + 1, "{}", kept.len());
 }
+
+#[tokio::test]
+async fn a_close_is_read_in_its_place_after_a_damaged_record_that_stays() {
+    let (directory, database) = whole_log().await;
+    // Its topics can't be read, and so nothing can tell what goes with it.
+    sql(&database, "UPDATE records SET topics = CAST(x'ff' AS TEXT) WHERE sequence = 21");
+    let limits = Limits { records: RECORDS, ..Limits::default() };
+    let log = DiskLog::open(directory.path(), Retention { limits, ..Retention::on_disk() }).unwrap();
+    while log.bounds().evicted < 260 {
+        log.append(vec![Update::new(Topic::parse("t/1").unwrap(), "x").into()]).await.unwrap();
+    }
+    assert_eq!(log.bounds().oldest, 21, "the damaged record stays");
+    assert!(log.wear().unevictable > 0);
+    let limit = PageLimit { records: 10_000, bytes: usize::MAX };
+    for filters in [&["*"][..], &["closed"], &["closed", "t/1"], &["closed", "t/*"]] {
+        let filters = filters.iter().map(|filter| tidings_hub::TopicFilter::parse(filter).unwrap());
+        let interest: Interest = filters.collect();
+        let page = log.read(21, &interest, limit).await.unwrap();
+        let first = &page.records[0];
+        assert_eq!((first.sequence(), first.is_close()), (250, true), "{interest:?}");
+        assert_eq!(log.read(250, &interest, limit).await.unwrap().records.len(), page.records.len() - 1);
+    }
+}
+
+#[tokio::test]
+async fn pages_have_closes_whose_records_went_from_between_others_in_order() {
+    let (directory, database) = whole_log().await;
+    sql(
+        &database,
+        "DELETE FROM records WHERE sequence = 250; DELETE FROM topics WHERE sequence = 250;
+         UPDATE log SET evicted = 260",
+    );
+    let log = open(directory.path()).unwrap();
+    for filters in
+        [&["*"][..], &["closed", "t/*"], &["closed", "t/0", "t/1", "t/2", "t/3", "t/4", "t/5", "t/6"]]
+    {
+        let filters = filters.iter().map(|filter| tidings_hub::TopicFilter::parse(filter).unwrap());
+        let interest: Interest = filters.collect();
+        for records in [1, 7, 10_000] {
+            let (mut read, mut after) = (Vec::new(), EVICTED);
+            loop {
+                let page =
+                    log.read(after, &interest, PageLimit { records, bytes: usize::MAX }).await.unwrap();
+                assert!(page.records.len() <= records);
+                if page.records.is_empty() {
+                    break;
+                }
+                read.extend(page.records.iter().map(|record| record.sequence()));
+                after = page.reached.sequence;
+            }
+            assert_eq!(read, Vec::from_iter(EVICTED + 1..=RECORDS + EVICTED), "{interest:?} by {records}");
+        }
+    }
+}

@@ -24,10 +24,10 @@ pub(super) fn columns(version: i32) -> &'static str {
 
 /// The same in tables of this version, with the rest of a query.
 macro_rules! closes {
-    ($rest:literal) => {
+    ($($rest:tt)+) => {
         concat!(
             "SELECT topic, sequence, time, reason, flags, retry, topics, publisher_id, sum FROM closed ",
-            $rest
+            $($rest)+
         )
     };
 }
@@ -85,24 +85,35 @@ pub(super) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Reco
     }
 }
 
-/// Calls `take` with each close between `after` and `oldest` that `interest` asks for, in order, until it answers false; false
-/// if it did.
+/// That a close has lost its record, as one before the oldest record has.
+macro_rules! is_evicted {
+    () => {
+        "(sequence < ? OR NOT EXISTS (SELECT 1 FROM records WHERE records.sequence = closed.sequence))"
+    };
+}
+
+/// Calls `take` with each close between `after` and `before` that has lost its record and that `interest` asks for, in order,
+/// until it answers false; false if it did. `oldest` is the first record that is kept.
 ///
 /// There may be many closes: only those that are asked for are looked at.
 pub(super) fn each_between(
     connection: &Connection,
     epoch: Epoch,
-    (after, oldest): (u64, u64),
+    (after, before): (u64, u64),
+    oldest: u64,
     interest: &Interest,
     mut take: impl FnMut(Arc<Record>) -> bool,
 ) -> rusqlite::Result<bool> {
-    if after.saturating_add(1) >= oldest {
+    if after.saturating_add(1) >= before {
         return Ok(true);
     }
     if interest.is_everything() {
-        let mut statement =
-            connection.prepare_cached(closes!("WHERE sequence > ? AND sequence < ? ORDER BY sequence"))?;
-        let mut rows = statement.query((after, oldest))?;
+        let mut statement = connection.prepare_cached(closes!(
+            "WHERE sequence > ? AND sequence < ? AND ",
+            is_evicted!(),
+            " ORDER BY sequence"
+        ))?;
+        let mut rows = statement.query((after, before, oldest))?;
         let mut last = after;
         while let Some(row) = rows.next()? {
             // One record may close several topics.
@@ -114,18 +125,22 @@ pub(super) fn each_between(
         return Ok(true);
     }
     let mut sequences = Vec::new();
-    let mut of_topic = connection
-        .prepare_cached("SELECT sequence FROM closed WHERE topic = ? AND sequence > ? AND sequence < ?")?;
+    let mut of_topic = connection.prepare_cached(concat!(
+        "SELECT sequence FROM closed WHERE topic = ? AND sequence > ? AND sequence < ? AND ",
+        is_evicted!()
+    ))?;
     for topic in interest.topics() {
-        let found = of_topic.query_map((topic.as_str(), after, oldest), |row| row.get::<_, u64>(0))?;
+        let found =
+            of_topic.query_map((topic.as_str(), after, before, oldest), |row| row.get::<_, u64>(0))?;
         sequences.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
     }
-    let mut below = connection.prepare_cached(
-        "SELECT sequence FROM closed WHERE topic > ? AND topic < ? AND sequence > ? AND sequence < ?",
-    )?;
+    let mut below = connection.prepare_cached(concat!(
+        "SELECT sequence FROM closed WHERE topic > ? AND topic < ? AND sequence > ? AND sequence < ? AND ",
+        is_evicted!()
+    ))?;
     for prefix in interest.prefixes() {
-        let found =
-            below.query_map((prefix.as_str(), prefix.end(), after, oldest), |row| row.get::<_, u64>(0))?;
+        let range = (prefix.as_str(), prefix.end(), after, before, oldest);
+        let found = below.query_map(range, |row| row.get::<_, u64>(0))?;
         sequences.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
     }
     sequences.sort_unstable();

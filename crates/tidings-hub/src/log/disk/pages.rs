@@ -164,7 +164,7 @@ impl Pages<'_> {
         let Pages { connection, epoch, newest } = self;
         let mut page = Filling::new(self, after, interest, limit)?;
         if self.take_closes(after, interest, &mut page)? {
-            return Ok(page.done());
+            return page.done();
         }
         if interest.is_everything() {
             let mut statement = connection
@@ -175,7 +175,7 @@ impl Pages<'_> {
                     break;
                 }
             }
-            return Ok(page.done());
+            return page.done();
         }
 
         if let [topic] = interest.topics() {
@@ -190,12 +190,12 @@ impl Pages<'_> {
                 let record = from_row(epoch, row)?;
                 listed = record.sequence();
                 if !page.take(record) {
-                    return Ok(page.done());
+                    return page.done();
                 }
             }
             let unlisted = unlisted.first().map_or(&[][..], |unlisted| unlisted);
             self.take_each(self.behind(listed, unlisted), &mut page)?;
-            return Ok(page.done());
+            return page.done();
         }
 
         let mut lists = Vec::new();
@@ -205,7 +205,7 @@ impl Pages<'_> {
             lists.push(sequences.into_iter());
         }
         self.take_each(Merge::new(lists), &mut page)?;
-        Ok(page.done())
+        page.done()
     }
 
     /// What follows `after` for an interest with prefixes, and how far that was looked for.
@@ -222,7 +222,7 @@ impl Pages<'_> {
         let newest = self.newest.sequence;
         let mut page = Filling::new(self, after, interest, limit)?;
         if self.take_closes(after, interest, &mut page)? {
-            return Ok(page.done());
+            return page.done();
         }
         let mut scanned = self.scan(after, FIRST_SCANNED, interest, &mut page)?;
         let listed = first_unlisted.map_or(newest, |first| newest.min(first - 1));
@@ -231,7 +231,7 @@ impl Pages<'_> {
                 let lists = topics.iter().map(|topic| self.listed(topic, scanned.last, listed, limit));
                 let lists = lists.collect::<rusqlite::Result<Vec<_>>>()?;
                 if self.take_each(Merge::new(lists.into_iter().map(Vec::into_iter)), &mut page)? {
-                    return Ok(page.done());
+                    return page.done();
                 }
                 scanned.last = listed;
                 scanned.goes_on = listed < newest;
@@ -243,7 +243,7 @@ impl Pages<'_> {
         if scanned.goes_on {
             page.page.reached = self.readable_place(scanned.last)?;
         }
-        Ok(page.done())
+        page.done()
     }
 
     /// Takes what matches of the `count` records after `after`. Data is read of those that match alone.
@@ -252,7 +252,7 @@ impl Pages<'_> {
         after: u64,
         count: u64,
         interest: &Interest,
-        page: &mut Filling,
+        page: &mut Filling<'_>,
     ) -> rusqlite::Result<Scanned> {
         let mut statement = self.connection.prepare_cached(
             "SELECT sequence, topics FROM records WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?",
@@ -308,7 +308,11 @@ impl Pages<'_> {
     }
 
     /// Takes records by their sequences; says whether the page is full. Some may have been evicted meanwhile.
-    fn take_each(self, sequences: impl Iterator<Item = u64>, page: &mut Filling) -> rusqlite::Result<bool> {
+    fn take_each(
+        self,
+        sequences: impl Iterator<Item = u64>,
+        page: &mut Filling<'_>,
+    ) -> rusqlite::Result<bool> {
         let mut statement = self.connection.prepare_cached(records!("WHERE sequence = ?"))?;
         for sequence in sequences {
             let mut rows = statement.query([sequence])?;
@@ -321,10 +325,10 @@ impl Pages<'_> {
     }
 
     /// Takes closes that outlived their records, which stand before all that is kept; says whether the page is full.
-    fn take_closes(self, after: u64, interest: &Interest, page: &mut Filling) -> rusqlite::Result<bool> {
-        let between = (after, page.page.oldest);
-        let all =
-            closes::each_between(self.connection, self.epoch, between, interest, |close| page.take(close))?;
+    fn take_closes(self, after: u64, interest: &Interest, page: &mut Filling<'_>) -> rusqlite::Result<bool> {
+        let oldest = page.page.oldest;
+        let take = |close| page.take(close);
+        let all = closes::each_between(self.connection, self.epoch, (after, oldest), oldest, interest, take)?;
         Ok(!all)
     }
 
@@ -354,18 +358,32 @@ impl Pages<'_> {
 }
 
 /// A page that is being filled.
-struct Filling {
+struct Filling<'a> {
+    pages: Pages<'a>,
+    after: u64,
+    interest: &'a Interest,
+    /// The last record that was evicted.
+    evicted: u64,
     page: Page,
     limit: PageLimit,
     bytes: usize,
 }
 
-impl Filling {
-    fn new(pages: Pages<'_>, after: u64, interest: &Interest, limit: PageLimit) -> rusqlite::Result<Filling> {
+impl<'a> Filling<'a> {
+    fn new(
+        pages: Pages<'a>,
+        after: u64,
+        interest: &'a Interest,
+        limit: PageLimit,
+    ) -> rusqlite::Result<Filling<'a>> {
         let oldest = schema::oldest(pages.connection)?;
-        let lost = lost(pages.connection, interest, after)?;
+        let (evicted, floor) = pages
+            .connection
+            .prepare_cached("SELECT evicted, evicted_floor FROM log")?
+            .query_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let lost = lost(pages.connection, interest, after, evicted, floor)?;
         let page = Page { records: Vec::new(), reached: pages.newest, lost, oldest };
-        Ok(Filling { page, limit, bytes: 0 })
+        Ok(Filling { pages, after, interest, evicted, page, limit, bytes: 0 })
     }
 
     /// False when the page is full; what is in it then is all that matches up to its last record.
@@ -380,8 +398,33 @@ impl Filling {
         true
     }
 
-    fn done(self) -> Page {
-        self.page
+    /// The page, with the closes that have lost their records from between others.
+    ///
+    /// There are none, unless a damaged record could not be evicted: what goes with the whole log, as closes do, goes in order.
+    fn done(mut self) -> rusqlite::Result<Page> {
+        let Pages { connection, epoch, .. } = self.pages;
+        let oldest = self.page.oldest;
+        let after = self.after.max(oldest.saturating_sub(1));
+        let before = self.evicted.min(self.page.reached.sequence).saturating_add(1);
+        let (mut closes, most) = (Vec::new(), self.limit.records.max(1));
+        // One more than fits, to know whether the page is full.
+        closes::each_between(connection, epoch, (after, before), oldest, self.interest, |close| {
+            closes.push(close);
+            closes.len() <= most
+        })?;
+        if closes.is_empty() {
+            return Ok(self.page);
+        }
+        let mut records = std::mem::take(&mut self.page.records);
+        records.extend(closes);
+        records.sort_by_key(|record| record.sequence());
+        self.bytes = 0;
+        for record in records {
+            if !self.take(record) {
+                break;
+            }
+        }
+        Ok(self.page)
     }
 }
 
@@ -394,11 +437,15 @@ struct Scanned {
     goes_on: bool,
 }
 
-/// The last record after `after` that may have been evicted, of those that `interest` asks for.
-fn lost(connection: &Connection, interest: &Interest, after: u64) -> rusqlite::Result<Option<u64>> {
-    let (last, floor): (u64, u64) = connection
-        .prepare_cached("SELECT evicted, evicted_floor FROM log")?
-        .query_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+/// The last record after `after` that may have been evicted, of those that `interest` asks for; `last` was the last of all, and
+/// `floor` is the mark of topics that have none of their own.
+fn lost(
+    connection: &Connection,
+    interest: &Interest,
+    after: u64,
+    last: u64,
+    floor: u64,
+) -> rusqlite::Result<Option<u64>> {
     if after >= last {
         return Ok(None);
     }
