@@ -683,3 +683,21 @@ async fn pages_have_closes_whose_records_went_from_between_others_in_order() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_publish_that_meets_a_damaged_record_says_nothing_of_the_log() {
+    let (directory, database) = whole_log().await;
+    sql(
+        &database,
+        "UPDATE records SET data = 'something else' WHERE sequence = 101;
+         UPDATE closed SET reason = 'something else'",
+    );
+    let log = open(directory.path()).unwrap();
+    let topic = |name| Topic::parse(name).unwrap();
+    let repeated = Update::new(topic("t/3"), data(101)).with_id(UpdateId::parse("id-101").unwrap());
+    for update in [repeated, Update::new(topic("closed"), "x")] {
+        log.append(vec![update.into()]).await.unwrap_err();
+        log.health().unwrap();
+    }
+    log.append(vec![Update::new(topic("t/3"), "x").into()]).await.unwrap();
+}

@@ -465,6 +465,17 @@ async fn a_log_that_a_publish_failed_in_is_unwell_until_it_can_be_written_to() {
         "clients are not told of internals: {shown}"
     );
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("sum"), "and the operator is");
+    log.health().expect("one damaged record is no fault of the log");
+
+    let database = rusqlite::Connection::open(directory.path().join("log.sqlite")).unwrap();
+    database
+        .execute_batch(
+            "CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'nothing fits'); END",
+        )
+        .unwrap();
+    log.append(vec![update("next").into()]).await.unwrap_err();
+    log.health().unwrap_err();
+    database.execute_batch("DROP TRIGGER full").unwrap();
     // The log finds out by itself that others can publish.
     while log.health().is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -282,10 +282,11 @@ impl Writing {
                     }
                     return;
                 }
+                // An update that is too large says nothing of the log, and a damaged record that it asks for nothing of others.
                 let too_big = error.sqlite_error_code() == Some(ErrorCode::TooBig);
+                let of_itself = too_big || (evict::is_damage(&error) && self.can_write());
                 let error = failed(error);
-                // An update that is too large says nothing of the log.
-                if !too_big {
+                if !of_itself {
                     self.disk.note_commit(Some(error.clone()));
                 }
                 for waiter in waiters {
@@ -295,11 +296,19 @@ impl Writing {
         }
     }
 
-    /// Writes a record and takes it back, if the last commit failed: what is heard of the log's health while nobody publishes
-    /// is what a publisher would meet.
+    /// If the last commit failed, tries whether one can be made: what is heard of the log's health while nobody publishes is
+    /// what a publisher would meet.
     fn try_again(&mut self) {
-        if !self.disk.has_failed_commit() || self.disk.failure().is_some() {
-            return;
+        if self.disk.has_failed_commit() && self.can_write() {
+            tracing::info!("the log can be written to again");
+            self.disk.note_commit(None);
+        }
+    }
+
+    /// Writes a record and takes it back.
+    fn can_write(&mut self) -> bool {
+        if self.disk.failure().is_some() {
+            return false;
         }
         let next = self.state.bounds.newest.sequence + 1;
         let mut attempt = || -> rusqlite::Result<()> {
@@ -312,16 +321,12 @@ impl Writing {
             transaction.commit()?;
             self.disk.sync_all()
         };
-        match attempt() {
-            Ok(()) => {
-                tracing::info!("the log can be written to again");
-                self.disk.note_commit(None);
-            }
-            Err(error) => {
+        attempt()
+            .inspect_err(|error| {
                 tracing::debug!(%error, "the log can't be written to");
-                self.disk.note_if_final(&error);
-            }
-        }
+                self.disk.note_if_final(error);
+            })
+            .is_ok()
     }
 
     /// A step of evicting, while nobody waits.
