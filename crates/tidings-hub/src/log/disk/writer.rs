@@ -101,27 +101,8 @@ impl Writer {
         shown: Shown,
     ) -> io::Result<Writer> {
         let (requests, waiting) = mpsc::channel(MAX_WAITING);
-        // SQLite itself syncs around each checkpoint, and no longer within a commit.
-        connection.pragma_update(None, "synchronous", "NORMAL").map_err(io::Error::other)?;
-        let file = WriteAheadFile::open(&beside(database, "-wal"))?;
-        let syncs = settings.durability == Durability::Fsync;
-        let linked = Linked::open(&[database, &beside(database, "-wal")])?;
-        let disk = Arc::new(Disk::new(file, linked, syncs, attachments, shown.clone()));
-        let acknowledging = Acknowledging::start(disk.clone())?;
-        let copy_back = CopyBack::start(database, disk.clone())?;
-        let writing = Writing {
-            connection,
-            clock: clock.clone(),
-            settings,
-            state,
-            shown,
-            disk: disk.clone(),
-            acknowledging,
-            copy_back,
-            evicts_apart: false,
-            more_to_evict: true,
-            unsynced: None,
-        };
+        let writing = Writing::new(database, connection, clock, settings, state, attachments, shown)?;
+        let (disk, clock) = (writing.disk.clone(), writing.clock.clone());
         let thread = thread::Builder::new().name("tidings-log".into()).spawn(move || writing.run(waiting))?;
         let room = Arc::new(Semaphore::new(MAX_WAITING_KIB as usize));
         Ok(Writer { requests: Some(requests), room, disk, clock, thread: Some(thread) })
@@ -190,6 +171,38 @@ struct Writing {
 }
 
 impl Writing {
+    fn new(
+        database: &Path,
+        connection: Connection,
+        clock: Clock,
+        settings: DiskSettings,
+        state: State,
+        attachments: Arc<Attachments>,
+        shown: Shown,
+    ) -> io::Result<Writing> {
+        // SQLite itself syncs around each checkpoint, and no longer within a commit.
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(io::Error::other)?;
+        let file = WriteAheadFile::open(&beside(database, "-wal"))?;
+        let syncs = settings.durability == Durability::Fsync;
+        let linked = Linked::open(&[database, &beside(database, "-wal")])?;
+        let disk = Arc::new(Disk::new(file, linked, syncs, attachments, shown.clone()));
+        let acknowledging = Acknowledging::start(disk.clone())?;
+        let copy_back = CopyBack::start(database, disk.clone())?;
+        Ok(Writing {
+            connection,
+            clock,
+            settings,
+            state,
+            shown,
+            disk,
+            acknowledging,
+            copy_back,
+            evicts_apart: false,
+            more_to_evict: true,
+            unsynced: None,
+        })
+    }
+
     fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
         let clock = match Builder::new_current_thread().enable_time().build() {
             Ok(clock) => clock,
