@@ -271,8 +271,9 @@ impl Writing {
 
     /// Writes all requests in one commit. `alone` says that nobody waits behind them.
     ///
-    /// Where that fails, each gets a commit of its own: what is wrong with one of them is not the others' fault.
-    fn write(&mut self, Requests { batches, waiters }: Requests, alone: bool) {
+    /// Where that fails, each gets a commit of its own: what is wrong with one of them is not the others' fault. Where one of these
+    /// finds the disk full, which it gives back, those after it are refused untried: each try would write to that disk.
+    fn write(&mut self, Requests { batches, waiters }: Requests, alone: bool) -> Option<LogError> {
         match self.commit(batches) {
             Ok((outcomes, commit)) => {
                 if self.disk.has_failed_commit() {
@@ -285,15 +286,25 @@ impl Writing {
                 if self.evicts_apart {
                     self.evict_apart();
                 }
+                None
             }
             Err((error, batches)) => {
                 let may_be_there = self.disk.note_if_final(&error);
                 if batches.len() > 1 && self.disk.failure().is_none() {
                     tracing::debug!(%error, "a commit of several publishes failed; each is tried by itself");
+                    let mut full = None;
                     for (batch, waiter) in batches.into_iter().zip(waiters) {
-                        self.write(Requests { batches: vec![batch], waiters: vec![waiter] }, false);
+                        full = match full {
+                            None => {
+                                self.write(Requests { batches: vec![batch], waiters: vec![waiter] }, false)
+                            }
+                            Some(error) => {
+                                waiter.refuse(LogError::clone(&error), false);
+                                Some(error)
+                            }
+                        };
                     }
-                    return;
+                    return full;
                 }
                 // An update that is too large says nothing of the log, and a damaged record that it asks for nothing of others.
                 let too_big = error.sqlite_error_code() == Some(ErrorCode::TooBig);
@@ -305,6 +316,7 @@ impl Writing {
                 for waiter in waiters {
                     waiter.refuse(error.clone(), may_be_there);
                 }
+                Some(error).filter(|error| matches!(error, LogError::Full))
             }
         }
     }
@@ -563,4 +575,56 @@ fn gather(first: Request, waiting: &mut mpsc::Receiver<Request>, most: usize) ->
         requests.push(next);
     }
     requests
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::{
+        AttachmentLimits, Topic, Update,
+        log::disk::{open_attachments, schema, unlisted::Unlisted},
+    };
+
+    #[test]
+    fn a_full_disk_is_met_once_by_the_publishes_that_wait_for_a_commit() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = directory.path().join("log.sqlite");
+        let (connection, bounds) = schema::open(&database).unwrap();
+        let pages: u64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        connection.query_row(&format!("PRAGMA max_page_count = {pages}"), (), |_| Ok(())).unwrap();
+        let failed = Arc::new(AtomicUsize::new(0));
+        connection.rollback_hook(Some({
+            let failed = failed.clone();
+            move || {
+                failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+        let settings = DiskSettings::default();
+        let state = State::load(&connection, &settings.retention, bounds).unwrap();
+        let files = open_attachments(directory.path(), AttachmentLimits::default(), &connection).unwrap();
+        let (files, shown) = (Arc::new(files), Shown::new(bounds, Unlisted::default()));
+        let mut writing =
+            Writing::new(&database, connection, Clock::system(), settings, state, files.clone(), shown)
+                .unwrap();
+
+        let room = Arc::new(Semaphore::new(20));
+        let mut requests = Requests { batches: Vec::new(), waiters: Vec::new() };
+        let mut answers = Vec::new();
+        for _ in 0..20 {
+            let update = Update::new(Topic::parse("t").unwrap(), "x".repeat(10_000));
+            let (reply, answer) = oneshot::channel();
+            let files = Unannounced::of(&files, [&update].into_iter());
+            let room = room.clone().try_acquire_owned().unwrap();
+            requests.push(Request { batch: vec![update.into()], waiter: Waiter { reply, files, room } });
+            answers.push(answer);
+        }
+        writing.write(requests, true);
+        for mut answer in answers {
+            assert!(matches!(answer.try_recv(), Ok(Err(LogError::Full))));
+        }
+        assert_eq!(failed.load(Ordering::Relaxed), 2, "all of them, and the first of them");
+        assert!(matches!(writing.disk.health(), Err(LogError::Full)));
+    }
 }
