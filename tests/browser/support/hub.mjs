@@ -68,8 +68,14 @@ export class Hub {
   /** The newest updates of a topic that the hub keeps, at most 1,000. */
   async history(topic) {
     const headers = { Accept: "application/json" };
-    const response = await fetch(`${this.url}/topics/${topic}?from=start&limit=1000`, { headers });
-    return (await response.json()).updates;
+    const all = [];
+    for (let page = { next: "start", more: true }; page.more; ) {
+      const from = encodeURIComponent(page.next);
+      const response = await fetch(`${this.url}/topics/${topic}?from=${from}&limit=1000`, { headers });
+      page = await response.json();
+      all.push(...page.updates);
+    }
+    return all;
   }
 
   /** Ends the hub as Ctrl-C does. */
