@@ -65,7 +65,7 @@ export class Hub {
     if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
   }
 
-  /** The newest updates of a topic that the hub keeps, at most 1,000. */
+  /** The updates of a topic that the hub keeps, oldest first. */
   async history(topic) {
     const headers = { Accept: "application/json" };
     const all = [];
