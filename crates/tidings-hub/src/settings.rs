@@ -37,7 +37,7 @@ pub struct Settings {
     /// How long an attachment may take to arrive. Default: 15 minutes.
     pub upload_timeout: Duration,
     /// The most memory, in bytes, of all answers together that are under way: pages of history over 64 KiB, what is ready for
-    /// subscribers whose streams have just begun, and what waits in HTTP/2 connections and under TLS until clients take it.
+    /// subscribers whose streams have just begun, and what waits for clients beyond 64 KiB of each connection over HTTP/2 or TLS.
     /// Beyond that pages are refused with 503, and streams wait. Default: 256 MiB.
     pub answer_bytes: u64,
     /// The most memory, in bytes, of all bodies together that are not complete yet. A body of up to 64 KiB takes none of it;

@@ -123,7 +123,7 @@ pub(crate) struct Serve {
     pub(crate) upload_timeout: Duration,
 
     /// The most memory of all answers together that are under way: pages of history over 64 KiB, the first events of streams,
-    /// and what waits in HTTP/2 connections until clients take it. Beyond that pages are refused with 503 and Retry-After,
+    /// and what waits for clients beyond 64 KiB of each connection over HTTP/2. Beyond that pages are refused with 503 and Retry-After,
     /// and streams wait
     #[arg(long, value_name = "BYTES", default_value = "256MiB", value_parser = parse_bytes)]
     pub(crate) answer_memory: u64,
