@@ -28,7 +28,7 @@ impl RecordTime {
         let millis =
             time.duration_since(UNIX_EPOCH).ok().and_then(|since| u64::try_from(since.as_millis()).ok());
         let millis = millis.filter(|millis| *millis <= MAX_MILLIS);
-        millis.map(RecordTime).ok_or(InvalidTime { text: format!("{time:?}") })
+        millis.map(RecordTime).ok_or_else(|| InvalidTime { text: format!("{time:?}") })
     }
 
     /// The same for a text of the form `2026-01-02T03:04:05.678Z`.
