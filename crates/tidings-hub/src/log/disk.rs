@@ -53,7 +53,7 @@ use self::{
     readers::{Readers, Way},
     shown::Shown,
     state::State,
-    writer::Writer,
+    writer::{Writer, Writing},
 };
 use super::{
     Append, Appended, Bounds, Clock, Log, LogError, LogFuture, Page, PageLimit, Reads, Record, Retention,
@@ -265,7 +265,8 @@ impl DiskLog {
         let attachments = Arc::new(open_attachments(directory, settings.attachments, &connection)?);
         let store = attachments.clone();
         let readers = Readers::new(path.clone(), settings.readers, settings.waiting_reads);
-        let writer = Writer::start(&path, connection, clock, settings, state, store, shown.clone())
+        let writer = Writing::new(&path, connection, clock, settings, state, store, shown.clone())
+            .and_then(Writer::start)
             .map_err(OpenError::Thread)?;
         Ok(DiskLog { shown, attachments, readers, writer, _lock: lock })
     }

@@ -91,17 +91,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(
-        database: &Path,
-        connection: Connection,
-        clock: Clock,
-        settings: DiskSettings,
-        state: State,
-        attachments: Arc<Attachments>,
-        shown: Shown,
-    ) -> io::Result<Writer> {
+    pub(super) fn start(writing: Writing) -> io::Result<Writer> {
         let (requests, waiting) = mpsc::channel(MAX_WAITING);
-        let writing = Writing::new(database, connection, clock, settings, state, attachments, shown)?;
         let (disk, clock) = (writing.disk.clone(), writing.clock.clone());
         let thread = thread::Builder::new().name("tidings-log".into()).spawn(move || writing.run(waiting))?;
         let room = Arc::new(Semaphore::new(MAX_WAITING_KIB as usize));
@@ -152,7 +143,8 @@ pub(super) fn gone() -> LogError {
     LogError::Unavailable { reason: "its thread has ended", source: None }
 }
 
-struct Writing {
+/// What the thread works with.
+pub(super) struct Writing {
     connection: Connection,
     clock: Clock,
     settings: DiskSettings,
@@ -171,7 +163,7 @@ struct Writing {
 }
 
 impl Writing {
-    fn new(
+    pub(super) fn new(
         database: &Path,
         connection: Connection,
         clock: Clock,
