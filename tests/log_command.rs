@@ -11,49 +11,17 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{HubProcess, Subscription, publish};
+use support::{
+    HubProcess, Subscription,
+    program::{Outcome, tidings},
+    publish,
+};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, BufReader},
     process::Command,
     time::{Duration, timeout},
 };
-
-/// What a run of the program left behind.
-struct Outcome {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Outcome {
-    fn lines(&self) -> Vec<Value> {
-        self.out.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
-    }
-}
-
-/// Runs `tidings` with arguments and an input, until it ends.
-async fn tidings(arguments: &[&str], input: &str) -> Outcome {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    // A program that refuses its arguments does not read.
-    let _ = stdin.write_all(input.as_bytes()).await;
-    drop(stdin);
-    let output = timeout(Duration::from_secs(60), child.wait_with_output()).await;
-    let output = output.expect("the program ends by itself").unwrap();
-    Outcome {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
-}
 
 async fn log(command: &str, log: &Path, more: &[&str]) -> Outcome {
     let log = log.to_str().unwrap();
@@ -72,7 +40,7 @@ async fn filled() -> TempDir {
     ];
     let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let outcome = tidings(&["log", "import", directory.path().to_str().unwrap()], &lines).await;
-    assert_eq!((outcome.code, outcome.lines()), (Some(0), vec![json!({"appended":5,"repeated":0})]));
+    assert_eq!((outcome.code, outcome.json()), (Some(0), vec![json!({"appended":5,"repeated":0})]));
     directory
 }
 
@@ -90,7 +58,7 @@ fn damage(directory: &TempDir, data: &str) {
 
 /// An export without what the hub gives anew.
 fn as_published(outcome: &Outcome) -> Vec<Value> {
-    let mut lines = outcome.lines();
+    let mut lines = outcome.json();
     for line in &mut lines {
         let line = line.as_object_mut().unwrap();
         if line["id"].as_str().unwrap().starts_with('~') {
@@ -134,11 +102,11 @@ async fn an_export_that_is_imported_is_exported_the_same_but_for_the_hubs_ids() 
     let target = second.path().join("log");
     for expected in [json!({"appended":5,"repeated":0}), json!({"appended":0,"repeated":5})] {
         let imported = log("import", &target, &[file.to_str().unwrap()]).await;
-        assert_eq!((imported.code, imported.lines()), (Some(0), vec![expected]), "{}", imported.err);
+        assert_eq!((imported.code, imported.json()), (Some(0), vec![expected]), "{}", imported.err);
     }
     let again = log("export", &target, &[]).await;
     assert_eq!(as_published(&again), as_published(&exported));
-    let ids = |outcome: &Outcome| outcome.lines().iter().map(|line| line["id"].clone()).collect::<Vec<_>>();
+    let ids = |outcome: &Outcome| outcome.json().iter().map(|line| line["id"].clone()).collect::<Vec<_>>();
     assert_ne!(ids(&again)[0], ids(&exported)[0], "the hub's IDs name another log now");
     assert!(log("check", &target, &[]).await.code == Some(0));
 }
@@ -153,7 +121,7 @@ async fn an_export_is_narrowed_to_topics_and_to_what_follows_an_id() {
         (&["--from", "mine", "--topic", "b"], &[3, 5]),
     ] {
         let export = log("export", directory.path(), arguments).await;
-        let found: Vec<_> = export.lines().iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
+        let found: Vec<_> = export.json().iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
         assert_eq!(found, sequences, "{arguments:?}");
     }
     let unknown = log("export", directory.path(), &["--from", "nobody's"]).await;
@@ -167,8 +135,8 @@ async fn an_event_stream_is_exported_and_imported() {
     assert!(export.out.starts_with("topic: a/1\ndata: first\nid: ~"), "{}", export.out);
     let arguments = ["log", "import", target.path().to_str().unwrap(), "--topic", "other"];
     let imported = tidings(&arguments, &export.out).await;
-    assert_eq!(imported.lines(), [json!({"appended":2,"repeated":0})], "{}", imported.err);
-    let lines = log("export", target.path(), &[]).await.lines();
+    assert_eq!(imported.json(), [json!({"appended":2,"repeated":0})], "{}", imported.err);
+    let lines = log("export", target.path(), &[]).await.json();
     assert_eq!((&lines[0]["topic"], &lines[0]["data"]), (&json!("other"), &json!("first")));
     assert_eq!((&lines[1]["close"], &lines[1]["data"]), (&json!(true), &json!("done")));
 }
@@ -192,7 +160,7 @@ async fn a_running_hub_can_be_looked_at_and_not_imported_to() {
     let data = directory.path().to_str().unwrap();
     let hub = HubProcess::start(&["--data", data]);
     assert_eq!(publish(&hub.address, "/topics/live", "text/plain", "now").await.0, 200);
-    let stat = log("stat", directory.path(), &["--json"]).await.lines().remove(0);
+    let stat = log("stat", directory.path(), &["--json"]).await.json().remove(0);
     assert_eq!((&stat["updates"], &stat["newest"]["sequence"]), (&json!(6), &json!(6)));
     assert_eq!((&stat["topics"], &stat["closed_topics"]), (&json!(5), &json!(1)));
     assert_eq!(stat["largest_topics"][0], json!({"topic":"a/1","updates":2}));
@@ -226,7 +194,7 @@ async fn tail_prints_as_subscribe_does_and_follows() {
     let tail = log("tail", directory.path(), &["-n", "2"]).await;
     assert_eq!((&*tail.out, &*tail.err), ("\n", "tidings: a/1 is closed: done\n"));
     let tail = log("tail", directory.path(), &["-n", "1", "--topic", "a/2", "--json"]).await;
-    let line = tail.lines().remove(0);
+    let line = tail.json().remove(0);
     assert_eq!(
         (&line["kind"], &line["topic"], &line["id"]),
         (&json!("event"), &json!("a/2"), &json!("mine"))
@@ -269,7 +237,7 @@ async fn check_says_what_is_damaged_and_what_to_do() {
     assert!(found.err.contains("is damaged: 1 findings") && found.err.contains("hint: "), "{}", found.err);
     let json = log("check", directory.path(), &["--json"]).await;
     assert_eq!(json.code, Some(3));
-    let json = json.lines().remove(0);
+    let json = json.json().remove(0);
     assert_eq!((&json["whole"], &json["updates"], &json["more"]), (&json!(false), &json!(4), &json!(0)));
     assert_eq!(json["findings"][0]["part"], "updates");
 }
@@ -292,7 +260,7 @@ async fn check_looks_at_the_files_that_updates_announce() {
     fs::remove_file(&files[3]).unwrap();
     let found = log("check", directory.path(), &["--json"]).await;
     assert_eq!(found.code, Some(3));
-    let json = found.lines().remove(0);
+    let json = found.json().remove(0);
     assert_eq!((&json["updates"], &json["findings"].as_array().unwrap().len()), (&json!(4), &3));
     let problems =
         ["of record 2 has 5 bytes, and had 7", "of record 3 is not the one", "of record 4 is missing"];
@@ -308,7 +276,7 @@ async fn of_a_damaged_log_the_rest_is_exported() {
     damage(&directory, "two topics");
     let export = log("export", directory.path(), &[]).await;
     assert_eq!(export.code, Some(3));
-    let sequences: Vec<_> = export.lines().iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
+    let sequences: Vec<_> = export.json().iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
     assert_eq!(sequences, [1, 2, 4, 5]);
     assert!(export.err.contains("record 3 can't be read: the sum"), "{}", export.err);
     assert!(export.err.contains("4 updates are exported; in 1 places"), "{}", export.err);
@@ -318,7 +286,7 @@ async fn of_a_damaged_log_the_rest_is_exported() {
 async fn a_hub_refuses_a_damaged_log_and_names_the_way_out_which_works() {
     let directory = filled().await;
     let data = directory.path().to_str().unwrap();
-    let id = log("export", directory.path(), &[]).await.lines()[4]["id"].as_str().unwrap().to_owned();
+    let id = log("export", directory.path(), &[]).await.json()[4]["id"].as_str().unwrap().to_owned();
     damage(&directory, "two topics");
     let refused = tidings(&["serve", "--listen", "127.0.0.1:0", "--data", data], "").await;
     assert_eq!(refused.code, Some(1));
@@ -351,14 +319,14 @@ async fn a_hub_refuses_a_damaged_log_and_names_the_way_out_which_works() {
     assert_eq!(aside.len(), 1, "{aside:?}");
     assert_eq!(log("export", &aside[0], &[]).await.out, rescued.out, "nothing was lost by moving it");
     let imported = tidings(&["log", "import", data], &rescued.out).await;
-    assert_eq!(imported.lines(), [json!({"appended":4,"repeated":0})], "{}", imported.err);
+    assert_eq!(imported.json(), [json!({"appended":4,"repeated":0})], "{}", imported.err);
 }
 
 #[tokio::test]
 async fn a_restored_log_goes_on_in_a_new_epoch_with_its_updates_and_old_ids_are_told_a_gap() {
     let directory = filled().await;
     let data = directory.path().to_str().unwrap();
-    let id = log("export", directory.path(), &[]).await.lines()[4]["id"].as_str().unwrap().to_owned();
+    let id = log("export", directory.path(), &[]).await.json()[4]["id"].as_str().unwrap().to_owned();
     let hub = HubProcess::start(&["--data", data, "--new-epoch"]);
     assert!(hub.greeting.contains("A NEW EPOCH BEGINS, with the updates that were kept"), "{}", hub.greeting);
     let mut subscription = Subscription::open(&hub.address, "/topics/b", Some(&id)).await;
