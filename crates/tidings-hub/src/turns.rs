@@ -20,7 +20,7 @@ const MOST_BYTES: u64 = 2 << 20;
 /// What an update costs beside its data.
 const UPDATE_BYTES: u64 = 1 << 10;
 
-/// How much slower the clock of the turns runs than bytes go to the log. Whoever waits is the next one at last, however many
+/// How much slower the clock of the turns runs than bytes go to the log. A publisher that waits is the next one at last, however many
 /// small publishes come after it.
 const CLOCK: u64 = 16;
 
