@@ -62,12 +62,14 @@ class Follower {
   }
 }
 
-/** Runs curl again and again, each time with the ID of the last event, until the answer is 204. */
+/** Runs curl again and again, each time with the ID of the last event, until the answer is 204 or the test ends. */
 export function followWithCurl(t, log, url) {
   const follower = new Follower("curl", log);
+  let over = false;
+  t.after(() => (over = true));
   follower.ended = (async () => {
     let lastEventId = "";
-    for (;;) {
+    while (!over) {
       const header = lastEventId ? ["--header", `Last-Event-ID: ${lastEventId}`] : [];
       const curl = run(t, "curl", ["-sN", "--write-out", "%{stderr}%{http_code}", ...header, url]);
       let status = "";
