@@ -13,7 +13,7 @@ use crate::{
     budget::Budget,
     delivery::{Feed, FeedPlace, Window},
     http::{Encryption, HubService, serve},
-    log::{Append, Appended, Log, LogError, MemoryLog, Receipt},
+    log::{Append, Appended, Log, LogError, MemoryLog, Receipt, Turn},
     metrics::Metrics,
     probe::Probes,
     routing::Routing,
@@ -184,14 +184,12 @@ impl Hub {
 
     async fn append(&self, publisher: Option<&Publisher>, batch: Vec<Append>) -> Result<Appended, LogError> {
         let bytes = cost(&batch);
-        let waits = publisher.map(|publisher| publisher.wait(bytes));
         // The file of an attachment is nobody's until the log has it, so that one does not wait.
         let turn = match batch.iter().any(|append| append.update.attachment().is_some()) {
-            true => None,
-            false => Some(self.shared.turns.take(publisher, bytes).await),
+            true => Turn::at_once(publisher, bytes),
+            false => self.shared.turns.take(publisher, bytes).await,
         };
-        let appended = self.shared.log.append(batch).await?;
-        drop((turn, waits));
+        let appended = self.shared.log.append_in_turn(batch, turn).await?;
         let repeated = appended.receipts.iter().filter(|receipt| receipt.repeated).count() as u64;
         self.shared.metrics.repeated.inc_by(repeated);
         self.shared.metrics.published.inc_by(appended.receipts.len() as u64 - repeated);

@@ -13,9 +13,12 @@ use tokio::sync::oneshot;
 
 use crate::{attachment::UploadError, log::Append};
 
-/// How many bytes are with the log at a time: enough for a commit while the one before it is synced. What is more waits here,
-/// where it has turns; a batch that is larger waits until it is alone.
-const MOST_BYTES: u64 = 2 << 20;
+/// A batch of so many bytes or less is a small one. Small ones and large ones have turns of their own.
+const SMALL_BYTES: u64 = 8 << 10;
+
+/// How many bytes of small batches are with the log at a time, and how many of large ones. What is more waits here, where it has
+/// turns; a batch that is larger waits until no other is there. So a small one meets one large one at the most.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// What an update costs beside its data.
 const UPDATE_BYTES: u64 = 1 << 10;
@@ -29,18 +32,21 @@ const MOST_OF_ONE: usize = 4 << 20;
 
 /// Who goes to the log next: the one whose bytes would have gone first if all publishers sent theirs side by side.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Turns(Arc<Mutex<State>>);
+pub(crate) struct Turns(Arc<[Mutex<Lane>; 2]>);
 
+/// The turns of small batches, or those of large ones.
 #[derive(Debug, Default)]
-struct State {
+struct Lane {
     /// Bytes that are with the log.
     in_log: u64,
     /// The time of the turns, in bytes of one publisher.
     now: u64,
     /// By when each would have been done, and the order in which they came.
-    waiting: BTreeMap<(u64, u64), Waiter>,
+    waiting: BTreeMap<Place, Waiter>,
     came: u64,
 }
+
+type Place = (u64, u64);
 
 #[derive(Debug)]
 struct Waiter {
@@ -49,11 +55,22 @@ struct Waiter {
     tell: oneshot::Sender<Turn>,
 }
 
-/// The right to hand a batch to the log. It ends when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Turn {
-    turns: Turns,
+/// The right of a batch to be with the log. It ends when this is dropped, and the next batch comes.
+///
+/// The default is that of a batch that nobody waits behind.
+#[derive(Debug, Default)]
+pub struct Turn {
+    of: Option<(Turns, u64)>,
+    /// What waits for the log until then.
+    waits: Option<Waits>,
+}
+
+/// A batch that waits for its turn. Once it does not wait any more, nothing is left of it.
+struct Waiting<'a> {
+    turns: &'a Turns,
     bytes: u64,
+    place: Place,
+    told: oneshot::Receiver<Turn>,
 }
 
 /// A connection that may publish many things at once. HTTP/1.1 has one at a time, and needs none of this.
@@ -62,8 +79,8 @@ pub(crate) struct Publisher(Arc<One>);
 
 #[derive(Debug, Default)]
 struct One {
-    /// By when what it has sent so far would be done.
-    done: AtomicU64,
+    /// By when what it has sent so far would be done, small and large.
+    done: [AtomicU64; 2],
     /// Bytes that wait for the log, those of streams that were reset too.
     waiting: AtomicUsize,
     /// Bytes of attachments that are under way.
@@ -77,52 +94,60 @@ pub(crate) fn cost(batch: &[Append]) -> u64 {
     batch.iter().map(|append| append.update.event().data().len() as u64 + UPDATE_BYTES).sum()
 }
 
+/// The number of the lane for so many bytes.
+fn lane(bytes: u64) -> usize {
+    usize::from(bytes > SMALL_BYTES)
+}
+
 impl Turns {
     /// Waits for a turn for so many bytes. Cancel safe.
     pub(crate) async fn take(&self, publisher: Option<&Publisher>, bytes: u64) -> Turn {
-        let told = {
-            let state = &mut *self.lock();
-            let began =
-                publisher.map_or(0, |publisher| publisher.0.done.load(Ordering::Relaxed)).max(state.now);
+        let waits = publisher.map(|publisher| publisher.wait(bytes));
+        let mut waiting = {
+            let lane = &mut *self.lock(bytes);
+            let before = publisher.map(|publisher| publisher.done(bytes));
+            let began = before.map_or(0, |before| before.load(Ordering::Relaxed)).max(lane.now);
             let done = began + bytes;
-            if let Some(publisher) = publisher {
-                publisher.0.done.store(done, Ordering::Relaxed);
+            if let Some(before) = before {
+                before.store(done, Ordering::Relaxed);
             }
-            if state.waiting.is_empty() && state.has_room(bytes) {
-                state.enter(began, bytes);
-                return Turn { turns: self.clone(), bytes };
+            if lane.waiting.is_empty() && lane.has_room(bytes) {
+                lane.enter(began, bytes);
+                return Turn { of: Some((self.clone(), bytes)), waits };
             }
             let (tell, told) = oneshot::channel();
-            state.came += 1;
-            state.waiting.insert((done, state.came), Waiter { began, bytes, tell });
-            told
+            lane.came += 1;
+            let place = (done, lane.came);
+            lane.waiting.insert(place, Waiter { began, bytes, tell });
+            Waiting { turns: self, bytes, place, told }
         };
-        told.await.expect("whoever waits is told, as a turn ends for each that has begun")
+        let turn = (&mut waiting.told).await;
+        let mut turn = turn.expect("whoever waits is told, as a turn ends for each that has begun");
+        turn.waits = waits;
+        turn
     }
 
     fn give_back(&self, bytes: u64) {
-        let state = &mut *self.lock();
-        state.in_log -= bytes;
-        while let Some(first) = state.waiting.first_entry() {
-            if !(state.in_log == 0 || state.in_log + first.get().bytes <= MOST_BYTES) {
+        let lane = &mut *self.lock(bytes);
+        lane.in_log -= bytes;
+        while let Some((place, first)) = lane.waiting.first_key_value() {
+            let (place, bytes) = (*place, first.bytes);
+            if !lane.has_room(bytes) {
                 break;
             }
-            let Waiter { began, bytes, tell } = first.remove();
-            let turn = Turn { turns: self.clone(), bytes };
-            match tell.send(turn) {
-                Ok(()) => state.enter(began, bytes),
-                // It has stopped waiting. Its turn gives back nothing: it had nothing.
-                Err(mut turn) => turn.bytes = 0,
-            }
+            let Some(Waiter { began, bytes, tell }) = lane.waiting.remove(&place) else { break };
+            lane.enter(began, bytes);
+            // It is there: who stops waiting has taken itself out before.
+            let _ = tell.send(Turn { of: Some((self.clone(), bytes)), waits: None });
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self, bytes: u64) -> MutexGuard<'_, Lane> {
+        self.0[lane(bytes)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl Lane {
     fn has_room(&self, bytes: u64) -> bool {
         self.in_log == 0 || self.in_log + bytes <= MOST_BYTES
     }
@@ -133,17 +158,34 @@ impl State {
     }
 }
 
+impl Turn {
+    /// That of a batch that goes to the log at once, whoever waits. So many bytes of its publisher wait for the log until it ends.
+    pub(crate) fn at_once(publisher: Option<&Publisher>, bytes: u64) -> Turn {
+        Turn { of: None, waits: publisher.map(|publisher| publisher.wait(bytes)) }
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.turns.give_back(self.bytes);
+        if let Some((turns, bytes)) = self.of.take() {
+            turns.give_back(bytes);
         }
     }
 }
 
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.turns.lock(self.bytes).waiting.remove(&self.place);
+    }
+}
+
 impl Publisher {
+    fn done(&self, bytes: u64) -> &AtomicU64 {
+        &self.0.done[lane(bytes)]
+    }
+
     /// Counts so many bytes that wait for the log, until what is returned is dropped.
-    pub(crate) fn wait(&self, bytes: u64) -> Waits {
+    fn wait(&self, bytes: u64) -> Waits {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         self.0.waiting.fetch_add(bytes, Ordering::AcqRel);
         Waits { publisher: self.clone(), bytes }
@@ -235,16 +277,29 @@ mod tests {
         }
     }
 
+    const LARGE: u64 = 1 << 19;
+
     #[test]
-    fn a_small_publish_goes_before_what_others_have_waiting() {
+    fn a_small_publish_does_not_wait_for_large_ones() {
+        let (turns, flood) = (Turns::default(), Publisher::default());
+        let large: Vec<_> = (0..50).map(|_| Box::pin(turns.take(Some(&flood), LARGE))).collect();
+        let mut in_log: Vec<_> = large.into_iter().filter_map(|mut large| poll(large.as_mut())).collect();
+        assert_eq!(in_log.len() as u64, MOST_BYTES / LARGE);
+        in_log.extend(poll(pin!(turns.take(Some(&flood), SMALL_BYTES))));
+        in_log.extend(poll(pin!(turns.take(None, 1))));
+        assert_eq!(in_log.len() as u64, MOST_BYTES / LARGE + 2);
+    }
+
+    #[test]
+    fn who_has_little_waiting_goes_before_what_another_has_waiting() {
         let (turns, flood) = (Turns::default(), Publisher::default());
         let first = poll(pin!(turns.take(Some(&flood), MOST_BYTES))).expect("nobody is before it");
-        let mut large: Vec<_> = (0..50).map(|_| Box::pin(turns.take(Some(&flood), 1 << 20))).collect();
+        let mut large: Vec<_> = (0..50).map(|_| Box::pin(turns.take(Some(&flood), LARGE))).collect();
         assert!(large.iter_mut().all(|large| poll(large.as_mut()).is_none()));
-        let mut small = pin!(turns.take(None, 1 << 10));
-        assert!(poll(small.as_mut()).is_none());
+        let mut smaller = pin!(turns.take(None, LARGE / 2));
+        assert!(poll(smaller.as_mut()).is_none());
         drop(first);
-        assert!(poll(small.as_mut()).is_some());
+        assert!(poll(smaller.as_mut()).is_some());
         let mut told = 0;
         while told < 50 {
             let before = told;
@@ -252,17 +307,17 @@ mod tests {
             told = 50 - large.len();
             assert!(told > before, "each turn that ends is the next one's");
         }
-        assert_eq!(turns.lock().in_log, 0);
+        assert_eq!(turns.lock(LARGE).in_log, 0);
     }
 
     #[test]
-    fn a_large_publish_has_its_turn_however_many_small_ones_come() {
+    fn a_large_publish_has_its_turn_however_many_smaller_ones_come() {
         let turns = Turns::default();
         let mut in_log = poll(pin!(turns.take(None, MOST_BYTES)));
         let mut large = pin!(turns.take(None, MOST_BYTES));
         assert!(poll(large.as_mut()).is_none());
         for _ in 0..40 {
-            let mut next = Box::pin(turns.take(None, 1 << 20));
+            let mut next = Box::pin(turns.take(None, LARGE));
             assert!(poll(next.as_mut()).is_none());
             drop(in_log.take());
             if poll(large.as_mut()).is_some() {
@@ -275,18 +330,24 @@ mod tests {
     }
 
     #[test]
-    fn who_stops_waiting_is_passed_over() {
+    fn a_publish_that_stops_waiting_leaves_nothing() {
         let turns = Turns::default();
         let first = poll(pin!(turns.take(None, MOST_BYTES)));
         {
-            let mut gone = pin!(turns.take(None, 10));
+            let mut gone = pin!(turns.take(None, LARGE));
             assert!(poll(gone.as_mut()).is_none());
+            assert_eq!(turns.lock(LARGE).waiting.len(), 1);
         }
-        let mut next = pin!(turns.take(None, 20));
+        assert_eq!(turns.lock(LARGE).waiting.len(), 0);
+        let mut told_in_vain = Box::pin(turns.take(None, LARGE + 1));
+        assert!(poll(told_in_vain.as_mut()).is_none());
+        let mut next = pin!(turns.take(None, LARGE + 2));
         assert!(poll(next.as_mut()).is_none());
         drop(first);
+        assert!(poll(next.as_mut()).is_none(), "it is the other's turn");
+        drop(told_in_vain);
         assert!(poll(next).is_some());
-        assert_eq!(turns.lock().in_log, 0);
+        assert_eq!(turns.lock(LARGE).in_log, 0);
     }
 
     #[test]

@@ -57,7 +57,7 @@ use self::{
 };
 use super::{
     Append, Appended, Bounds, Clock, Log, LogError, LogFuture, Page, PageLimit, Reads, Record, Retention,
-    Wear,
+    Turn, Wear,
 };
 use crate::{
     AttachmentId, AttachmentLimits, Attachments, Interest, Topic, attachment::Unannounced, owner_only,
@@ -375,12 +375,16 @@ fn create(directory: &Path) -> io::Result<()> {
 
 impl Log for DiskLog {
     fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended> {
+        self.append_in_turn(batch, Turn::default())
+    }
+
+    fn append_in_turn(&self, batch: Vec<Append>, turn: Turn) -> LogFuture<'_, Appended> {
         if batch.is_empty() {
             return Box::pin(std::future::ready(Ok(Appended::default())));
         }
         let files = Unannounced::of(&self.attachments, batch.iter().map(|append| &append.update));
         Box::pin(async move {
-            let answer = self.writer.send(batch, files).await?;
+            let answer = self.writer.send(batch, files, turn).await?;
             answer.await.unwrap_or_else(|_| Err(writer::gone()))
         })
     }

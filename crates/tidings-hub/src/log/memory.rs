@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::{
     Append, Appended, Bounds, Clock, Epoch, IdempotencyKey, Log, LogError, LogFuture, Page, PageLimit, Place,
-    Receipt, Record, RecordTime, Refused, Retention, Wear,
+    Receipt, Record, RecordTime, Refused, Retention, Turn, Wear,
     evicted::Evicted,
     held::{Held, Removed},
     names::{Named, Names, again, names_of},
@@ -129,6 +129,10 @@ impl Log for MemoryLog {
         });
         drop(state);
         Box::pin(std::future::ready(Ok(appended)))
+    }
+
+    fn append_in_turn(&self, batch: Vec<Append>, _: Turn) -> LogFuture<'_, Appended> {
+        self.append(batch)
     }
 
     fn read<'a>(&'a self, after: u64, interest: &'a Interest, limit: PageLimit) -> LogFuture<'a, Page> {

@@ -35,6 +35,7 @@ pub use retention::{InvalidRule, Limits, Retention, Rule, parse_bytes};
 pub use time::{InvalidTime, RecordTime};
 use tokio::sync::watch;
 
+pub use crate::turns::Turn;
 use crate::{AttachmentId, Attachments, Interest, Topic, Update};
 
 /// What an operation of a [`Log`] returns: a future that can be sent between threads.
@@ -58,6 +59,18 @@ pub trait Log: Send + Sync + 'static {
     ///
     /// Dropping the future may leave the batch appended or not appended, but never half visible.
     fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended>;
+
+    /// The same for a batch that has had to wait for its turn, which ends when the batch does not wait for the log any more.
+    ///
+    /// Where dropping the future leaves the batch waiting, the turn stays with the batch. Default: it ends with the future.
+    fn append_in_turn(&self, batch: Vec<Append>, turn: Turn) -> LogFuture<'_, Appended> {
+        let appended = self.append(batch);
+        Box::pin(async move {
+            let appended = appended.await;
+            drop(turn);
+            appended
+        })
+    }
 
     /// The records after `after` that match `interest`, in order, at most `limit` of them.
     fn read<'a>(&'a self, after: u64, interest: &'a Interest, limit: PageLimit) -> LogFuture<'a, Page>;

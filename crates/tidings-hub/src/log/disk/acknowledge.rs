@@ -25,7 +25,7 @@ use super::{
 use crate::{
     AttachmentId, Attachments,
     attachment::Unannounced,
-    log::{Appended, LogError, Place},
+    log::{Appended, LogError, Place, Turn},
 };
 
 /// How many commits may wait to be acknowledged before no more is written.
@@ -39,16 +39,17 @@ pub(super) struct Waiter {
     pub(super) files: Unannounced,
     /// Its share of what may wait.
     pub(super) room: OwnedSemaphorePermit,
+    pub(super) turn: Turn,
 }
 
 impl Waiter {
     fn accept(self, outcome: Appended) {
-        let Waiter { reply, mut files, room } = self;
+        let Waiter { reply, mut files, room, turn } = self;
         files.keep(&outcome.receipts);
         drop(files);
         // Whoever has stopped waiting has its updates in the log all the same.
         let _ = reply.send(Ok(outcome));
-        drop(room);
+        drop((room, turn));
     }
 
     /// What a sync that failed was for may be there when the log is opened again, which removes files that are not

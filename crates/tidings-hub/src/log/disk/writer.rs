@@ -35,7 +35,7 @@ use super::{
 use crate::{
     Attachments,
     attachment::Unannounced,
-    log::{Append, Appended, Clock, LogError, Place, Wear},
+    log::{Append, Appended, Clock, LogError, Place, Turn, Wear},
 };
 
 /// How many publishes may wait for the writer; more wait outside, and with them their publishers' sockets.
@@ -115,13 +115,14 @@ impl Writer {
         &self,
         batch: Vec<Append>,
         files: Unannounced,
+        turn: Turn,
     ) -> Result<oneshot::Receiver<Result<Appended, LogError>>, LogError> {
         let Some(requests) = &self.requests else { return Err(gone()) };
         let bytes: usize = batch.iter().map(|append| append.update.event().data().len()).sum();
         let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).saturating_add(1).min(MAX_WAITING_KIB);
         let room = self.room.clone().acquire_many_owned(kib).await.map_err(|_| gone())?;
         let (reply, answer) = oneshot::channel();
-        let waiter = Waiter { reply, files, room };
+        let waiter = Waiter { reply, files, room, turn };
         requests.send(Request { batch, waiter }).await.map_err(|_| gone())?;
         Ok(answer)
     }
@@ -571,13 +572,62 @@ fn gather(first: Request, waiting: &mut mpsc::Receiver<Request>, most: usize) ->
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::{
+        future::Future,
+        pin::pin,
+        sync::atomic::AtomicUsize,
+        task::{Context, Waker},
+    };
 
     use super::*;
     use crate::{
         AttachmentLimits, Topic, Update,
-        log::disk::{open_attachments, schema, unlisted::Unlisted},
+        log::{
+            Bounds,
+            disk::{open_attachments, schema, unlisted::Unlisted},
+        },
+        turns::Turns,
     };
+
+    fn writing(directory: &Path, connection: Connection, bounds: Bounds) -> (Writing, Arc<Attachments>) {
+        let database = directory.join("log.sqlite");
+        let settings = DiskSettings::default();
+        let state = State::load(&connection, &settings.retention, bounds).unwrap();
+        let files = Arc::new(open_attachments(directory, AttachmentLimits::default(), &connection).unwrap());
+        let shown = Shown::new(bounds, Unlisted::default());
+        let clock = Clock::system();
+        let writing =
+            Writing::new(&database, connection, clock, settings, state, files.clone(), shown).unwrap();
+        (writing, files)
+    }
+
+    fn request(
+        files: &Arc<Attachments>,
+        turn: Turn,
+    ) -> (Request, oneshot::Receiver<Result<Appended, LogError>>) {
+        let update = Update::new(Topic::parse("t").unwrap(), "x".repeat(10_000));
+        let (reply, answer) = oneshot::channel();
+        let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let files = Unannounced::of(files, [&update].into_iter());
+        (Request { batch: vec![update.into()], waiter: Waiter { reply, files, room, turn } }, answer)
+    }
+
+    #[tokio::test]
+    async fn a_batch_keeps_its_turn_although_its_publisher_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let (connection, bounds) = schema::open(&directory.path().join("log.sqlite")).unwrap();
+        let (mut writing, files) = writing(directory.path(), connection, bounds);
+        let turns = Turns::default();
+        let (gone, answer) = request(&files, turns.take(None, 1 << 20).await);
+        drop(answer);
+        let mut next = pin!(turns.take(None, 1 << 20));
+        let mut has_turn = || next.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        assert!(!has_turn(), "the batch still waits");
+        let mut requests = Requests { batches: Vec::new(), waiters: Vec::new() };
+        requests.push(gone);
+        writing.write(requests, true);
+        assert!(has_turn());
+    }
 
     #[test]
     fn a_full_disk_is_met_once_by_the_publishes_that_wait_for_a_commit() {
@@ -593,23 +643,12 @@ mod tests {
                 failed.fetch_add(1, Ordering::Relaxed);
             }
         }));
-        let settings = DiskSettings::default();
-        let state = State::load(&connection, &settings.retention, bounds).unwrap();
-        let files = open_attachments(directory.path(), AttachmentLimits::default(), &connection).unwrap();
-        let (files, shown) = (Arc::new(files), Shown::new(bounds, Unlisted::default()));
-        let mut writing =
-            Writing::new(&database, connection, Clock::system(), settings, state, files.clone(), shown)
-                .unwrap();
-
-        let room = Arc::new(Semaphore::new(20));
+        let (mut writing, files) = writing(directory.path(), connection, bounds);
         let mut requests = Requests { batches: Vec::new(), waiters: Vec::new() };
         let mut answers = Vec::new();
         for _ in 0..20 {
-            let update = Update::new(Topic::parse("t").unwrap(), "x".repeat(10_000));
-            let (reply, answer) = oneshot::channel();
-            let files = Unannounced::of(&files, [&update].into_iter());
-            let room = room.clone().try_acquire_owned().unwrap();
-            requests.push(Request { batch: vec![update.into()], waiter: Waiter { reply, files, room } });
+            let (request, answer) = request(&files, Turn::default());
+            requests.push(request);
             answers.push(answer);
         }
         writing.write(requests, true);
