@@ -1,7 +1,7 @@
 //! The threads that read, and the queue before them.
 
 use std::{
-    collections::VecDeque,
+    collections::BTreeMap,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -27,8 +27,8 @@ pub(super) enum Way {
 /// Threads with a connection each. They are started when they are needed, up to a fixed number, and end with this.
 ///
 /// Reads wait in the order in which they came. Searches have half of the threads at most, so that however many there are,
-/// others are read for at once. A read that nobody waits for any more is never begun; one that has begun is bounded, as a
-/// page is.
+/// others are read for at once. A read that nobody waits for any more leaves the queue; one that has begun is bounded, as a page
+/// is.
 #[derive(Debug)]
 pub(super) struct Readers {
     queue: Arc<Queue>,
@@ -48,9 +48,9 @@ struct Queue {
 
 #[derive(Default)]
 struct State {
-    /// Each with its number in the order of all.
-    direct: VecDeque<(u64, Box<dyn Read>)>,
-    searches: VecDeque<(u64, Box<dyn Read>)>,
+    /// By their number in the order of all.
+    direct: BTreeMap<u64, Box<dyn Read>>,
+    searches: BTreeMap<u64, Box<dyn Read>>,
     last_number: u64,
     threads: usize,
     idle: usize,
@@ -80,35 +80,45 @@ impl Readers {
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LogError> {
         let (answer, answered) = oneshot::channel();
-        let needs_thread = self.queue.push(way, Box::new(Asked { read, answer }))?;
+        let (number, needs_thread) = self.queue.push(way, Box::new(Asked { read, answer }))?;
+        let mut waiting = Waiting { queue: &self.queue, way, number, answered: false };
         if needs_thread {
-            self.start_thread().map_err(|error| LogError::unavailable("a reader can't be started", error))?;
+            self.start_thread();
         }
-        let gone = |_| Err(LogError::Unavailable { reason: "a reader failed", source: None });
-        answered.await.unwrap_or_else(gone)
+        let answer = answered.await;
+        waiting.answered = true;
+        answer.unwrap_or(Err(LogError::Unavailable { reason: "a reader failed", source: None }))
     }
 
-    /// How many reads run, and how many wait that somebody still wants.
+    /// How many reads run, and how many wait.
     pub(super) fn reads(&self) -> Reads {
-        let mut state = self.queue.lock();
-        state.forget_abandoned();
+        let state = self.queue.lock();
         Reads { running: state.running, waiting: state.direct.len() + state.searches.len() }
     }
 
-    /// An error if none can be started and there is none.
-    fn start_thread(&self) -> io::Result<()> {
+    fn start_thread(&self) {
         let queue = self.queue.clone();
         let started = thread::Builder::new().name("tidings-reader".into()).spawn(move || queue.work());
         match started {
-            Ok(thread) => {
-                self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
-                Ok(())
-            }
-            Err(error) => {
-                let mut state = self.queue.lock();
-                state.threads -= 1;
-                if state.threads == 0 { Err(error) } else { Ok(()) }
-            }
+            Ok(thread) => self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread),
+            Err(error) => self.queue.not_started(error),
+        }
+    }
+}
+
+/// Somebody who waits for a read. Who stops waiting takes it out of the queue.
+struct Waiting<'a> {
+    queue: &'a Queue,
+    way: Way,
+    number: u64,
+    answered: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            // Dropped after the lock has been let go.
+            let _read = self.queue.lock().of(self.way).remove(&self.number);
         }
     }
 }
@@ -130,19 +140,16 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a read; says whether a thread is to be started for it, which is counted already.
-    fn push(&self, way: Way, read: Box<dyn Read>) -> Result<bool, LogError> {
+    /// Adds a read; its number, and whether a thread is to be started for it, which is counted already.
+    fn push(&self, way: Way, read: Box<dyn Read>) -> Result<(u64, bool), LogError> {
         let mut state = self.lock();
-        if state.of(way).len() >= self.max_waiting {
-            state.forget_abandoned();
-            let waiting = state.of(way).len();
-            if waiting >= self.max_waiting {
-                return Err(LogError::Busy { waiting });
-            }
+        let waiting = state.of(way).len();
+        if waiting >= self.max_waiting {
+            return Err(LogError::Busy { waiting });
         }
         state.last_number += 1;
         let number = state.last_number;
-        state.of(way).push_back((number, read));
+        state.of(way).insert(number, read);
         let waiting = state.direct.len() + state.searches.len();
         let needs_thread = waiting > state.idle && state.threads < self.max_threads;
         if needs_thread {
@@ -150,7 +157,22 @@ impl Queue {
         }
         drop(state);
         self.bell.notify_one();
-        Ok(needs_thread)
+        Ok((number, needs_thread))
+    }
+
+    /// A thread that was counted can't be started. Without any other nobody reads what waits, whoever asked for the thread.
+    fn not_started(&self, error: io::Error) {
+        let mut state = self.lock();
+        state.threads -= 1;
+        if state.threads > 0 {
+            return;
+        }
+        let waiting = [Way::Direct, Way::Search].map(|way| std::mem::take(state.of(way)));
+        drop(state);
+        let error = LogError::unavailable("a reader can't be started", error);
+        for read in waiting.into_iter().flat_map(BTreeMap::into_values) {
+            read.refuse(error.clone());
+        }
     }
 
     /// What a thread does from its start to its end.
@@ -179,7 +201,7 @@ impl Queue {
 }
 
 impl State {
-    fn of(&mut self, way: Way) -> &mut VecDeque<(u64, Box<dyn Read>)> {
+    fn of(&mut self, way: Way) -> &mut BTreeMap<u64, Box<dyn Read>> {
         match way {
             Way::Direct => &mut self.direct,
             Way::Search => &mut self.searches,
@@ -188,26 +210,16 @@ impl State {
 
     /// The read that has waited longest, of those that may begin.
     fn next(&mut self, max_searching: usize) -> Option<(Way, Box<dyn Read>)> {
-        for way in [Way::Direct, Way::Search] {
-            while self.of(way).front().is_some_and(|(_, read)| read.is_abandoned()) {
-                self.of(way).pop_front();
-            }
-        }
-        let front = |reads: &VecDeque<(u64, _)>| reads.front().map(|(number, _)| *number);
-        let direct = front(&self.direct);
-        let search = front(&self.searches).filter(|_| self.searching < max_searching);
+        let first = |reads: &BTreeMap<u64, _>| reads.keys().next().copied();
+        let direct = first(&self.direct);
+        let search = first(&self.searches).filter(|_| self.searching < max_searching);
         let way = match (direct, search) {
             (Some(direct), Some(search)) if search < direct => Way::Search,
             (Some(_), _) => Way::Direct,
             (None, Some(_)) => Way::Search,
             (None, None) => return None,
         };
-        self.of(way).pop_front().map(|(_, read)| (way, read))
-    }
-
-    fn forget_abandoned(&mut self) {
-        self.direct.retain(|(_, read)| !read.is_abandoned());
-        self.searches.retain(|(_, read)| !read.is_abandoned());
+        self.of(way).pop_first().map(|(_, read)| (way, read))
     }
 }
 
@@ -222,11 +234,11 @@ impl std::fmt::Debug for State {
 
 /// A read that waits.
 trait Read: Send {
-    /// Whether nobody waits for what it finds.
-    fn is_abandoned(&self) -> bool;
-
     /// Reads by a connection, which is opened if there is none, and closed if the read fails.
     fn run(self: Box<Self>, connection: &mut Option<Connection>, path: &Path);
+
+    /// Is not run, for this reason.
+    fn refuse(self: Box<Self>, error: LogError);
 }
 
 struct Asked<T, R> {
@@ -238,10 +250,6 @@ impl<T: Send, R> Read for Asked<T, R>
 where
     R: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
 {
-    fn is_abandoned(&self) -> bool {
-        self.answer.is_closed()
-    }
-
     fn run(self: Box<Self>, connection: &mut Option<Connection>, path: &Path) {
         let Asked { read, answer } = *self;
         let done = catch_unwind(AssertUnwindSafe(|| {
@@ -264,11 +272,15 @@ where
             let _ = answer.send(done.map_err(failed));
         }
     }
+
+    fn refuse(self: Box<Self>, error: LogError) {
+        let _ = self.answer.send(Err(error));
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{future::Future, pin::Pin, sync::mpsc, task::Context};
+    use std::{collections::VecDeque, future::Future, pin::Pin, sync::mpsc, task::Context};
 
     use tempfile::TempDir;
 
@@ -359,7 +371,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_read_that_nobody_waits_for_is_never_begun_and_leaves_room() {
+    async fn a_read_that_nobody_waits_for_leaves_the_queue_at_once() {
         let case = Case::new(2, 1);
         let running = ["1", "2"].map(|name| {
             let asked = case.ask(Way::Direct, name);
@@ -371,6 +383,7 @@ mod tests {
         let refused = case.readers.read(Way::Direct, |_| Ok(())).await;
         assert!(matches!(refused, Err(LogError::Busy { waiting: 1 })), "{refused:?}");
         drop(waiting);
+        assert_eq!(case.readers.reads(), Reads { running: 2, waiting: 0 });
         let (stayed, go_on) = case.ask(Way::Direct, "stayed");
         for (reading, go_on) in running {
             drop(go_on);
@@ -379,6 +392,19 @@ mod tests {
         assert_eq!(case.next_to_begin(), "stayed");
         drop(go_on);
         assert_eq!(stayed.await.unwrap(), "stayed");
+    }
+
+    #[tokio::test]
+    async fn a_read_does_not_wait_for_a_reader_that_can_not_be_started() {
+        let case = Case::new(2, 100);
+        // Two are being started for others, so that none is for this one.
+        case.readers.queue.lock().threads = 2;
+        let (reading, _go_on) = case.ask(Way::Search, "s1");
+        case.readers.queue.not_started(io::ErrorKind::WouldBlock.into());
+        assert_eq!(case.readers.reads().waiting, 1, "the other one may begin");
+        case.readers.queue.not_started(io::ErrorKind::WouldBlock.into());
+        assert!(matches!(reading.await, Err(LogError::Unavailable { .. })));
+        assert_eq!(case.readers.read(Way::Search, |_| Ok(7)).await.unwrap(), 7, "the next one tries again");
     }
 
     #[tokio::test]
