@@ -85,6 +85,8 @@ struct One {
     waiting: AtomicUsize,
     /// Bytes of attachments that are under way.
     uploads: AtomicU64,
+    /// How often no more was read of it.
+    put_off: AtomicUsize,
     /// Who reads of it, while it has too much waiting.
     reader: Mutex<Option<Waker>>,
 }
@@ -202,14 +204,27 @@ impl Publisher {
             *self.reader() = Some(context.waker().clone());
             // It may have come to an end in between.
             if self.has_too_much() {
+                self.0.put_off.fetch_add(1, Ordering::Relaxed);
                 return Poll::Pending;
             }
         }
         Poll::Ready(())
     }
 
-    fn has_too_much(&self) -> bool {
+    /// How often [`poll_read`](Publisher::poll_read) has put its reader off.
+    pub(crate) fn put_off(&self) -> usize {
+        self.0.put_off.load(Ordering::Relaxed)
+    }
+
+    /// Whether no more is read of the connection for now.
+    pub(crate) fn has_too_much(&self) -> bool {
         self.0.waiting.load(Ordering::Acquire) > MOST_OF_ONE
+    }
+
+    /// Something that is too much.
+    #[cfg(test)]
+    pub(crate) fn much(&self) -> Waits {
+        self.wait(MOST_OF_ONE as u64 + 1)
     }
 
     fn reader(&self) -> MutexGuard<'_, Option<Waker>> {

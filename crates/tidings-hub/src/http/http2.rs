@@ -10,12 +10,13 @@ use std::{
 
 use http::{Method, Request};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service;
 
 use super::{
     http1::is_plain_publish,
+    patient_timer::PatientTimer,
     progress::Watched,
     streams::{Door, Streams},
 };
@@ -44,7 +45,8 @@ const MAX_PENDING_RESETS: usize = 20;
 /// How many faulty streams are reset before the connection is.
 const MAX_ERROR_RESETS: usize = 100;
 
-/// How often a client is asked whether it is still there. It may take the write timeout to answer.
+/// How often a client is asked whether it is still there. It may take the write timeout to answer, in which all is read that it
+/// sends ([`PatientTimer`]).
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Serves the requests of one connection until it ends.
@@ -59,6 +61,7 @@ where
     let publishing = door.clone();
     let publisher = Publisher::default();
     let gated = Gated { socket, publisher: publisher.clone() };
+    let timer = PatientTimer(publisher.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         if !is_plain_publish(&request) {
             request.extensions_mut().insert(peer);
@@ -75,7 +78,7 @@ where
         async { answer.await.map(|response| response.map(|body| Watched::new(body, progress))) }
     });
     let connection = http2::Builder::<Door>::new(door)
-        .timer(TokioTimer::new())
+        .timer(timer)
         .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(MAX_SEND_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)

@@ -14,6 +14,7 @@ mod http1;
 mod http2;
 mod list;
 mod page_body;
+mod patient_timer;
 mod problem;
 mod progress;
 mod publish;
