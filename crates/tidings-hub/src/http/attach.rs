@@ -22,7 +22,7 @@ pub(super) async fn attach<B>(
     hub: &Hub,
     params: PublishParams,
     media_type: MediaType,
-    mut body: PublishedBody<'_, B>,
+    body: &mut PublishedBody<'_, B>,
 ) -> Result<Response<HubBody>, Problem>
 where
     B: Body<Data = Bytes>,

@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     fmt, io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -23,7 +24,11 @@ use crate::gateway::PassedOn;
 use crate::{Cursor, probe::ProbeBody};
 
 /// The body of a response of the hub: a few bytes, a file, a page of history, or an event stream.
-pub struct HubBody(Kind);
+pub struct HubBody {
+    kind: Kind,
+    /// What shows its connection that it is under way.
+    _under_way: Option<Arc<()>>,
+}
 
 enum Kind {
     Full(Full<Bytes>),
@@ -48,39 +53,50 @@ enum Kind {
 }
 
 impl HubBody {
+    fn of(kind: Kind) -> HubBody {
+        HubBody { kind, _under_way: None }
+    }
+
+    /// Keeps `under_way` until all of it has been given, if that is not done at once.
+    pub(super) fn keep(&mut self, under_way: &Arc<()>) {
+        if !matches!(self.kind, Kind::Full(_) | Kind::Leaving { .. }) {
+            self._under_way = Some(under_way.clone());
+        }
+    }
+
     /// A stream that also ends when its client departs, where the connection can tell.
     pub(crate) fn stream(body: SseBody<Cursor>, departure: Option<Departure>) -> HubBody {
-        HubBody(Kind::Stream { body: Box::pin(body), departure })
+        HubBody::of(Kind::Stream { body: Box::pin(body), departure })
     }
 
     /// A stream of known timing, which ends like any other.
     pub(crate) fn probe(body: ProbeBody, hang_up: Option<HangUp>) -> HubBody {
-        HubBody(Kind::Probe { body, hang_up })
+        HubBody::of(Kind::Probe { body, hang_up })
     }
 
     /// An upstream's answer, which also ends when its client departs, where the connection can tell.
     #[cfg(feature = "gateway")]
     pub(crate) fn passed_on(body: PassedOn, departure: Option<Departure>) -> HubBody {
-        HubBody(Kind::PassedOn(Box::new((body, departure))))
+        HubBody::of(Kind::PassedOn(Box::new((body, departure))))
     }
 
     pub(crate) fn file(body: FileBody) -> HubBody {
-        HubBody(Kind::File(body))
+        HubBody::of(Kind::File(body))
     }
 
     pub(super) fn page(body: PageBody) -> HubBody {
-        HubBody(Kind::Page(Box::new(body)))
+        HubBody::of(Kind::Page(Box::new(body)))
     }
 
     /// The first bytes of a stream whose socket is then taken over.
     pub(crate) fn leaving(first: [Bytes; 2], take_over: TakeOver) -> HubBody {
         let first = first.into_iter().filter(|bytes| !bytes.is_empty()).collect();
-        HubBody(Kind::Leaving { first, take_over })
+        HubBody::of(Kind::Leaving { first, take_over })
     }
 
     /// Makes the end of a stream one for which its client is to blame: it took nothing.
     pub(super) fn stall(&mut self) {
-        if let Kind::Stream { body, .. } = &mut self.0 {
+        if let Kind::Stream { body, .. } = &mut self.kind {
             if let Some(cursor) = body.as_mut().stream() {
                 cursor.get_mut().stall();
             }
@@ -94,7 +110,7 @@ impl HubBody {
 
 impl From<Bytes> for HubBody {
     fn from(bytes: Bytes) -> HubBody {
-        HubBody(Kind::Full(Full::new(bytes)))
+        HubBody::of(Kind::Full(Full::new(bytes)))
     }
 }
 
@@ -107,7 +123,7 @@ impl Body for HubBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match &mut self.get_mut().0 {
+        match &mut self.get_mut().kind {
             Kind::Full(full) => Pin::new(full).poll_frame(context).map_err(|never| match never {}),
             Kind::File(file) => {
                 file.poll_chunk(context).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
@@ -147,7 +163,7 @@ impl Body for HubBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::Full(full) => full.is_end_stream(),
             Kind::File(file) => file.left() == 0,
             Kind::Page(page) => page.is_over(),
@@ -160,7 +176,7 @@ impl Body for HubBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.kind {
             Kind::Full(full) => full.size_hint(),
             Kind::File(file) => SizeHint::with_exact(file.left()),
             Kind::Stream { body, .. } => body.size_hint(),
@@ -176,7 +192,7 @@ impl Body for HubBody {
 
 impl fmt::Debug for HubBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match self.kind {
             Kind::Full(_) => "HubBody::Full",
             Kind::File(_) => "HubBody::File",
             Kind::Page(_) => "HubBody::Page",

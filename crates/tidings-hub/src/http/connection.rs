@@ -9,7 +9,7 @@ use super::{
     Encryption,
     http1::{self, HEAD_TIMEOUT, Leaving},
     http2,
-    socket::Socket,
+    socket::{Socket, Unread},
     take_over::TakeOver,
 };
 use crate::{Hub, peer::Peer};
@@ -33,8 +33,9 @@ pub(super) async fn serve_connection(
         return None;
     }
     let shutdown = hub.shared().shutdown_begun();
+    let unread = Unread::default();
     let begun = tokio::select! {
-        begun = timeout(HEAD_TIMEOUT, begin(&hub, socket, encryption)) => begun,
+        begun = timeout(HEAD_TIMEOUT, begin(&hub, socket, &unread, encryption)) => begun,
         () = shutdown => return None,
     };
     let connection = match begun {
@@ -48,13 +49,15 @@ pub(super) async fn serve_connection(
     // Boxed, since a connection that has not asked for anything yet needs a tenth of their memory.
     match connection {
         Begun::Http1 { socket, read } => return Box::pin(http1::serve(hub, socket, peer, read)).await,
-        Begun::Http2(socket) => Box::pin(http2::serve(hub, socket, peer)).await,
+        Begun::Http2(socket) => Box::pin(http2::serve(hub, socket, peer, unread)).await,
         #[cfg(feature = "tls")]
         Begun::Encrypted { stream, is_http2: false } => {
-            Box::pin(http1::serve_encrypted(hub, *stream, peer)).await;
+            Box::pin(http1::serve_encrypted(hub, *stream, peer, unread)).await;
         }
         #[cfg(feature = "tls")]
-        Begun::Encrypted { stream, is_http2: true } => Box::pin(http2::serve(hub, *stream, peer)).await,
+        Begun::Encrypted { stream, is_http2: true } => {
+            Box::pin(http2::serve(hub, *stream, peer, unread)).await;
+        }
     }
     None
 }
@@ -73,8 +76,14 @@ enum Begun {
     },
 }
 
-async fn begin(hub: &Hub, mut socket: TcpStream, encryption: Encryption) -> io::Result<Begun> {
-    let over = |socket, read| Socket::new(hub.clone(), Arc::new(socket), read, TakeOver::default());
+async fn begin(
+    hub: &Hub,
+    mut socket: TcpStream,
+    unread: &Unread,
+    encryption: Encryption,
+) -> io::Result<Begun> {
+    let over =
+        |socket, read| Socket::new(hub.clone(), Arc::new(socket), read, TakeOver::default(), unread.clone());
     match encryption {
         Encryption::None => {
             let read = first_bytes(&mut socket).await?;

@@ -4,25 +4,28 @@ use std::{
     convert::Infallible,
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-#[cfg(feature = "tls")]
-use tower_service::Service;
 
 #[cfg(feature = "tls")]
 use super::progress::{Progress, Watched};
 use super::{
+    HubBody,
     hang_up::HangUp,
+    last_chance::LastChance,
     service::{BoxError, answer},
-    socket::Socket,
+    socket::{Socket, Unread},
     take_over::{TakeOver, Taken},
     write_behind::WriteBehind,
 };
@@ -57,9 +60,14 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
     let mut shutdown = pin!(hub.shared().shutdown_begun());
     let socket = Arc::new(socket);
     let take_over = TakeOver::default();
-    let io = WriteBehind::new(Socket::new(hub.clone(), socket.clone(), read, take_over.clone()));
-    let hang_up = HangUp::of(socket, io.midway());
+    let unread = Unread::default();
+    let io =
+        WriteBehind::new(Socket::new(hub.clone(), socket.clone(), read, take_over.clone(), unread.clone()));
+    let midway = io.midway();
+    let hang_up = HangUp::of(socket, midway.clone());
     let (answering, offer) = (hub.clone(), take_over.clone());
+    let under_way = UnderWay::default();
+    let (of_request, unread) = (&under_way, &unread);
     let service = service_fn(move |mut request: Request<Incoming>| {
         // Each would cost a publish several pieces of memory, and it wants neither.
         if !is_plain_publish(&request) {
@@ -72,16 +80,17 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
         }
         // Not the hub's service, which puts every answer into a box: subscribers leave, and publishers send many.
         let hub = answering.clone();
-        async move { Ok::<_, Infallible>(answer(&hub, request).await) }
+        async move { Ok::<_, Infallible>(of_request.answered(answer(&hub, request), unread).await) }
     });
     // A publisher may close as soon as it has sent everything, and what it sent counts; see `HangUp` for the rest.
     let mut connection = builder().half_close(true).serve_connection(TokioIo::new(io.clone()), service);
-    let (mut stopping, mut ended) = (false, None);
+    let (mut last_chance, mut ended) = (LastChance::default(), None);
+    let is_idle = || !under_way.is() && !midway.load(Ordering::Relaxed);
     let taken = poll_fn(|context| {
         // Who does not take the answers is asked for nothing more.
         ready!(io.poll_written(context))?;
-        if !stopping && shutdown.as_mut().poll(context).is_ready() {
-            stopping = true;
+        if !last_chance.has_begun() && shutdown.as_mut().poll(context).is_ready() {
+            last_chance.begin();
             Pin::new(&mut connection).graceful_shutdown();
         }
         for _ in 0..POLLS_IN_A_ROW {
@@ -98,7 +107,10 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
         ready!(io.poll_written(context))?;
         match ended.take() {
             Some(result) => Poll::Ready(result.map(|()| None).map_err(BoxError::from)),
-            None => take_over.take().map_or(Poll::Pending, |taken| Poll::Ready(Ok(Some(taken)))),
+            None => match take_over.take() {
+                Some(taken) => Poll::Ready(Ok(Some(taken))),
+                None => last_chance.poll_over(context, is_idle).map(|()| Ok(None)),
+            },
         }
     });
     let mut taken = match taken.await {
@@ -126,6 +138,35 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
     Some(Leaving { socket, taken, pipelined })
 }
 
+/// Whether a request of a connection is being answered.
+#[derive(Default)]
+struct UnderWay {
+    answering: AtomicBool,
+    /// Those answers that are given in pieces hold it.
+    bodies: Arc<()>,
+}
+
+impl UnderWay {
+    fn is(&self) -> bool {
+        self.answering.load(Ordering::Relaxed) || Arc::strong_count(&self.bodies) > 1
+    }
+
+    /// The answer, while this is so.
+    async fn answered(
+        &self,
+        answer: impl Future<Output = Response<HubBody>>,
+        unread: &Unread,
+    ) -> Response<HubBody> {
+        // Requests of a connection are answered one after the other.
+        self.answering.store(true, Ordering::Relaxed);
+        let mut response = answer.await;
+        self.answering.store(false, Ordering::Relaxed);
+        response.body_mut().keep(&self.bodies);
+        unread.note(&response);
+        response
+    }
+}
+
 /// Whether the answer is a receipt and nothing else, whatever the settings: a probe, for one, has a query.
 pub(super) fn is_plain_publish<B>(request: &Request<B>) -> bool {
     let uri = request.uri();
@@ -137,28 +178,39 @@ pub(super) fn is_plain_publish<B>(request: &Request<B>) -> bool {
 /// A client that stops sending has gone, also one that still waits for the answer to a publish: what is left to read of the
 /// socket is encrypted, so that nobody but hyper can watch for the end of a stream.
 #[cfg(feature = "tls")]
-pub(super) async fn serve_encrypted<S>(hub: Hub, stream: S, peer: Peer)
+pub(super) async fn serve_encrypted<S>(hub: Hub, stream: S, peer: Peer, unread: Unread)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
     let mut shutdown = pin!(hub.shared().shutdown_begun());
-    let (service, progress) = (hub.service(), Progress::new(hub.shared().answers_room.clone()));
-    let watching = progress.clone();
+    let (answering, progress) = (hub.clone(), Progress::new(hub.shared().answers_room.clone()));
+    let (watching, under_way) = (progress.clone(), UnderWay::default());
+    let (of_request, unread) = (&under_way, &unread);
     let service = service_fn(move |mut request: Request<Incoming>| {
         if !is_plain_publish(&request) {
             request.extensions_mut().insert(peer);
         }
-        let (answer, progress) = (service.clone().call(request), watching.clone());
-        async { answer.await.map(|response| response.map(|body| Watched::new(body, progress))) }
+        let (hub, progress) = (answering.clone(), watching.clone());
+        async move {
+            let response = of_request.answered(answer(&hub, request), unread).await;
+            Ok::<_, Infallible>(response.map(|body| Watched::new(body, progress)))
+        }
     });
     let mut connection = Box::pin(builder().serve_connection(TokioIo::new(stream), service));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.as_mut() => {
+    let mut last_chance = LastChance::default();
+    let ended = poll_fn(|context| {
+        if !last_chance.has_begun() && shutdown.as_mut().poll(context).is_ready() {
+            last_chance.begin();
             connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
         }
-    };
+        match connection.as_mut().poll(context) {
+            Poll::Ready(ended) => Poll::Ready(ended),
+            Poll::Pending => {
+                last_chance.poll_over(context, || !under_way.is() && progress.has_nothing()).map(Ok)
+            }
+        }
+    });
+    let ended = ended.await;
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
         if is_stalled(&error) {

@@ -1,6 +1,7 @@
 //! A connection that speaks HTTP/2: its streams stay with hyper, as bodies.
 
 use std::{
+    convert::Infallible,
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
@@ -16,8 +17,10 @@ use tower_service::Service;
 
 use super::{
     http1::is_plain_publish,
+    last_chance::LastChance,
     patient_timer::PatientTimer,
     progress::Watched,
+    socket::Unread,
     streams::{Door, Streams},
 };
 use crate::{Hub, peer::Peer, turns::Publisher};
@@ -50,7 +53,7 @@ const MAX_ERROR_RESETS: usize = 100;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Serves the requests of one connection until it ends.
-pub(super) async fn serve<S>(hub: Hub, socket: S, peer: Peer)
+pub(super) async fn serve<S>(hub: Hub, socket: S, peer: Peer, unread: Unread)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -74,8 +77,12 @@ where
         // hyper drops the future of a stream that is reset, and so what its client has asked for. What has arrived of a publish
         // counts all the same.
         let answer = if publishes { publishing.detach(answer) } else { answer };
-        let progress = progress.clone();
-        async { answer.await.map(|response| response.map(|body| Watched::new(body, progress))) }
+        let (progress, unread) = (progress.clone(), unread.clone());
+        async move {
+            let response = answer.await?;
+            unread.note(&response);
+            Ok::<_, Infallible>(response.map(|body| Watched::new(body, progress)))
+        }
     });
     let connection = http2::Builder::<Door>::new(door)
         .timer(timer)
@@ -90,14 +97,18 @@ where
         .keep_alive_timeout(hub.shared().settings.write_timeout)
         .serve_connection(TokioIo::new(gated), service);
     let mut connection = Box::pin(connection);
-    let mut stopping = false;
+    let mut last_chance = LastChance::default();
     let ended = poll_fn(|context| {
-        if !stopping && shutdown.as_mut().poll(context).is_ready() {
-            stopping = true;
+        if !last_chance.has_begun() && shutdown.as_mut().poll(context).is_ready() {
+            last_chance.begin();
             connection.as_mut().graceful_shutdown();
             streams.wake_connection();
         }
-        streams.poll_with(connection.as_mut(), context)
+        match streams.poll_with(connection.as_mut(), context) {
+            Poll::Ready(ended) => Poll::Ready(ended),
+            // hyper waits for the answer to a PING, so that no request is lost which comes until then.
+            Poll::Pending => last_chance.poll_over(context, || streams.are_idle()).map(Ok),
+        }
     });
     if let Err(error) = ended.await {
         tracing::debug!(%error, "a connection ended early");

@@ -12,6 +12,7 @@ mod hang_up;
 mod history;
 mod http1;
 mod http2;
+mod last_chance;
 mod list;
 mod page_body;
 mod patient_timer;

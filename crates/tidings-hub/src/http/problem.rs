@@ -25,12 +25,23 @@ pub(crate) struct Problem {
     /// What its status asks for beside the document.
     headers: Vec<(HeaderName, HeaderValue)>,
     members: Map<String, Value>,
+    /// Whether the request's body has not come to its end.
+    before_the_end: bool,
 }
+
+/// In the extensions of a refusal: more of the request may be on its way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BeforeTheEnd;
 
 impl Problem {
     fn new(status: StatusCode, detail: impl ToString) -> Problem {
-        let problem =
-            Problem { status, detail: detail.to_string(), headers: Vec::new(), members: Map::new() };
+        let problem = Problem {
+            status,
+            detail: detail.to_string(),
+            headers: Vec::new(),
+            members: Map::new(),
+            before_the_end: false,
+        };
         match status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 problem.with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER))
@@ -42,6 +53,11 @@ impl Problem {
     fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Problem {
         self.headers.push((name, value));
         self
+    }
+
+    /// The same, told before the end of the request.
+    pub(super) fn before_the_end(self) -> Problem {
+        Problem { before_the_end: true, ..self }
     }
 
     /// 400: the value breaks a rule; the detail names both.
@@ -288,7 +304,7 @@ impl Problem {
     }
 
     pub(crate) fn into_response(self) -> Response<HubBody> {
-        let Problem { status, detail, headers: more, members } = self;
+        let Problem { status, detail, headers: more, members, before_the_end } = self;
         let mut document = json!({
             "title": status.canonical_reason(),
             "status": status.as_u16(),
@@ -303,6 +319,9 @@ impl Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.extend(more);
+        if before_the_end {
+            response.extensions_mut().insert(BeforeTheEnd);
+        }
         response
     }
 }

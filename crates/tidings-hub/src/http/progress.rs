@@ -148,6 +148,11 @@ impl Progress {
         self.0.stalls.store(false, Ordering::Relaxed);
     }
 
+    /// Whether the client has all that was given.
+    pub(super) fn has_nothing(&self) -> bool {
+        self.0.waiting.load(Ordering::Relaxed) == 0
+    }
+
     fn may_give(&self) -> bool {
         self.0.room.has_room() || self.0.waiting.load(Ordering::Relaxed) < FREE_BYTES
     }

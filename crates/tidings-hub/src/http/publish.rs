@@ -41,11 +41,25 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let body = pin!(body);
+    let mut body = PublishedBody::new(body, hub.shared());
+    let published = publish_body(hub, params, headers, &mut body).await;
+    published.map_err(|problem| if body.is_over() { problem } else { problem.before_the_end() })
+}
+
+async fn publish_body<B>(
+    hub: &Hub,
+    params: PublishParams,
+    headers: &HeaderMap,
+    body: &mut PublishedBody<'_, B>,
+) -> Result<Response<HubBody>, Problem>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     has_no_coding(headers)?;
     let settings = &hub.shared().settings;
     let (max_data_bytes, max_retry) = (settings.max_data_bytes, settings.max_retry);
-    let body = pin!(body);
-    let mut body = PublishedBody::new(body, hub.shared());
     let topic = params.topic.clone();
     match BodyKind::of(headers)? {
         BodyKind::Text => {
@@ -112,7 +126,7 @@ async fn many<B>(
     hub: &Hub,
     params: PublishParams,
     reader: impl UpdateReader,
-    body: PublishedBody<'_, B>,
+    body: &mut PublishedBody<'_, B>,
 ) -> Result<Response<HubBody>, Problem>
 where
     B: Body<Data = Bytes>,
@@ -146,7 +160,7 @@ impl Publishing<'_> {
     async fn stream<B>(
         &mut self,
         mut reader: impl UpdateReader,
-        mut body: PublishedBody<'_, B>,
+        body: &mut PublishedBody<'_, B>,
     ) -> Result<(), Problem>
     where
         B: Body<Data = Bytes>,

@@ -11,7 +11,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Problem, service::BoxError};
+use super::{Problem, last_chance::LAST_CHANCE, service::BoxError};
 use crate::{budget::Share, hub::Shared};
 
 /// How much of one body is kept without asking anybody: small publishes go on whatever others do.
@@ -32,6 +32,10 @@ pub(crate) struct PublishedBody<'a, B> {
     due: Option<Due>,
     /// How many pieces of a body with many updates are still taken once the hub shuts down.
     last_pieces: usize,
+    /// Until when one is waited for, once the hub shuts down.
+    last_chance: Option<Instant>,
+    /// Whether its end has come.
+    is_over: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -53,7 +57,20 @@ where
     B::Error: Into<BoxError>,
 {
     pub(crate) fn new(body: Pin<&'a mut B>, shared: &'a Arc<Shared>) -> PublishedBody<'a, B> {
-        PublishedBody { body, shared, room: shared.bodies_room.share(), due: None, last_pieces: LAST_PIECES }
+        PublishedBody {
+            body,
+            shared,
+            room: shared.bodies_room.share(),
+            due: None,
+            last_pieces: LAST_PIECES,
+            last_chance: None,
+            is_over: false,
+        }
+    }
+
+    /// Whether its end has come. If not, its publisher may be sending on.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over || self.body.is_end_stream()
     }
 
     /// How many bytes it has at least, as far as its head says.
@@ -63,16 +80,22 @@ where
 
     /// The next piece, or `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        while !self.body.is_end_stream() {
+        while !self.is_over() {
             let pause = Due::within(self.shared.settings.read_timeout, Problem::read_timeout);
             let due = self.due.filter(|due| due.until < pause.until).unwrap_or(pause);
+            let PublishedBody { body, shared, last_chance, .. } = self;
+            let last_chance = async {
+                shared.shutdown_begun().await;
+                sleep_until(*last_chance.get_or_insert_with(|| Instant::now() + LAST_CHANCE)).await;
+            };
             let frame = tokio::select! {
                 biased;
-                frame = self.body.frame() => frame,
+                frame = body.frame() => frame,
                 () = sleep_until(due.until) => return Err((due.late)(due.after)),
+                () = last_chance => return Err(Problem::shutting_down()),
             };
             match frame {
-                None => return Ok(None),
+                None => self.is_over = true,
                 Some(Ok(frame)) => {
                     // Trailers are no part of the content.
                     if let Ok(data) = frame.into_data() {

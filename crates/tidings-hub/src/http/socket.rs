@@ -5,12 +5,16 @@ use std::{
     io,
     net::Shutdown,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::{Buf, Bytes};
+use http::Response;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -18,7 +22,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::take_over::TakeOver;
+use super::{problem::BeforeTheEnd, take_over::TakeOver};
 use crate::{Hub, pace::Pace};
 
 /// How long a client may go on sending what is read no more, or take to close, before its connection is closed.
@@ -26,6 +30,19 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// How much it may send meanwhile: more than the longest line of an update has, so that its refusal is read.
 const LINGER_BYTES: usize = 8 << 20;
+
+/// Whether more of a request may come that has been refused at the shutdown. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Unread(Arc<AtomicBool>);
+
+impl Unread {
+    /// Notes that this is so if `response` says it.
+    pub(super) fn note<B>(&self, response: &Response<B>) {
+        if response.extensions().get::<BeforeTheEnd>().is_some() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
 
 /// A socket that fails when its peer takes too little within the write timeout, see [`Pace`].
 ///
@@ -40,14 +57,22 @@ pub(super) struct Socket {
     take_over: TakeOver,
     /// From the first write that had to wait until all is written: how its peer takes it, and when that is too little.
     behind: Option<(Pace<Instant>, Pin<Box<Sleep>>)>,
-    /// From the shutdown on: until when what comes is still read, and how much of it.
+    /// Of the requests that came over it.
+    unread: Unread,
+    /// From its shutdown on: until when what comes is still read, and how much of it.
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl Socket {
     /// A socket of which `read` has been read already.
-    pub(super) fn new(hub: Hub, socket: Arc<TcpStream>, read: Bytes, take_over: TakeOver) -> Socket {
-        Socket { socket, read, hub, take_over, behind: None, lingering: None }
+    pub(super) fn new(
+        hub: Hub,
+        socket: Arc<TcpStream>,
+        read: Bytes,
+        take_over: TakeOver,
+        unread: Unread,
+    ) -> Socket {
+        Socket { socket, read, hub, take_over, behind: None, unread, lingering: None }
     }
 
     /// The socket, and what has been read of it and not by hyper.
@@ -147,7 +172,9 @@ impl AsyncWrite for Socket {
     /// Ends what is sent, then reads on for a while: a socket that is closed with unread bytes is reset, and the answer to a
     /// request that was refused in the middle of its body would be lost with it (RFC 9112, "Tear-down").
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Socket { socket, hub, lingering, .. } = &mut *self;
+        let Socket { socket, hub, unread, lingering, .. } = &mut *self;
+        // At the hub's shutdown only who was refused then is waited for.
+        let is_done = || hub.shared().is_shutting_down() && !unread.0.load(Ordering::Relaxed);
         let (until, left) = match lingering {
             Some(lingering) => lingering,
             None => {
@@ -161,7 +188,7 @@ impl AsyncWrite for Socket {
                 Ok(0) => break,
                 Ok(count) => *left = left.saturating_sub(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if hub.shared().is_shutting_down() || until.as_mut().poll(context).is_ready() {
+                    if is_done() || until.as_mut().poll(context).is_ready() {
                         break;
                     }
                     ready!(socket.poll_read_ready(context))?;

@@ -119,6 +119,11 @@ impl Streams {
         self.progress.clone()
     }
 
+    /// Whether no stream is under way, and the client has all that was given.
+    pub(super) fn are_idle(&self) -> bool {
+        self.free.len() == self.slots.len() && self.progress.has_nothing()
+    }
+
     /// Polls `connection` at the next opportunity, although nothing has happened on it.
     pub(super) fn wake_connection(&self) {
         self.connection.wake_by_ref();
