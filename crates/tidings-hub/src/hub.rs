@@ -12,6 +12,7 @@ use crate::{
     authorize::Grant,
     budget::Budget,
     delivery::{Feed, FeedPlace, Window},
+    encoder::Encoder,
     http::{Encryption, HubService, serve},
     log::{Append, Appended, Log, LogError, MemoryLog, Receipt, Turn},
     metrics::Metrics,
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) bodies_room: Budget,
     /// Memory of answers that are under way.
     pub(crate) answers_room: Budget,
+    /// Who encodes pages of history that are long.
+    pub(crate) encoder: Arc<Encoder>,
     pub(crate) metrics: Metrics,
     pub(crate) probes: Probes,
     pub(crate) seats: Seats,
@@ -93,6 +96,7 @@ impl Hub {
             turns: Turns::default(),
             bodies_room,
             answers_room,
+            encoder: Arc::default(),
             probes: Probes::default(),
             seats: Seats::new(settings.max_connections),
             #[cfg(feature = "gateway")]

@@ -1,8 +1,9 @@
 //! The one JSON shape of an update: history, envelopes, and lines of NDJSON.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, io, sync::Arc};
 
-use serde::{Deserialize, Serialize, Serializer, de::IgnoredAny};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::{Serializer, ser::Formatter};
 
 use crate::{
     Topic,
@@ -80,12 +81,25 @@ impl RecordWriter {
             while !data.is_char_boundary(end) {
                 end += 1;
             }
-            let json = to_json(&data[self.at..end]);
-            buffer.extend_from_slice(&json[1..json.len() - 1]);
+            let mut inside = Serializer::with_formatter(&mut *buffer, Inside);
+            data[self.at..end].serialize(&mut inside).expect("a string is JSON, and a buffer takes it");
             self.at = end;
         }
         buffer.extend_from_slice(&self.back);
         true
+    }
+}
+
+/// A string without its quotation marks.
+struct Inside;
+
+impl Formatter for Inside {
+    fn begin_string<W: ?Sized + io::Write>(&mut self, _: &mut W) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn end_string<W: ?Sized + io::Write>(&mut self, _: &mut W) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -94,7 +108,7 @@ fn to_json<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 }
 
 impl Serialize for RecordId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             RecordId::Hub(id) => serializer.serialize_str(HubId::as_str(&id.to_bytes())),
             RecordId::Publisher(id) => serializer.serialize_str(id.as_str()),
@@ -104,7 +118,7 @@ impl Serialize for RecordId {
 
 /// `{"topic", "type", "data", "id", "retry", "time"}`; `retry` only if its publisher set it.
 impl Serialize for Record {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         RecordJson::from(self).serialize(serializer)
     }
 }
@@ -129,7 +143,7 @@ struct KeptJson<'a> {
 /// A line of an export: the shape of every update, and `topics` if there are several, `private`, `close`, `key` where they
 /// are set, and `sequence`.
 impl Serialize for Kept {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let topics = self.record.topics();
         KeptJson {
             record: RecordJson::from(&*self.record),

@@ -56,6 +56,7 @@ mod caught;
 mod cursor;
 mod delivery;
 mod dialect;
+mod encoder;
 mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

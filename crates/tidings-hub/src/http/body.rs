@@ -129,7 +129,7 @@ impl Body for HubBody {
                 file.poll_chunk(context).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
             }
             Kind::Page(page) => {
-                page.poll_chunk(context).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+                page.poll_chunk(context).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
             }
             Kind::Probe { hang_up: Some(hang_up), .. } if hang_up.poll(context).is_ready() => {
                 Poll::Ready(None)

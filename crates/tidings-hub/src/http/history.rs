@@ -9,7 +9,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{HubBody, Problem, page_body::PageBody, subscribe::sign_verdict};
+use super::{
+    HubBody, Problem,
+    page_body::{Page, PageBody},
+    subscribe::sign_verdict,
+};
 use crate::{
     StartAt, Verdict,
     authorize::Grant,
@@ -143,7 +147,7 @@ fn respond(
     records: Vec<Arc<Record>>,
     members: &Members,
 ) -> Result<Response<HubBody>, Problem> {
-    let mut page = PageBody::new(records, members);
+    let mut page = Page::new(records, members);
     let first = page.next_chunk().unwrap_or_default();
     let body = if page.is_over() {
         HubBody::from(first)
@@ -153,7 +157,7 @@ fn respond(
             room.refuse();
             return Err(Problem::no_room_for_answer());
         }
-        HubBody::page(page.after(first).within(room))
+        HubBody::page(PageBody::new(first, page, room, shared.encoder.clone()))
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();

@@ -1,54 +1,117 @@
 //! A page of history as the body of a response.
 
 use std::{
+    future::Future,
+    io,
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     vec,
 };
 
 use bytes::Bytes;
 use serde::Serialize;
+use tokio::sync::oneshot;
 
-use crate::{budget::Share, json::RecordWriter, log::Record};
+use crate::{budget::Share, encoder::Encoder, json::RecordWriter, log::Record};
 
 /// How much is encoded at once: what of a page is in memory twice.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Encodes records as they are sent, `{"updates":[…]`, and what stands behind them.
-#[derive(Debug)]
+/// How much data is encoded at once without asking the encoder: what is left of a page of many small updates.
+const LITTLE: usize = 16 << 10;
+
+/// The rest of a page, which is encoded as it is sent.
 pub(crate) struct PageBody {
-    records: vec::IntoIter<Arc<Record>>,
-    writing: Option<RecordWriter>,
-    /// `{"updates":[`, until it has been sent.
-    head: &'static [u8],
-    /// What comes before the next record.
-    comma: &'static [u8],
-    /// `],"next":…}`, until it has been sent.
-    tail: Option<Vec<u8>>,
-    /// Its part of the memory for answers, for what is not sent yet.
-    _room: Option<Share>,
     /// What has been encoded already.
     first: Bytes,
-    /// Whether others have their turn before the next chunk: to encode one may take longer than to send it.
-    yields: bool,
+    rest: Rest,
+    encoder: Arc<Encoder>,
+    /// Its part of the memory for answers, for what is not sent yet.
+    _room: Share,
+}
+
+enum Rest {
+    Here(Box<Page>),
+    /// With the encoder, which gives it back with the next chunk.
+    Away(oneshot::Receiver<(Box<Page>, Option<Bytes>)>),
+    /// The encoder has failed.
+    Lost,
 }
 
 impl PageBody {
+    /// A page of which `first` has been encoded.
+    pub(super) fn new(first: Bytes, page: Page, room: Share, encoder: Arc<Encoder>) -> PageBody {
+        PageBody { first, rest: Rest::Here(Box::new(page)), encoder, _room: room }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        match &self.rest {
+            Rest::Here(page) => self.first.is_empty() && page.is_over(),
+            Rest::Away(_) => false,
+            Rest::Lost => true,
+        }
+    }
+
+    /// What comes next; `None` at the end.
+    ///
+    /// # Errors
+    /// If it could not be encoded: nothing follows.
+    pub(super) fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if !self.first.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.first))));
+        }
+        loop {
+            match &mut self.rest {
+                Rest::Here(page) if page.is_over() || page.left() <= LITTLE => {
+                    return Poll::Ready(page.next_chunk().map(Ok));
+                }
+                Rest::Here(_) => {
+                    let Rest::Here(mut page) = std::mem::replace(&mut self.rest, Rest::Lost) else {
+                        continue;
+                    };
+                    self.rest = Rest::Away(self.encoder.encode(move || {
+                        let chunk = page.next_chunk();
+                        (page, chunk)
+                    }));
+                }
+                Rest::Away(given) => match ready!(Pin::new(given).poll(context)) {
+                    Ok((page, chunk)) => {
+                        self.rest = Rest::Here(page);
+                        return Poll::Ready(chunk.map(Ok));
+                    }
+                    Err(_) => {
+                        self.rest = Rest::Lost;
+                        return Poll::Ready(Some(Err(io::Error::other("a page could not be encoded"))));
+                    }
+                },
+                Rest::Lost => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+/// Encodes records, `{"updates":[…]`, and what stands behind them, chunk by chunk.
+#[derive(Debug)]
+pub(super) struct Page {
+    records: vec::IntoIter<Arc<Record>>,
+    writing: Option<RecordWriter>,
+    /// `{"updates":[`, until it has been given.
+    head: &'static [u8],
+    /// What comes before the next record.
+    comma: &'static [u8],
+    /// `],"next":…}`, until it has been given.
+    tail: Option<Vec<u8>>,
+}
+
+impl Page {
     /// A page with these members beside its updates.
-    pub(super) fn new(records: Vec<Arc<Record>>, members: &impl Serialize) -> PageBody {
+    pub(super) fn new(records: Vec<Arc<Record>>, members: &impl Serialize) -> Page {
         let mut tail = serde_json::to_vec(members).expect("strings and numbers are JSON");
         tail[0] = b',';
         tail.insert(0, b']');
-        PageBody {
-            records: records.into_iter(),
-            writing: None,
-            head: b"{\"updates\":[",
-            comma: b"",
-            tail: Some(tail),
-            _room: None,
-            first: Bytes::new(),
-            yields: false,
-        }
+        let (head, comma): (&[u8], &[u8]) = (b"{\"updates\":[", b"");
+        Page { records: records.into_iter(), writing: None, head, comma, tail: Some(tail) }
     }
 
     /// How many bytes of data are still to be encoded, at most.
@@ -57,35 +120,12 @@ impl PageBody {
         writing + self.records.as_slice().iter().map(|record| record.event().data().len()).sum::<usize>()
     }
 
-    /// The same page, which holds its share of memory until it is sent.
-    pub(super) fn within(self, room: Share) -> PageBody {
-        PageBody { _room: Some(room), ..self }
-    }
-
-    /// The same page, which gives out again first what it has given out.
-    pub(super) fn after(self, first: Bytes) -> PageBody {
-        PageBody { first, ..self }
-    }
-
     pub(super) fn is_over(&self) -> bool {
         self.tail.is_none()
     }
 
     /// What comes next; `None` at the end.
-    pub(super) fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        self.yields = !self.yields && !self.is_over();
-        if self.yields && self.first.is_empty() {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(self.next_chunk())
-    }
-
-    /// The same, at once.
     pub(super) fn next_chunk(&mut self) -> Option<Bytes> {
-        if !self.first.is_empty() {
-            return Some(std::mem::take(&mut self.first));
-        }
         let tail = self.tail.take()?;
         let mut chunk = std::mem::take(&mut self.head).to_vec();
         loop {
