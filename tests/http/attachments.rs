@@ -9,7 +9,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
-    HubProcess, full, request, send,
+    HubProcess, full,
+    http2::Http2,
+    request, send,
     wire::{Answer, Headers, Stream, Wire, ask, data, head, page, post, say},
 };
 
@@ -241,6 +243,33 @@ async fn a_full_store_refuses_until_updates_go() {
     assert_eq!(disk.get(&first, &[]).await.status(), 404);
     let second = disk.attach("/topics/a", &half).await;
     assert_eq!(disk.get(&second, &[]).await.body().len(), half.len());
+}
+
+#[tokio::test]
+async fn one_connection_cannot_hold_the_room_of_all_attachments() {
+    let disk = Disk::start(&["--max-attachment", "100KiB", "--attachment-quota", "1MiB"]);
+    let mut http2 = Http2::connect(&disk.hub.address).await;
+    let mut unfinished = Vec::new();
+    // A quarter of all is one connection's at most.
+    for number in 1..=5 {
+        let (mut upload, answer) = http2.begin("POST", "/topics/a", &[PNG]).await;
+        upload.send(picture(50 << 10)).await;
+        disk.hub.metric(&format!("tidings_attachment_bytes {}", number * (50 << 10))).await;
+        unfinished.push((upload, answer));
+    }
+    let one_too_many = http2.send("POST", "/topics/a", &[PNG], picture(10 << 10)).await.expect("an answer");
+    assert_eq!(one_too_many.status(), 507);
+    let problem = one_too_many.into_body().collect().await.expect("the answer is whole").to_bytes();
+    assert!(String::from_utf8_lossy(&problem).contains("this connection has 262144 bytes"), "{problem:?}");
+    // Another publisher has room.
+    disk.attach("/topics/b", picture(100 << 10)).await;
+
+    let (upload, answer) = unfinished.pop().expect("five are under way");
+    answer.abort();
+    drop(upload);
+    disk.hub.metric(&format!("tidings_attachment_bytes {}", (4 * 50 + 100) << 10)).await;
+    let next = http2.send("POST", "/topics/a", &[PNG], picture(50 << 10)).await.expect("an answer");
+    assert_eq!(next.status(), 200, "what one upload has given back is the next one's");
 }
 
 #[tokio::test]

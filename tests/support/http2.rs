@@ -121,8 +121,8 @@ impl Http2 {
 pub struct Publish(tokio::sync::mpsc::Sender<Bytes>);
 
 impl Publish {
-    pub async fn send(&mut self, piece: &'static str) {
-        self.0.send(Bytes::from_static(piece.as_bytes())).await.expect("the hub reads on");
+    pub async fn send(&mut self, piece: impl Into<Bytes>) {
+        self.0.send(piece.into()).await.expect("the hub reads on");
         // The place is free again when the piece was taken.
         drop(self.0.reserve().await.expect("the hub reads on"));
     }

@@ -14,7 +14,10 @@ use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
-use tidings_hub::{Hub, HubBody, Settings, log::MemoryLog};
+use tidings_hub::{
+    AttachmentLimits, Hub, HubBody, Settings,
+    log::{DiskLog, DiskSettings, MemoryLog, Retention},
+};
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
@@ -24,6 +27,7 @@ use tower_service::Service;
 
 const NDJSON: &str = "application/x-ndjson";
 const EVENTS: &str = "text/event-stream";
+const PNG: &str = "image/png";
 
 fn hub(change: impl FnOnce(&mut Settings)) -> Hub {
     let mut settings = Settings::default();
@@ -164,6 +168,40 @@ async fn an_update_that_does_not_become_complete_ends_by_its_deadline_however_of
         assert!(detail.contains("60 s") && detail.contains("--update-timeout"), "{detail}");
         assert!(began.elapsed() < Duration::from_secs(62), "{:?}", began.elapsed());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attachment_that_does_not_arrive_ends_by_its_deadline_and_gives_back_its_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut on_disk = DiskSettings::from(Retention::on_disk());
+    on_disk.attachments = AttachmentLimits { each: 1_000, all: 1_000 };
+    let log = DiskLog::open(directory.path(), on_disk).unwrap();
+    let mut settings = Settings::default();
+    settings.upload_timeout = Duration::from_secs(600);
+    let hub = Hub::new(Arc::new(log), settings);
+    let began = Instant::now();
+    let unfinished = Publish::begin(&hub, PNG);
+    unfinished.send(vec![0; 300]);
+    while metric(&hub, "tidings_attachment_bytes").await != "300" {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let other = |bytes: usize| {
+        let publish = Publish::of_length(&hub, PNG, bytes as u64);
+        publish.send(vec![1; bytes]);
+        publish.end()
+    };
+    assert_eq!(other(701).await.status(), 507);
+    // Each byte comes long before it is missed.
+    while !unfinished.answer.is_finished() {
+        unfinished.send("x");
+        sleep(Duration::from_secs(60)).await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(661), "{:?}", began.elapsed());
+    let answer = unfinished.answer().await;
+    assert_eq!(answer.status(), 408);
+    let detail = text(answer).await;
+    assert!(detail.contains("600 s") && detail.contains("--upload-timeout"), "{detail}");
+    assert_eq!(other(1_000).await.status(), 200, "its room is another publisher's now");
 }
 
 #[tokio::test(start_paused = true)]
