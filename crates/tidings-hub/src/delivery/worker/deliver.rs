@@ -33,6 +33,7 @@ const SEARCHES: usize = 4;
 /// An update for a group, on its way through the group's rows.
 #[derive(Debug)]
 pub(super) struct Pass {
+    /// Asked for by [`group`](Pass::group) alone, which counts.
     group: Slot,
     /// The group's own: its slot may be another's by the time this goes on.
     registration: u64,
@@ -40,6 +41,20 @@ pub(super) struct Pass {
     first: u64,
     /// The last row that has been looked at.
     after: Option<Slot>,
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often passes of this thread's workers have been looked at.
+    pub(super) static LOOKED_AT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+impl Pass {
+    fn group(&self) -> Slot {
+        #[cfg(test)]
+        LOOKED_AT.set(LOOKED_AT.get() + 1);
+        self.group
+    }
 }
 
 /// What came of reading a page: for which group, from where, and whether it was searched for.
@@ -115,7 +130,7 @@ impl Worker {
     /// Goes on with a pass; returns what is left of the budget. A pass is done before the next one of its group begins: what
     /// it skips to would otherwise be wrong for rows that it has not reached.
     fn go_on(&mut self, mut pass: Pass, budget: usize) -> usize {
-        let of = self.groups.get(pass.group);
+        let of = self.groups.get(pass.group());
         let Some(group) = of.filter(|group| group.registration() == pass.registration) else { return budget };
         let mut slots = std::mem::take(&mut self.scratch);
         slots.extend(group.rows.keys_after(pass.after).take(budget));

@@ -412,8 +412,8 @@ mod tests {
         time::timeout,
     };
 
-    use super::*;
-    use crate::{Hub, Topic, Update};
+    use super::{super::deliver::LOOKED_AT, *};
+    use crate::{Access, Form, Hub, Topic, Update, subscription::Subscription};
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -481,5 +481,47 @@ mod tests {
         );
         hub.shutdown().await;
         timeout(PATIENCE, serving).await.expect("it ends").unwrap();
+    }
+
+    /// How often a pass is looked at when so many groups go, each with an update that is on its way to it.
+    async fn looked_at_when_all_leave(count: u32) -> usize {
+        let hub = Hub::default();
+        let (door, _returned) = mpsc::unbounded_channel();
+        let mut worker = Worker::new(hub.shared().clone(), door).unwrap();
+        let topics: Vec<_> = (0..count).map(|number| Topic::parse(&number.to_string()).unwrap()).collect();
+        let groups: Vec<_> = topics
+            .iter()
+            .map(|topic| {
+                let (interest, grant) = (topic.clone().into(), Access::default().anonymous());
+                let subscription = Subscription { interest, form: Form::Plain, grant };
+                let (routing, inbox) = (&worker.shared.routing, &worker.inbox);
+                worker.groups.find_or_register(&subscription, Default::default(), routing, inbox)
+            })
+            .collect();
+        hub.publish_all(topics.into_iter().map(|topic| Update::new(topic, "").into()).collect())
+            .await
+            .unwrap();
+        let signalled = async {
+            while worker.passes.len() < groups.len() {
+                worker.inbox.rung().await;
+                worker.take_mail();
+            }
+        };
+        timeout(PATIENCE, signalled).await.expect("each group is signalled");
+        LOOKED_AT.set(0);
+        for group in groups {
+            worker.forget_if_unused(group);
+        }
+        while worker.has_work() {
+            worker.deliver();
+        }
+        LOOKED_AT.get()
+    }
+
+    #[tokio::test]
+    async fn to_leave_together_costs_each_a_step() {
+        for count in [1_000, 10_000] {
+            assert_eq!(looked_at_when_all_leave(count).await, count as usize);
+        }
     }
 }
