@@ -4,11 +4,11 @@ use std::{mem, time::Duration};
 
 use tidings_codec::{Decoder, Item};
 
-use super::{UpdateReader, republish::Sent};
+use super::UpdateReader;
 use crate::{
     MAX_TOPIC_BYTES, Topic,
     http::Problem,
-    log::{Append, HubId},
+    log::{Append, Republishing},
 };
 
 /// How much memory a stream keeps between two events.
@@ -23,21 +23,8 @@ pub(crate) struct EventStreamReader {
     topic: Topic,
     decoder: Decoder,
     max_retry: Duration,
-    opening: Opening,
+    republishing: Republishing,
     named: Named,
-    /// Whether an ID of a hub has come: then an empty `ping` without an ID is its heartbeat.
-    is_hubs: bool,
-}
-
-/// A server's first two lines: an empty comment and its reconnection time, which stand in the block of the first event and are no
-/// part of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Opening {
-    Nothing,
-    Comment,
-    Retry,
-    /// Over, or never there.
-    Past,
 }
 
 impl EventStreamReader {
@@ -48,55 +35,35 @@ impl EventStreamReader {
             .with_max_line_bytes(max_line_bytes)
             .with_max_event_bytes(max_data_bytes)
             .with_unknown_fields(true);
-        EventStreamReader {
-            topic,
-            decoder,
-            max_retry,
-            opening: Opening::Nothing,
-            named: Named::default(),
-            is_hubs: false,
-        }
+        let (republishing, named) = (Republishing::default(), Named::default());
+        EventStreamReader { topic, decoder, max_retry, republishing, named }
     }
 }
 
 impl UpdateReader for EventStreamReader {
     fn read(&mut self, input: &mut &[u8]) -> Option<Result<Append, Problem>> {
-        let EventStreamReader { topic, decoder, max_retry, opening, named, is_hubs } = self;
+        let EventStreamReader { topic, decoder, max_retry, republishing, named } = self;
         loop {
-            match decoder.decode(input)? {
-                Ok(Item::Event(event)) => {
-                    let is_opening = mem::replace(opening, Opening::Past) == Opening::Retry;
-                    if let Some(other) = mem::take(named).only_others() {
-                        return Some(Err(Problem::other_topic(&other, topic)));
-                    }
-                    *is_hubs |= event.id().is_some_and(|id| HubId::parse(id).is_some());
-                    let is_ping = event.event_type() == "ping" && event.data().is_empty();
-                    if *is_hubs && is_ping && event.id().is_none() {
-                        continue;
-                    }
-                    let sent = Sent {
-                        event_type: event.event_type(),
-                        data: event.data().into(),
-                        id: event.id(),
-                        retry: event.retry().filter(|_| !is_opening),
-                    };
-                    if let Some(append) = sent.publish(topic.clone(), *max_retry).transpose() {
-                        return Some(append);
-                    }
+            let item = match decoder.decode(input)? {
+                Ok(Item::Unknown { name: "topic", value }) => {
+                    named.add(value, topic);
+                    continue;
                 }
-                Ok(Item::Comment("")) if *opening == Opening::Nothing => *opening = Opening::Comment,
-                Ok(Item::Retry(_)) if *opening == Opening::Comment => *opening = Opening::Retry,
-                // A heartbeat may come before the first event.
-                Ok(Item::Comment(_)) if *opening == Opening::Retry => {}
-                Ok(Item::Unknown { name: "topic", value }) => named.add(value, topic),
                 Ok(Item::Unknown { name, .. }) => {
                     return Some(Err(Problem::invalid(format!(
                         "field {name:?} is not known, and a browser would ignore it; an event has data, event, id and retry"
                     ))));
                 }
-                // A second reconnection time in the first block is the event's own.
-                Ok(_) => *opening = Opening::Past,
+                Ok(item) => item,
                 Err(error) => return Some(Err(error.into())),
+            };
+            if matches!(item, Item::Event(_)) {
+                if let Some(other) = mem::take(named).only_others() {
+                    return Some(Err(Problem::other_topic(&other, topic)));
+                }
+            }
+            if let Some(append) = republishing.read(&item, topic, *max_retry).transpose() {
+                return Some(append.map_err(Problem::from));
             }
         }
     }

@@ -4,7 +4,6 @@ mod content_type;
 pub(crate) mod event_stream;
 pub(crate) mod native;
 pub(crate) mod ndjson;
-mod republish;
 
 use crate::{http::Problem, log::Append};
 

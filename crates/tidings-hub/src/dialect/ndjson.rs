@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{UpdateReader, republish::Sent};
+use super::UpdateReader;
 use crate::{
     Topic,
     http::Problem,
     json::{ConnectionJson, PublishedJson},
-    log::{Append, BYTE_ORDER_MARK},
+    log::{Append, BYTE_ORDER_MARK, Sent},
 };
 
 /// Reads `application/x-ndjson`: one JSON object a line; empty lines are skipped, and so is one byte order mark at the very beginning.
@@ -86,7 +86,8 @@ impl NdjsonReader {
             }
         }
         let retry = update.retry.map(Duration::from_millis);
-        Sent { event_type, data: update.data, id, retry }.publish(self.topic.clone(), self.max_retry)
+        let sent = Sent { event_type, data: update.data, id, retry };
+        Ok(sent.publish(self.topic.clone(), self.max_retry)?)
     }
 }
 

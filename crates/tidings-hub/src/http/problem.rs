@@ -11,7 +11,7 @@ use super::HubBody;
 use crate::{
     Access, InvalidName, InvalidRetry, InvalidTopic, Topic,
     attachment::UploadError,
-    log::{InvalidKey, LogError, Refused},
+    log::{InvalidKey, LogError, Refused, Unpublishable},
 };
 
 /// In how many seconds to try again what could not be answered at the moment.
@@ -346,6 +346,12 @@ impl From<InvalidRetry> for Problem {
 
 impl From<InvalidKey> for Problem {
     fn from(error: InvalidKey) -> Problem {
+        Problem::invalid(error)
+    }
+}
+
+impl From<Unpublishable> for Problem {
+    fn from(error: Unpublishable) -> Problem {
         Problem::invalid(error)
     }
 }

@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
-use tidings_codec::{Decoder, EventRef, Item};
+use tidings_codec::{Decoder, Item};
 
-use super::{Append, HubId, IdempotencyKey, RecordTime};
+use super::{Append, HubId, IdempotencyKey, RecordTime, Republishing};
 use crate::{Topic, Update, UpdateId, UpdateRetry, UpdateType, json::ImportedJson};
 
 /// The longest line, in bytes: more than the largest update that a log on disk can hold, escaped.
@@ -44,7 +44,7 @@ pub struct Import<R> {
 #[derive(Debug)]
 enum Format {
     Ndjson { line: Vec<u8> },
-    EventStream { topic: Topic, decoder: Box<Decoder> },
+    EventStream { topic: Topic, decoder: Box<Decoder>, republishing: Republishing },
 }
 
 /// Why an import ends before its input does.
@@ -79,14 +79,17 @@ impl<R: BufRead> Import<R> {
 
     /// Reads an event stream, strictly, as updates of `topic`.
     ///
-    /// The hub's own `start` and `gap` are skipped, and `close` closes the topic. An event has no time, so each comes now.
+    /// A hub's own events, by their IDs, mean what they mean when its stream is published over HTTP: `start`, heartbeats and the
+    /// reconnection time of the stream are skipped, `gap` becomes an update of type `upstream-gap`, and `close` closes the topic. An
+    /// event has no time, so each comes now.
     pub fn event_stream(input: R, topic: Topic) -> Import<R> {
         let no_limit = usize::MAX;
         let decoder = Decoder::strict()
             .with_max_line_bytes(no_limit)
             .with_max_event_bytes(no_limit)
             .with_unknown_fields(true);
-        let format = Format::EventStream { topic, decoder: Box::new(decoder) };
+        let republishing = Republishing::default();
+        let format = Format::EventStream { topic, decoder: Box::new(decoder), republishing };
         Import::of(input, format)
     }
 
@@ -131,7 +134,7 @@ impl<R: BufRead> Import<R> {
                     return append.map(Some).map_err(|reason| ImportError::Line { line: self.line, reason });
                 }
             },
-            Format::EventStream { topic, decoder } => loop {
+            Format::EventStream { topic, decoder, republishing } => loop {
                 let buffer = self.input.fill_buf().map_err(ImportError::Input)?;
                 if buffer.is_empty() {
                     let cut = decoder.finish().map_err(|error| error.to_string());
@@ -139,12 +142,15 @@ impl<R: BufRead> Import<R> {
                 }
                 let mut rest = buffer;
                 let append = match decoder.decode(&mut rest) {
-                    Some(Ok(Item::Event(event))) => from_event(topic, event, self.max_retry).transpose(),
                     // The hub names an event's topics so.
-                    Some(Ok(Item::Unknown { name, .. })) if name != "topic" => Some(Err(format!(
+                    None | Some(Ok(Item::Unknown { name: "topic", .. })) => None,
+                    Some(Ok(Item::Unknown { name, .. })) => Some(Err(format!(
                         "field {name:?} is not known; an event has data, event, id and retry"
                     ))),
-                    Some(Ok(_)) | None => None,
+                    Some(Ok(item)) => {
+                        let append = republishing.read(&item, topic, self.max_retry).transpose();
+                        append.map(|append| append.map_err(|error| error.to_string()))
+                    }
                     Some(Err(error)) => {
                         return Err(ImportError::Stream { reason: error.to_string() });
                     }
@@ -204,24 +210,6 @@ fn from_line(line: &[u8], max_retry: Duration) -> Result<Append, String> {
         append.time = Some(RecordTime::parse_rfc3339(&text).map_err(|error| error.to_string())?);
     }
     Ok(append)
-}
-
-/// `None` for the hub's own events, which are no updates.
-fn from_event(topic: &Topic, event: EventRef<'_>, max_retry: Duration) -> Result<Option<Append>, String> {
-    let event_type = event.event_type();
-    if matches!(event_type, "start" | "gap") {
-        return Ok(None);
-    }
-    let content = Content {
-        event_type,
-        data: event.data(),
-        id: event.id(),
-        retry: event.retry(),
-        close: event_type == "close",
-        private: false,
-        key: None,
-    };
-    content.of_topics(vec![topic.clone()], max_retry).map(Some)
 }
 
 /// What an update says, as text.
@@ -356,16 +344,31 @@ mod tests {
     }
 
     #[test]
+    fn the_reconnection_time_that_a_stream_begins_with_is_not_its_first_events() {
+        for (stream, retry) in
+            [(":\nretry: 2000\ndata: a\n\n", None), ("retry: 2000\ndata: a\n\n", Some(2_000))]
+        {
+            let mut import = Import::event_stream(stream.as_bytes(), Topic::parse("t").unwrap());
+            let append = import.next().unwrap().unwrap();
+            assert_eq!(append.update.event().retry(), retry.map(Duration::from_millis), "{stream:?}");
+        }
+    }
+
+    #[test]
     fn a_recorded_stream_is_read_however_it_is_buffered() {
-        let stream = ":\nretry: 5\nevent: start\ndata: {}\nid: ~x\n\ndata: a\ndata: b\nid: 1\n\n\
-                      event: close\ndata: done\nid: ~AAAAAAAAAAAAAAAAAAAAAAAA\n\n";
+        let id = "~AAAAAAAAAAAAAAAAAAAAAAAA";
+        let stream = format!(
+            ":\nretry: 5\ntopic: other\nevent: start\ndata: {{}}\nid: {id}\n\nevent: ping\ndata:\n\ndata: a\ndata: b\nid: 1\n\n\
+             event: gap\ndata: {{}}\nid: {id}\n\nevent: close\ndata: done\nid: {id}\n\n"
+        );
         for capacity in [1, 3, 1000] {
             let input = io::BufReader::with_capacity(capacity, stream.as_bytes());
             let topic = Topic::parse("t").unwrap();
             let appends: Vec<Append> = Import::event_stream(input, topic).map(Result::unwrap).collect();
             let data: Vec<_> = appends.iter().map(|append| append.update.event().data()).collect();
-            assert_eq!(data, ["a\nb", "done"], "{capacity}");
-            assert!(appends[1].update.is_close());
+            assert_eq!(data, ["a\nb", "{}", "done"], "{capacity}");
+            assert_eq!(appends[1].update.event().event_type(), "upstream-gap");
+            assert!(appends[2].update.is_close());
         }
     }
 }
