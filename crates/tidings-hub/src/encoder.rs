@@ -35,12 +35,14 @@ impl Encoder {
                 let _ = give.send(job());
             }
         });
-        let line = self.0.get_or_init(|| Line::begin().ok());
-        match line.as_ref().and_then(|line| line.jobs.as_ref()).map(|jobs| jobs.send(job)) {
-            Some(Ok(())) => {}
-            // There is no thread: it is done here.
-            Some(Err(mpsc::SendError(job))) => job(),
-            None => tracing::error!("the thread that encodes pages can't be started"),
+        let line = self.0.get_or_init(|| {
+            let failed = |error| tracing::warn!(%error, "the thread that encodes pages can't be started");
+            Line::begin().map_err(failed).ok()
+        });
+        // Where there is no thread, it is done here.
+        match line.as_ref().and_then(|line| line.jobs.as_ref()) {
+            Some(jobs) => jobs.send(job).unwrap_or_else(|mpsc::SendError(job)| job()),
+            None => job(),
         }
         given
     }
@@ -62,9 +64,7 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         self.jobs = None;
-        // The last who holds this may be a job.
-        let thread = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id());
-        if thread.is_some_and(|thread| thread.join().is_err()) {
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that encodes pages panicked");
         }
     }
