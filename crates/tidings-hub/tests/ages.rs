@@ -137,6 +137,20 @@ async fn a_clock_that_jumps_evicts_nothing_that_is_young_and_keeps_nothing_that_
 }
 
 #[tokio::test]
+async fn a_jump_is_told_before_anything_is_published_and_where_nothing_has_an_age() {
+    for rules in [&["a=1h"][..], &[]] {
+        let (directory, time) = (TempDir::new().unwrap(), Time::new());
+        for log in both(directory.path(), &retention(rules), &time) {
+            time.jump(2 * DAY as i64);
+            assert_eq!(log.wear().clock_jump, Duration::from_secs(2 * DAY), "{rules:?}");
+            append(&*log, "a", time.now()).await;
+            time.jump(-2 * DAY as i64);
+            assert_eq!(log.wear().clock_jump, Duration::ZERO, "{rules:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_comes_after_a_jump_goes_once_the_time_that_passes_has_reached_it() {
     let age = Some(Duration::from_secs(HOUR));
     let of_all = Retention { limits: Limits { age, ..Limits::default() }, ..retention(&[]) };

@@ -38,17 +38,31 @@ pub(crate) struct PublishedBody<'a, B> {
     is_over: bool,
 }
 
-#[derive(Clone, Copy)]
 struct Due {
-    until: Instant,
     after: Duration,
     late: fn(Duration) -> Problem,
+    /// When that is, once something had to be waited for: what is there already needs no look at the clock.
+    until: Option<Instant>,
 }
 
 impl Due {
     fn within(after: Duration, late: fn(Duration) -> Problem) -> Due {
-        Due { until: Instant::now() + after, after, late }
+        Due { after, late, until: None }
     }
+
+    fn until(&mut self, now: Instant) -> Instant {
+        *self.until.get_or_insert(now + self.after)
+    }
+}
+
+/// Waits until what is read is `due`, or until nothing has come of it for `pause`.
+async fn late(due: Option<&mut Due>, pause: Duration) -> Problem {
+    let now = Instant::now();
+    let pause = (now + pause, pause, Problem::read_timeout as fn(Duration) -> Problem);
+    let due = due.map(|due| (due.until(now), due.after, due.late));
+    let (until, after, late) = due.filter(|(until, ..)| *until < pause.0).unwrap_or(pause);
+    sleep_until(until).await;
+    late(after)
 }
 
 impl<'a, B> PublishedBody<'a, B>
@@ -81,9 +95,7 @@ where
     /// The next piece, or `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         while !self.is_over() {
-            let pause = Due::within(self.shared.settings.read_timeout, Problem::read_timeout);
-            let due = self.due.filter(|due| due.until < pause.until).unwrap_or(pause);
-            let PublishedBody { body, shared, last_chance, .. } = self;
+            let PublishedBody { body, shared, due, last_chance, .. } = self;
             let last_chance = async {
                 shared.shutdown_begun().await;
                 sleep_until(*last_chance.get_or_insert_with(|| Instant::now() + LAST_CHANCE)).await;
@@ -91,7 +103,7 @@ where
             let frame = tokio::select! {
                 biased;
                 frame = body.frame() => frame,
-                () = sleep_until(due.until) => return Err((due.late)(due.after)),
+                problem = late(due.as_mut(), shared.settings.read_timeout) => return Err(problem),
                 () = last_chance => return Err(Problem::shutting_down()),
             };
             match frame {
@@ -112,7 +124,7 @@ where
         Ok(None)
     }
 
-    /// From now on runs the time in which a file has to arrive.
+    /// From the next wait on runs the time in which a file has to arrive.
     pub(super) fn begin_upload(&mut self) {
         self.due = Some(Due::within(self.shared.settings.upload_timeout, Problem::upload_timeout));
     }
@@ -199,7 +211,7 @@ where
         Ok(whole)
     }
 
-    /// From now on runs the time in which one update has to arrive, unless it does already.
+    /// From the next wait on runs the time in which one update has to arrive, unless it does already.
     fn begin(&mut self) {
         let limit = self.shared.settings.update_timeout;
         self.due.get_or_insert_with(|| Due::within(limit, Problem::update_timeout));

@@ -110,7 +110,9 @@ impl Log for MemoryLog {
         }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let mut appended = Appended { receipts: Vec::with_capacity(batch.len()), refused: None };
-        let (now, age_now) = (RecordTime::now(), self.clock.now());
+        let now = RecordTime::now();
+        // Where nothing has an age, the clock that ages go by need not be looked at.
+        let age_now = if self.retention.has_age() { self.clock.now() } else { now.as_millis() };
         for append in batch {
             match state.append(self.epoch, &self.retention, (now, age_now), append) {
                 Ok(receipt) => appended.receipts.push(receipt),
