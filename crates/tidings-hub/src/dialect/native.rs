@@ -195,8 +195,25 @@ pub(crate) enum BodyKind {
 }
 
 impl BodyKind {
+    /// The kind of the types that most publishers send, letter by letter: a publish need not take them apart.
+    fn usual(headers: &HeaderMap) -> Option<BodyKind> {
+        let mut lines = headers.get_all(http::header::CONTENT_TYPE).iter();
+        let (Some(line), None) = (lines.next(), lines.next()) else { return None };
+        match line.as_bytes() {
+            b"text/plain" | b"application/json" | b"application/x-www-form-urlencoded" => {
+                Some(BodyKind::Text)
+            }
+            b"text/event-stream" => Some(BodyKind::EventStream),
+            b"application/x-ndjson" => Some(BodyKind::Ndjson),
+            _ => None,
+        }
+    }
+
     /// Decides by `Content-Type`. A form counts as text, because that is what `curl -d` calls what it sends.
     pub(crate) fn of(headers: &HeaderMap) -> Result<BodyKind, Problem> {
+        if let Some(kind) = BodyKind::usual(headers) {
+            return Ok(kind);
+        }
         let no_type = |text: &str| {
             Problem::unsupported_body(format!(
                 "Content-Type is {text:?}, which is no media type of at most 255 bytes, such as image/png"

@@ -16,6 +16,10 @@ pub(crate) fn representation(accept: Option<&str>) -> Option<Representation> {
     let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else {
         return Some(Representation::EventStream);
     };
+    // What every `EventSource` sends need not be taken apart.
+    if accept == "text/event-stream" {
+        return Some(Representation::EventStream);
+    }
     let stream = quality(accept, "text", "event-stream");
     let json = quality(accept, "application", "json");
     match (stream, json) {

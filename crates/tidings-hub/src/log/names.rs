@@ -186,6 +186,9 @@ impl Names {
 
     /// Adds the names of a record that is appended.
     pub(super) fn add(&mut self, record: &Record, key: Option<&IdempotencyKey>) {
+        if record.publisher_id().is_none() && key.is_none() {
+            return;
+        }
         for (kind, name, topic) in names_of(record.topics(), record.publisher_id(), key) {
             let named = Named::Kept(record.sequence());
             let table = self.table_mut(kind);

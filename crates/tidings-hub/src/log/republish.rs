@@ -46,7 +46,10 @@ impl Sent<'_> {
             (event_type, Some(id)) => (event_type, Some(IdempotencyKey::parse(&format!("import:{id}"))?)),
             (event_type, None) => (event_type, None),
         };
-        let mut update = Update::new(topic, data).with_type(UpdateType::parse(event_type)?);
+        let mut update = Update::new(topic, data);
+        if !event_type.is_empty() {
+            update = update.with_type(UpdateType::parse(event_type)?);
+        }
         if let Some(id) = id.filter(|_| hub_id.is_none()) {
             update = update.with_id(UpdateId::parse(id)?);
         }
