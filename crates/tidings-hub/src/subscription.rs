@@ -100,7 +100,8 @@ impl Subscription {
     pub(crate) fn read_window(&self, shared: &Shared, from: Standing) -> Option<Read> {
         // Frames are encoded and joined after this line, when the window is not locked.
         let run = shared.read_window().read(from.place, &self.interest)?;
-        let mut chunk = Chunk::default();
+        let records = run.records.iter().map(|framed| &*framed.record);
+        let mut chunk = Chunk::of(records.filter(|record| self.grant.may_receive(record)));
         let mut then = from;
         for framed in &run.records {
             // A run is measured by its data; its frames may be longer.
@@ -132,7 +133,8 @@ impl Subscription {
 
     /// The same of a page that has been read.
     pub(crate) fn read_page(&self, shared: &Shared, from: Standing, page: &Page, gap: Option<Gap>) -> Read {
-        let mut chunk = Chunk::default();
+        let records = page.records.iter().filter(|record| self.grant.may_receive(record));
+        let mut chunk = Chunk::of(records.clone().map(|record| &**record));
         if let Some(gap) = gap {
             shared.metrics.gap(gap.reason);
             match self.form {
@@ -140,7 +142,7 @@ impl Subscription {
                 _ => chunk.push_hub_event(&hub_event("gap", &gap.to_json(), gap.id.to_string())),
             }
         }
-        for record in page.records.iter().filter(|record| self.grant.may_receive(record)) {
+        for record in records {
             chunk.push(record, self.form);
         }
         let mut then = Standing { told: from.told.max(page.lost.unwrap_or_default()), ..from };

@@ -18,6 +18,8 @@ pub(crate) struct Chunk {
     alone: Option<Encoded>,
     /// Begins with room for the head, once there is anything.
     joined: Vec<u8>,
+    /// How many bytes of events are expected.
+    expected: usize,
     events: u64,
     closed: Vec<Topic>,
 }
@@ -26,6 +28,15 @@ impl Chunk {
     /// A chunk is full once it has this many bytes: enough that the cost of writing is spread over many events, and
     /// little enough that what a slow reader holds is small.
     pub(crate) const FULL: usize = 64 << 10;
+
+    /// An empty one, for about as many bytes of events as a chunk can have of these.
+    ///
+    /// To be moved while it grows costs a chunk more than to be filled.
+    pub(crate) fn of<'a>(records: impl Iterator<Item = &'a Record>) -> Chunk {
+        const AROUND: usize = 48;
+        let bytes: usize = records.map(|record| record.event().data().len() + AROUND).sum();
+        Chunk { expected: bytes.min(Chunk::FULL + (Chunk::FULL >> 4)), ..Chunk::default() }
+    }
 
     /// Adds a record with the frame that it has, or gets now.
     pub(crate) fn push_framed(&mut self, framed: &Framed, form: Form) {
@@ -104,7 +115,7 @@ impl Chunk {
     /// Where further events go, behind what is there already.
     fn joined(&mut self) -> &mut Vec<u8> {
         if self.joined.is_empty() {
-            self.joined = Encoded::begin(0);
+            self.joined = Encoded::begin(self.expected);
         }
         if let Some(alone) = self.alone.take() {
             self.joined.extend_from_slice(&alone.data());
