@@ -33,11 +33,12 @@ pub fn stream_headers(visibility: Visibility) -> HeaderMap {
         Visibility::Public => "no-cache, no-transform",
         Visibility::Private => "private, no-cache, no-transform",
     };
-    HeaderMap::from_iter([
-        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (CACHE_CONTROL, HeaderValue::from_static(cache_control)),
-        (X_ACCEL_BUFFERING, HeaderValue::from_static("no")),
-    ])
+    // Those who send it add a few of their own.
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    headers
 }
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 
 use super::{HubBody, Problem, list::elements};
 use crate::{
@@ -14,6 +14,9 @@ use crate::{
 /// What a listed page may read of a response's headers, beside those that every page may.
 const EXPOSED: &str = "Tidings-Hub, Tidings-Resume, Tidings-Stream, Tidings-Stop-Token, Location, Content-Location, \
                        Retry-After, ETag, Content-Range, X-Request-Id, Request-Id";
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// How long a browser may remember what a page may send: 2 hours, which is as long as Chromium does.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
@@ -154,13 +157,13 @@ impl Site {
     /// 403 for a page of another site that is not listed, which could not read the answer. Whoever follows a link to it sees
     /// the answer themselves.
     pub(crate) fn may_read(&self, parts: &Parts) -> Result<(), Problem> {
-        let is = |name: &str, value: &str| parts.headers.get(name).is_some_and(|given| given == value);
+        let is = |name: &HeaderName, value: &str| parts.headers.get(name).is_some_and(|given| given == value);
         let from = match &self.foreign {
             Some(origin) => format!("Origin is {origin:?}"),
             // Without an `Origin`, as of a picture, a script or a frame.
             None if !parts.headers.contains_key(header::ORIGIN)
-                && is("sec-fetch-site", "cross-site")
-                && !is("sec-fetch-dest", "document") =>
+                && is(&SEC_FETCH_SITE, "cross-site")
+                && !is(&SEC_FETCH_DEST, "document") =>
             {
                 "Sec-Fetch-Site is cross-site".to_owned()
             }

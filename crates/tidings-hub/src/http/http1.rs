@@ -73,6 +73,8 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
         if !is_plain_publish(&request) {
             let hang_up = hang_up.of_request(request.version());
             request.extensions_mut().insert(hang_up);
+        }
+        if may_be_probe(&request) {
             request.extensions_mut().insert(peer);
         }
         if cfg!(unix) && request.method() == Method::GET {
@@ -168,9 +170,14 @@ impl UnderWay {
 }
 
 /// Whether the answer is a receipt and nothing else, whatever the settings: a probe, for one, has a query.
-pub(super) fn is_plain_publish<B>(request: &Request<B>) -> bool {
+fn is_plain_publish<B>(request: &Request<B>) -> bool {
     let uri = request.uri();
     request.method() == Method::POST && uri.query().is_none() && uri.path().starts_with("/topics/")
+}
+
+/// Whether it matters from where the request comes, which only probes ask for.
+pub(super) fn may_be_probe<B>(request: &Request<B>) -> bool {
+    request.uri().query().is_some() || request.uri().path() == "/probe"
 }
 
 /// Serves the requests of a connection over TLS until it ends: its streams stay with hyper, as bodies.
@@ -187,7 +194,7 @@ where
     let (watching, under_way) = (progress.clone(), UnderWay::default());
     let (of_request, unread) = (&under_way, &unread);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        if !is_plain_publish(&request) {
+        if may_be_probe(&request) {
             request.extensions_mut().insert(peer);
         }
         let (hub, progress) = (answering.clone(), watching.clone());

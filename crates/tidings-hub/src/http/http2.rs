@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service;
 
 use super::{
-    http1::is_plain_publish,
+    http1::may_be_probe,
     last_chance::LastChance,
     patient_timer::PatientTimer,
     progress::Watched,
@@ -66,7 +66,7 @@ where
     let gated = Gated { socket, publisher: publisher.clone() };
     let timer = PatientTimer(publisher.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
-        if !is_plain_publish(&request) {
+        if may_be_probe(&request) {
             request.extensions_mut().insert(peer);
         }
         let publishes = request.method() == Method::POST && request.uri().path().starts_with("/topics/");
