@@ -192,15 +192,6 @@ impl TopicFilter {
             TopicFilter::All => true,
         }
     }
-
-    /// Of two filters that match a topic, the one that says more of it has the larger number.
-    pub(crate) fn specificity(&self) -> usize {
-        match self {
-            TopicFilter::Exact(_) => usize::MAX,
-            TopicFilter::Below(prefix) => prefix.as_str().len(),
-            TopicFilter::All => 0,
-        }
-    }
 }
 
 /// As it is written: `news`, `news/*`, `*`.

@@ -11,6 +11,7 @@ mod closes;
 mod copy_back;
 mod epoch;
 mod evict;
+mod groups;
 mod insert;
 mod list;
 mod marks;
@@ -57,7 +58,7 @@ use self::{
 };
 use super::{
     Append, Appended, Bounds, Clock, Log, LogError, LogFuture, Page, PageLimit, Reads, Record, Retention,
-    Turn, Wear,
+    Turn, Wear, rules::Rules,
 };
 use crate::{
     AttachmentId, AttachmentLimits, Attachments, Interest, Topic, attachment::Unannounced, owner_only,
@@ -256,8 +257,9 @@ impl DiskLog {
                 "other users of this machine can read the history; `chmod 700 {directory}` keeps it to its owner"
             );
         }
-        let state = State::load(&connection, &settings.retention, bounds)
-            .map_err(|source| OpenError::of(&path, source))?;
+        let rules = Rules::from(settings.retention.clone());
+        let state =
+            State::load(&connection, &rules, bounds).map_err(|source| OpenError::of(&path, source))?;
         let unlisted = Marks::read(&connection, schema::VERSION)
             .and_then(|marks| list::load(&connection, marks.listed))
             .map_err(|source| OpenError::of(&path, source))?;

@@ -1,7 +1,8 @@
 //! The log that keeps the newest records in memory, and loses them with the process.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap, VecDeque},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -9,13 +10,14 @@ use tidings_codec::EventId;
 use tokio::sync::watch;
 
 use super::{
-    Append, Appended, Bounds, Clock, Epoch, IdempotencyKey, Log, LogError, LogFuture, Page, PageLimit, Place,
-    Receipt, Record, RecordTime, Refused, Retention, Turn, Wear,
+    Append, Appended, Bounds, Clock, Epoch, IdempotencyKey, Limits, Log, LogError, LogFuture, Page,
+    PageLimit, Place, Receipt, Record, RecordTime, Refused, Retention, Turn, Wear,
     evicted::Evicted,
     held::{Held, Removed},
     names::{Named, Names, again, names_of},
     record::receipt,
     retention::Totals,
+    rules::Rules,
     topic_index::TopicIndex,
 };
 use crate::{Interest, Topic, Update, topic_map::TopicMap};
@@ -27,7 +29,7 @@ use crate::{Interest, Topic, Update, topic_map::TopicMap};
 #[derive(Debug)]
 pub struct MemoryLog {
     epoch: Epoch,
-    retention: Retention,
+    rules: Rules,
     clock: Clock,
     state: RwLock<State>,
     newest: watch::Sender<u64>,
@@ -41,6 +43,10 @@ struct State {
     whole: Totals,
     /// One for each rule of the retention, in its order.
     groups: Vec<Group>,
+    /// Of those the ones to look at with the next append: they have got a record, or have more than they may.
+    changed: Vec<usize>,
+    /// When the age of a rule's first record may end, by the clock of ages, with the rule's number. At most one for each rule.
+    due: BinaryHeap<Reverse<(u64, usize)>>,
     by_topic: TopicIndex,
     names: Names,
     /// Each closed topic with the record that closed it, evicted or not.
@@ -54,8 +60,10 @@ struct State {
 #[derive(Debug, Clone, Default)]
 struct Group {
     kept: Totals,
-    /// Its records in order. Those that were evicted with the whole log are still here until they come first.
+    /// Its records in order.
     sequences: VecDeque<u64>,
+    /// Whether it is in [`State::due`].
+    is_in_due: bool,
 }
 
 impl MemoryLog {
@@ -72,6 +80,7 @@ impl MemoryLog {
     /// # Panics
     /// When the operating system has no randomness to give.
     pub fn with_clock(retention: Retention, clock: Clock) -> MemoryLog {
+        let rules = Rules::from(retention);
         let epoch = Epoch::random().expect("the operating system gives random bytes");
         MemoryLog {
             epoch,
@@ -79,14 +88,16 @@ impl MemoryLog {
                 records: Held::default(),
                 newest: Place::START,
                 whole: Totals::default(),
-                groups: vec![Group::default(); retention.rules.len()],
+                groups: vec![Group::default(); rules.rules.len()],
+                changed: Vec::new(),
+                due: BinaryHeap::new(),
                 by_topic: TopicIndex::default(),
-                names: Names::new(usize::try_from(retention.names).unwrap_or(usize::MAX)),
+                names: Names::new(usize::try_from(rules.names).unwrap_or(usize::MAX)),
                 closed: TopicMap::default(),
                 evicted_closes: BTreeMap::new(),
-                evicted: Evicted::new(usize::try_from(retention.topics).unwrap_or(usize::MAX)),
+                evicted: Evicted::new(usize::try_from(rules.topics).unwrap_or(usize::MAX)),
             }),
-            retention,
+            rules,
             clock,
             newest: watch::Sender::new(0),
         }
@@ -112,9 +123,9 @@ impl Log for MemoryLog {
         let mut appended = Appended { receipts: Vec::with_capacity(batch.len()), refused: None };
         let now = RecordTime::now();
         // Where nothing has an age, the clock that ages go by need not be looked at.
-        let age_now = if self.retention.has_age() { self.clock.now() } else { now.as_millis() };
+        let age_now = if self.rules.has_age() { self.clock.now() } else { now.as_millis() };
         for append in batch {
-            match state.append(self.epoch, &self.retention, (now, age_now), append) {
+            match state.append(self.epoch, &self.rules, (now, age_now), append) {
                 Ok(receipt) => appended.receipts.push(receipt),
                 Err(refused) => {
                     appended.refused = Some(refused);
@@ -122,7 +133,7 @@ impl Log for MemoryLog {
                 }
             }
         }
-        state.evict(&self.retention, age_now);
+        state.evict(&self.rules, age_now);
         // Still under the lock, so that followers never see it go backwards.
         self.newest.send_if_modified(|newest| {
             let changed = *newest != state.newest.sequence;
@@ -189,7 +200,7 @@ impl State {
     fn append(
         &mut self,
         epoch: Epoch,
-        retention: &Retention,
+        rules: &Rules,
         (now, age_now): (RecordTime, u64),
         Append { update, key, time }: Append,
     ) -> Result<Receipt, Refused> {
@@ -211,10 +222,13 @@ impl State {
         }
         self.names.add(&record, key.as_ref());
         self.whole.add(record.cost());
-        let rule = if record.is_close() { None } else { retention.rule_of(&record.topics()[0]) };
+        let rule = if record.is_close() { None } else { rules.of(&record.topics()[0]) };
         if let Some(rule) = rule {
             self.groups[rule].kept.add(record.cost());
             self.groups[rule].sequences.push_back(sequence);
+            if self.changed.last() != Some(&rule) {
+                self.changed.push(rule);
+            }
         }
         self.newest = record.place();
         let receipt = receipt(&record, false);
@@ -252,34 +266,48 @@ impl State {
         Ok(None)
     }
 
-    fn evict(&mut self, retention: &Retention, now: u64) {
-        let expired = retention.limits.expired_before(now);
-        while self.whole.is_too_much(&retention.limits) || self.is_older(self.oldest(), expired) {
+    fn evict(&mut self, rules: &Rules, now: u64) {
+        let expired = rules.limits.expired_before(now);
+        while self.whole.is_too_much(&rules.limits) || self.is_older(self.oldest(), expired) {
             if !self.remove(self.oldest()) {
                 break;
             }
         }
-        for (number, rule) in retention.rules.iter().enumerate() {
-            let expired = rule.limits.expired_before(now);
-            while let Some(sequence) = self.groups[number].sequences.front().copied() {
-                let gone = self.record(sequence).is_none();
-                let too_much = self.groups[number].kept.is_too_much(&rule.limits);
-                if !(gone || too_much || self.is_older(sequence, expired)) {
-                    break;
-                }
-                if !gone && !self.remove(sequence) {
-                    break;
-                }
-                self.groups[number].sequences.pop_front();
-            }
+        let mut changed = std::mem::take(&mut self.changed);
+        while let Some(Reverse((_, number))) = self.due.peek().filter(|Reverse((due, _))| *due < now) {
+            changed.push(*number);
+            self.groups[*number].is_in_due = false;
+            self.due.pop();
         }
-        while self.evicted_closes.len() as u64 > retention.topics {
+        changed.retain(|number| !self.evict_of(*number, &rules.rules[*number].limits, now));
+        self.changed = changed;
+        while self.evicted_closes.len() as u64 > rules.topics {
             let Some((sequence, record)) = self.evicted_closes.pop_first() else { break };
             for topic in record.topics() {
                 self.closed.remove(topic);
             }
             self.evicted.note(record.topics(), sequence);
         }
+    }
+
+    /// Evicts what a rule has too much of; false if something has to stay for now.
+    fn evict_of(&mut self, number: usize, limits: &Limits, now: u64) -> bool {
+        let expired = limits.expired_before(now);
+        while let Some(oldest) = self.groups[number].sequences.front().copied() {
+            if !(self.groups[number].kept.is_too_much(limits) || self.is_older(oldest, expired)) {
+                break;
+            }
+            if !self.remove(oldest) {
+                return false;
+            }
+        }
+        let group = &mut self.groups[number];
+        let first = group.sequences.front().and_then(|oldest| self.records.age_begins(*oldest));
+        if let (Some(age), Some(from), false) = (limits.age_ms(), first, group.is_in_due) {
+            group.is_in_due = true;
+            self.due.push(Reverse((from.saturating_add(age), number)));
+        }
+        true
     }
 
     fn is_older(&self, sequence: u64, expired: u64) -> bool {
@@ -294,7 +322,11 @@ impl State {
         let Some(Removed { record, key, rule }) = self.records.remove(sequence) else { return false };
         self.whole.remove(record.cost());
         if let Some(rule) = rule {
-            self.groups[rule].kept.remove(record.cost());
+            let group = &mut self.groups[rule];
+            group.kept.remove(record.cost());
+            // Whether it goes with the whole log or for its rule, the oldest one goes.
+            let oldest = group.sequences.pop_front();
+            debug_assert_eq!(oldest, Some(sequence), "the first of a rule goes first");
         }
         self.names.evict(&record, key.as_ref());
         self.by_topic.remove(record.topics(), sequence);
@@ -352,7 +384,6 @@ const MAX_SCANNED: usize = 10_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Limits;
 
     #[tokio::test]
     async fn what_a_rule_evicts_leaves_nothing_behind() {

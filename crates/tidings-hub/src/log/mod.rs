@@ -17,6 +17,7 @@ mod position;
 mod record;
 mod republish;
 mod retention;
+mod rules;
 mod time;
 pub(crate) mod topic_index;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{InvalidTopic, Topic, TopicFilter};
+use crate::{InvalidTopic, TopicFilter};
 
 /// How much a log keeps; the oldest records are evicted when there is more.
 ///
@@ -50,12 +50,6 @@ impl Retention {
     pub(crate) fn has_age(&self) -> bool {
         self.limits.age.is_some() || self.rules.iter().any(|rule| rule.limits.age.is_some())
     }
-
-    /// The number of the rule for a record whose first topic is `topic`.
-    pub(crate) fn rule_of(&self, topic: &Topic) -> Option<usize> {
-        let matching = self.rules.iter().enumerate().filter(|(_, rule)| rule.filter.matches(topic));
-        matching.max_by_key(|(_, rule)| rule.filter.specificity()).map(|(number, _)| number)
-    }
 }
 
 /// How much is kept of something.
@@ -72,8 +66,12 @@ pub struct Limits {
 impl Limits {
     /// The time before which records have outlived their age, if it is `now`; both in milliseconds since 1970.
     pub(crate) fn expired_before(&self, now: u64) -> u64 {
-        let age = self.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-        age.map_or(0, |age| now.saturating_sub(age))
+        self.age_ms().map_or(0, |age| now.saturating_sub(age))
+    }
+
+    /// The age in milliseconds.
+    pub(crate) fn age_ms(&self) -> Option<u64> {
+        self.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
@@ -267,17 +265,6 @@ mod tests {
         for text in ["", "MiB", "1.5MiB", "-1", "1 MiB", "1MB", "1m", "1k", "99999999999999GiB"] {
             assert!(parse_bytes(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn the_most_specific_rule_counts() {
-        let mut retention = Retention::on_disk();
-        retention.rules = ["*=1", "a/*=2", "a/b/*=3", "a/b/c=4"].map(rule).into();
-        let records = |topic: &str| {
-            let number = retention.rule_of(&Topic::parse(topic).unwrap()).unwrap();
-            retention.rules[number].limits.records
-        };
-        assert_eq!(["x", "a/x", "a/b/x", "a/b/c", "a/b/c/d"].map(records), [1, 2, 3, 4, 3]);
     }
 
     #[test]

@@ -13,16 +13,17 @@ use super::{
 use crate::{
     Topic,
     log::{
-        Append, Appended, Receipt, Record, RecordTime, Refused, Retention,
+        Append, Appended, Receipt, Record, RecordTime, Refused,
         names::{Named, again, names_of},
         record::receipt,
+        rules::Rules,
     },
 };
 
 /// The appends of one transaction.
 pub(super) struct Appending<'a> {
     pages: Pages<'a>,
-    retention: &'a Retention,
+    rules: &'a Rules,
     state: State,
     rows: Inserting<'a>,
     taken: Taken,
@@ -35,12 +36,12 @@ impl<'a> Appending<'a> {
     pub(super) fn new(
         transaction: &'a Transaction<'a>,
         pages: Pages<'a>,
-        retention: &'a Retention,
+        rules: &'a Rules,
         state: State,
         updates: usize,
     ) -> rusqlite::Result<Appending<'a>> {
         let rows = Inserting::new(transaction, updates)?;
-        Ok(Appending { pages, retention, state, rows, taken: Taken::default(), open: HashSet::new() })
+        Ok(Appending { pages, rules, state, rows, taken: Taken::default(), open: HashSet::new() })
     }
 
     /// Writes what is left to be written.
@@ -107,7 +108,7 @@ impl<'a> Appending<'a> {
         let sequence = self.state.bounds.newest.sequence + 1;
         let time = append.time.unwrap_or_else(RecordTime::now);
         let record = Record::new(self.pages.epoch, sequence, time, append.update);
-        self.state.append(self.retention, &record);
+        self.state.append(self.rules, &record);
         let receipt = receipt(&record, false);
         if record.is_close() {
             for topic in record.topics() {

@@ -6,9 +6,9 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, Transactio
 
 use super::{
     pages::{Outline, Pages},
-    state::{State, Verdict},
+    state::{AT_ONCE, State, Verdict},
 };
-use crate::log::{Epoch, Place, Record, Retention};
+use crate::log::{Epoch, Place, Record, rules::Rules};
 
 /// How many records one step evicts at the most, unless it comes with a commit that has appended more.
 const STEP: usize = 512;
@@ -42,25 +42,25 @@ pub(super) struct Evicted {
 /// at its limits. `now` is what time it is, for ages, in milliseconds since 1970.
 pub(super) fn step(
     transaction: &Transaction<'_>,
-    retention: &Retention,
+    rules: &Rules,
     now: u64,
     state: &mut State,
     appended: usize,
 ) -> rusqlite::Result<Evicted> {
     let most = STEP.max(2 * appended);
     let mut gone = Vec::new();
-    let mut more = choose_of_whole(transaction, retention, now, most, state, &mut gone)?;
+    let mut more = choose_of_whole(transaction, rules, now, most, state, &mut gone)?;
     // What goes with the whole log is all that was there up to here.
     let already = gone.last().map_or(0, |last| last.sequence);
-    for number in 0..retention.rules.len() {
-        more |= choose_of_rule(transaction, retention, now, (number, already), most, state, &mut gone)?;
+    for number in state.groups.to_look_at(now) {
+        more |= choose_of_rule(transaction, rules, now, (number, already), most, state, &mut gone)?;
     }
     if !gone.is_empty() {
-        remember(transaction, &gone, retention.names)?;
+        remember(transaction, &gone, rules.names)?;
         remove(transaction, &gone)?;
-        forget_oldest(transaction, retention.topics)?;
+        forget_oldest(transaction, rules.topics)?;
         state.evicted(transaction, &gone)?;
-        state.note(transaction, retention, true)?;
+        state.note(transaction, rules, true)?;
     }
     if state.gives_back {
         more |= give_back(transaction)?;
@@ -74,7 +74,7 @@ pub(super) fn step(
 /// looked for outside of a transaction, and each record goes with one of its own.
 pub(super) fn step_past_damage(
     connection: &mut Connection,
-    retention: &Retention,
+    rules: &Rules,
     now: u64,
     state: &mut State,
 ) -> rusqlite::Result<Evicted> {
@@ -83,7 +83,7 @@ pub(super) fn step_past_damage(
         let mut after = state.clone();
         after.gives_back = gives_back;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let evicted = step(&transaction, retention, now, &mut after, 0);
+        let evicted = step(&transaction, rules, now, &mut after, 0);
         match evicted.and_then(|evicted| transaction.commit().map(|()| evicted)) {
             Err(error) if is_damage(&error) => {}
             evicted => {
@@ -97,7 +97,7 @@ pub(super) fn step_past_damage(
     // What is chosen counts as gone at once: only what has gone in the end is in the state.
     let mut after = state.clone();
     let (mut chosen, mut unevictable, mut more) = (Vec::new(), 0, false);
-    match choose_of_whole(connection, retention, now, STEP, &mut after, &mut chosen) {
+    match choose_of_whole(connection, rules, now, STEP, &mut after, &mut chosen) {
         Err(error) if is_damage(&error) => {
             let last = chosen.last().map_or(after.whole.swept, |last| last.sequence);
             after.whole.swept = pass_by(connection, last, &after, &error, &mut unevictable)?;
@@ -105,23 +105,24 @@ pub(super) fn step_past_damage(
         full => more |= full?,
     }
     let (of_whole, already) = (chosen.len(), chosen.last().map_or(0, |last| last.sequence));
-    for number in 0..retention.rules.len() {
-        match choose_of_rule(connection, retention, now, (number, already), STEP, &mut after, &mut chosen) {
+    for number in after.groups.to_look_at(now) {
+        match choose_of_rule(connection, rules, now, (number, already), STEP, &mut after, &mut chosen) {
             Err(error) if is_damage(&error) => {
-                let last = after.groups[number].swept.max(already);
-                after.groups[number].swept = pass_by(connection, last, &after, &error, &mut unevictable)?;
+                let last = after.groups.of(number).swept.max(already);
+                let swept = pass_by(connection, last, &after, &error, &mut unevictable)?;
+                after.groups.of_mut(number).swept = swept;
             }
             full => more |= full?,
         }
     }
     let (mut gone, mut ended_by) = (Vec::new(), None);
     for (number, outline) in chosen.into_iter().enumerate() {
-        match evict_one(connection, retention, &outline) {
+        match evict_one(connection, rules, &outline) {
             Ok(()) => gone.push(outline),
             Err(error) if is_damage(&error) => {
                 tracing::error!(%error, sequence = outline.sequence, "a damaged record can't be evicted, and stays");
                 unevictable += 1;
-                after.keep(retention, &outline);
+                after.keep(rules, &outline);
                 if number < of_whole {
                     after.whole.swept = after.whole.swept.max(outline.sequence);
                 }
@@ -130,14 +131,14 @@ pub(super) fn step_past_damage(
             Err(error) => {
                 // The choice is void, and with it how far it went: the next step chooses anew.
                 after = state.clone();
-                gone.iter().for_each(|outline| after.remove(retention, outline));
+                gone.iter().for_each(|outline| after.remove(rules, outline));
                 (ended_by, unevictable) = (Some(error), 0);
                 break;
             }
         }
     }
     // They are gone, whatever comes of this.
-    if let Err(error) = note_gone(connection, retention, &mut after, &gone) {
+    if let Err(error) = note_gone(connection, rules, &mut after, &gone) {
         ended_by.get_or_insert(error);
     }
     *state = after;
@@ -146,10 +147,10 @@ pub(super) fn step_past_damage(
 }
 
 /// Evicts a record in a transaction of its own.
-fn evict_one(connection: &mut Connection, retention: &Retention, outline: &Outline) -> rusqlite::Result<()> {
+fn evict_one(connection: &mut Connection, rules: &Rules, outline: &Outline) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let gone = std::slice::from_ref(outline);
-    remember(&transaction, gone, retention.names)?;
+    remember(&transaction, gone, rules.names)?;
     remove(&transaction, gone)?;
     transaction.commit()
 }
@@ -157,13 +158,13 @@ fn evict_one(connection: &mut Connection, retention: &Retention, outline: &Outli
 /// Moves the bounds after records have been evicted one by one, and writes the totals down.
 fn note_gone(
     connection: &mut Connection,
-    retention: &Retention,
+    rules: &Rules,
     state: &mut State,
     gone: &[Outline],
 ) -> rusqlite::Result<()> {
     state.evicted(connection, gone)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    state.note(&transaction, retention, true)?;
+    state.note(&transaction, rules, true)?;
     transaction.commit()
 }
 
@@ -230,13 +231,13 @@ fn give_back(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
 /// Adds to `gone` what the whole log has too much of; true if the step is full.
 fn choose_of_whole(
     connection: &Connection,
-    retention: &Retention,
+    rules: &Rules,
     now: u64,
     most: usize,
     state: &mut State,
     gone: &mut Vec<Outline>,
 ) -> rusqlite::Result<bool> {
-    let limits = retention.limits;
+    let limits = rules.limits;
     if !state.whole.kept.is_too_much(&limits) && limits.age.is_none() {
         return Ok(false);
     }
@@ -258,7 +259,7 @@ fn choose_of_whole(
         };
         if verdict == Verdict::Goes && !full {
             last = outline.sequence;
-            state.remove(retention, &outline);
+            state.remove(rules, &outline);
             gone.push(outline);
         }
         !full && verdict != Verdict::Stays
@@ -272,25 +273,31 @@ fn choose_of_whole(
 /// each record once.
 fn choose_of_rule(
     connection: &Connection,
-    retention: &Retention,
+    rules: &Rules,
     now: u64,
     (number, already): (usize, u64),
     most: usize,
     state: &mut State,
     gone: &mut Vec<Outline>,
 ) -> rusqlite::Result<bool> {
-    let limits = retention.rules[number].limits;
-    if !state.groups[number].kept.is_too_much(&limits) && limits.age.is_none() {
+    let limits = rules.rules[number].limits;
+    let group = state.groups.of_mut(number);
+    let has_none = group.kept.records == 0;
+    if has_none || (!group.kept.is_too_much(&limits) && limits.age.is_none()) {
+        group.look_at = None;
         return Ok(false);
     }
+    let begin = group.begin(already, &limits, now);
     let newest = state.bounds.newest.sequence;
-    let (mut looked, mut full) = (0, false);
-    Outline::each_after(connection, state.groups[number].begin(already, &limits, now), |outline| {
+    let (mut looked, mut full, mut ended_at) = (0, false, None);
+    Outline::each_after(connection, begin, |outline| {
         if outline.sequence == newest {
+            ended_at = Some(outline.time);
             return false;
         }
-        let last = state.groups[number].swept.max(already);
-        let verdict = state.groups[number].judge(&limits, &outline, now, last);
+        let group = state.groups.of_mut(number);
+        let last = group.swept.max(already);
+        let verdict = group.judge(&limits, &outline, now, last);
         full = match verdict {
             Verdict::Goes | Verdict::IsAhead => gone.len() >= most || looked == LOOK * most,
             Verdict::OthersGo => true,
@@ -298,14 +305,21 @@ fn choose_of_rule(
         };
         looked += 1;
         if verdict == Verdict::Goes && !full {
-            state.groups[number].swept = outline.sequence;
-            if outline.rule(retention) == Some(number) {
-                state.remove(retention, &outline);
+            group.swept = outline.sequence;
+            if outline.rule(rules) == Some(number) {
+                state.remove(rules, &outline);
                 gone.push(outline);
             }
+        } else if verdict == Verdict::Stays {
+            ended_at = Some(outline.time);
         }
         !full && verdict != Verdict::Stays
     })?;
+    let group = state.groups.of_mut(number);
+    match full {
+        true => group.look_at = AT_ONCE,
+        false => group.looked(&limits, ended_at, now),
+    }
     Ok(full)
 }
 
@@ -422,10 +436,12 @@ fn forget_oldest(transaction: &Transaction<'_>, most: u64) -> rusqlite::Result<(
 mod tests {
     use rusqlite::types::Type;
 
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::{super::schema, *};
     use crate::{
-        TopicFilter,
-        log::{Limits, Rule},
+        Topic, TopicFilter, Update,
+        log::{Limits, RecordTime, Retention, Rule},
     };
 
     #[test]
@@ -463,6 +479,60 @@ mod tests {
         assert!(is_damage(&unlike_what_was_written));
     }
 
+    fn insert(connection: &Connection, sequence: u64, topic: &str) {
+        let insert = "INSERT INTO records (sequence, time, flags, topics, type, data, sum)
+                      VALUES (?, 0, 0, ?, 'message', 'data', 0)";
+        connection.execute(insert, (sequence, topic)).unwrap();
+    }
+
+    #[test]
+    fn rules_that_are_not_over_their_limits_cost_nothing() {
+        let steps = |others: usize| {
+            let rules = (0..others).map(|number| format!("other/{number}=90d,3")).chain(["t=2".to_owned()]);
+            let rules = rules.map(|rule| rule.parse().unwrap()).collect();
+            let rules = Rules::from(Retention { rules, ..Retention::on_disk() });
+            let directory = tempfile::tempdir().unwrap();
+            let (mut connection, _) = schema::open(&directory.path().join("log.sqlite")).unwrap();
+            for sequence in 1..=3 {
+                insert(&connection, sequence, &format!("other/{}", sequence - 1));
+            }
+            for sequence in 4..=6 {
+                insert(&connection, sequence, "t");
+            }
+            let now = 1_000;
+            let bounds = schema::bounds(&connection).unwrap();
+            let mut state = State::load(&connection, &rules, bounds).unwrap();
+            let transaction = connection.transaction().unwrap();
+            let mut step = |sequence: u64, is_gone: Option<u64>| {
+                // One for each thousand instructions of SQLite's would be too coarse.
+                let count = Arc::new(AtomicU64::new(0));
+                transaction.progress_handler(1, {
+                    let count = count.clone();
+                    Some(move || {
+                        count.fetch_add(1, Ordering::Relaxed);
+                        false
+                    })
+                });
+                let gone = super::step(&transaction, &rules, now, &mut state, 1).unwrap().gone;
+                transaction.progress_handler(0, None::<fn() -> bool>);
+                assert_eq!(gone.first().map(|outline| outline.sequence), is_gone);
+                assert_eq!(gone.len(), is_gone.iter().count());
+                state.groups.settle();
+                assert!(state.groups.to_look_at(now).is_empty());
+                insert(&transaction, sequence + 1, "t");
+                let update = Update::new(Topic::parse("t").unwrap(), "data");
+                let record = Record::new(bounds.epoch, sequence + 1, RecordTime::MIN, update);
+                state.append(&rules, &record);
+                count.load(Ordering::Relaxed)
+            };
+            // The first step looks at all of them.
+            step(6, Some(4));
+            (7..=9).map(|sequence| step(sequence, Some(sequence - 2))).sum::<u64>()
+        };
+        let (few, many) = (steps(3), steps(3_000));
+        assert!(many < 2 * few, "{many} instructions of SQLite's with 3,000 rules, {few} with 3");
+    }
+
     #[test]
     fn a_step_past_damage_that_ends_midway_counts_what_has_gone_and_the_next_goes_on() {
         let rule = |limits| Rule { filter: TopicFilter::parse("t").unwrap(), limits };
@@ -471,19 +541,14 @@ mod tests {
             Retention { limits: two, ..Retention::in_memory() },
             Retention { rules: vec![rule(two)], ..Retention::in_memory() },
         ] {
+            let rules = Rules::from(retention);
             let directory = tempfile::tempdir().unwrap();
             let (mut connection, _) = schema::open(&directory.path().join("log.sqlite")).unwrap();
             for sequence in 1..=10 {
-                connection
-                    .execute(
-                        "INSERT INTO records (sequence, time, flags, topics, type, data, sum)
-                         VALUES (?, 0, 0, 't', 'message', 'data', 0)",
-                        [sequence],
-                    )
-                    .unwrap();
+                insert(&connection, sequence, "t");
             }
             let bounds = schema::bounds(&connection).unwrap();
-            let mut state = State::load(&connection, &retention, bounds).unwrap();
+            let mut state = State::load(&connection, &rules, bounds).unwrap();
             let change = |connection: &Connection, change| connection.execute_batch(change).unwrap();
             change(&connection, "UPDATE records SET topics = CAST(x'ff' AS TEXT) WHERE sequence = 4");
             change(
@@ -492,14 +557,14 @@ mod tests {
                  BEGIN SELECT RAISE(ABORT, 'a write that fails'); END",
             );
             let mut step = |connection: &mut Connection, gone: &[u64], unevictable, kept: u64| {
-                let evicted = step_past_damage(connection, &retention, 0, &mut state).unwrap();
+                let evicted = step_past_damage(connection, &rules, 0, &mut state).unwrap();
                 let sequences: Vec<_> = evicted.gone.iter().map(|outline| outline.sequence).collect();
                 assert_eq!((&*sequences, evicted.unevictable), (gone, unevictable));
                 let noted: u64 = connection
                     .query_row("SELECT min(records) FROM kept WHERE up_to = 10", (), |row| row.get(0))
                     .unwrap();
                 assert_eq!((state.whole.kept.records, noted), (kept, kept));
-                assert!(state.groups.iter().all(|group| group.kept.records == kept));
+                assert!((0..state.groups.len()).all(|number| state.groups.of(number).kept.records == kept));
                 assert_eq!(state.bounds.oldest, schema::oldest(connection).unwrap());
                 (evicted.more, evicted.ended_by.is_some())
             };

@@ -12,10 +12,11 @@ use super::{
 use crate::{
     AttachmentId, Interest, Topic, Update,
     log::{
-        Epoch, IdempotencyKey, Page, PageLimit, Place, Record, RecordTime, Retention,
+        Epoch, IdempotencyKey, Page, PageLimit, Place, Record, RecordTime,
         merge::Merge,
         names::{Gone, Kind, Named, Sole},
         record::cost,
+        rules::Rules,
     },
 };
 
@@ -541,12 +542,12 @@ impl Outline {
     }
 
     /// The number of the rule that it counts under.
-    pub(super) fn rule(&self, retention: &Retention) -> Option<usize> {
-        if self.close || retention.rules.is_empty() {
+    pub(super) fn rule(&self, rules: &Rules) -> Option<usize> {
+        if self.close || rules.rules.is_empty() {
             return None;
         }
         let first = Topic::parse(self.topics().next()?).ok()?;
-        retention.rule_of(&first)
+        rules.of(&first)
     }
 }
 

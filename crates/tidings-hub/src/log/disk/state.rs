@@ -1,24 +1,28 @@
 //! What the writer knows of the log without asking the database: its bounds, and how much is kept.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{pages::Outline, schema};
-use crate::log::{Bounds, Limits, Record, Retention, retention::Totals};
+use super::{groups::Groups, pages::Outline, schema};
+use crate::log::{Bounds, Limits, Record, retention::Totals, rules::Rules};
 
 /// After so many records the totals are written down, so that not all are counted when the log is opened.
 const NOTE_EVERY: u64 = 10_000;
+
+/// How much later than its age ends a record is evicted at the most, in milliseconds; and by no more than 1/128 of the age.
+const MOST_LATE: u64 = 1_000;
 
 /// The state of the log as of one commit.
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) bounds: Bounds,
     pub(super) whole: Group,
-    /// One for each rule of the retention, in its order.
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Groups,
     /// Whether free pages can be given back to the file system.
     pub(super) gives_back: bool,
-    /// Up to here the database knows the totals.
-    noted: u64,
+    /// Up to here the database knows the totals. `None`: it knows those of other rules.
+    noted: Option<u64>,
 }
 
 /// What is kept under one set of limits.
@@ -30,10 +34,18 @@ pub(super) struct Group {
     /// Up to here, what comes after `swept` was looked at, and its time had not come: evicting by age looks behind it.
     pub(super) ahead: u64,
     /// The earliest time of those that were passed by so.
-    ahead_from: Option<u64>,
+    pub(super) ahead_from: Option<u64>,
     /// Up to here all of the group is to be evicted, since a record that came later has outlived its age.
     pub(super) due: u64,
+    /// Before this time there is nothing to evict for it. `None`: not before it has changed. The whole log is looked at with each
+    /// step.
+    pub(super) look_at: Option<u64>,
+    /// Whether the database says the same of it.
+    pub(super) is_noted: bool,
 }
+
+/// When a group is to be looked at that is to be looked at in any case.
+pub(super) const AT_ONCE: Option<u64> = Some(0);
 
 impl Group {
     /// Behind which record a step begins to look.
@@ -48,6 +60,22 @@ impl Group {
             true => swept,
             false => swept.max(self.ahead),
         }
+    }
+
+    /// Notes when it is to be looked at again: a look has found nothing more to evict, and ended before a record of the time
+    /// `ended_at`, or behind all there are.
+    pub(super) fn looked(&mut self, limits: &Limits, ended_at: Option<u64>, now: u64) {
+        self.look_at = match limits.age_ms() {
+            // The newest record may be too much, and stays until it is no longer that.
+            _ if self.kept.is_over(limits) => AT_ONCE,
+            None => None,
+            Some(age) => {
+                let next = ended_at.map_or(0, |time| time.min(now).saturating_add(age).saturating_add(1));
+                let next = next.min(self.ahead_from.unwrap_or(u64::MAX));
+                // A little later than to the millisecond: each look goes on past what other rules' topics have got since the last.
+                Some(if next > now { next.max(now.saturating_add(MOST_LATE.min(age / 128))) } else { next })
+            }
+        };
     }
 
     /// What a step does with the next record, after it has evicted all up to `gone`.
@@ -88,65 +116,74 @@ pub(super) enum Verdict {
 impl State {
     /// Reads the totals, or counts them when the rules are others than before. What came since they were last written
     /// down is added.
-    pub(super) fn load(
-        connection: &Connection,
-        retention: &Retention,
-        bounds: Bounds,
-    ) -> rusqlite::Result<State> {
+    pub(super) fn load(connection: &Connection, rules: &Rules, bounds: Bounds) -> rusqlite::Result<State> {
         let mut state = State {
             bounds,
             whole: Group::default(),
-            groups: vec![Group::default(); retention.rules.len()],
+            groups: Groups::default(),
             gives_back: true,
-            noted: 0,
+            noted: None,
         };
+        let unknown = Group { look_at: AT_ONCE, ..Group::default() };
+        let mut groups = vec![unknown.clone(); rules.rules.len()];
+        let numbers: HashMap<_, _> =
+            rules.rules.iter().map(|rule| rule.filter.to_string()).zip(0..).collect();
         let mut known = 0;
         let mut statement = connection.prepare("SELECT filter, up_to, swept, records, bytes FROM kept")?;
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
             let filter: String = row.get(0)?;
             let kept = Totals::of(row.get(3)?, row.get(4)?);
-            let group = Group { kept, swept: row.get(2)?, ..Group::default() };
-            let number = retention.rules.iter().position(|rule| rule.filter.to_string() == filter);
-            match (&*filter, number) {
-                (WHOLE, _) => state.whole = group,
-                (_, Some(number)) => state.groups[number] = group,
+            let group = Group { kept, swept: row.get(2)?, is_noted: true, ..unknown.clone() };
+            match (&*filter, numbers.get(&filter)) {
+                (WHOLE, _) => (state.whole, state.noted) = (group, Some(row.get(1)?)),
+                (_, Some(number)) => groups[*number] = group,
                 (_, None) => continue,
             }
-            (state.noted, known) = (row.get(1)?, known + 1);
+            known += 1;
         }
         drop(rows);
         let stored: usize = connection.query_row("SELECT count(*) FROM kept", (), |row| row.get(0))?;
-        if (known, stored) != (retention.rules.len() + 1, retention.rules.len() + 1) {
-            state.noted = 0;
+        if (known, stored) != (numbers.len() + 1, numbers.len() + 1) {
+            state.noted = None;
             state.whole = Group::default();
-            state.groups.fill(Group::default());
+            groups.fill(unknown);
         }
-        Outline::each_after(connection, state.noted, |outline| {
+        state.groups = Groups::new(groups);
+        Outline::each_after(connection, state.noted.unwrap_or_default(), |outline| {
             state.whole.kept.add(outline.cost());
-            if let Some(number) = outline.rule(retention) {
-                state.groups[number].kept.add(outline.cost());
+            if let Some(number) = outline.rule(rules) {
+                state.groups.of_mut(number).kept.add(outline.cost());
             }
             true
         })?;
-        state.note(connection, retention, false)?;
+        state.note(connection, rules, false)?;
+        state.groups.settle();
         Ok(state)
     }
 
     /// Counts a record that is appended.
-    pub(super) fn append(&mut self, retention: &Retention, record: &Record) {
+    pub(super) fn append(&mut self, rules: &Rules, record: &Record) {
         self.bounds.newest = record.place();
         self.whole.kept.add(record.cost());
-        if let (false, Some(number)) = (record.is_close(), retention.rule_of(&record.topics()[0])) {
-            self.groups[number].kept.add(record.cost());
+        if let (false, Some(number)) = (record.is_close(), rules.of(&record.topics()[0])) {
+            let (group, limits) = (self.groups.of_mut(number), &rules.rules[number].limits);
+            let is_first = group.kept.records == 0;
+            if is_first {
+                group.swept = record.sequence() - 1;
+            }
+            group.kept.add(record.cost());
+            if group.kept.is_over(limits) || (is_first && limits.age.is_some()) {
+                group.look_at = AT_ONCE;
+            }
         }
     }
 
     /// Counts a record that is evicted.
-    pub(super) fn remove(&mut self, retention: &Retention, outline: &Outline) {
+    pub(super) fn remove(&mut self, rules: &Rules, outline: &Outline) {
         self.whole.kept.remove(outline.cost());
-        if let Some(number) = outline.rule(retention) {
-            self.groups[number].kept.remove(outline.cost());
+        if let Some(number) = outline.rule(rules) {
+            self.groups.of_mut(number).kept.remove(outline.cost());
         }
     }
 
@@ -162,37 +199,40 @@ impl State {
     }
 
     /// Counts a record again that could not be evicted.
-    pub(super) fn keep(&mut self, retention: &Retention, outline: &Outline) {
+    pub(super) fn keep(&mut self, rules: &Rules, outline: &Outline) {
         self.whole.kept.add(outline.cost());
-        if let Some(number) = outline.rule(retention) {
-            self.groups[number].kept.add(outline.cost());
+        if let Some(number) = outline.rule(rules) {
+            self.groups.of_mut(number).kept.add(outline.cost());
         }
     }
 
     /// Writes the totals down, if it is time or `at_once`.
     ///
-    /// Not with every commit: it would be another page to write for each.
+    /// Not with every commit: it would be another page to write for each. A rule whose totals are written down already, and have not
+    /// changed, keeps its row, which is right up to where that of the whole log is.
     pub(super) fn note(
         &mut self,
         connection: &Connection,
-        retention: &Retention,
+        rules: &Rules,
         at_once: bool,
     ) -> rusqlite::Result<()> {
         let newest = self.bounds.newest.sequence;
-        if !at_once && newest < self.noted + NOTE_EVERY {
+        if !at_once && newest < self.noted.unwrap_or_default() + NOTE_EVERY {
             return Ok(());
         }
-        if self.noted == 0 {
-            // The rules may have changed.
+        if self.noted.is_none() {
             connection.prepare_cached("DELETE FROM kept")?.execute(())?;
         }
         let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)")?;
-        let filters = retention.rules.iter().map(|rule| rule.filter.to_string());
-        let groups = filters.zip(&self.groups).chain([(WHOLE.to_owned(), &self.whole)]);
-        for (filter, Group { kept, swept, .. }) in groups {
+        let groups = self
+            .groups
+            .note()
+            .into_iter()
+            .map(|number| (rules.rules[number].filter.to_string(), self.groups.of(number)));
+        for (filter, Group { kept, swept, .. }) in groups.chain([(WHOLE.to_owned(), &self.whole)]) {
             insert.execute((filter, newest, swept, kept.records, kept.bytes))?;
         }
-        self.noted = newest;
+        self.noted = Some(newest);
         Ok(())
     }
 }

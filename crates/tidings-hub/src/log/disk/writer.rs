@@ -35,7 +35,7 @@ use super::{
 use crate::{
     Attachments,
     attachment::Unannounced,
-    log::{Append, Appended, Clock, LogError, Place, Turn, Wear},
+    log::{Append, Appended, Clock, LogError, Place, Turn, Wear, rules::Rules},
 };
 
 /// How many publishes may wait for the writer; more wait outside, and with them their publishers' sockets.
@@ -149,6 +149,7 @@ pub(super) struct Writing {
     connection: Connection,
     clock: Clock,
     settings: DiskSettings,
+    rules: Rules,
     /// What the last commit led to, acknowledged or not.
     state: State,
     shown: Shown,
@@ -184,6 +185,7 @@ impl Writing {
         Ok(Writing {
             connection,
             clock,
+            rules: Rules::from(settings.retention.clone()),
             settings,
             state,
             shown,
@@ -231,7 +233,7 @@ impl Writing {
             }
             _ => None,
         };
-        let evict_in = match self.settings.retention.has_age() {
+        let evict_in = match self.rules.has_age() {
             _ if self.disk.failure().is_some() => None,
             _ if self.more_to_evict => Some(Duration::ZERO),
             true => Some(LOOK_AT_AGE_EVERY),
@@ -372,8 +374,7 @@ impl Writing {
             return;
         }
         let (before, now) = (self.state.bounds.evicted, self.clock.now());
-        let evicted =
-            evict::step_past_damage(&mut self.connection, &self.settings.retention, now, &mut self.state);
+        let evicted = evict::step_past_damage(&mut self.connection, &self.rules, now, &mut self.state);
         match evicted {
             Ok(mut evicted) => {
                 // Before anything is acknowledged: after a sync that failed, another one says nothing.
@@ -423,6 +424,7 @@ impl Writing {
         };
         let before = self.state.bounds.evicted;
         self.state = state;
+        self.state.groups.settle();
         if writes && matches!(self.settings.durability, Durability::Write { .. }) {
             self.unsynced.get_or_insert_with(Instant::now);
         }
@@ -448,13 +450,13 @@ impl Writing {
         waiting: &mut std::vec::IntoIter<Vec<Append>>,
         made: &mut Made,
     ) -> rusqlite::Result<()> {
-        let retention = &self.settings.retention;
+        let rules = &self.rules;
         let epoch = self.state.bounds.epoch;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // The writer sees what it has written, acknowledged or not.
         let pages = Pages { connection: &transaction, epoch, newest: Place::unchecked(u64::MAX) };
         let updates = waiting.as_slice().iter().map(Vec::len).sum();
-        let mut appending = Appending::new(&transaction, pages, retention, self.state.clone(), updates)?;
+        let mut appending = Appending::new(&transaction, pages, rules, self.state.clone(), updates)?;
         made.outcomes.reserve_exact(waiting.len());
         let mut append = || {
             for batch in waiting.by_ref() {
@@ -471,10 +473,10 @@ impl Writing {
             list::step(&transaction, &self.shown.unlisted(), most, newest)?
         };
         if !self.evicts_apart {
-            let evicted = evict::step(&transaction, retention, self.clock.now(), &mut state, made.rows.len());
+            let evicted = evict::step(&transaction, rules, self.clock.now(), &mut state, made.rows.len());
             made.evicted = evicted.inspect_err(|error| made.met_damage = evict::is_damage(error))?;
         }
-        state.note(&transaction, retention, false)?;
+        state.note(&transaction, rules, false)?;
         transaction.commit()?;
         made.state = Some(state);
         Ok(())
@@ -507,7 +509,7 @@ impl Writing {
 
     /// The log is closed: nothing is left to be counted, and nothing only in the operating system's memory.
     fn finish(self) {
-        let Writing { mut connection, settings, mut state, shown, disk, acknowledging, copy_back, .. } = self;
+        let Writing { mut connection, rules, mut state, shown, disk, acknowledging, copy_back, .. } = self;
         // It acknowledges what waits.
         drop(acknowledging);
         drop(copy_back);
@@ -515,7 +517,7 @@ impl Writing {
             let mut note = || -> rusqlite::Result<()> {
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 list::list(&transaction, &shown.unlisted(), usize::MAX, state.bounds.newest.sequence)?;
-                state.note(&transaction, &settings.retention, true)?;
+                state.note(&transaction, &rules, true)?;
                 transaction.commit()
             };
             if let Err(error) = note() {
@@ -592,7 +594,8 @@ mod tests {
     fn writing(directory: &Path, connection: Connection, bounds: Bounds) -> (Writing, Arc<Attachments>) {
         let database = directory.join("log.sqlite");
         let settings = DiskSettings::default();
-        let state = State::load(&connection, &settings.retention, bounds).unwrap();
+        let rules = Rules::from(settings.retention.clone());
+        let state = State::load(&connection, &rules, bounds).unwrap();
         let files = Arc::new(open_attachments(directory, AttachmentLimits::default(), &connection).unwrap());
         let shown = Shown::new(bounds, Unlisted::default());
         let clock = Clock::system();
