@@ -92,6 +92,8 @@ macro_rules! is_evicted {
     };
 }
 
+pub(super) use is_evicted;
+
 /// Calls `take` with each close between `after` and `before` that has lost its record and that `interest` asks for, in order,
 /// until it answers false; false if it did. `oldest` is the first record that is kept.
 ///

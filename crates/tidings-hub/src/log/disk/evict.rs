@@ -5,8 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, ffi};
 
 use super::{
+    closes,
     pages::{Outline, Pages},
-    state::{AT_ONCE, State, Verdict},
+    state::{AT_ONCE, Remembered, State, Verdict},
 };
 use crate::log::{Epoch, Place, Record, rules::Rules};
 
@@ -57,8 +58,8 @@ pub(super) fn step(
     }
     if !gone.is_empty() {
         remember(transaction, &gone, rules.names)?;
-        remove(transaction, &gone)?;
-        forget_oldest(transaction, rules.topics)?;
+        state.remembered.add(remove(transaction, &gone)?);
+        forget_oldest(transaction, rules.topics, state)?;
         state.evicted(transaction, &gone)?;
         state.note(transaction, rules, true)?;
     }
@@ -115,10 +116,13 @@ pub(super) fn step_past_damage(
             full => more |= full?,
         }
     }
-    let (mut gone, mut ended_by) = (Vec::new(), None);
+    let (mut gone, mut ended_by, mut remembered) = (Vec::new(), None, Remembered::default());
     for (number, outline) in chosen.into_iter().enumerate() {
         match evict_one(connection, rules, &outline) {
-            Ok(()) => gone.push(outline),
+            Ok(more) => {
+                remembered.add(more);
+                gone.push(outline);
+            }
             Err(error) if is_damage(&error) => {
                 tracing::error!(%error, sequence = outline.sequence, "a damaged record can't be evicted, and stays");
                 unevictable += 1;
@@ -137,6 +141,7 @@ pub(super) fn step_past_damage(
             }
         }
     }
+    after.remembered.add(remembered);
     // They are gone, whatever comes of this.
     if let Err(error) = note_gone(connection, rules, &mut after, &gone) {
         ended_by.get_or_insert(error);
@@ -147,15 +152,15 @@ pub(super) fn step_past_damage(
 }
 
 /// Evicts a record in a transaction of its own.
-fn evict_one(connection: &mut Connection, rules: &Rules, outline: &Outline) -> rusqlite::Result<()> {
+fn evict_one(connection: &mut Connection, rules: &Rules, outline: &Outline) -> rusqlite::Result<Remembered> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let gone = std::slice::from_ref(outline);
     remember(&transaction, gone, rules.names)?;
-    remove(&transaction, gone)?;
-    transaction.commit()
+    let remembered = remove(&transaction, gone)?;
+    transaction.commit().map(|()| remembered)
 }
 
-/// Moves the bounds after records have been evicted one by one, and writes the totals down.
+/// Moves the bounds after records have been evicted one by one, forgets what is remembered of too many, and writes the totals down.
 fn note_gone(
     connection: &mut Connection,
     rules: &Rules,
@@ -163,9 +168,22 @@ fn note_gone(
     gone: &[Outline],
 ) -> rusqlite::Result<()> {
     state.evicted(connection, gone)?;
+    let mut noted = state.clone();
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    state.note(&transaction, rules, true)?;
-    transaction.commit()
+    noted.note(&transaction, rules, true)?;
+    transaction.commit()?;
+    *state = noted;
+
+    let mut forgotten = state.clone();
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    match forget_oldest(&transaction, rules.topics, &mut forgotten).and_then(|()| transaction.commit()) {
+        Ok(()) => *state = forgotten,
+        Err(error) if is_damage(&error) => {
+            tracing::error!(%error, "what is remembered of evicted topics is damaged, and can't be made less");
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }
 
 /// Whether something in the database can't be read, so that elsewhere it may still be changed.
@@ -259,6 +277,7 @@ fn choose_of_whole(
         };
         if verdict == Verdict::Goes && !full {
             last = outline.sequence;
+            state.whole.swept = last;
             state.remove(rules, &outline);
             gone.push(outline);
         }
@@ -368,65 +387,75 @@ fn read(transaction: &Transaction<'_>, sequence: u64) -> rusqlite::Result<Option
     }
 }
 
-/// Deletes records, and marks their topics, so that who asks for them is told.
-fn remove(transaction: &Transaction<'_>, gone: &[Outline]) -> rusqlite::Result<()> {
+/// Deletes records, and marks their topics, so that who asks for them is told. How much more is remembered then.
+fn remove(transaction: &Transaction<'_>, gone: &[Outline]) -> rusqlite::Result<Remembered> {
     let mut record = transaction.prepare_cached("DELETE FROM records WHERE sequence = ?")?;
     let mut topic = transaction.prepare_cached("DELETE FROM topics WHERE topic = ? AND sequence = ?")?;
-    let (mut marks, mut last) = (HashMap::new(), 0);
+    let (mut marks, mut last, mut remembered) = (HashMap::new(), 0, Remembered::default());
     for outline in gone {
         record.execute([outline.sequence])?;
         last = last.max(outline.sequence);
         for name in outline.topics() {
             topic.execute((name, outline.sequence))?;
             // A close outlives its record in a table of its own.
-            if !outline.is_close() {
+            if outline.is_close() {
+                remembered.closes += 1;
+            } else {
                 let mark = marks.entry(name).or_default();
                 *mark = outline.sequence.max(*mark);
             }
         }
     }
-    let mut mark = transaction.prepare_cached(
-        "INSERT INTO evicted VALUES (?1, ?2) \
-         ON CONFLICT (topic) DO UPDATE SET sequence = max(sequence, excluded.sequence)",
-    )?;
     for (name, sequence) in marks {
-        mark.execute((name, sequence))?;
+        remembered.marks += u64::from(mark(transaction, name, sequence)?);
     }
     transaction.prepare_cached("UPDATE log SET evicted = max(evicted, ?)")?.execute([last])?;
-    Ok(())
+    Ok(remembered)
+}
+
+/// Notes that a topic has lost a record; whether it had no mark yet.
+fn mark(transaction: &Transaction<'_>, topic: &str, sequence: u64) -> rusqlite::Result<bool> {
+    let changed = transaction
+        .prepare_cached("UPDATE evicted SET sequence = max(sequence, ?2) WHERE topic = ?1")?
+        .execute((topic, sequence))?;
+    if changed == 0 {
+        transaction.prepare_cached("INSERT INTO evicted VALUES (?, ?)")?.execute((topic, sequence))?;
+    }
+    Ok(changed == 0)
 }
 
 /// Keeps the table of marks, and that of closes without a record, within their bound: the longest gone leave it.
 ///
 /// What leaves the marks counts as evicted up to the last of those that left.
-fn forget_oldest(transaction: &Transaction<'_>, most: u64) -> rusqlite::Result<()> {
-    let closes: u64 = transaction
-        .prepare_cached("SELECT count(*) FROM closed WHERE sequence < (SELECT min(sequence) FROM records)")?
-        .query_row((), |row| row.get(0))?;
-    if closes > most {
-        transaction
-            .prepare_cached(
-                "INSERT OR REPLACE INTO evicted SELECT topic, sequence FROM closed ORDER BY sequence LIMIT ?",
-            )?
-            .execute([closes - most])?;
-        transaction
-            .prepare_cached(
-                "DELETE FROM closed WHERE topic IN (SELECT topic FROM closed ORDER BY sequence LIMIT ?)",
-            )?
-            .execute([closes - most])?;
+fn forget_oldest(transaction: &Transaction<'_>, most: u64, state: &mut State) -> rusqlite::Result<()> {
+    let remembered = &mut state.remembered;
+    if let Some(too_many) = remembered.closes.checked_sub(most).filter(|too_many| *too_many > 0) {
+        let mut oldest = transaction.prepare_cached(concat!(
+            "SELECT topic, sequence FROM closed WHERE ",
+            closes::is_evicted!(),
+            " ORDER BY sequence LIMIT ?"
+        ))?;
+        let mut forget = transaction.prepare_cached("DELETE FROM closed WHERE topic = ?")?;
+        let oldest =
+            oldest.query_map((state.bounds.oldest, too_many), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        for (topic, sequence) in oldest.collect::<rusqlite::Result<Vec<(String, u64)>>>()? {
+            remembered.marks += u64::from(mark(transaction, &topic, sequence)?);
+            forget.execute([topic])?;
+        }
+        remembered.closes = most;
     }
-    let marks: u64 =
-        transaction.prepare_cached("SELECT count(*) FROM evicted")?.query_row((), |row| row.get(0))?;
-    if marks > most {
+    if let Some(too_many) = remembered.marks.checked_sub(most).filter(|too_many| *too_many > 0) {
         let floor: Option<u64> = transaction
             .prepare_cached("SELECT sequence FROM evicted ORDER BY sequence LIMIT 1 OFFSET ?")?
-            .query_row([marks - most - 1], |row| row.get(0))
+            .query_row([too_many - 1], |row| row.get(0))
             .optional()?;
         if let Some(floor) = floor {
-            transaction.prepare_cached("DELETE FROM evicted WHERE sequence <= ?")?.execute([floor])?;
+            let forgotten =
+                transaction.prepare_cached("DELETE FROM evicted WHERE sequence <= ?")?.execute([floor])?;
             transaction
                 .prepare_cached("UPDATE log SET evicted_floor = max(evicted_floor, ?)")?
                 .execute([floor])?;
+            remembered.marks = remembered.marks.saturating_sub(forgotten as u64);
         }
     }
     Ok(())
@@ -438,7 +467,10 @@ mod tests {
 
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use super::{super::schema, *};
+    use super::{
+        super::{insert::Inserting, schema},
+        *,
+    };
     use crate::{
         Topic, TopicFilter, Update,
         log::{Limits, RecordTime, Retention, Rule},
@@ -531,6 +563,104 @@ mod tests {
         };
         let (few, many) = (steps(3), steps(3_000));
         assert!(many < 2 * few, "{many} instructions of SQLite's with 3,000 rules, {few} with 3");
+    }
+
+    /// Appends a record, or a close of several topics, as the log would.
+    fn append(connection: &mut Connection, state: &mut State, rules: &Rules, topics: &str, closes: bool) {
+        let topics: Vec<_> = topics.split(' ').map(|topic| Topic::parse(topic).unwrap()).collect();
+        let update = match closes {
+            true => Update::stored(
+                topics,
+                tidings_codec::Event::new("over")
+                    .with_type(tidings_codec::EventType::parse("close").unwrap()),
+                false,
+                true,
+            ),
+            false => Update::stored(topics, tidings_codec::Event::new("data"), false, false),
+        };
+        let record =
+            Record::new(state.bounds.epoch, state.bounds.newest.sequence + 1, RecordTime::MIN, update);
+        state.append(rules, &record);
+        let transaction = connection.transaction().unwrap();
+        let mut inserting = Inserting::new(&transaction, 1).unwrap();
+        inserting.insert(record, None).unwrap();
+        inserting.flush().unwrap();
+        drop(inserting);
+        transaction.commit().unwrap();
+    }
+
+    fn count(connection: &Connection, table: &str) -> u64 {
+        connection.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn what_is_remembered_is_not_counted_anew_with_each_step() {
+        let steps = |topics: u64| {
+            let limits = Limits { records: 1, ..Limits::default() };
+            let rules = Rules::from(Retention { limits, topics, ..Retention::on_disk() });
+            let directory = tempfile::tempdir().unwrap();
+            let (mut connection, bounds) = schema::open(&directory.path().join("log.sqlite")).unwrap();
+            connection.pragma_update(None, "synchronous", "OFF").unwrap();
+            let mut state = State::load(&connection, &rules, bounds).unwrap();
+            for number in 0..topics + 3 {
+                append(&mut connection, &mut state, &rules, &format!("t/{number}"), false);
+                append(&mut connection, &mut state, &rules, &format!("closed/{number}"), true);
+                if number < topics {
+                    let transaction = connection.transaction().unwrap();
+                    super::step(&transaction, &rules, 0, &mut state, 1).unwrap();
+                    transaction.commit().unwrap();
+                }
+            }
+            let count = Arc::new(AtomicU64::new(0));
+            let transaction = connection.transaction().unwrap();
+            transaction.progress_handler(1, {
+                let count = count.clone();
+                Some(move || {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    false
+                })
+            });
+            super::step(&transaction, &rules, 0, &mut state, 1).unwrap();
+            transaction.progress_handler(0, None::<fn() -> bool>);
+            transaction.commit().unwrap();
+            assert_eq!((count_of(&connection), state.remembered.closes), ((topics, topics), topics));
+            count.load(Ordering::Relaxed)
+        };
+        let (few, many) = (steps(16), steps(1_600));
+        assert!(
+            many < 2 * few,
+            "{many} instructions of SQLite's where 1,600 are remembered, {few} where 16 are"
+        );
+    }
+
+    fn count_of(connection: &Connection) -> (u64, u64) {
+        let gone = "closed WHERE NOT EXISTS (SELECT 1 FROM records WHERE records.sequence = closed.sequence)";
+        (count(connection, gone), count(connection, "evicted"))
+    }
+
+    #[test]
+    fn what_goes_past_damage_is_remembered_within_the_bound_too() {
+        let limits = Limits { records: 1, ..Limits::default() };
+        let rules = Rules::from(Retention { limits, topics: 4, ..Retention::on_disk() });
+        let directory = tempfile::tempdir().unwrap();
+        let (mut connection, bounds) = schema::open(&directory.path().join("log.sqlite")).unwrap();
+        let mut state = State::load(&connection, &rules, bounds).unwrap();
+        append(&mut connection, &mut state, &rules, "damaged", false);
+        let damage = "UPDATE records SET topics = CAST(x'ff' AS TEXT) WHERE sequence = 1";
+        connection.execute_batch(damage).unwrap();
+        for number in 0..20 {
+            append(&mut connection, &mut state, &rules, &format!("a/{number} b/{number}"), number % 3 == 0);
+            if number % 5 == 4 {
+                while step_past_damage(&mut connection, &rules, 0, &mut state).unwrap().more {}
+                let (closes, marks) = count_of(&connection);
+                assert!(closes <= 4 && marks <= 4, "{closes} closes, {marks} marks");
+                assert_eq!(state.remembered, Remembered { closes, marks });
+                // As it would be after a restart.
+                let bounds = schema::bounds(&connection).unwrap();
+                assert_eq!(State::load(&connection, &rules, bounds).unwrap().remembered, state.remembered);
+                assert_eq!(bounds.oldest, 1, "the damaged one stays");
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{groups::Groups, pages::Outline, schema};
+use super::{closes, groups::Groups, pages::Outline, schema};
 use crate::log::{Bounds, Limits, Record, retention::Totals, rules::Rules};
 
 /// After so many records the totals are written down, so that not all are counted when the log is opened.
@@ -19,6 +19,7 @@ pub(super) struct State {
     pub(super) bounds: Bounds,
     pub(super) whole: Group,
     pub(super) groups: Groups,
+    pub(super) remembered: Remembered,
     /// Whether free pages can be given back to the file system.
     pub(super) gives_back: bool,
     /// Up to here the database knows the totals. `None`: it knows those of other rules.
@@ -100,6 +101,34 @@ impl Group {
     }
 }
 
+/// How much is remembered of what was evicted. It is counted when the log is opened: to count it with each step would look at all of
+/// it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Remembered {
+    /// Topics whose close has lost its record.
+    pub(super) closes: u64,
+    /// Topics that have a mark.
+    pub(super) marks: u64,
+}
+
+impl Remembered {
+    /// Closes go in order with the whole log: up to `swept` they are gone, but for what is damaged.
+    fn count(connection: &Connection, oldest: u64, swept: u64) -> rusqlite::Result<Remembered> {
+        let last = swept.max(oldest.saturating_sub(1));
+        let closes = "SELECT count(*) FROM closed WHERE sequence <= ? AND ";
+        let closes = format!("{closes}{}", closes::is_evicted!());
+        Ok(Remembered {
+            closes: connection.query_row(&closes, (last, oldest), |row| row.get(0))?,
+            marks: connection.query_row("SELECT count(*) FROM evicted", (), |row| row.get(0))?,
+        })
+    }
+
+    pub(super) fn add(&mut self, more: Remembered) {
+        self.closes += more.closes;
+        self.marks += more.marks;
+    }
+}
+
 /// What a step of evicting does with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -121,6 +150,7 @@ impl State {
             bounds,
             whole: Group::default(),
             groups: Groups::default(),
+            remembered: Remembered::default(),
             gives_back: true,
             noted: None,
         };
@@ -150,6 +180,7 @@ impl State {
             groups.fill(unknown);
         }
         state.groups = Groups::new(groups);
+        state.remembered = Remembered::count(connection, bounds.oldest, state.whole.swept)?;
         Outline::each_after(connection, state.noted.unwrap_or_default(), |outline| {
             state.whole.kept.add(outline.cost());
             if let Some(number) = outline.rule(rules) {
