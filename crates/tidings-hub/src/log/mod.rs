@@ -197,7 +197,15 @@ impl IdempotencyKey {
                 let key = IdempotencyKey::parse(key)?.numbered(number.parse().map_err(|_| invalid())?);
                 if key.as_str() == text { Ok(key) } else { Err(invalid()) }
             }
-            None => IdempotencyKey::parse(text),
+            None => IdempotencyKey::parse(text).or_else(|invalid| {
+                // Earlier versions wrote a numbered key with `#`, and its number came on top of the key's length.
+                let former = IdempotencyKey(text.into());
+                let number = former.0.rsplit_once('#').filter(|_| former.formerly_numbered().is_some());
+                number
+                    .is_some_and(|(key, _)| IdempotencyKey::parse(key).is_ok())
+                    .then_some(former)
+                    .ok_or(invalid)
+            }),
         }
     }
 
@@ -388,5 +396,27 @@ impl LogError {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> LogError {
         LogError::Unavailable { reason, source: Some(Arc::from(source.into())) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_was_numbered_reads_back_in_both_spellings_whatever_its_length() {
+        for key in ["K".to_owned(), "K".repeat(IdempotencyKey::MAX_BYTES)] {
+            let numbered = IdempotencyKey::parse(&key).unwrap().numbered(10);
+            assert_eq!(IdempotencyKey::stored(numbered.as_str()), Ok(numbered.clone()));
+            let former = IdempotencyKey::stored(&format!("{key}#10")).unwrap();
+            assert_eq!(former.as_str(), format!("{key}#10"));
+            assert_eq!(former.formerly_numbered(), Some(numbered));
+        }
+        let longest = "K".repeat(IdempotencyKey::MAX_BYTES);
+        for text in
+            [format!("{longest}K"), format!("{longest}K#1"), format!("{longest}#01"), format!("{longest}#")]
+        {
+            assert!(IdempotencyKey::stored(&text).is_err(), "{text}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use rusqlite::{Connection, Row, Transaction, types::Type};
 use tidings_codec::{Event, EventId, EventType};
 
-use super::pages::{CLOSE, PRIVATE};
+use super::pages::{CLIPPED_RETRY, CLOSE, PRIVATE};
 use crate::{
     Interest, Topic, Update,
     log::{Epoch, Record, RecordTime},
@@ -57,7 +57,7 @@ pub(super) fn insert(transaction: &Transaction<'_>, record: &Record) -> rusqlite
     Ok(())
 }
 
-/// The record of a close. Of one that was evicted under an earlier version, only its topic and its reason are known.
+/// The record of a close. Of one that was evicted under an earlier version, only its topics and its reason are known.
 pub(super) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
     let damaged = |column: usize, reason: &dyn ToString| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, reason.to_string().into())
@@ -71,13 +71,20 @@ pub(super) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Reco
     if let Some(id) = row.get::<_, Option<String>>(7)? {
         event = event.with_id(EventId::parse(id).map_err(|error| damaged(7, &error))?);
     }
-    if let Some(retry) = row.get(5)? {
+    let retry: Option<u64> = row.get(5)?;
+    let clipped = retry == Some(CLIPPED_RETRY);
+    if let Some(retry) = retry.filter(|_| !clipped) {
         event = event.with_retry(Duration::from_millis(retry));
     }
     let flags: i64 = row.get::<_, Option<i64>>(4)?.unwrap_or(CLOSE);
     let update = Update::stored(topics, event, flags & PRIVATE != 0, true);
-    let record = Record::new(epoch, row.get(1)?, RecordTime::stored(row.get(2)?), update);
-    match row.get::<_, Option<u32>>(8)?.is_none_or(|sum| sum == record.check()) {
+    let (sequence, time) = (row.get(1)?, RecordTime::stored(row.get(2)?));
+    let sum: Option<u32> = row.get(8)?;
+    if let (true, Some(sum)) = (clipped, sum) {
+        return Ok(Arc::new(Record::with_check(epoch, sequence, time, update, sum)));
+    }
+    let record = Record::new(epoch, sequence, time, update);
+    match sum.is_none_or(|sum| sum == record.check()) {
         true => Ok(Arc::new(record)),
         false => {
             Err(damaged(8, &format!("the sum of close {} does not match its content", record.sequence())))
@@ -155,4 +162,24 @@ pub(super) fn each_between(
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::schema, *};
+
+    #[test]
+    fn a_close_whose_reconnection_time_was_clipped_is_read_without_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (connection, _) = schema::open(&directory.path().join("log.sqlite")).unwrap();
+        let insert = "INSERT INTO closed VALUES ('t', 7, 0, 'over', 2, ?, 't', NULL, 77)";
+        let close = |retry: u64| {
+            connection.execute("DELETE FROM closed", ()).unwrap();
+            connection.execute(insert, [retry]).unwrap();
+            connection.query_row(closes!("WHERE topic = 't'"), (), |row| from_row(Epoch::from_bits(7), row))
+        };
+        let clipped = close(CLIPPED_RETRY).unwrap();
+        assert_eq!((clipped.sequence(), clipped.check(), clipped.event().retry()), (7, 77, None));
+        assert!(close(CLIPPED_RETRY - 1).is_err(), "of any other the sum is checked");
+    }
 }

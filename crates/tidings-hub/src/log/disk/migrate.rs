@@ -43,7 +43,7 @@ pub(super) const STEPS: &[&str] = &["
     DROP INDEX records_by_publisher_id;
     DROP INDEX records_by_key;
 ",
-    // A close says in its row all that it said. Of one whose record is gone, only the reason is known.
+    // A close says in its row all that it said. Of one whose record is gone, only its topics and the reason are known.
     "
     ALTER TABLE closed ADD COLUMN flags INTEGER;
     ALTER TABLE closed ADD COLUMN retry INTEGER;
@@ -52,6 +52,10 @@ pub(super) const STEPS: &[&str] = &["
     ALTER TABLE closed ADD COLUMN sum INTEGER;
     UPDATE closed SET (flags, retry, topics, publisher_id, sum) =
         (SELECT flags, retry, topics, publisher_id, sum FROM records WHERE records.sequence = closed.sequence);
+    UPDATE closed SET topics = (
+        SELECT group_concat(topic, char(10)) FROM (
+            SELECT topic FROM closed AS others WHERE others.sequence = closed.sequence ORDER BY topic))
+        WHERE topics IS NULL;
 "];
 
 /// Takes all steps that follow `version`, in one transaction: a crash leaves the old version or the new one.
@@ -132,6 +136,36 @@ mod tests {
             (2, "K#8a", "d", 11),
         ];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_close_of_the_third_version_that_has_lost_its_record_is_one_of_all_its_topics() {
+        let mut connection = at(
+            3,
+            "CREATE TABLE records (
+                sequence INTEGER PRIMARY KEY, flags INTEGER, retry INTEGER, topics TEXT, publisher_id TEXT, sum INTEGER);
+             CREATE TABLE closed (
+                topic TEXT PRIMARY KEY, sequence INTEGER, time INTEGER, reason TEXT) WITHOUT ROWID;
+             CREATE INDEX closed_by_sequence ON closed (sequence);
+             INSERT INTO closed VALUES ('b', 1, 0, 'over'), ('a', 1, 0, 'over'), ('c', 2, 0, 'over'), ('e', 3, 0, ''), ('d', 3, 0, '');
+             INSERT INTO records VALUES (3, 2, 9223372036854775807, 'e' || char(10) || 'd', NULL, 77);",
+        );
+        migrate(&mut connection, 3, super::STEPS).unwrap();
+        let mut closes =
+            connection.prepare("SELECT topic, topics, retry, sum FROM closed ORDER BY topic").unwrap();
+        let closes =
+            closes.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+        let closes: Vec<(String, String, Option<i64>, Option<u32>)> = closes.map(Result::unwrap).collect();
+        let expected = [
+            ("a", "a\nb", None, None),
+            ("b", "a\nb", None, None),
+            ("c", "c", None, None),
+            ("d", "e\nd", Some(i64::MAX), Some(77)),
+            ("e", "e\nd", Some(i64::MAX), Some(77)),
+        ];
+        let expected =
+            expected.map(|(topic, topics, retry, sum)| (topic.to_owned(), topics.to_owned(), retry, sum));
+        assert_eq!(closes, expected);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) const CLOSE: i64 = 2;
 
 /// What earlier versions wrote for any larger reconnection time. Their sum is over one that is not known, so such a record is
 /// read without it, and taken at its word; today's bound is a day.
-const CLIPPED_RETRY: u64 = i64::MAX as u64;
+pub(super) const CLIPPED_RETRY: u64 = i64::MAX as u64;
 
 /// A query of whole records, in the order of columns that `from_row` reads.
 macro_rules! records {
