@@ -92,6 +92,11 @@ pub(super) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Reco
     }
 }
 
+/// How many closes are looked at before it is decided whether to go on so: where at least one in [`DENSE`] matches, that is cheaper
+/// than to ask the index of topics.
+const SCANNED: usize = 512;
+const DENSE: usize = 8;
+
 /// That a close has lost its record, as one before the oldest record has.
 macro_rules! is_evicted {
     () => {
@@ -133,6 +138,43 @@ pub(super) fn each_between(
         }
         return Ok(true);
     }
+    let (mut after, mut last) = (after, None);
+    if interest.is_searched_for() {
+        // Where much of what there is matches, a page is full after a few: the index of topics would find all of it first.
+        let mut scan = connection.prepare_cached(concat!(
+            "SELECT sequence, topic, ",
+            is_evicted!(),
+            " FROM closed WHERE (sequence, topic) > (?, ?) AND sequence < ? ORDER BY sequence, topic LIMIT ?"
+        ))?;
+        let mut of_sequence = connection.prepare_cached(closes!("WHERE sequence = ? LIMIT 1"))?;
+        let mut from = (after.saturating_add(1), String::new());
+        loop {
+            let (mut looked_at, mut matching) = (0, 0);
+            let mut rows = scan.query((oldest, from.0, &from.1, before, SCANNED))?;
+            while let Some(row) = rows.next()? {
+                from = (row.get(0)?, row.get(1)?);
+                looked_at += 1;
+                if !row.get::<_, bool>(2)? || !interest.matches_text(&from.1) {
+                    continue;
+                }
+                matching += 1;
+                // One record may close several topics.
+                if last.replace(from.0) != Some(from.0)
+                    && !take(of_sequence.query_row([from.0], |row| from_row(epoch, row))?)
+                {
+                    return Ok(false);
+                }
+            }
+            if looked_at < SCANNED {
+                return Ok(true);
+            }
+            if matching * DENSE < SCANNED {
+                break;
+            }
+        }
+        // More rows of the last one may follow.
+        after = from.0.saturating_sub(1);
+    }
     let mut sequences = Vec::new();
     let mut of_topic = connection.prepare_cached(concat!(
         "SELECT sequence FROM closed WHERE topic = ? AND sequence > ? AND sequence < ? AND ",
@@ -154,6 +196,7 @@ pub(super) fn each_between(
     }
     sequences.sort_unstable();
     sequences.dedup();
+    sequences.retain(|sequence| Some(*sequence) != last);
     let mut statement = connection.prepare_cached(closes!("WHERE sequence = ? LIMIT 1"))?;
     for sequence in sequences {
         let close = statement.query_row([sequence], |row| from_row(epoch, row))?;
@@ -167,6 +210,51 @@ pub(super) fn each_between(
 #[cfg(test)]
 mod tests {
     use super::{super::schema, *};
+
+    #[test]
+    fn each_close_that_is_asked_for_comes_once_in_order_and_a_page_looks_at_few() {
+        let directory = tempfile::tempdir().unwrap();
+        let (connection, _) = schema::open(&directory.path().join("log.sqlite")).unwrap();
+        // Dense below `a/`, one in a hundred below `b/`, and each of those closes a topic of `c/`, too.
+        connection
+            .execute_batch(
+                "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 5000)
+                 INSERT INTO closed SELECT iif(n % 100, 'a/', 'b/') || n, n, 0, 'over', 2, NULL, iif(n % 100, 'a/', 'b/') || n, NULL, NULL
+                 FROM number;
+                 INSERT INTO closed SELECT 'c/' || sequence, sequence, 0, 'over', 2, NULL, topics, NULL, NULL
+                 FROM closed WHERE topic LIKE 'b/%';",
+            )
+            .unwrap();
+        let asks = |filters: &str| -> Interest {
+            filters.split(' ').map(|filter| crate::TopicFilter::parse(filter).unwrap()).collect()
+        };
+        let all = |filters: &str, most: usize| {
+            let mut sequences = Vec::new();
+            let epoch = Epoch::from_bits(7);
+            each_between(&connection, epoch, (10, 5_001), 4_990, &asks(filters), |close| {
+                sequences.push(close.sequence());
+                sequences.len() < most
+            })
+            .unwrap();
+            sequences
+        };
+        let hundreds: Vec<u64> = (100..=5_000).step_by(100).collect();
+        for filters in ["b/*", "c/*", "b/* c/*", "b/* c/4900", "b/* x c/5000"] {
+            assert_eq!(all(filters, usize::MAX), hundreds, "{filters}");
+        }
+        assert_eq!(all("a/* b/*", usize::MAX), (11..=5_000).collect::<Vec<_>>());
+        assert_eq!(all("a/* c/700", 1_000).last(), Some(&1_019));
+        assert_eq!(all("none/* a/7 a/12 c/4900", usize::MAX), [12, 4_900]);
+
+        let steps = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        connection.progress_handler(1, {
+            let steps = steps.clone();
+            Some(move || steps.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > usize::MAX / 2)
+        });
+        all("a/*", 10);
+        let steps = steps.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(steps < 5_000, "{steps} instructions of SQLite's for ten of 5,000");
+    }
 
     #[test]
     fn a_close_whose_reconnection_time_was_clipped_is_read_without_it() {
