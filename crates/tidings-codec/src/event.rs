@@ -87,6 +87,17 @@ impl Event {
         self.retry
     }
 
+    /// Gives back what its texts have allocated and do not need, before it is kept for long.
+    pub fn shrink_to_fit(&mut self) {
+        self.data.shrink_to_fit();
+        if let Some(EventType(text)) = &mut self.event_type {
+            text.shrink_to_fit();
+        }
+        if let Some(EventId(text)) = &mut self.id {
+            text.shrink_to_fit();
+        }
+    }
+
     /// Gives the data away without copying it.
     pub fn into_data(self) -> String {
         self.data

@@ -141,6 +141,11 @@ impl Update {
         self
     }
 
+    /// Gives back what its texts have allocated and do not need.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.event.shrink_to_fit();
+    }
+
     /// Replaces its topics; there is at least one. A topic that is named twice counts once.
     pub(crate) fn with_topics(mut self, mut topics: Vec<Topic>) -> Update {
         let mut seen = HashSet::with_capacity(topics.len());

@@ -4,22 +4,34 @@ use std::{collections::BTreeMap, ops::Bound};
 
 use crate::{Interest, Topic};
 
+/// What a topic in the table costs beside its text.
+const AROUND_MARK: usize = 128;
+
 /// For each topic the sequence of its last evicted record, in a bounded table over one mark for all others.
 ///
-/// When the table is full, a sixteenth of it leaves, the topics whose marks are oldest, and the newest of these marks becomes
+/// When the table is full, by its topics or by what they cost, a sixteenth of it leaves, the topics whose marks are oldest, and the newest of these marks becomes
 /// the floor of every topic that is not in the table. The floor can only be too high, never too low: a subscriber may be told
 /// of a gap where nothing was missing, but a gap is never kept from it.
 #[derive(Debug)]
 pub(crate) struct Evicted {
     max_topics: usize,
+    max_cost: usize,
+    /// The text of all topics in the table.
+    text: usize,
     floor: u64,
     last: u64,
     marks: BTreeMap<Topic, u64>,
 }
 
 impl Evicted {
-    pub(crate) fn new(max_topics: usize) -> Evicted {
-        Evicted { max_topics, floor: 0, last: 0, marks: BTreeMap::new() }
+    /// An empty table, of at most so many topics, and so many bytes.
+    pub(crate) fn new(max_topics: usize, max_cost: usize) -> Evicted {
+        Evicted { max_topics, max_cost, text: 0, floor: 0, last: 0, marks: BTreeMap::new() }
+    }
+
+    /// What the table costs, in bytes.
+    pub(crate) fn cost(&self) -> usize {
+        self.marks.len() * AROUND_MARK + self.text
     }
 
     /// Notes that the record of `topics` at `sequence` is gone.
@@ -30,10 +42,11 @@ impl Evicted {
                 Some(mark) => *mark = (*mark).max(sequence),
                 None => {
                     self.marks.insert(topic.clone(), sequence);
+                    self.text += topic.as_str().len();
                 }
             }
         }
-        if self.marks.len() > self.max_topics {
+        while !self.marks.is_empty() && (self.marks.len() > self.max_topics || self.cost() > self.max_cost) {
             self.forget_oldest();
         }
     }
@@ -41,10 +54,16 @@ impl Evicted {
     /// Many at once: finding the oldest costs a look at all of them.
     fn forget_oldest(&mut self) {
         let mut ages: Vec<u64> = self.marks.values().copied().collect();
-        let leaving = (self.marks.len() - self.max_topics).max(self.max_topics / 16);
+        let leaving = self.marks.len().saturating_sub(self.max_topics).max(self.marks.len() / 16).max(1);
         let (_, newest, _) = ages.select_nth_unstable(leaving - 1);
         self.floor = self.floor.max(*newest);
-        self.marks.retain(|_, mark| *mark > self.floor);
+        self.marks.retain(|topic, mark| {
+            let stays = *mark > self.floor;
+            if !stays {
+                self.text -= topic.as_str().len();
+            }
+            stays
+        });
     }
 
     /// The last record that is gone; 0 if none is.
@@ -89,7 +108,7 @@ mod tests {
 
     #[test]
     fn only_who_could_miss_a_record_is_told() {
-        let mut evicted = Evicted::new(10);
+        let mut evicted = Evicted::new(10, usize::MAX);
         evicted.note(&[topic("a/1")], 1);
         evicted.note(&[topic("b")], 2);
         evicted.note(&[topic("a/2"), topic("c")], 3);
@@ -103,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_full_table_forgets_the_oldest_and_stays_on_the_safe_side() {
-        let mut evicted = Evicted::new(2);
+        let mut evicted = Evicted::new(2, usize::MAX);
         for (sequence, name) in ["a", "b", "a", "c"].into_iter().enumerate() {
             evicted.note(&[topic(name)], sequence as u64 + 1);
         }
@@ -115,8 +134,20 @@ mod tests {
     }
 
     #[test]
+    fn a_table_of_long_topics_is_full_sooner() {
+        let mut evicted = Evicted::new(usize::MAX, 100_000);
+        for sequence in 1..=1_000 {
+            evicted.note(&[topic(&format!("{sequence}/{}", "x".repeat(900)))], sequence);
+            assert!(evicted.cost() <= 100_000);
+        }
+        assert!(evicted.marks.len() > 80);
+        assert_eq!(evicted.text, evicted.marks.keys().map(|topic| topic.as_str().len()).sum::<usize>());
+        assert!(may_miss(&evicted, &asks("unseen"), evicted.floor - 1));
+    }
+
+    #[test]
     fn the_oldest_sixteenth_leaves_a_large_table_together() {
-        let mut evicted = Evicted::new(32);
+        let mut evicted = Evicted::new(32, usize::MAX);
         for sequence in 1..=33 {
             evicted.note(&[topic(&format!("t/{sequence}"))], sequence);
         }

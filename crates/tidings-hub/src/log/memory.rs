@@ -53,8 +53,14 @@ struct State {
     closed: TopicMap<Arc<Record>>,
     /// Of those the evicted ones, in order: they are still read by those who ask for their topic.
     evicted_closes: BTreeMap<u64, Arc<Record>>,
+    /// What those cost, in bytes.
+    evicted_closes_cost: u64,
     evicted: Evicted,
 }
+
+/// What part of the limit in bytes the names of records that are gone may cost, and what the closes, and what the topics that have
+/// lost records: a quotient for each.
+const SHARE_OF_GONE: u64 = 8;
 
 /// What a rule keeps.
 #[derive(Debug, Clone, Default)]
@@ -81,6 +87,8 @@ impl MemoryLog {
     /// When the operating system has no randomness to give.
     pub fn with_clock(retention: Retention, clock: Clock) -> MemoryLog {
         let rules = Rules::from(retention);
+        let most = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let share = most(rules.limits.bytes / SHARE_OF_GONE);
         let epoch = Epoch::random().expect("the operating system gives random bytes");
         MemoryLog {
             epoch,
@@ -92,10 +100,11 @@ impl MemoryLog {
                 changed: Vec::new(),
                 due: BinaryHeap::new(),
                 by_topic: TopicIndex::default(),
-                names: Names::new(usize::try_from(rules.names).unwrap_or(usize::MAX)),
+                names: Names::new(most(rules.names), share),
                 closed: TopicMap::default(),
                 evicted_closes: BTreeMap::new(),
-                evicted: Evicted::new(usize::try_from(rules.topics).unwrap_or(usize::MAX)),
+                evicted_closes_cost: 0,
+                evicted: Evicted::new(most(rules.topics), share),
             }),
             rules,
             clock,
@@ -202,7 +211,7 @@ impl State {
         epoch: Epoch,
         rules: &Rules,
         (now, age_now): (RecordTime, u64),
-        Append { update, key, time }: Append,
+        Append { mut update, key, time }: Append,
     ) -> Result<Receipt, Refused> {
         if let Some(receipt) = self.repeated(epoch, &update, key.as_ref())? {
             return Ok(receipt);
@@ -215,6 +224,8 @@ impl State {
         }
 
         let sequence = self.newest.sequence + 1;
+        // A body that came in parts has grown, and may have twice the room that it needs.
+        update.shrink_to_fit();
         let record = Arc::new(Record::new(epoch, sequence, time.unwrap_or(now), update));
         self.by_topic.push(record.topics(), sequence);
         if record.is_close() {
@@ -268,8 +279,8 @@ impl State {
 
     fn evict(&mut self, rules: &Rules, now: u64) {
         let expired = rules.limits.expired_before(now);
-        while self.whole.is_too_much(&rules.limits) || self.is_older(self.oldest(), expired) {
-            if !self.remove(self.oldest()) {
+        while self.is_too_much(&rules.limits) || self.is_older(self.oldest(), expired) {
+            if !self.remove(rules, self.oldest()) {
                 break;
             }
         }
@@ -279,10 +290,25 @@ impl State {
             self.groups[*number].is_in_due = false;
             self.due.pop();
         }
-        changed.retain(|number| !self.evict_of(*number, &rules.rules[*number].limits, now));
+        changed.retain(|number| !self.evict_of(rules, *number, now));
         self.changed = changed;
-        while self.evicted_closes.len() as u64 > rules.topics {
+    }
+
+    /// Whether another record has to go. What the records cost has room in what the tables beside them leave.
+    fn is_too_much(&mut self, limits: &Limits) -> bool {
+        let beside = self.by_topic.cost() + self.names.cost() + self.evicted.cost();
+        let bytes = limits.bytes.saturating_sub(beside as u64 + self.evicted_closes_cost);
+        self.whole.is_too_much(&Limits { bytes, ..*limits })
+    }
+
+    /// Remembers the close of a record that is gone. When there are too many of those, the longest gone are forgotten.
+    fn remember_close(&mut self, rules: &Rules, close: Arc<Record>) {
+        self.evicted_closes_cost += close.cost();
+        self.evicted_closes.insert(close.sequence(), close);
+        let most = rules.limits.bytes / SHARE_OF_GONE;
+        while self.evicted_closes.len() as u64 > rules.topics || self.evicted_closes_cost > most {
             let Some((sequence, record)) = self.evicted_closes.pop_first() else { break };
+            self.evicted_closes_cost -= record.cost();
             for topic in record.topics() {
                 self.closed.remove(topic);
             }
@@ -291,13 +317,14 @@ impl State {
     }
 
     /// Evicts what a rule has too much of; false if something has to stay for now.
-    fn evict_of(&mut self, number: usize, limits: &Limits, now: u64) -> bool {
+    fn evict_of(&mut self, rules: &Rules, number: usize, now: u64) -> bool {
+        let limits = &rules.rules[number].limits;
         let expired = limits.expired_before(now);
         while let Some(oldest) = self.groups[number].sequences.front().copied() {
             if !(self.groups[number].kept.is_too_much(limits) || self.is_older(oldest, expired)) {
                 break;
             }
-            if !self.remove(oldest) {
+            if !self.remove(rules, oldest) {
                 return false;
             }
         }
@@ -315,7 +342,7 @@ impl State {
     }
 
     /// Evicts a record, unless it is the newest one, which is always kept.
-    fn remove(&mut self, sequence: u64) -> bool {
+    fn remove(&mut self, rules: &Rules, sequence: u64) -> bool {
         if sequence == self.newest.sequence {
             return false;
         }
@@ -331,7 +358,7 @@ impl State {
         self.names.evict(&record, key.as_ref());
         self.by_topic.remove(record.topics(), sequence);
         if record.is_close() {
-            self.evicted_closes.insert(sequence, record);
+            self.remember_close(rules, record);
         } else {
             self.evicted.note(record.topics(), sequence);
         }

@@ -130,9 +130,27 @@ pub(super) struct Names {
     keys: Table,
     /// The names whose records are gone, in the order in which those went.
     gone: VecDeque<(Kind, Arc<str>, Topic)>,
-    /// The bytes of their text.
-    gone_bytes: usize,
+    /// What all names cost, in bytes.
+    cost: usize,
+    /// What of that is of those whose records are gone.
+    gone_cost: usize,
     max_gone: usize,
+    max_gone_cost: usize,
+}
+
+/// What a name costs beside its text, which is here and in its record.
+const AROUND_NAME: usize = 208;
+
+/// What it costs beside that, and its topic, once its record is gone.
+const AROUND_GONE: usize = 144;
+
+fn cost_of(name: &str) -> usize {
+    AROUND_NAME + 2 * name.len()
+}
+
+/// All that a name costs whose record is gone.
+fn cost_of_gone(name: &str, topic: &Topic) -> usize {
+    cost_of(name) + AROUND_GONE + topic.as_str().len()
 }
 
 type Table = HashMap<Arc<str>, ByTopic>;
@@ -145,18 +163,23 @@ enum ByTopic {
 }
 
 impl Names {
-    /// The most text, in bytes, that is remembered of names whose records are gone: names and topics may be long.
-    pub(super) const MAX_GONE_BYTES: usize = 16 << 20;
-
-    /// No names yet; of records that are gone it will remember `max_gone`.
-    pub(super) fn new(max_gone: usize) -> Names {
+    /// No names yet; of records that are gone it will remember `max_gone`, as long as they cost no more than `max_gone_cost`
+    /// bytes: names and topics may be long.
+    pub(super) fn new(max_gone: usize, max_gone_cost: usize) -> Names {
         Names {
             ids: Table::default(),
             keys: Table::default(),
             gone: VecDeque::new(),
-            gone_bytes: 0,
+            cost: 0,
+            gone_cost: 0,
             max_gone,
+            max_gone_cost,
         }
+    }
+
+    /// What all names cost, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
     }
 
     pub(super) fn get(&self, kind: Kind, name: &str, topic: &Topic) -> Option<&Named> {
@@ -192,12 +215,11 @@ impl Names {
         for (kind, name, topic) in names_of(record.topics(), record.publisher_id(), key) {
             let named = Named::Kept(record.sequence());
             let table = self.table_mut(kind);
-            match table.get_mut(name) {
+            let is_new = match table.get_mut(name) {
                 Some(by_topic) => by_topic.insert(topic, named),
-                None => {
-                    table.insert(name.into(), ByTopic::One(topic.clone(), named));
-                }
-            }
+                None => table.insert(name.into(), ByTopic::One(topic.clone(), named)).is_none(),
+            };
+            self.cost += if is_new { cost_of(name) } else { 0 };
         }
     }
 
@@ -215,17 +237,19 @@ impl Names {
             else {
                 continue;
             };
-            self.gone_bytes += name.len() + topic.as_str().len();
+            self.gone_cost += cost_of_gone(&name, &topic);
+            self.cost += cost_of_gone(&name, &topic) - cost_of(&name);
             self.gone.push_back((kind, name, topic));
         }
-        while self.gone.len() > self.max_gone || self.gone_bytes > Names::MAX_GONE_BYTES {
+        while self.gone.len() > self.max_gone || self.gone_cost > self.max_gone_cost {
             self.forget_oldest();
         }
     }
 
     fn forget_oldest(&mut self) {
         let Some((kind, name, topic)) = self.gone.pop_front() else { return };
-        self.gone_bytes -= name.len() + topic.as_str().len();
+        self.gone_cost -= cost_of_gone(&name, &topic);
+        self.cost -= cost_of_gone(&name, &topic);
         let table = self.table_mut(kind);
         if table.get_mut(&name).is_some_and(|by_topic| by_topic.remove(&topic)) {
             table.remove(&name);
@@ -248,16 +272,19 @@ impl Names {
 }
 
 impl ByTopic {
-    fn insert(&mut self, topic: &Topic, named: Named) {
+    /// True if the topic had none.
+    fn insert(&mut self, topic: &Topic, named: Named) -> bool {
         match self {
-            ByTopic::One(only, old) if only == topic => *old = named,
+            ByTopic::One(only, old) if only == topic => {
+                *old = named;
+                false
+            }
             ByTopic::One(only, old) => {
                 let both = [(only.clone(), old.clone()), (topic.clone(), named)];
                 *self = ByTopic::Several(BTreeMap::from(both));
+                true
             }
-            ByTopic::Several(all) => {
-                all.insert(topic.clone(), named);
-            }
+            ByTopic::Several(all) => all.insert(topic.clone(), named).is_none(),
         }
     }
 
@@ -304,7 +331,7 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_leaves_nothing_behind() {
-        let mut names = Names::new(3);
+        let mut names = Names::new(3, usize::MAX);
         let records: Vec<Record> =
             (1..=8).map(|sequence| record(sequence, ["a", "b"][sequence as usize % 2], "one")).collect();
         for record in &records[..2] {
@@ -320,28 +347,29 @@ mod tests {
             names.evict(record, Some(&key.numbered(record.sequence())));
         }
         assert_eq!((names.ids.len(), names.keys.len(), names.gone.len()), (2, 1, 3));
-        let texts = names.gone.iter().map(|(_, name, topic)| name.len() + topic.as_str().len());
-        assert_eq!(names.gone_bytes, texts.sum::<usize>());
+        let costs = names.gone.iter().map(|(_, name, topic)| cost_of_gone(name, topic));
+        assert_eq!((names.gone_cost, names.cost), (costs.clone().sum(), costs.sum()));
     }
 
     #[test]
-    fn the_text_that_is_remembered_is_bounded() {
-        let mut names = Names::new(usize::MAX);
+    fn what_is_remembered_is_bounded_by_what_it_costs() {
+        let most = 20 << 20;
+        let mut names = Names::new(usize::MAX, most);
         let long = "x".repeat(1_000);
         for sequence in 1..=20_000 {
             let record = record(sequence, &long, &sequence.to_string());
             names.add(&record, None);
             names.evict(&record, None);
         }
-        assert!(names.gone_bytes <= Names::MAX_GONE_BYTES && names.ids.len() == names.gone.len());
+        assert!(names.gone_cost <= most && names.ids.len() == names.gone.len());
         let oldest: u64 = names.gone[0].1.parse().unwrap();
         assert_eq!(oldest, 20_001 - names.gone.len() as u64, "the longest gone leave");
-        assert!(names.gone.len() > 16_000);
+        assert!((14_000..20_000).contains(&names.gone.len()));
     }
 
     #[test]
     fn an_id_of_many_topics_is_looked_up_by_what_is_asked_for() {
-        let mut names = Names::new(10);
+        let mut names = Names::new(10, usize::MAX);
         for sequence in 1..=100_000 {
             names.add(&record(sequence, &format!("spam/{sequence}"), "one"), None);
         }

@@ -16,20 +16,22 @@ use crate::{InvalidTopic, TopicFilter};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
     /// For the whole log. The newest record is always kept: a log goes on from its sequence.
+    /// In memory the bytes are those of all that the log holds: the records, with their keys, the tables that find them, and what is
+    /// remembered of those that are gone.
     pub limits: Limits,
     /// For some topics, within the limits of the whole log. A record counts under the most specific rule that its first
     /// topic matches. A close is kept as long as the limits of the whole log allow, since it still has to be told.
     pub rules: Vec<Rule>,
     /// How many closed topics are remembered after their records are gone, and for how many topics it is known when
-    /// their last record went (the longest gone are forgotten, and count as gone with the last of those). Default:
-    /// 65,536.
+    /// their last record went (the longest gone are forgotten, and count as gone with the last of those). In memory the
+    /// closes take at most an eighth of the limit in bytes, and so do the topics. Default: 65,536.
     pub topics: u64,
     /// For how many IDs and idempotency keys that publishers chose it is remembered, once their updates are evicted, which
     /// updates they named: an update that is sent again is not published twice, another one with the same ID or key is
     /// refused, and a subscriber that comes back with the ID keeps its place. An ID counts once for each topic of its
     /// update. The longest gone are forgotten; publishers that need more leave the IDs to the hub, which never gives one
-    /// twice. In memory each takes some 300 bytes and its text, of which at most
-    /// 16 MiB are remembered. Default: 65,536.
+    /// twice. In memory each takes some 350 bytes and its text, and all together
+    /// at most an eighth of the limit in bytes. Default: 65,536.
     pub names: u64,
 }
 

@@ -7,16 +7,24 @@ use crate::{Interest, Topic, topic_map::TopicMap};
 
 /// The sequences of kept records by topic.
 #[derive(Debug, Default)]
-pub(crate) struct TopicIndex(TopicMap<VecDeque<u64>>);
+pub(crate) struct TopicIndex {
+    by_topic: TopicMap<VecDeque<u64>>,
+    /// The text of all topics.
+    text: usize,
+}
+
+/// What a topic costs in the table beside its text: its place there, and the first sequences.
+const AROUND_TOPIC: usize = 200;
 
 impl TopicIndex {
     /// Adds a record that comes after all others.
     pub(crate) fn push(&mut self, topics: &[Topic], sequence: u64) {
         for topic in topics {
-            match self.0.get_mut(topic) {
+            match self.by_topic.get_mut(topic) {
                 Some(sequences) => sequences.push_back(sequence),
                 None => {
-                    self.0.insert(topic.clone(), VecDeque::from([sequence]));
+                    self.by_topic.insert(topic.clone(), VecDeque::from([sequence]));
+                    self.text += topic.as_str().len();
                 }
             }
         }
@@ -25,28 +33,36 @@ impl TopicIndex {
     /// Removes a record, which most often is the oldest one of its topics.
     pub(crate) fn remove(&mut self, topics: &[Topic], sequence: u64) {
         for topic in topics {
-            let Some(sequences) = self.0.get_mut(topic) else { continue };
+            let Some(sequences) = self.by_topic.get_mut(topic) else { continue };
             if sequences.front() == Some(&sequence) {
                 sequences.pop_front();
             } else if let Ok(index) = sequences.binary_search(&sequence) {
                 sequences.remove(index);
             }
             if sequences.is_empty() {
-                self.0.remove(topic);
+                self.by_topic.remove(topic);
+                self.text -= topic.as_str().len();
             }
         }
     }
 
     /// The records after `after` of the topics that an exact `interest` names, in order.
     pub(crate) fn after(&self, interest: &Interest, after: u64) -> impl Iterator<Item = u64> {
-        Merge::new(interest.topics().iter().filter_map(|topic| self.0.get(topic)).map(move |sequences| {
-            sequences.range(sequences.partition_point(|sequence| *sequence <= after)..).copied()
-        }))
+        Merge::new(interest.topics().iter().filter_map(|topic| self.by_topic.get(topic)).map(
+            move |sequences| {
+                sequences.range(sequences.partition_point(|sequence| *sequence <= after)..).copied()
+            },
+        ))
+    }
+
+    /// What its topics cost, in bytes. A sequence is counted with its record.
+    pub(crate) fn cost(&self) -> usize {
+        self.by_topic.len() * AROUND_TOPIC + self.text
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.by_topic.len()
     }
 }
 
@@ -70,6 +86,6 @@ mod tests {
         index.remove(&topics, 1);
         assert_eq!(after(&index, 0), [3, 4]);
         index.remove(&topics[1..], 3);
-        assert_eq!((after(&index, 0), index.len()), (vec![4], 1));
+        assert_eq!((after(&index, 0), index.len(), index.text), (vec![4], 1, 1));
     }
 }
