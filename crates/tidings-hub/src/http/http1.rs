@@ -82,7 +82,11 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
         }
         // Not the hub's service, which puts every answer into a box: subscribers leave, and publishers send many.
         let hub = answering.clone();
-        async move { Ok::<_, Infallible>(of_request.answered(answer(&hub, request), unread).await) }
+        async move {
+            of_request.begin();
+            let response = answer(&hub, request).await;
+            Ok::<_, Infallible>(of_request.answered(response, unread))
+        }
     });
     // A publisher may close as soon as it has sent everything, and what it sent counts; see `HangUp` for the rest.
     let mut connection = builder().half_close(true).serve_connection(TokioIo::new(io.clone()), service);
@@ -153,15 +157,15 @@ impl UnderWay {
         self.answering.load(Ordering::Relaxed) || Arc::strong_count(&self.bodies) > 1
     }
 
-    /// The answer, while this is so.
-    async fn answered(
-        &self,
-        answer: impl Future<Output = Response<HubBody>>,
-        unread: &Unread,
-    ) -> Response<HubBody> {
-        // Requests of a connection are answered one after the other.
+    /// Notes that an answer begins. Requests of a connection are answered one after the other.
+    ///
+    /// Not a future around that of the answer, which is large and would be moved into it with each request.
+    fn begin(&self) {
         self.answering.store(true, Ordering::Relaxed);
-        let mut response = answer.await;
+    }
+
+    /// The answer that has begun.
+    fn answered(&self, mut response: Response<HubBody>, unread: &Unread) -> Response<HubBody> {
         self.answering.store(false, Ordering::Relaxed);
         response.body_mut().keep(&self.bodies);
         unread.note(&response);
@@ -199,7 +203,8 @@ where
         }
         let (hub, progress) = (answering.clone(), watching.clone());
         async move {
-            let response = of_request.answered(answer(&hub, request), unread).await;
+            of_request.begin();
+            let response = of_request.answered(answer(&hub, request).await, unread);
             Ok::<_, Infallible>(response.map(|body| Watched::new(body, progress)))
         }
     });
