@@ -2,6 +2,7 @@
 //   node bench/compare/run.mjs [--smoke] [--rounds 3] [--servers bound,tidings,…] [--scenarios 'part of a title']
 // Each server in turn, interleaved, on core 0; `tidings bench` on core 1. Writes bench/results.md anew after each scenario,
 // so that a run that is cut off keeps what it has; --smoke writes nothing, and only shows that everything works.
+// TIDINGS_BEFORE names another build of Tidings, which is measured as the server `before`.
 //
 // It installs nchan and Pushpin from Debian, better-sse from npm and the axum program from Cargo, these two below bench/compare.
 import { readFileSync, writeFileSync } from "node:fs";

@@ -63,6 +63,16 @@ export const SERVERS = {
     streams: true,
     resumes: true,
   },
+  // Another build of Tidings, for a comparison in turn of two versions.
+  ...(process.env.TIDINGS_BEFORE && {
+    before: {
+      version: () => `${run(process.env.TIDINGS_BEFORE, ["--version"]).trim()}, the file TIDINGS_BEFORE`,
+      start: ({ http }) => [process.env.TIDINGS_BEFORE, "serve", "--memory", "--listen", `127.0.0.1:${http}`],
+      http2: "http",
+      streams: true,
+      resumes: true,
+    },
+  }),
   nchan: {
     module: "/usr/lib/nginx/modules/ngx_nchan_module.so",
     install() { debian("libnginx-mod-nchan", this.module); },

@@ -30,9 +30,12 @@ start() {
   return 1
 }
 
+built=$PWD/target/debug
+[ -x "$built/examples/axum_hub" ] || { echo "$built/examples/axum_hub is missing; run: cargo build --workspace --all-features --examples" >&2; exit 1; }
+
 # Runs an example in the place of the shell that calls it: in the background, its process ID is $!.
 example() {
-  exec cargo run --quiet --example "$@"
+  exec "$built/examples/$1" "${@:2}"
 }
 
 stop() {
@@ -88,12 +91,11 @@ OPENAI_API_KEY=wrong fails_with 'Incorrect API key' Who are you?
 stop
 
 echo "exactly_once: a follower that is killed four times"
-cargo build --quiet --package tidings
 hub() {
-  exec cargo run --quiet --package tidings -- serve --listen 127.0.0.1:0
+  exec "$built/tidings" serve --listen 127.0.0.1:0
 }
 tidings() {
-  cargo run --quiet --package tidings -- "$@"
+  "$built/tidings" "$@"
 }
 start hub
 export TIDINGS_HUB=${url%/}

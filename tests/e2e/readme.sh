@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the commands of the README's section "Try it", as printed, and looks at what they say.
+# Runs the commands of the README's section "Try it", and looks at what they say. They are run as printed, but for the
+# compiling: `cargo run --release --` is the binary that the tests use.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -28,10 +29,20 @@ fi
 # The history of this run alone, and not in the checkout.
 export TIDINGS_DATA=$work/history
 
+binary=$PWD/target/debug/tidings
+[ -x "$binary" ] || { echo "$binary is missing; run: cargo build --workspace --all-features" >&2; exit 1; }
+# A command of the README, with the binary that is there already.
+built() {
+  case $1 in
+    *"cargo run --release -- "*) printf '%s' "${1//cargo run --release --/$binary}" ;;
+    *) echo "'$1' does not begin 'cargo run --release -- '" >&2; return 1 ;;
+  esac
+}
+
 serve=$(block 1)
 echo "\$ $serve"
-# exec, so that the process to be ended is the hub (cargo runs it in its own place).
-bash -c "exec $serve" 2> "$work/serve" &
+# exec, so that the process to be ended is the hub.
+bash -c "exec $(built "$serve")" 2> "$work/serve" &
 hub=$!
 for _ in $(seq 600); do
   curl -s -o /dev/null http://127.0.0.1:4400/readyz && break
@@ -45,6 +56,7 @@ mapfile -t commands < <(block 2)
 [ ${#commands[@]} -eq 3 ] || { echo "the README has ${#commands[@]} commands, not 3" >&2; exit 1; }
 for command in "${commands[@]:0:2}"; do
   echo "\$ $command"
+  case $command in *cargo*) command=$(built "$command") ;; esac
   bash -c "set -o pipefail; $command"
 done
 
@@ -52,7 +64,7 @@ done
 { echo 'Hello, world'; git log --oneline; } > "$work/expected"
 lines=$(wc -l < "$work/expected")
 echo "\$ ${commands[2]}"
-bash -c "exec ${commands[2]}" > "$work/printed" 2> "$work/subscribe" &
+bash -c "exec $(built "${commands[2]}")" > "$work/printed" 2> "$work/subscribe" &
 subscriber=$!
 for _ in $(seq 600); do
   [ "$(wc -l < "$work/printed")" -ge "$lines" ] && break

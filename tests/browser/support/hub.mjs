@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 export const root = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** The `tidings` that is tested. */
-export const binary = resolve(process.env.TIDINGS_BIN ?? `${root}target/release/tidings`);
+export const binary = resolve(process.env.TIDINGS_BIN ?? `${root}target/debug/tidings`);
 
 /** Starts `program`; the end of the test `t` kills it, and its group if it is `detached`, if it still runs. */
 export function run(t, program, args, options = {}) {
