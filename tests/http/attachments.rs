@@ -248,7 +248,7 @@ async fn a_full_store_refuses_until_updates_go() {
 #[tokio::test]
 async fn one_connection_cannot_hold_the_room_of_all_attachments() {
     let disk = Disk::start(&["--max-attachment", "100KiB", "--attachment-quota", "1MiB"]);
-    let mut http2 = Http2::connect(&disk.hub.address).await;
+    let mut http2 = Http2::connect(&disk.hub.direct).await;
     let mut unfinished = Vec::new();
     // A quarter of all is one connection's at most.
     for number in 1..=5 {

@@ -39,25 +39,51 @@ pub(super) struct Progress(Arc<Connection>);
 struct Connection {
     room: Budget,
     /// What waits for the client, of all its streams.
-    waiting: AtomicUsize,
+    waiting: Count,
     /// Of the memory for answers, for what waits beyond [`FREE_BYTES`].
     share: Mutex<Share>,
     /// How many bytes that is.
-    share_bytes: AtomicUsize,
+    share_bytes: Count,
     /// The streams that wait until less waits here, or until there is memory.
     parked: Mutex<Vec<Waker>>,
     /// Whether what is dropped now is dropped since its client takes too little.
     stalls: AtomicBool,
-    /// What the body that was polled last has given, if it gave something that is the first to wait.
-    gave: Mutex<Option<Arc<Untaken>>>,
+    /// Whether the body that was polled last gave something that is the first to wait.
+    gave: AtomicBool,
+    /// What waits for the client of the body that was polled last, where it gave something for the first time.
+    new: Mutex<Option<Arc<Untaken>>>,
+}
+
+/// A number that only the connection's own task changes, so that it needs no atomic addition. Each event changes several.
+#[derive(Debug, Default)]
+struct Count(AtomicUsize);
+
+impl Count {
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, count: usize) {
+        self.0.store(count, Ordering::Relaxed);
+    }
+
+    fn add(&self, count: usize) -> usize {
+        self.set(self.get() + count);
+        self.get()
+    }
+
+    fn sub(&self, count: usize) -> usize {
+        self.set(self.get() - count);
+        self.get()
+    }
 }
 
 impl Connection {
     /// Counts what is given to the client, for which `reserved` was reserved.
     fn give(&self, bytes: usize, reserved: Option<Share>) {
-        let waiting = self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let waiting = self.waiting.add(bytes);
         let needed = waiting.saturating_sub(FREE_BYTES);
-        if needed <= self.share_bytes.load(Ordering::Relaxed) && reserved.is_none() {
+        if needed <= self.share_bytes.get() && reserved.is_none() {
             return;
         }
         let mut share = locked(&self.share);
@@ -68,21 +94,18 @@ impl Connection {
             let lacking = needed.next_multiple_of(LUMP_BYTES) - share.bytes();
             share.overdraw(lacking);
         }
-        self.share_bytes.store(share.bytes(), Ordering::Relaxed);
+        self.share_bytes.set(share.bytes());
     }
 
     /// Counts what the client has, or will not get.
     fn leave(&self, bytes: usize) {
-        if bytes == 0 {
-            return;
-        }
-        let waiting = self.waiting.fetch_sub(bytes, Ordering::Relaxed) - bytes;
+        let waiting = self.waiting.sub(bytes);
         let needed = waiting.saturating_sub(FREE_BYTES);
-        let has = self.share_bytes.load(Ordering::Relaxed);
+        let has = self.share_bytes.get();
         if has > 0 && (needed == 0 || has.saturating_sub(needed) >= 2 * LUMP_BYTES) {
             let mut share = locked(&self.share);
             share.shrink_to(needed.next_multiple_of(LUMP_BYTES));
-            self.share_bytes.store(share.bytes(), Ordering::Relaxed);
+            self.share_bytes.set(share.bytes());
         }
         if waiting < FREE_BYTES && waiting + bytes >= FREE_BYTES {
             std::mem::take(&mut *locked(&self.parked)).into_iter().for_each(Waker::wake);
@@ -103,22 +126,30 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What waits for the client of one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Untaken {
-    bytes: AtomicUsize,
+    bytes: Count,
     /// What was taken since this was asked last.
-    taken: AtomicUsize,
+    taken: Count,
+    connection: Arc<Connection>,
 }
 
 impl Untaken {
     /// Whether the client has all there is.
     pub(super) fn is_nothing(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) == 0
+        self.bytes.get() == 0
     }
 
     /// How many bytes were taken since this was asked last.
     pub(super) fn take_taken(&self) -> usize {
-        self.taken.swap(0, Ordering::Relaxed)
+        let taken = self.taken.get();
+        self.taken.set(0);
+        taken
+    }
+
+    fn leave(&self, count: usize) {
+        self.bytes.sub(count);
+        self.connection.leave(count);
     }
 }
 
@@ -128,17 +159,27 @@ impl Progress {
         Progress(Arc::new(Connection {
             share: Mutex::new(room.share()),
             room,
-            waiting: AtomicUsize::new(0),
-            share_bytes: AtomicUsize::new(0),
+            waiting: Count::default(),
+            share_bytes: Count::default(),
             parked: Mutex::default(),
             stalls: AtomicBool::new(false),
-            gave: Mutex::default(),
+            gave: AtomicBool::new(false),
+            new: Mutex::default(),
         }))
     }
 
-    /// What waits for the client of the stream that was polled last, if it is something and nothing waited before.
-    pub(super) fn take_begun(&self) -> Option<Arc<Untaken>> {
-        locked(&self.0.gave).take()
+    /// Whether something waits for the client of the stream that was polled last, and nothing waited before.
+    pub(super) fn take_begun(&self) -> bool {
+        let gave = self.0.gave.load(Ordering::Relaxed);
+        if gave {
+            self.0.gave.store(false, Ordering::Relaxed);
+        }
+        gave
+    }
+
+    /// What waits for the client of the stream that was polled last, once for each stream.
+    pub(super) fn take_new(&self) -> Option<Arc<Untaken>> {
+        locked(&self.0.new).take()
     }
 
     /// Drops a stream whose client takes too little, and lets its body know.
@@ -150,11 +191,11 @@ impl Progress {
 
     /// Whether the client has all that was given.
     pub(super) fn has_nothing(&self) -> bool {
-        self.0.waiting.load(Ordering::Relaxed) == 0
+        self.0.waiting.get() == 0
     }
 
     fn may_give(&self) -> bool {
-        self.0.room.has_room() || self.0.waiting.load(Ordering::Relaxed) < FREE_BYTES
+        self.0.room.has_room() || self.0.waiting.get() < FREE_BYTES
     }
 }
 
@@ -163,6 +204,8 @@ pub(super) struct Watched {
     body: HubBody,
     progress: Progress,
     waiting: Arc<Untaken>,
+    /// Whether its stream has been told of `waiting`.
+    is_known: bool,
     /// What is still to be given of what the body gave, and its share of the memory.
     rest: Bytes,
     share: Share,
@@ -175,10 +218,13 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn new(body: HubBody, progress: Progress) -> Watched {
         let share = progress.0.room.share();
+        let connection = progress.0.clone();
+        let waiting = Arc::new(Untaken { bytes: Count::default(), taken: Count::default(), connection });
         Watched {
             body,
             progress,
-            waiting: Arc::default(),
+            waiting,
+            is_known: false,
             rest: Bytes::new(),
             share,
             turn: None,
@@ -213,13 +259,17 @@ impl Watched {
         if self.rest.is_empty() {
             self.share.clear();
         }
-        let waited = self.waiting.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
-        self.progress.0.give(bytes.len(), self.reserved.take());
-        if waited == 0 {
+        if self.waiting.is_nothing() {
             self.waiting.take_taken();
-            *locked(&self.progress.0.gave) = Some(self.waiting.clone());
+            self.progress.0.gave.store(true, Ordering::Relaxed);
+            if !self.is_known {
+                self.is_known = true;
+                *locked(&self.progress.0.new) = Some(self.waiting.clone());
+            }
         }
-        Piece { bytes, of: self.waiting.clone(), connection: self.progress.0.clone() }
+        self.waiting.bytes.add(bytes.len());
+        self.progress.0.give(bytes.len(), self.reserved.take());
+        Piece { bytes, of: self.waiting.clone() }
     }
 }
 
@@ -287,14 +337,6 @@ impl fmt::Debug for Watched {
 pub(super) struct Piece {
     bytes: Bytes,
     of: Arc<Untaken>,
-    connection: Arc<Connection>,
-}
-
-impl Piece {
-    fn leave(&self, count: usize) {
-        self.of.bytes.fetch_sub(count, Ordering::Relaxed);
-        self.connection.leave(count);
-    }
 }
 
 impl Buf for Piece {
@@ -308,14 +350,16 @@ impl Buf for Piece {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
-        self.of.taken.fetch_add(count, Ordering::Relaxed);
-        self.leave(count);
+        self.of.taken.add(count);
+        self.of.leave(count);
     }
 }
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        self.leave(self.bytes.len());
+        if !self.bytes.is_empty() {
+            self.of.leave(self.bytes.len());
+        }
     }
 }
 
@@ -348,11 +392,12 @@ mod tests {
         let progress = Progress::new(budget.clone());
         let mut body = watched(100_000, &progress);
         let Poll::Ready(Some(mut first)) = poll(&mut body) else { panic!("it has a piece") };
-        let waiting = progress.take_begun().expect("something waits");
+        assert!(progress.take_begun(), "something waits");
+        let waiting = progress.take_new().expect("it is told of once");
         first.advance(1_000);
         assert_eq!((first.remaining(), waiting.take_taken()), (PIECE_BYTES - 1_000, 1_000));
         let Poll::Ready(Some(second)) = poll(&mut body) else { panic!("it has a second one") };
-        assert!(progress.take_begun().is_none(), "the first still waits");
+        assert!(!progress.take_begun(), "the first still waits");
         assert_eq!((second.remaining(), body.is_end_stream()), (100_000 - PIECE_BYTES - LAST_BYTES, false));
         let Poll::Ready(Some(last)) = poll(&mut body) else { panic!("it has a last one") };
         assert_eq!((last.remaining(), body.is_end_stream()), (LAST_BYTES, true));

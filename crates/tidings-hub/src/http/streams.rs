@@ -89,8 +89,10 @@ pub(super) struct Streams {
 struct Stream {
     answering: Answering,
     alarm: Arc<Alarm>,
-    /// What waits for its client, and how that is taken. `None` for a client that had all there was.
-    behind: Option<(Arc<Untaken>, Pace<Instant>)>,
+    /// What waits for its client, once it has been given something.
+    waiting: Option<Arc<Untaken>>,
+    /// How that is taken. `None` for a client that had all there was.
+    pace: Option<Pace<Instant>>,
 }
 
 impl Streams {
@@ -142,10 +144,10 @@ impl Streams {
                 self.batch = batch;
                 return Poll::Pending;
             }
-            let mut ended = Poll::Pending;
+            let (mut ended, mut now) = (Poll::Pending, None);
             for number in batch.drain(..) {
                 if number != CONNECTION {
-                    self.poll_stream(number);
+                    self.poll_stream(number, &mut now);
                     continue;
                 }
                 self.connection.rearm();
@@ -174,8 +176,9 @@ impl Streams {
             if !self.woken.take(&mut batch, context.waker()) {
                 return Poll::Pending;
             }
+            let mut now = None;
             for number in batch.drain(..).filter(|number| *number != CONNECTION) {
-                self.poll_stream(number);
+                self.poll_stream(number, &mut now);
             }
             self.batch = batch;
         }
@@ -195,7 +198,7 @@ impl Streams {
             self.slots.len() - 1
         });
         let alarm = Alarm::ringing(number, &self.woken);
-        self.slots[number] = Some(Stream { answering, alarm, behind: None });
+        self.slots[number] = Some(Stream { answering, alarm, waiting: None, pace: None });
     }
 
     fn remove(&mut self, number: usize) {
@@ -203,21 +206,25 @@ impl Streams {
         self.free.push(number);
     }
 
-    fn poll_stream(&mut self, number: usize) {
+    /// Polls a stream. `now` is the time of those that are polled together, for the first of them that asks.
+    fn poll_stream(&mut self, number: usize, now: &mut Option<Instant>) {
         // A waker may outlive its stream, and wake the next one with its number: it is polled once for nothing.
         let Some(stream) = &mut self.slots[number] else { return };
         stream.alarm.rearm();
         let waker = Waker::from(stream.alarm.clone());
         let answered = stream.answering.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         let begun = self.progress.take_begun();
+        if begun && stream.waiting.is_none() {
+            stream.waiting = self.progress.take_new();
+        }
         if answered {
             self.remove(number);
             return;
         }
         // What it gave may have been taken by the time of the sweep.
-        if let Some(waiting) = begun {
-            let now = Instant::now();
-            stream.behind = Some((waiting, Pace::new(now)));
+        if begun {
+            let now = *now.get_or_insert_with(Instant::now);
+            stream.pace = Some(Pace::new(now));
             let limit = self.hub.shared().settings.write_timeout;
             self.sweep.get_or_insert_with(|| Box::pin(sleep_until(now + limit)));
         }
@@ -234,8 +241,11 @@ impl Streams {
             let mut next = None;
             for number in 0..self.slots.len() {
                 let Some(stream) = &mut self.slots[number] else { continue };
-                stream.behind.take_if(|(waiting, _)| waiting.is_nothing());
-                let Some((waiting, pace)) = &mut stream.behind else { continue };
+                let Some(waiting) = stream.waiting.as_ref().filter(|waiting| !waiting.is_nothing()) else {
+                    stream.pace = None;
+                    continue;
+                };
+                let Some(pace) = &mut stream.pace else { continue };
                 pace.took(waiting.take_taken(), now);
                 let until = pace.since() + limit;
                 if until > now {
