@@ -48,12 +48,10 @@
 //! It does not identify people: put it behind something that does, or into an application that does. It is not a queue
 //! with competing consumers: every subscriber gets everything. An event carries
 //! text only, as the format does: what is binary or large is stored beside the log, and announced by an event.
-mod attachment;
-mod audience;
+mod attachments;
 mod authorize;
 mod budget;
 mod caught;
-mod cursor;
 mod delivery;
 mod dialect;
 mod encoder;
@@ -65,41 +63,34 @@ pub mod fuzzing;
 pub mod gateway;
 mod http;
 mod hub;
-mod json;
+mod lag;
 pub mod log;
 mod metrics;
-mod one_or_many;
+mod model;
 mod owner_only;
 mod pace;
 mod peer;
 pub mod probe;
-mod resume;
-mod routing;
 mod seats;
+mod server;
 mod settings;
-mod subscription;
-mod survey;
-#[cfg(feature = "tls")]
-mod tls;
-mod topic;
-mod topic_map;
 mod turns;
-mod update;
 
 pub use self::http::{HubBody, HubService, InvalidOrigin, Origin};
-pub use attachment::{AttachmentId, AttachmentLimits, Attachments};
+pub use attachments::{AttachmentLimits, Attachments};
 pub use authorize::{Access, Grant};
-pub use cursor::{Cursor, Subscribe};
 pub use delivery::Form;
+pub use delivery::cursor::{Cursor, Subscribe};
+pub use delivery::resume::{StartAt, Verdict};
 pub use error::PublishError;
 pub use hub::Hub;
-pub use resume::{StartAt, Verdict};
-pub use settings::{Asset, Settings};
-#[cfg(feature = "tls")]
-pub use tls::{InvalidCertificate, Tls};
-pub use topic::{
+pub use model::attachment_id::AttachmentId;
+pub use model::topic::{
     Interest, InvalidTopic, MAX_FILTER_BYTES, MAX_FILTERS, MAX_TOPIC_BYTES, Prefix, Topic, TopicFilter,
 };
-pub use update::{
+pub use model::update::{
     InvalidName, InvalidRetry, MAX_NAME_BYTES, RESERVED_TYPES, Update, UpdateId, UpdateRetry, UpdateType,
 };
+#[cfg(feature = "tls")]
+pub use server::tls::{InvalidCertificate, Tls};
+pub use settings::{Asset, Settings};

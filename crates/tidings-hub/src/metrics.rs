@@ -7,10 +7,10 @@ use prometheus_client::{
 };
 
 use crate::{
-    attachment::Usage,
+    attachments::Usage,
     budget::Budget,
+    delivery::resume::GapReason,
     log::{Reads, Wear},
-    resume::GapReason,
 };
 
 /// Counters of one hub, read at `/metrics`.

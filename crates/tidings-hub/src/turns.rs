@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::{attachment::UploadError, log::Append};
+use crate::{attachments::UploadError, log::Append};
 
 /// A batch of so many bytes or less is a small one. Small ones and large ones have turns of their own.
 const SMALL_BYTES: u64 = 8 << 10;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tidings_codec::{Event, EventId, EventType};
 
 use super::chunk::Encoded;
-use crate::{json::RecordJson, log::Record};
+use crate::log::{Record, json::RecordJson};
 
 /// The wire forms in which a subscriber can have its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

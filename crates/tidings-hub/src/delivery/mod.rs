@@ -1,8 +1,14 @@
 //! From the log towards the sockets: each update is encoded once, and the newest ones wait in memory as ready frames.
 
+pub(crate) mod audience;
 mod chunk;
+pub(crate) mod cursor;
 mod feed;
 mod frame;
+pub(crate) mod one_or_many;
+pub(crate) mod resume;
+pub(crate) mod routing;
+pub(crate) mod subscription;
 mod window;
 #[cfg(unix)]
 mod worker;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{attachment::is_token, http::split_unquoted};
+use crate::{attachments::is_token, http::split_unquoted};
 
 /// The media type that a body has.
 #[derive(Debug, PartialEq, Eq)]

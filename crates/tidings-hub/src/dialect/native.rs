@@ -10,7 +10,7 @@ use super::content_type::ContentType;
 use crate::{
     Form, Interest, MAX_FILTER_BYTES, MAX_FILTERS, StartAt, Topic, TopicFilter, UpdateId, UpdateRetry,
     UpdateType,
-    attachment::{FileName, MediaType},
+    attachments::{FileName, MediaType},
     http::{Problem, joined},
     log::{HubId, IdempotencyKey},
     turns::Publisher,

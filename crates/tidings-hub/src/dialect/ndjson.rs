@@ -6,8 +6,10 @@ use super::UpdateReader;
 use crate::{
     Topic,
     http::Problem,
-    json::{ConnectionJson, PublishedJson},
-    log::{Append, BYTE_ORDER_MARK, Sent},
+    log::{
+        Append, BYTE_ORDER_MARK, Sent,
+        json::{ConnectionJson, PublishedJson},
+    },
 };
 
 /// Reads `application/x-ndjson`: one JSON object a line; empty lines are skipped, and so is one byte order mark at the very beginning.

@@ -21,7 +21,7 @@ use tower_service::Service;
 use super::cut;
 use crate::{
     Hub, HubBody, Settings, Update, UpdateRetry, dialect::native::PublishParams, log::MemoryLog,
-    update::RESERVED_TYPES,
+    model::update::RESERVED_TYPES,
 };
 
 /// How often a future is polled before it counts as one that waits for something that does not come.

@@ -10,9 +10,9 @@ use tidings_codec::Event;
 
 use crate::{
     Interest, MAX_FILTERS, MAX_TOPIC_BYTES, Topic, TopicFilter, Update,
+    delivery::routing::{Listen, Routing},
     dialect::native::ReadParams,
     log::{Epoch, Record, RecordTime},
-    routing::{Listen, Routing},
 };
 
 /// What is parsed is written as it was read; what is refused says why; an interest matches what one of its filters matches,

@@ -23,7 +23,7 @@ pub(super) struct Compacted {
     /// The ID of the last event that is in them, or the one after which they begin.
     pub(super) last_event_id: String,
     /// The sequence that it stands for.
-    pub(super) sequence: u64,
+    pub(crate) sequence: u64,
 }
 
 /// Joins what follows the event `after`, which is at `place`, up to the end of the log; `None` where something behind it is

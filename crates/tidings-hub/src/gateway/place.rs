@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::stream::{StreamId, started};
 use crate::{
     Interest, StartAt,
+    delivery::resume::{self, GapReason},
     log::{HubId, Log, LogError, PageLimit, Record},
-    resume::{self, GapReason},
 };
 
 /// Where a reader of a stream begins that has seen nothing of it: after its announcement. From there, a gap is told if

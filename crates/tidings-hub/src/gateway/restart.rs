@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     Hub, Interest,
+    delivery::resume::locate,
     log::{Append, HubId, Log, LogError, PageLimit, Place},
-    resume::locate,
 };
 
 /// After how many announcements the log is told which streams have ended.

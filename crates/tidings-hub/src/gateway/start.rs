@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     Hub,
+    delivery::routing::{Registration, Wake},
     http::Problem,
     log::{Append, Appended, IdempotencyKey, LogError, PageLimit, Refused},
-    routing::{Registration, Wake},
 };
 use http::{HeaderMap, HeaderName};
 use tokio::sync::oneshot;

@@ -58,7 +58,7 @@ impl HubBody {
     }
 
     /// Keeps `under_way` until all of it has been given, if that is not done at once.
-    pub(super) fn keep(&mut self, under_way: &Arc<()>) {
+    pub(crate) fn keep(&mut self, under_way: &Arc<()>) {
         if !matches!(self.kind, Kind::Full(_) | Kind::Leaving { .. }) {
             self._under_way = Some(under_way.clone());
         }
@@ -95,7 +95,7 @@ impl HubBody {
     }
 
     /// Makes the end of a stream one for which its client is to blame: it took nothing.
-    pub(super) fn stall(&mut self) {
+    pub(crate) fn stall(&mut self) {
         if let Kind::Stream { body, .. } = &mut self.kind {
             if let Some(cursor) = body.as_mut().stream() {
                 cursor.get_mut().stall();

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use super::{HubBody, Problem, list::elements};
 use crate::{
     Access, Settings,
-    attachment::is_token,
+    attachments::is_token,
     authorize::{host_name, is_loopback_host},
 };
 

@@ -13,7 +13,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::{budget::Share, encoder::Encoder, json::RecordWriter, log::Record};
+use crate::{
+    budget::Share,
+    encoder::Encoder,
+    log::{Record, json::RecordWriter},
+};
 
 /// How much is encoded at once: what of a page is in memory twice.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -115,7 +119,7 @@ impl Page {
     }
 
     /// How many bytes of data are still to be encoded, at most.
-    pub(super) fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         let writing = self.writing.as_ref().map_or(0, RecordWriter::left);
         writing + self.records.as_slice().iter().map(|record| record.event().data().len()).sum::<usize>()
     }

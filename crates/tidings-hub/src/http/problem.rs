@@ -10,7 +10,7 @@ use tidings_codec::{DecodeError, DecodeErrorKind, Incomplete};
 use super::HubBody;
 use crate::{
     Access, InvalidName, InvalidRetry, InvalidTopic, Topic,
-    attachment::UploadError,
+    attachments::UploadError,
     log::{InvalidKey, LogError, Refused, Unpublishable},
 };
 
@@ -31,7 +31,7 @@ pub(crate) struct Problem {
 
 /// In the extensions of a refusal: more of the request may be on its way.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct BeforeTheEnd;
+pub(crate) struct BeforeTheEnd;
 
 impl Problem {
     fn new(status: StatusCode, detail: impl ToString) -> Problem {

@@ -11,8 +11,8 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Problem, last_chance::LAST_CHANCE, service::BoxError};
-use crate::{budget::Share, hub::Shared};
+use super::{Problem, service::BoxError};
+use crate::{budget::Share, hub::Shared, server::last_chance::LAST_CHANCE};
 
 /// How much of one body is kept without asking anybody: small publishes go on whatever others do.
 const FREE_BYTES: usize = 64 << 10;

@@ -18,15 +18,17 @@ use tower_service::Service;
 use super::{
     HubBody, Problem,
     accept::{Representation, representation},
-    attachment::attachment,
     cross_site::{Site, is_preflight},
     hang_up::HangUp,
-    history::history,
     list::joined,
-    publish::publish,
     request_head,
-    subscribe::{put_off, subscribe},
-    subscribers::{furthest_behind, subscribers},
+    routes::{
+        attachment::attachment,
+        history::history,
+        publish::publish,
+        subscribe::{put_off, subscribe},
+        subscribers::{furthest_behind, subscribers},
+    },
 };
 use crate::{
     Asset, Hub, StartAt,
@@ -77,7 +79,7 @@ where
 }
 
 /// Answers a request.
-pub(super) async fn answer<B>(hub: &Hub, request: Request<B>) -> Response<HubBody>
+pub(crate) async fn answer<B>(hub: &Hub, request: Request<B>) -> Response<HubBody>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,

@@ -61,7 +61,7 @@ impl TakeOver {
     }
 
     /// hyper flushes, which it does when all that it had is written.
-    pub(super) fn flushed(&self) {
+    pub(crate) fn flushed(&self) {
         self.change(|(progress, _)| {
             if *progress == Progress::Given {
                 *progress = Progress::Written;
@@ -70,7 +70,7 @@ impl TakeOver {
     }
 
     /// The subscription, as soon as hyper is done with it.
-    pub(super) fn take(&self) -> Option<Taken> {
+    pub(crate) fn take(&self) -> Option<Taken> {
         self.change(|(progress, taken)| if *progress == Progress::Written { taken.take() } else { None })
     }
 

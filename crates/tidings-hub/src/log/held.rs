@@ -26,7 +26,7 @@ struct Entry {
 /// A record that has left.
 #[derive(Debug)]
 pub(super) struct Removed {
-    pub(super) record: Arc<Record>,
+    pub(crate) record: Arc<Record>,
     pub(super) key: Option<IdempotencyKey>,
     /// The number of the rule that it counted under.
     pub(super) rule: Option<usize>,

@@ -8,7 +8,7 @@ use std::{
 use tidings_codec::{Decoder, Item};
 
 use super::{Append, HubId, IdempotencyKey, RecordTime, Republishing};
-use crate::{Topic, Update, UpdateId, UpdateRetry, UpdateType, json::ImportedJson};
+use crate::{Topic, Update, UpdateId, UpdateRetry, UpdateType, log::json::ImportedJson};
 
 /// The longest line, in bytes: more than the largest update that a log on disk can hold, escaped.
 const MAX_LINE_BYTES: u64 = 6 << 30;

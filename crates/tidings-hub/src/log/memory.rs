@@ -20,7 +20,7 @@ use super::{
     rules::Rules,
     topic_index::TopicIndex,
 };
-use crate::{Interest, Topic, Update, topic_map::TopicMap};
+use crate::{Interest, Topic, Update, model::topic_map::TopicMap};
 
 /// A [`Log`] in memory.
 ///

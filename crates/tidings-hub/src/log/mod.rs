@@ -10,10 +10,10 @@ mod disk;
 mod evicted;
 mod held;
 mod import;
+pub(crate) mod json;
 mod memory;
 mod merge;
 mod names;
-mod position;
 mod record;
 mod republish;
 mod retention;
@@ -23,6 +23,7 @@ pub(crate) mod topic_index;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
+pub use crate::model::position::{Epoch, HubId, Place};
 pub use clock::Clock;
 pub use disk::{
     Check, DiskLog, DiskSettings, DiskStat, DiskView, Durability, FileStat, Finding, Found, Kept, NewEpoch,
@@ -31,7 +32,6 @@ pub use disk::{
 pub(crate) use import::BYTE_ORDER_MARK;
 pub use import::{Import, ImportError};
 pub use memory::MemoryLog;
-pub use position::{Epoch, HubId, Place};
 pub use record::{Record, RecordId};
 pub(crate) use republish::{Republishing, Sent, Unpublishable};
 pub use retention::{InvalidRule, Limits, Retention, Rule, parse_bytes};

@@ -62,7 +62,7 @@ pub(super) fn again(record: &Record, update: &Update) -> Option<Receipt> {
 /// What is remembered of a record that was evicted and that has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gone {
-    pub(super) sequence: u64,
+    pub(crate) sequence: u64,
     /// The record's check, which is in the ID that the hub gave it.
     pub(super) check: u32,
     /// The sum of what it said ([`Record::content`]). `None` if it could not be read any more: nothing says the same then.

@@ -3,7 +3,10 @@
 use std::{collections::HashMap, ops::Deref};
 
 use super::Retention;
-use crate::{Topic, TopicFilter, topic::Prefix, topic_map::TopicMap};
+use crate::{
+    Topic, TopicFilter,
+    model::{topic::Prefix, topic_map::TopicMap},
+};
 
 /// A retention with its rules by what they match: a look-up costs little however many there are.
 #[derive(Debug)]

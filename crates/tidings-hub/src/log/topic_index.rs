@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::merge::Merge;
-use crate::{Interest, Topic, topic_map::TopicMap};
+use crate::{Interest, Topic, model::topic_map::TopicMap};
 
 /// The sequences of kept records by topic.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tidings_server::KeepAlive;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Cursor, hub::Shared, seats::Seat, survey::Furthest};
+use crate::{Cursor, hub::Shared, lag::Furthest, seats::Seat};
 
 /// Nothing of this kind comes to be here.
 #[expect(dead_code, reason = "nobody reads what is never made")]

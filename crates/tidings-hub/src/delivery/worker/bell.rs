@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use super::{inbox::Inbox, slots::Slot};
-use crate::routing::Listen;
+use crate::delivery::routing::Listen;
 
 /// Puts its group into the worker's inbox at the first update since the group last looked.
 #[derive(Debug)]

@@ -13,10 +13,12 @@ use super::{
 use crate::{
     Topic,
     caught::caught,
-    delivery::chunk::{Encoded, LAST_CHUNK},
+    delivery::{
+        chunk::{Encoded, LAST_CHUNK},
+        subscription::{Read, Standing, Subscription},
+    },
     log::LogError,
     metrics::EndReason,
-    subscription::{Read, Standing, Subscription},
 };
 
 /// How many rows get live updates in one piece of work, at about 2 µs each.

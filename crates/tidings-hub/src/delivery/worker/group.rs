@@ -13,8 +13,8 @@ use super::{
     inbox::Inbox,
     slots::{Slot, Slots},
 };
-use crate::{
-    delivery::chunk::Encoded,
+use crate::delivery::{
+    chunk::Encoded,
     one_or_many::OneOrMany,
     routing::{Registration, Routing},
     subscription::{Standing, Subscription},
@@ -38,7 +38,7 @@ pub(super) struct Group {
     /// The number of the table that it is in.
     table: u32,
     /// In the order of their sockets.
-    pub(super) rows: OneOrMany<Slot, ()>,
+    pub(crate) rows: OneOrMany<Slot, ()>,
     registration: Registration<Bell>,
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mio::net::TcpStream;
 
 use super::slots::Slot;
-use crate::{Topic, metrics::EndReason, pace::Pace, seats::Seat, subscription::Standing};
+use crate::{Topic, delivery::subscription::Standing, metrics::EndReason, pace::Pace, seats::Seat};
 
 /// A subscriber's socket and place: all that it costs while it has nothing to get, beside its group.
 #[derive(Debug)]

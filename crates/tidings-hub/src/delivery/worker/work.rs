@@ -32,7 +32,7 @@ use super::{
     survey::Survey,
     sweep::{self, Sweep},
 };
-use crate::{hub::Shared, metrics::EndReason, seats::Seat, subscription::Standing, survey::Ended};
+use crate::{delivery::subscription::Standing, hub::Shared, lag::Ended, metrics::EndReason, seats::Seat};
 
 /// How many readiness events are fetched at once.
 const EVENTS: usize = 1024;
@@ -143,7 +143,7 @@ pub(super) struct Worker {
     mail: Mail,
     /// Where readiness of the sockets is told. Polled only when Tokio says that there is some, and between pieces of work.
     pub(super) sockets: AsyncFd<Poll>,
-    pub(super) rows: Slots<Row>,
+    pub(crate) rows: Slots<Row>,
     pub(super) groups: Groups,
     /// Groups with updates that their rows don't have yet.
     pub(super) passes: VecDeque<Pass>,
@@ -413,7 +413,7 @@ mod tests {
     };
 
     use super::{super::deliver::LOOKED_AT, *};
-    use crate::{Access, Form, Hub, Topic, Update, subscription::Subscription};
+    use crate::{Access, Form, Hub, Topic, Update, delivery::subscription::Subscription};
 
     const PATIENCE: Duration = Duration::from_secs(60);
 

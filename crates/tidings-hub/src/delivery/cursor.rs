@@ -1,0 +1,336 @@
+//! One subscriber's place in the log, and the events that follow it.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use serde_json::json;
+use tidings_server::Frame;
+use tokio::time::Instant;
+
+use crate::{
+    Interest, StartAt, Topic, Verdict,
+    authorize::Grant,
+    budget::Share,
+    delivery::{
+        Form, hub_event,
+        resume::{First, Opened, Opening, open},
+        routing::Registration,
+        subscription::{PAGE, Read, Standing, Subscription},
+    },
+    hub::Shared,
+    lag::{Body, Ended, Lag},
+    log::{HubId, LogError, Page, Place},
+    metrics::EndReason,
+};
+
+/// What a subscriber asks for.
+#[derive(Debug, Clone)]
+pub struct Subscribe {
+    /// The topics and patterns.
+    pub interest: Interest,
+    /// Where to begin.
+    pub start: StartAt,
+    /// How the events look on the wire.
+    pub form: Form,
+    /// Whether one that begins at the tail first gets an event of type `start` with the ID of that place, so that it
+    /// can resume even if it is cut before its first event. Default: yes.
+    pub start_event: bool,
+}
+
+impl From<Interest> for Subscribe {
+    fn from(interest: Interest) -> Subscribe {
+        Subscribe { interest, start: StartAt::Tail, form: Form::Plain, start_event: true }
+    }
+}
+
+/// Follows the log for one subscriber: a stream of frames, each of one or more whole events as they go on the wire.
+///
+/// A cursor holds a place, not a queue. Catching up, following live, and being slow are the same to it: it reads what
+/// follows its place when it is polled, at most 64 KiB at a time. Dropping it ends the subscription.
+///
+/// The stream ends when all topics of a subscription without patterns are closed, when the hub shuts down, and when the
+/// log fails; a subscriber that comes back with its last event ID goes on where it was.
+pub struct Cursor {
+    shared: Arc<Shared>,
+    subscription: Subscription,
+    registration: Registration,
+    verdict: Option<Verdict>,
+    /// Where it is when what is queued is delivered.
+    standing: Standing,
+    /// Topics whose close is still to come; `None` for a subscription that never ends.
+    open: Option<Vec<Topic>>,
+    /// Whole events that are to be delivered first.
+    queued: Bytes,
+    /// The share that these have of the memory for answers, if they are from the log.
+    room: Share,
+    step: Step,
+    opened: Instant,
+    protocol: Option<&'static str>,
+    /// Where others see how far it is, from the first time that it is asked for what it reads.
+    body: Option<Arc<Body>>,
+}
+
+enum Step {
+    /// Everything there is has been delivered: wait for a signal.
+    Waiting,
+    /// There may be more behind the place.
+    Following,
+    /// The place is older than the window: a page of the log is being read.
+    Reading(Pin<Box<dyn Future<Output = Result<Read, LogError>> + Send>>),
+    Ended,
+    /// The rest of the stream is delivered by somebody else.
+    HandedOver,
+}
+
+/// What is left of a cursor whose socket is delivered to by the loop of its core.
+#[derive(Debug)]
+pub(crate) struct HandedOver {
+    pub(crate) standing: Standing,
+    /// Topics whose close is still to come; `None` for a subscription that never ends.
+    pub(crate) open: Option<Vec<Topic>>,
+}
+
+impl Cursor {
+    /// Finds the place to start from; `None` when all topics are closed and the subscriber has seen it, or is new.
+    pub(crate) async fn open(
+        shared: Arc<Shared>,
+        subscribe: Subscribe,
+        grant: Grant,
+    ) -> Result<Option<Cursor>, LogError> {
+        let Subscribe { interest, start, form, start_event } = subscribe;
+        let greet = start_event && start == StartAt::Tail;
+        let Opening { registration, epoch, verdict, gap, after, mut page, open } =
+            match open(&shared, interest.clone(), start, PAGE, First::Window).await? {
+                Opened::Live(opening) => *opening,
+                Opened::Ended => return Ok(None),
+            };
+        let mut room = shared.answers_room.share();
+        if !page.records.is_empty() && !room.try_grow_to(page.data_bytes()) {
+            // What is in memory already for others is enough: it is read again when the subscriber can take it.
+            page = Page { records: Vec::new(), reached: Place::unchecked(after), ..page };
+        }
+        shared.metrics.subscriptions.inc();
+        shared.routing.join(&interest);
+        let mut cursor = Cursor {
+            open: interest.is_exact().then_some(open),
+            shared,
+            subscription: Subscription { interest, form, grant },
+            registration,
+            verdict,
+            standing: Standing::default(),
+            queued: Bytes::new(),
+            room,
+            step: Step::Following,
+            opened: Instant::now(),
+            protocol: None,
+            body: None,
+        };
+        if greet {
+            let id = HubId { epoch, place: page.reached }.to_string();
+            cursor.queued = hub_event("start", &json!({ "id": id }), id);
+        }
+        let read = cursor.subscription.read_page(&cursor.shared, Standing::default(), &page, gap);
+        cursor.take(read);
+        if verdict == Some(Verdict::Resumed)
+            && page.records.is_empty()
+            && cursor.shared.answers_room.has_room()
+        {
+            cursor.follow();
+        }
+        cursor.room.overdraw(cursor.queued.len().saturating_sub(page.data_bytes()));
+        cursor.shared.metrics.replayed_bytes.inc_by(cursor.queued.len() as u64);
+        Ok(Some(cursor))
+    }
+
+    /// What a subscriber that named the event it saw last is told; `None` for one that named none.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.verdict
+    }
+
+    pub(crate) fn subscription(&self) -> &Subscription {
+        &self.subscription
+    }
+
+    /// Says over which protocol it is delivered, as `HTTP/2`.
+    pub(crate) fn over(&mut self, protocol: &'static str) {
+        self.protocol = Some(protocol);
+    }
+
+    /// Takes what is ready to be sent. `None` when the stream ends with it.
+    pub(crate) fn take_queued(&mut self) -> Option<Bytes> {
+        match self.step {
+            Step::Ended => None,
+            _ => Some(std::mem::take(&mut self.queued)),
+        }
+    }
+
+    /// Sends these whole events before all that it reads.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn begin_with(&mut self, events: Bytes) {
+        self.queued = join(events, std::mem::take(&mut self.queued));
+    }
+
+    /// Ends this cursor for somebody who delivers what follows, and who is registered for it already.
+    pub(crate) fn hand_over(mut self) -> HandedOver {
+        debug_assert!(self.queued.is_empty(), "what is queued has been sent");
+        self.step = Step::HandedOver;
+        HandedOver { standing: self.standing, open: self.open.take() }
+    }
+
+    /// Ends this cursor because its subscriber takes nothing.
+    pub(crate) fn stall(&mut self) {
+        if !matches!(self.step, Step::Ended | Step::HandedOver) {
+            self.end(EndReason::Stalled);
+        }
+    }
+
+    fn take(&mut self, read: Read) {
+        let Read { chunk, then, more } = read;
+        self.standing = then;
+        self.step = if more { Step::Following } else { Step::Waiting };
+        self.shared.metrics.delivered.inc_by(chunk.events());
+        if let Some(open) = &mut self.open {
+            open.retain(|topic| !chunk.closed().contains(topic));
+            if open.is_empty() {
+                self.end(EndReason::Closed);
+            }
+        }
+        if let Some(encoded) = chunk.into_encoded() {
+            self.queued = join(std::mem::take(&mut self.queued), encoded.data());
+        }
+    }
+
+    fn end(&mut self, reason: EndReason) {
+        let behind =
+            self.place().map_or(0, |place| self.shared.log.bounds().newest.sequence.saturating_sub(place));
+        self.step = Step::Ended;
+        if let Some(body) = self.body.take() {
+            self.shared.bodies.leave(&body);
+        }
+        self.shared.end(Ended {
+            reason,
+            time: SystemTime::now(),
+            subscription: self.subscription.clone(),
+            lag: Lag { behind, stalled: None, age: self.opened.elapsed() },
+        });
+    }
+
+    /// Its place, or `None` if it has all there was when it looked.
+    fn place(&self) -> Option<u64> {
+        match self.step {
+            Step::Waiting => self.registration.wake().first().map(|first| first - 1),
+            _ => Some(self.standing.place),
+        }
+    }
+
+    fn follow(&mut self) {
+        if let Some(read) = self.subscription.read_window_shared(&self.shared, self.standing) {
+            self.take(read);
+            return;
+        }
+        let (shared, subscription, from) = (self.shared.clone(), self.subscription.clone(), self.standing);
+        self.step = Step::Reading(Box::pin(async move { subscription.read_log(&shared, from).await }));
+    }
+
+    /// Lets others see how far it is. Those whose sockets are taken over are never polled, and known elsewhere.
+    fn show_place(&mut self) {
+        if matches!(self.step, Step::Ended | Step::HandedOver) {
+            return;
+        }
+        let body = self.body.get_or_insert_with(|| {
+            let (shared, wake) = (&self.shared, self.registration.wake());
+            shared.bodies.join(self.opened, &self.subscription, self.protocol, wake)
+        });
+        body.note(match self.step {
+            Step::Waiting => None,
+            _ => Some(self.standing.place),
+        });
+    }
+
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame>> {
+        loop {
+            if !self.queued.is_empty() {
+                self.room.clear();
+                return Poll::Ready(Some(Frame::from_encoded(std::mem::take(&mut self.queued))));
+            }
+            if self.shared.is_shutting_down() && !matches!(self.step, Step::Ended | Step::HandedOver) {
+                self.end(EndReason::Shutdown);
+            }
+            match &mut self.step {
+                Step::Ended | Step::HandedOver => return Poll::Ready(None),
+                Step::Waiting => {
+                    // The hub signals everyone after it began to shut down, so that is not missed here.
+                    let first = ready!(self.registration.poll_update(context));
+                    // Nothing before the first that was signalled is for this subscription. So a cursor that was quiet
+                    // for long need not look for its place in the log.
+                    self.standing.reach(first - 1);
+                    self.step = Step::Following;
+                }
+                Step::Following => self.follow(),
+                Step::Reading(reading) => match ready!(reading.as_mut().poll(context)) {
+                    Ok(read) => {
+                        self.take(read);
+                        if self.queued.is_empty() {
+                            // A pattern may look through much of the log before it finds something: let others run.
+                            context.waker().wake_by_ref();
+                            return Poll::Pending;
+                        }
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, place = self.standing.place, "a subscriber's stream ends: the log can't be read");
+                        self.end(EndReason::LogFailed);
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl Stream for Cursor {
+    type Item = Frame;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Frame>> {
+        let polled = self.poll_frame(context);
+        self.show_place();
+        polled
+    }
+}
+
+/// Both, in this order; copied only if there are both.
+fn join(first: Bytes, then: Bytes) -> Bytes {
+    match (first.is_empty(), then.is_empty()) {
+        (true, _) => then,
+        (_, true) => first,
+        _ => [first, then].concat().into(),
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        if matches!(self.step, Step::HandedOver) {
+            return;
+        }
+        self.shared.metrics.subscriptions.dec();
+        self.shared.routing.leave(&self.subscription.interest);
+        if !matches!(self.step, Step::Ended) {
+            self.end(EndReason::Left);
+        }
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cursor")
+            .field("subscription", &self.subscription)
+            .field("place", &self.standing.place)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,235 @@
+//! Where a subscriber starts: from its last event ID to a place in the log, or to the truth about what is missing.
+
+use serde_json::json;
+
+use crate::{
+    Interest, Topic,
+    delivery::routing::{Registration, Wake},
+    hub::Shared,
+    log::{Epoch, HubId, Log, LogError, Page, PageLimit, Place},
+};
+
+/// Where a subscription begins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum StartAt {
+    /// With what is published from now on.
+    #[default]
+    Tail,
+    /// With the oldest record that is kept.
+    Oldest,
+    /// After the event with this ID, which the subscriber has seen.
+    After(String),
+    /// After this place, which somebody has found who knows what the subscriber means by the ID that it named.
+    Place {
+        /// The ID.
+        asked: String,
+        /// The sequence of the record that it stands for, kept or not.
+        sequence: u64,
+    },
+    /// With the oldest record that is kept, after a `gap` event: what the subscriber named is no event of what it asks for.
+    Unknown(String),
+}
+
+/// What a subscriber that names the event it saw last is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It gets all that follows; nothing is missing.
+    Resumed,
+    /// It first gets a `gap` event: something may be missing.
+    Gap,
+}
+
+/// What a `gap` event says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gap {
+    /// The ID from which the subscriber wanted to go on.
+    pub(crate) asked: String,
+    pub(crate) reason: GapReason,
+    /// The ID of the first record that is kept, in the hub's form; `None` if none is.
+    pub(crate) first: Option<String>,
+    /// The place just before it: a client that resumes from there is not told again.
+    pub(crate) id: HubId,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum GapReason {
+    /// The place is known, and records after it that the subscription asks for were evicted.
+    Evicted,
+    /// No update of what is asked for has this ID, as far as is known, or several have it.
+    UnknownId,
+    /// The ID was given in another life of the log.
+    UnknownEpoch,
+}
+
+impl GapReason {
+    pub(crate) const ALL: [GapReason; 3] =
+        [GapReason::Evicted, GapReason::UnknownId, GapReason::UnknownEpoch];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            GapReason::Evicted => "evicted",
+            GapReason::UnknownId => "unknown-id",
+            GapReason::UnknownEpoch => "unknown-epoch",
+        }
+    }
+}
+
+impl Gap {
+    /// The data of the event: `{"asked": "…", "reason": "evicted", "first": "…"}`.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        json!({ "asked": self.asked, "reason": self.reason.as_str(), "first": self.first })
+    }
+
+    /// The gap that `page`, read for somebody who asked for what follows `asked`, begins with.
+    pub(crate) async fn before(
+        log: &dyn Log,
+        page: &Page,
+        asked: String,
+        reason: GapReason,
+    ) -> Result<Gap, LogError> {
+        let epoch = log.bounds().epoch;
+        let first = match page.records.first() {
+            Some(record) if record.sequence() < page.oldest => Some(record.place()),
+            _ => log.record(page.oldest).await?.map(|record| record.place()),
+        };
+        // Where other topics are kept, a record may stand at that place, and whoever comes back with the ID is known by
+        // its check.
+        let place = page.before_first_kept();
+        let place = log.record(place.sequence).await?.map_or(place, |record| record.place());
+        Ok(Gap {
+            asked,
+            reason,
+            first: first.map(|place| HubId { epoch, place }.to_string()),
+            id: HubId { epoch, place },
+        })
+    }
+}
+
+/// A subscription that has found its place.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) registration: Registration,
+    pub(crate) epoch: Epoch,
+    /// What to tell, for a subscriber that named the event it saw last.
+    pub(crate) verdict: Option<Verdict>,
+    pub(crate) gap: Option<Gap>,
+    /// The place that the page follows.
+    pub(crate) after: u64,
+    /// The first records, unless they are read from the [window](First::Window); what follows `page.reached` is yet to be read.
+    pub(crate) page: Page,
+    /// The topics of an exact subscription whose close is still to come.
+    pub(crate) open: Vec<Topic>,
+}
+
+/// What comes of opening a subscription.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    Live(Box<Opening>),
+    /// All its topics are closed, and it has seen that, or is new: there is nothing to come, ever.
+    Ended,
+}
+
+/// Who reads the first page of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// This does, always.
+    Page,
+    /// Whoever opens it does, if all that follows the place is in the window: what many ask for who come back at once is
+    /// then read once. The page is empty, and the place that it reaches has no check.
+    Window,
+}
+
+/// Finds the place of a subscriber.
+///
+/// It is registered first, so that what is published meanwhile is either in the page or signalled.
+pub(crate) async fn open(
+    shared: &Shared,
+    interest: Interest,
+    start: StartAt,
+    limit: PageLimit,
+    first: First,
+) -> Result<Opened, LogError> {
+    let log = &*shared.log;
+    let registration = shared.routing.register(interest.clone(), Wake::default());
+    let bounds = log.bounds();
+
+    let (after, unknown) = match &start {
+        StartAt::Tail => (bounds.newest.sequence, None),
+        StartAt::Oldest => (0, None),
+        // The log may know it, as the ID of another topic's event.
+        StartAt::Unknown(asked) => {
+            (0, Some(locate(log, asked, &interest).await?.err().unwrap_or(GapReason::UnknownId)))
+        }
+        StartAt::Place { sequence, .. } => (*sequence, None),
+        StartAt::After(asked) => match locate(log, asked, &interest).await? {
+            Ok(sequence) => (sequence, None),
+            Err(reason) => (0, Some(reason)),
+        },
+    };
+
+    // Who starts at the tail, or from an ID that is known, has seen the closes up to there.
+    let seen = if start == StartAt::Oldest || unknown.is_some() { 0 } else { after };
+    let mut open = Vec::with_capacity(interest.topics().len());
+    if interest.is_exact() {
+        for topic in interest.topics() {
+            match log.closed(topic).await? {
+                Some(close) if close.sequence() <= seen => {}
+                _ => open.push(topic.clone()),
+            }
+        }
+        if open.is_empty() {
+            return Ok(Opened::Ended);
+        }
+    }
+
+    let nothing_before = |reached| Page { records: Vec::new(), reached, lost: None, oldest: bounds.oldest };
+    let page = match start {
+        StartAt::Tail => nothing_before(bounds.newest),
+        StartAt::After(_) | StartAt::Place { .. }
+            if first == First::Window
+                && unknown.is_none()
+                && bounds.evicted <= after
+                && shared.read_window().holds_after(after) =>
+        {
+            nothing_before(Place::unchecked(after))
+        }
+        _ => log.read(after, &interest, limit).await?,
+    };
+    let (verdict, gap) = match (start, unknown) {
+        (StartAt::After(asked) | StartAt::Unknown(asked), Some(reason)) => {
+            (Some(Verdict::Gap), Some(Gap::before(log, &page, asked, reason).await?))
+        }
+        (StartAt::After(asked) | StartAt::Place { asked, .. }, None) if page.lost.is_some() => {
+            (Some(Verdict::Gap), Some(Gap::before(log, &page, asked, GapReason::Evicted).await?))
+        }
+        (StartAt::After(_) | StartAt::Place { .. }, None) => (Some(Verdict::Resumed), None),
+        _ => (None, None),
+    };
+    Ok(Opened::Live(Box::new(Opening { registration, epoch: bounds.epoch, verdict, gap, after, page, open })))
+}
+
+/// The sequence that `asked` names in this log, whether or not its record is still kept. An ID that a publisher chose names
+/// an update of `interest`, or none: other topics may have the same for other updates.
+pub(crate) async fn locate(
+    log: &dyn Log,
+    asked: &str,
+    interest: &Interest,
+) -> Result<Result<u64, GapReason>, LogError> {
+    let bounds = log.bounds();
+    let Some(id) = HubId::parse(asked) else {
+        return Ok(log.find(asked, interest).await?.ok_or(GapReason::UnknownId));
+    };
+    let Place { sequence, check } = id.place;
+    if id.epoch != bounds.epoch {
+        return Ok(Err(GapReason::UnknownEpoch));
+    }
+    // Nothing stands at 0, so no hub has made a check for it.
+    if sequence > bounds.newest.sequence || (sequence == 0 && check != 0) {
+        return Ok(Err(GapReason::UnknownId));
+    }
+    Ok(match log.record(sequence).await? {
+        // The same sequence, but another record: the log went back to an older state and grew again.
+        Some(record) if record.check() != check => Err(GapReason::UnknownId),
+        Some(_) | None => Ok(sequence),
+    })
+}

@@ -1,0 +1,154 @@
+//! What a subscriber asked for and may have, and how that is read.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::{
+    Interest,
+    authorize::Grant,
+    delivery::{
+        Chunk, Form, hub_event,
+        resume::{Gap, GapReason},
+    },
+    hub::Shared,
+    log::{HubId, LogError, Page, PageLimit, Place},
+};
+
+/// How much is read from the log at once.
+pub(crate) const PAGE: PageLimit = PageLimit { records: 500, bytes: Chunk::FULL };
+
+/// What a reader who does not know of gaps is told.
+const LOST: &[u8] = b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"code\":\"gap\",\"message\":\"\
+a part of this answer is no longer kept\"}}\n\n";
+
+/// What a subscriber gets. For two with the same subscription at the same place, the next chunk is the same. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Subscription {
+    pub(crate) interest: Interest,
+    pub(crate) form: Form,
+    pub(crate) grant: Grant,
+}
+
+/// Where a subscriber is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Standing {
+    /// All that matches up to here has been taken.
+    pub(crate) place: u64,
+    /// That something behind the place is lost, up to here, has been told; 0 when nothing has.
+    told: u64,
+}
+
+impl Standing {
+    #[cfg(unix)]
+    pub(crate) const MIN: Standing = Standing { place: 0, told: 0 };
+    #[cfg(unix)]
+    pub(crate) const MAX: Standing = Standing { place: u64::MAX, told: u64::MAX };
+
+    /// Goes on to `place`, if that is further. What was told of what lies behind it counts no more, so that those who were
+    /// told and those who missed nothing are the same there.
+    pub(crate) fn reach(&mut self, place: u64) {
+        self.place = self.place.max(place);
+        if self.told <= self.place {
+            self.told = 0;
+        }
+    }
+}
+
+/// What follows a place.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    /// What to send, possibly nothing.
+    pub(crate) chunk: Chunk,
+    /// Where the subscriber is when it has that.
+    pub(crate) then: Standing,
+    /// Whether there may be more behind that.
+    pub(crate) more: bool,
+}
+
+/// What was read from the window last. The streams of an HTTP/2 connection, and clients that come back together, ask for the
+/// same one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct LastRead(Mutex<Option<(Subscription, Standing, Read)>>);
+
+impl LastRead {
+    fn find(&self, subscription: &Subscription, from: Standing) -> Option<Read> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = last.as_ref().filter(|(of, at, _)| *at == from && of == subscription);
+        same.map(|(.., read)| read.clone())
+    }
+
+    fn note(&self, subscription: &Subscription, from: Standing, read: &Read) {
+        let last = Some((subscription.clone(), from, read.clone()));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last;
+    }
+}
+
+impl Subscription {
+    /// The same as [`read_window`](Subscription::read_window), shared with others who ask for the same.
+    pub(crate) fn read_window_shared(&self, shared: &Shared, from: Standing) -> Option<Read> {
+        if let Some(mut read) = shared.last_read.find(self, from) {
+            // What follows a place up to another never changes, but there may be more behind it now.
+            read.more |= read.then.place < shared.read_window().newest();
+            return Some(read);
+        }
+        let mut read = self.read_window(shared, from)?;
+        if !read.chunk.is_empty() {
+            read.chunk = read.chunk.share();
+            shared.last_read.note(self, from, &read);
+        }
+        Some(read)
+    }
+
+    /// What follows in the window; `None` if that place is before it, and the log has to be read.
+    pub(crate) fn read_window(&self, shared: &Shared, from: Standing) -> Option<Read> {
+        // Frames are encoded and joined after this line, when the window is not locked.
+        let run = shared.read_window().read(from.place, &self.interest)?;
+        let records = run.records.iter().map(|framed| &*framed.record);
+        let mut chunk = Chunk::of(records.filter(|record| self.grant.may_receive(record)));
+        let mut then = from;
+        for framed in &run.records {
+            // A run is measured by its data; its frames may be longer.
+            if chunk.is_full() {
+                return Some(Read { chunk, then, more: true });
+            }
+            if self.grant.may_receive(&framed.record) {
+                chunk.push_framed(framed, self.form);
+            }
+            then.reach(framed.record.sequence());
+        }
+        then.reach(run.reached);
+        Some(Read { chunk, then, more: run.more })
+    }
+
+    /// A page of the log, with a `gap` event first if something there is lost that the subscriber does not know of.
+    pub(crate) async fn read_log(&self, shared: &Shared, from: Standing) -> Result<Read, LogError> {
+        let page = shared.log.read(from.place, &self.interest, PAGE).await?;
+        let gap = match page.lost.filter(|lost| *lost > from.told) {
+            Some(_) => {
+                let place = Place::unchecked(from.place);
+                let asked = HubId { epoch: shared.log.bounds().epoch, place }.to_string();
+                Some(Gap::before(&*shared.log, &page, asked, GapReason::Evicted).await?)
+            }
+            None => None,
+        };
+        Ok(self.read_page(shared, from, &page, gap))
+    }
+
+    /// The same of a page that has been read.
+    pub(crate) fn read_page(&self, shared: &Shared, from: Standing, page: &Page, gap: Option<Gap>) -> Read {
+        let records = page.records.iter().filter(|record| self.grant.may_receive(record));
+        let mut chunk = Chunk::of(records.clone().map(|record| &**record));
+        if let Some(gap) = gap {
+            shared.metrics.gap(gap.reason);
+            match self.form {
+                Form::Bare => chunk.push_hub_event(LOST),
+                _ => chunk.push_hub_event(&hub_event("gap", &gap.to_json(), gap.id.to_string())),
+            }
+        }
+        for record in records {
+            chunk.push(record, self.form);
+        }
+        let mut then = Standing { told: from.told.max(page.lost.unwrap_or_default()), ..from };
+        then.reach(page.reached.sequence);
+        Read { chunk, then, more: true }
+    }
+}

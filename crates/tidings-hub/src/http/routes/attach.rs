@@ -1,0 +1,57 @@
+//! `POST` of a file: stored, then announced by an update.
+
+use bytes::Bytes;
+use http::Response;
+use http_body::Body;
+
+use super::publish::one;
+use crate::{
+    Hub, Update, UpdateType,
+    attachments::{Announcement, MediaType, Upload},
+    dialect::native::PublishParams,
+    http::{HubBody, Problem, published_body::PublishedBody, service::BoxError},
+    turns::Publisher,
+};
+
+/// The event type of an announcement whose publisher names none.
+const EVENT_TYPE: &str = "attachment";
+
+/// Receives the body into a file, and publishes the update that says where it is.
+///
+/// However it fails, or if its caller stops waiting, there is either an update and its file, or none of them.
+pub(super) async fn attach<B>(
+    hub: &Hub,
+    params: PublishParams,
+    media_type: MediaType,
+    body: &mut PublishedBody<'_, B>,
+) -> Result<Response<HubBody>, Problem>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let Some(attachments) = hub.shared().log.attachments() else {
+        return Err(Problem::unsupported_body(format!(
+            "Content-Type is {:?}, so the body would be stored as a file, and this hub keeps its history in memory; \
+             give it a data directory (tidings serve --data DIR, without --memory), or publish a link",
+            media_type.essence()
+        )));
+    };
+    let mut upload = Upload::begin(attachments.clone(), body.least_bytes()).await?;
+    body.begin_upload();
+    let mut of_connection = params.publisher.as_ref().map(Publisher::upload);
+    while let Some(piece) = body.next().await? {
+        if let Some(upload) = &mut of_connection {
+            upload.grow(piece.len() as u64, attachments.share())?;
+        }
+        upload = upload.write(piece).await?;
+    }
+    let received = upload.finish().await?;
+
+    let announcement = Announcement::of(&received, media_type, params.name.clone());
+    let event_type = UpdateType::parse(EVENT_TYPE).expect("a word is a valid event type");
+    // From here to the log nothing waits, so the file is never without an owner.
+    let update = Update::new(params.topic.clone(), announcement.to_json())
+        .with_type(event_type)
+        .with_attachment(received.hand_over());
+    one(hub, params, Some(update)).await
+}

@@ -1,0 +1,169 @@
+//! `GET` as JSON: a page of history, or a long poll.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use http::{HeaderValue, Response, header};
+use serde::Serialize;
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout_at},
+};
+
+use super::subscribe::sign_verdict;
+use crate::{
+    StartAt, Verdict,
+    authorize::Grant,
+    delivery::{
+        resume::{First, Gap, GapReason, Opened, open},
+        subscription::PAGE,
+    },
+    dialect::native::ReadParams,
+    http::{
+        HubBody, Problem,
+        page_body::{Page, PageBody},
+    },
+    hub::Shared,
+    log::{HubId, PageLimit, Record},
+};
+
+/// How many records are looked at for one page, but for those of its first read. The client goes on from there.
+const MAX_LOOKED_AT: u64 = 100_000;
+
+/// How long a page may be looked for, unless its client waits for longer.
+const MAX_SEARCH: Duration = Duration::from_secs(2);
+
+/// What a page has beside its updates.
+#[derive(Debug, Serialize)]
+struct Members {
+    /// Where the next page begins: to be sent as `Last-Event-ID` or `from`.
+    next: String,
+    /// True when the page ends before the newest update that there was: it is full, or much had to be looked through.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
+    /// As in a `gap` event, when something may be missing before this page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<serde_json::Value>,
+    /// True when all topics are closed and this page has the last of them: nothing will follow.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    closed: bool,
+}
+
+/// Answers with what follows the place, from the oldest record if none is given; waits for something if asked to.
+///
+/// It looks for something up to a bound, and says how far it came.
+pub(crate) async fn history(
+    shared: &Arc<Shared>,
+    grant: Grant,
+    params: ReadParams,
+) -> Result<Response<HubBody>, Problem> {
+    let began = Instant::now();
+    let (deadline, search_end) = (began + params.wait, began + params.wait.max(MAX_SEARCH));
+    // A page is as large as what a stream is sent at once, also where its client would take more updates.
+    let limit = PageLimit { records: params.limit, bytes: PAGE.bytes };
+    let interest = params.interest;
+    let start = params.start.unwrap_or(StartAt::Oldest);
+    let asked = match &start {
+        StartAt::After(id) | StartAt::Place { asked: id, .. } | StartAt::Unknown(id) => Some(id.clone()),
+        StartAt::Tail | StartAt::Oldest => None,
+    };
+    let mut newest = shared.log.bounds().newest.sequence;
+    let opened = tokio::select! {
+        biased;
+        opened = open(shared, interest.clone(), start, limit, First::Page) => opened?,
+        () = shared.shutdown_begun() => return Err(Problem::shutting_down()),
+    };
+    let mut opening = match opened {
+        Opened::Live(opening) => *opening,
+        Opened::Ended => {
+            let bounds = shared.log.bounds();
+            let tail = HubId { epoch: bounds.epoch, place: bounds.newest };
+            let next = asked.unwrap_or_else(|| tail.to_string());
+            let members = Members { next, more: false, gap: None, closed: true };
+            return respond(shared, Vec::new(), &members);
+        }
+    };
+
+    // Who asked for the oldest that is kept has missed nothing that was gone by then.
+    let mut misses = asked.is_some();
+    let mut looked_at = 0;
+    loop {
+        opening.page.records.retain(|record| grant.may_receive(record));
+        if !opening.page.records.is_empty() || opening.gap.is_some() {
+            break;
+        }
+        let reached = opening.page.reached;
+        let after = if reached.sequence >= shared.log.bounds().newest.sequence {
+            misses = true;
+            let update = poll_fn(|context| opening.registration.poll_update(context));
+            tokio::select! {
+                update = timeout_at(deadline, update) => match update {
+                    // Nothing before the first that was signalled is asked for.
+                    Ok(first) => reached.sequence.max(first - 1),
+                    Err(_) => break,
+                },
+                () = shared.shutdown_begun() => break,
+            }
+        } else {
+            if looked_at >= MAX_LOOKED_AT || Instant::now() >= search_end {
+                break;
+            }
+            // A log in memory answers at once, and others have their turn nevertheless.
+            yield_now().await;
+            reached.sequence
+        };
+        newest = shared.log.bounds().newest.sequence;
+        opening.page = tokio::select! {
+            biased;
+            () = shared.shutdown_begun() => break,
+            page = shared.log.read(after, &interest, limit) => page?,
+        };
+        looked_at += opening.page.reached.sequence.saturating_sub(after);
+        if opening.page.lost.is_some() && misses {
+            let place = HubId { epoch: opening.epoch, place: reached }.to_string();
+            let gap = Gap::before(&*shared.log, &opening.page, place, GapReason::Evicted).await?;
+            opening.gap = Some(gap);
+            opening.verdict = opening.verdict.map(|_| Verdict::Gap);
+        }
+    }
+
+    let page = &opening.page;
+    let closes = page.records.iter().filter(|record| record.is_close());
+    let closed_here: Vec<_> = closes.flat_map(|close| close.topics()).collect();
+    let members = Members {
+        next: HubId { epoch: opening.epoch, place: page.reached }.to_string(),
+        more: page.reached.sequence < newest,
+        gap: opening.gap.as_ref().map(Gap::to_json),
+        closed: interest.is_exact() && opening.open.iter().all(|topic| closed_here.contains(&topic)),
+    };
+    if let Some(gap) = &opening.gap {
+        shared.metrics.gap(gap.reason);
+    }
+    let mut response = respond(shared, opening.page.records, &members)?;
+    sign_verdict(&mut response, opening.verdict);
+    Ok(response)
+}
+
+/// A page of one chunk is sent as it is; one of more is encoded as it is sent, within the memory for answers.
+fn respond(
+    shared: &Shared,
+    records: Vec<Arc<Record>>,
+    members: &Members,
+) -> Result<Response<HubBody>, Problem> {
+    let mut page = Page::new(records, members);
+    let first = page.next_chunk().unwrap_or_default();
+    let body = if page.is_over() {
+        HubBody::from(first)
+    } else {
+        let mut room = shared.answers_room.share();
+        if !room.try_grow_to(first.len() + page.left()) {
+            room.refuse();
+            return Err(Problem::no_room_for_answer());
+        }
+        HubBody::page(PageBody::new(first, page, room, shared.encoder.clone()))
+    };
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}

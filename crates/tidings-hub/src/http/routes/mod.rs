@@ -1,0 +1,8 @@
+//! The endpoints: one file for each thing that a client may ask for.
+
+pub(crate) mod attach;
+pub(crate) mod attachment;
+pub(crate) mod history;
+pub(crate) mod publish;
+pub(crate) mod subscribe;
+pub(crate) mod subscribers;

@@ -1,0 +1,135 @@
+//! `GET` as an event stream.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use http::{HeaderName, HeaderValue, Response, StatusCode, Version, header::CACHE_CONTROL, request::Parts};
+use serde_json::json;
+use tidings_server::{Frame, KeepAlive, Sse, Visibility, stream_headers};
+
+use crate::{
+    Cursor, StartAt, Subscribe, Verdict,
+    authorize::Grant,
+    delivery::hub_event,
+    dialect::native::ReadParams,
+    http::{
+        HubBody, Problem,
+        hang_up::{Departure, HangUp},
+        take_over::TakeOver,
+    },
+    hub::Shared,
+    log::HubId,
+};
+
+/// Tells a subscriber that named the event it saw last whether it gets all that followed.
+const TIDINGS_RESUME: HeaderName = HeaderName::from_static("tidings-resume");
+
+/// Tells a client that events of the types `start`, `gap`, `close` and `ping` are the hub's own in this response, and not those
+/// of a server that happens to use the same names.
+const TIDINGS_HUB: HeaderName = HeaderName::from_static("tidings-hub");
+
+/// Opens a subscription. The response's head and its first bytes go out before any event.
+///
+/// While the hub shuts down, the stream ends at once. A 503 would be clearer, but an `EventSource` never comes back from it.
+pub(crate) async fn subscribe(
+    shared: &Arc<Shared>,
+    grant: Grant,
+    params: ReadParams,
+    request: &Parts,
+) -> Result<Response<HubBody>, Problem> {
+    let subscribe = Subscribe {
+        interest: params.interest,
+        start: params.start.unwrap_or(StartAt::Tail),
+        form: params.form,
+        start_event: params.start_event,
+    };
+    match Cursor::open(shared.clone(), subscribe, grant).await? {
+        Some(cursor) => Ok(deliver(shared, cursor, params.keep_alive, request)),
+        None => Ok(ended()),
+    }
+}
+
+/// The answer to a subscriber for whom nothing is to come, ever.
+pub(crate) fn ended() -> Response<HubBody> {
+    // 204 is the one answer after which an EventSource does not come back.
+    let mut response = Response::new(HubBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    // By default a cache may keep it, and a topic's name may be used again once its close is forgotten.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The answer to a subscriber for whom nothing can be read at the moment: a stream that ends at once. It says when to come back,
+/// as every stream does at its beginning.
+///
+/// One that begins with what is published from now on is told its place as well: it would otherwise come back without one, and
+/// begin once more with what is published by then.
+pub(crate) fn put_off(shared: &Shared, begins_now: bool) -> Response<HubBody> {
+    shared.metrics.put_off.inc();
+    let mut stream = BytesMut::from(&Frame::opening(Some(shared.settings.retry)).into_bytes()[..]);
+    if begins_now {
+        let bounds = shared.log.bounds();
+        let id = HubId { epoch: bounds.epoch, place: bounds.newest }.to_string();
+        stream.extend_from_slice(&hub_event("start", &json!({ "id": id }), id));
+    }
+    let mut response = Response::new(HubBody::from(stream.freeze()));
+    *response.headers_mut() = stream_headers(Visibility::default());
+    response.headers_mut().insert(TIDINGS_HUB, HeaderValue::from_static("1"));
+    response
+}
+
+/// The response whose body is what `cursor` reads.
+pub(crate) fn deliver(
+    shared: &Shared,
+    mut cursor: Cursor,
+    keep_alive: KeepAlive,
+    request: &Parts,
+) -> Response<HubBody> {
+    let grant = cursor.subscription().grant;
+    let verdict = cursor.verdict();
+    let keep_alive = keep_alive.after(shared.settings.heartbeat);
+    let retry = shared.settings.retry;
+    let take_over = TakeOver::offered(request).filter(|_| !shared.is_shutting_down());
+    // What only some may read, no cache may keep for others.
+    let visibility = if grant.private { Visibility::Private } else { Visibility::default() };
+    let first = take_over.as_ref().and_then(|_| cursor.take_queued());
+    let mut response = match (take_over, first) {
+        (Some(take_over), Some(queued)) => {
+            let first = [Frame::opening(Some(retry)).into_bytes(), queued];
+            take_over.accept(cursor, keep_alive, &request.headers);
+            let mut response = Response::new(HubBody::leaving(first, take_over));
+            *response.headers_mut() = stream_headers(visibility);
+            response
+        }
+        _ => {
+            cursor.over(name(request.version));
+            let sse = Sse::new(cursor).retry(retry).keep_alive(keep_alive);
+            let sse = if grant.private { sse.private() } else { sse };
+            let hang_up = request.extensions.get::<HangUp>().cloned();
+            sse.into_response().map(|body| HubBody::stream(body, hang_up.map(Departure::AtHangUp)))
+        }
+    };
+    response.headers_mut().insert(TIDINGS_HUB, HeaderValue::from_static("1"));
+    sign_verdict(&mut response, verdict);
+    response
+}
+
+/// As people write it.
+fn name(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+/// Adds the verdict to the head of a response.
+pub(crate) fn sign_verdict(response: &mut Response<HubBody>, verdict: Option<Verdict>) {
+    if let Some(verdict) = verdict {
+        let value = match verdict {
+            Verdict::Resumed => "resumed",
+            Verdict::Gap => "gap",
+        };
+        response.headers_mut().insert(TIDINGS_RESUME, HeaderValue::from_static(value));
+    }
+}

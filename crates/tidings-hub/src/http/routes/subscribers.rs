@@ -1,0 +1,154 @@
+//! `GET /subscribers`: how many follow the topics that are named; or, without any, who is behind and who has gone.
+
+use std::{num::NonZero, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use serde::Serialize;
+
+use crate::{
+    Interest, Prefix, Topic,
+    dialect::native::ReadParams,
+    http::{HubBody, Problem},
+    hub::Shared,
+    lag::{Ended, Seen},
+};
+
+/// How many names of a subscription are told, and how much of each.
+const MAX_NAMES: usize = 4;
+const MAX_NAME_CHARS: usize = 64;
+
+#[derive(Debug, Serialize)]
+struct CountsJson<'a> {
+    topics: Vec<CountJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct CountJson<'a> {
+    topic: &'a str,
+    /// Open subscriptions that an update of the topic is for, those with a pattern included.
+    subscribers: u64,
+}
+
+/// Answers for each topic. Only those who know a topic's name, and may subscribe to it, learn that somebody follows it.
+///
+/// # Errors
+/// 400 for a pattern: what it stands for is not known.
+pub(crate) fn subscribers(shared: &Shared, params: &ReadParams) -> Result<Response<HubBody>, Problem> {
+    if !params.interest.is_exact() {
+        return Err(Problem::invalid("subscribers are counted by topic, and a pattern is none"));
+    }
+    let topics = params.interest.topics().iter();
+    Ok(json(&CountsJson {
+        topics: topics
+            .map(|topic| CountJson { topic: topic.as_str(), subscribers: shared.routing.audience(topic) })
+            .collect(),
+    }))
+}
+
+#[derive(Debug, Serialize)]
+struct SurveyJson {
+    /// All that are open, also those that nobody is told of.
+    subscribers: i64,
+    behind: Vec<OpenJson>,
+    ended: Vec<EndedJson>,
+}
+
+/// An open subscription. Times are in whole seconds.
+#[derive(Debug, Serialize)]
+struct OpenJson {
+    #[serde(flatten)]
+    followed: FollowedJson,
+    behind: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stalled: Option<u64>,
+    age: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct EndedJson {
+    #[serde(flatten)]
+    followed: FollowedJson,
+    reason: &'static str,
+    time: String,
+    behind: u64,
+    age: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct FollowedJson {
+    topics: Vec<String>,
+    /// How many more there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<NonZero<usize>>,
+}
+
+/// Tells which subscriptions are furthest behind, and which ended last, to whoever may follow what these follow.
+pub(crate) async fn furthest_behind(shared: &Shared) -> Response<HubBody> {
+    let newest = shared.log.bounds().newest.sequence;
+    let mut furthest = shared.loops.furthest().await;
+    furthest.merge(&shared.bodies.furthest(newest, |subscription| shared.may_be_told_of(subscription)));
+    json(&SurveyJson {
+        subscribers: shared.metrics.subscriptions.get(),
+        behind: furthest.iter().map(OpenJson::from).collect(),
+        ended: shared.last_ended.to_vec().iter().map(EndedJson::from).collect(),
+    })
+}
+
+impl From<&Seen> for OpenJson {
+    fn from(seen: &Seen) -> OpenJson {
+        OpenJson {
+            followed: FollowedJson::from(&seen.subscription.interest),
+            behind: seen.lag.behind,
+            stalled: seen.lag.stalled.as_ref().map(Duration::as_secs),
+            age: seen.lag.age.as_secs(),
+            protocol: seen.protocol,
+        }
+    }
+}
+
+impl From<&Ended> for EndedJson {
+    fn from(ended: &Ended) -> EndedJson {
+        EndedJson {
+            followed: FollowedJson::from(&ended.subscription.interest),
+            reason: ended.reason.as_str(),
+            time: humantime::format_rfc3339_millis(ended.time).to_string(),
+            behind: ended.lag.behind,
+            age: ended.lag.age.as_secs(),
+        }
+    }
+}
+
+impl From<&Interest> for FollowedJson {
+    fn from(interest: &Interest) -> FollowedJson {
+        let all = interest.is_everything().then(|| "*".to_owned());
+        let patterns =
+            interest.prefixes().iter().map(Prefix::as_str).map(|prefix| format!("{}*", short(prefix)));
+        let topics = interest.topics().iter().map(Topic::as_str).map(short);
+        let count = usize::from(interest.is_everything()) + patterns.len() + topics.len();
+        let names = all.into_iter().chain(patterns).chain(topics);
+        FollowedJson {
+            topics: names.take(MAX_NAMES).collect(),
+            more: NonZero::new(count.saturating_sub(MAX_NAMES)),
+        }
+    }
+}
+
+/// The name, or its beginning and an ellipsis.
+fn short(name: &str) -> String {
+    match name.char_indices().nth(MAX_NAME_CHARS) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
+fn json(answer: &impl Serialize) -> Response<HubBody> {
+    let json = serde_json::to_vec(answer).expect("strings and numbers are JSON");
+    let mut response = Response::new(HubBody::from(Bytes::from(json)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

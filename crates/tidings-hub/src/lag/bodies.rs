@@ -1,0 +1,104 @@
+//! The subscriptions that are delivered as bodies: HTTP/2, HTTP/1 over TLS, other servers, and this process itself.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::time::Instant;
+
+use super::{FRESH, Furthest, Lag, Seen};
+use crate::delivery::{routing::Wake, subscription::Subscription};
+
+/// A list of them: about a hundred bytes for each, beside the kilobytes that a body costs.
+#[derive(Debug, Default)]
+pub(crate) struct Bodies(Mutex<Open>);
+
+#[derive(Debug, Default)]
+struct Open {
+    bodies: HashMap<u64, Arc<Body>>,
+    last_number: u64,
+    /// What came of the last look, and when that was.
+    last: Option<(Instant, Arc<Furthest>)>,
+}
+
+/// What is known of a subscription that is delivered as a body.
+#[derive(Debug)]
+pub(crate) struct Body {
+    number: u64,
+    opened: Instant,
+    subscription: Subscription,
+    protocol: Option<&'static str>,
+    /// Its place, or [`UP_TO_SIGNAL`].
+    place: AtomicU64,
+    wake: Arc<Wake>,
+}
+
+/// The place of one that has all there was: it lacks what it has been signalled since, though it may not have noticed.
+const UP_TO_SIGNAL: u64 = u64::MAX;
+
+impl Bodies {
+    /// Lists a subscription, until it [leaves](Bodies::leave).
+    pub(crate) fn join(
+        &self,
+        opened: Instant,
+        subscription: &Subscription,
+        protocol: Option<&'static str>,
+        wake: Arc<Wake>,
+    ) -> Arc<Body> {
+        let open = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.last_number += 1;
+        let number = open.last_number;
+        let (subscription, place) = (subscription.clone(), AtomicU64::new(UP_TO_SIGNAL));
+        let body = Arc::new(Body { number, opened, subscription, protocol, place, wake });
+        open.bodies.insert(number, body.clone());
+        body
+    }
+
+    pub(crate) fn leave(&self, body: &Body) {
+        let open = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.bodies.remove(&body.number);
+    }
+
+    /// Those furthest behind of those who may be told of, `newest` being the log's newest record.
+    pub(crate) fn furthest(
+        &self,
+        newest: u64,
+        may_be_told_of: impl Fn(&Subscription) -> bool,
+    ) -> Arc<Furthest> {
+        let open = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some((_, furthest)) = open.last.as_ref().filter(|(at, _)| now - *at < FRESH) {
+            return furthest.clone();
+        }
+        let mut furthest = Furthest::default();
+        for body in open.bodies.values() {
+            let lag = Lag { behind: body.behind(newest), stalled: None, age: now - body.opened };
+            furthest.look_at(lag, || {
+                let Body { subscription, protocol, .. } = &**body;
+                let seen = || Seen { lag, subscription: subscription.clone(), protocol: *protocol };
+                may_be_told_of(subscription).then(seen)
+            });
+        }
+        let furthest = Arc::new(furthest);
+        open.last = Some((now, furthest.clone()));
+        furthest
+    }
+}
+
+impl Body {
+    /// Notes where it is: at a `place` in the log, or, with `None`, at whatever it is signalled next.
+    pub(crate) fn note(&self, place: Option<u64>) {
+        self.place.store(place.unwrap_or(UP_TO_SIGNAL), Ordering::Relaxed);
+    }
+
+    fn behind(&self, newest: u64) -> u64 {
+        match self.place.load(Ordering::Relaxed) {
+            UP_TO_SIGNAL => self.wake.first().map_or(0, |first| (newest + 1).saturating_sub(first)),
+            place => newest.saturating_sub(place),
+        }
+    }
+}

@@ -1,0 +1,605 @@
+//! Reading: bounded pages, each from one state of the database.
+
+use std::{sync::Arc, time::Duration};
+
+use rusqlite::{Connection, OptionalExtension, Row, Rows, types::Type};
+use tidings_codec::{Event, EventId, EventType};
+
+use crate::{
+    AttachmentId, Interest, Topic, Update,
+    log::{
+        Epoch, IdempotencyKey, Page, PageLimit, Place, Record, RecordTime,
+        disk::schema::{
+            closes::{self, closes},
+            tables,
+        },
+        merge::Merge,
+        names::{Gone, Kind, Named, Sole},
+        record::cost,
+        rules::Rules,
+    },
+};
+
+/// How many records one page of a pattern looks at.
+const MAX_SCANNED: u64 = 10_000;
+
+/// After how many of them a page decides whether it goes on looking, or asks the index: where at least one in [`DENSE`]
+/// matches, looking is cheaper.
+const FIRST_SCANNED: u64 = 500;
+const DENSE: usize = 8;
+
+/// Of how many topics the index is asked for one page of a pattern.
+const MAX_TOPICS: usize = 64;
+
+/// The flags of a record, as bits.
+pub(crate) const PRIVATE: i64 = 1;
+pub(crate) const CLOSE: i64 = 2;
+
+/// What earlier versions wrote for any larger reconnection time. Their sum is over one that is not known, so such a record is
+/// read without it, and taken at its word; today's bound is a day.
+pub(crate) const CLIPPED_RETRY: u64 = i64::MAX as u64;
+
+/// A query of whole records, in the order of columns that `from_row` reads.
+macro_rules! records {
+    ($rest:literal) => {
+        records!("", " FROM records ", $rest)
+    };
+    ($more_columns:literal, $from:literal, $rest:literal) => {
+        concat!(
+            "SELECT sequence, time, flags, retry, topics, type, data, publisher_id, sum, attachment",
+            $more_columns,
+            $from,
+            $rest
+        )
+    };
+}
+pub(crate) use records;
+
+/// The database as somebody may see it.
+#[derive(Clone, Copy)]
+pub(crate) struct Pages<'c> {
+    pub(crate) connection: &'c Connection,
+    pub(crate) epoch: Epoch,
+    /// What is committed becomes visible to every connection at once, a moment before the log announces it. Whoever saw
+    /// such a record and came back with its ID would be told that there is no such place, so nothing after this is shown.
+    pub(crate) newest: Place,
+}
+
+impl Pages<'_> {
+    pub(crate) fn record(self, sequence: u64) -> rusqlite::Result<Option<Arc<Record>>> {
+        if sequence > self.newest.sequence {
+            return Ok(None);
+        }
+        self.connection
+            .prepare_cached(records!("WHERE sequence = ?"))?
+            .query_row([sequence], |row| from_row(self.epoch, row))
+            .optional()
+    }
+
+    /// The sequence of the one update of `interest` that has this ID, kept or evicted.
+    pub(crate) fn find(self, publisher_id: &str, interest: &Interest) -> rusqlite::Result<Option<u64>> {
+        let (id, newest, mut sole) = (Kind::Id as u8, self.newest.sequence, Sole::default());
+        // The second one ends each look-up, however many topics have the ID.
+        let mut add_all = |rows: &mut Rows<'_>| -> rusqlite::Result<bool> {
+            while let Some(row) = rows.next()? {
+                if !sole.add(row.get(0)?) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        if interest.is_everything() {
+            let query = "SELECT sequence FROM names WHERE kind = ? AND name = ? AND sequence <= ?";
+            let mut statement = self.connection.prepare_cached(query)?;
+            let is_sole = add_all(&mut statement.query((id, publisher_id, newest))?)?;
+            return Ok(sole.into_sequence().filter(|_| is_sole));
+        }
+        let mut of_topic = self.connection.prepare_cached(
+            "SELECT sequence FROM names WHERE kind = ? AND name = ? AND topic = ? AND sequence <= ?",
+        )?;
+        for topic in interest.topics() {
+            if !add_all(&mut of_topic.query((id, publisher_id, topic.as_str(), newest))?)? {
+                return Ok(None);
+            }
+        }
+        let mut below = self.connection.prepare_cached(
+            "SELECT sequence FROM names WHERE kind = ? AND name = ? AND topic > ? AND topic < ? AND sequence <= ?",
+        )?;
+        for prefix in interest.prefixes() {
+            let rows = (id, publisher_id, prefix.as_str(), prefix.end(), newest);
+            if !add_all(&mut below.query(rows)?)? {
+                return Ok(None);
+            }
+        }
+        Ok(sole.into_sequence())
+    }
+
+    /// The update that has a name in a topic.
+    pub(crate) fn named(self, kind: Kind, name: &str, topic: &Topic) -> rusqlite::Result<Option<Named>> {
+        self.connection
+            .prepare_cached(
+                "SELECT sequence, gone, sum, content FROM names WHERE kind = ? AND name = ? AND topic = ?",
+            )?
+            .query_row((kind as u8, name, topic.as_str()), |row| {
+                let sequence = row.get(0)?;
+                Ok(match row.get::<_, Option<u64>>(1)? {
+                    None => Named::Kept(sequence),
+                    Some(_) => {
+                        let check = row.get::<_, Option<u32>>(2)?.unwrap_or_default();
+                        let content = row.get::<_, Option<i64>>(3)?.map(|content| content as u64);
+                        Named::Gone(Box::new(Gone { sequence, check, content }))
+                    }
+                })
+            })
+            .optional()
+    }
+
+    pub(crate) fn announcing(self, attachment: &AttachmentId) -> rusqlite::Result<Option<Arc<Record>>> {
+        let record = self
+            .connection
+            .prepare_cached(records!("WHERE attachment = ?"))?
+            .query_row([attachment.as_str()], |row| from_row(self.epoch, row))
+            .optional()?;
+        Ok(record.filter(|record| record.sequence() <= self.newest.sequence))
+    }
+
+    pub(crate) fn closed(self, topic: &Topic) -> rusqlite::Result<Option<Arc<Record>>> {
+        let close = self
+            .connection
+            .prepare_cached(closes!("WHERE topic = ?"))?
+            .query_row([topic.as_str()], |row| closes::from_row(self.epoch, row))
+            .optional()?;
+        Ok(close.filter(|close| close.sequence() <= self.newest.sequence))
+    }
+
+    /// What follows `after` for an interest without prefixes.
+    ///
+    /// `unlisted` has what the table of topics may lack: for each topic of an exact interest, records after `after`.
+    pub(crate) fn read(
+        self,
+        after: u64,
+        interest: &Interest,
+        limit: PageLimit,
+        unlisted: &[Vec<u64>],
+    ) -> rusqlite::Result<Page> {
+        let Pages { connection, epoch, newest } = self;
+        let mut page = Filling::new(self, after, interest, limit)?;
+        if self.take_closes(after, interest, &mut page)? {
+            return page.done();
+        }
+        if interest.is_everything() {
+            let mut statement = connection
+                .prepare_cached(records!("WHERE sequence > ? AND sequence <= ? ORDER BY sequence"))?;
+            let mut rows = statement.query([after, newest.sequence])?;
+            while let Some(row) = rows.next()? {
+                if !page.take(from_row(epoch, row)?) {
+                    break;
+                }
+            }
+            return page.done();
+        }
+
+        if let [topic] = interest.topics() {
+            let mut statement = connection.prepare_cached(records!(
+                "",
+                " FROM topics CROSS JOIN records USING (sequence) ",
+                "WHERE topic = ? AND sequence > ? AND sequence <= ? ORDER BY sequence"
+            ))?;
+            let mut rows = statement.query((topic.as_str(), after, newest.sequence))?;
+            let mut listed = after;
+            while let Some(row) = rows.next()? {
+                let record = from_row(epoch, row)?;
+                listed = record.sequence();
+                if !page.take(record) {
+                    return page.done();
+                }
+            }
+            let unlisted = unlisted.first().map_or(&[][..], |unlisted| unlisted);
+            self.take_each(self.behind(listed, unlisted), &mut page)?;
+            return page.done();
+        }
+
+        let mut lists = Vec::new();
+        for (topic, unlisted) in interest.topics().iter().zip(unlisted) {
+            let mut sequences = self.listed(topic.as_str(), after, newest.sequence, limit)?;
+            sequences.extend(self.behind(sequences.last().copied().unwrap_or(after), unlisted));
+            lists.push(sequences.into_iter());
+        }
+        self.take_each(Merge::new(lists), &mut page)?;
+        page.done()
+    }
+
+    /// What follows `after` for an interest with prefixes, and how far that was looked for.
+    ///
+    /// Records that don't match are not decoded. Where few match, as in a history of many other topics, the index says which:
+    /// it has all rows of records before `first_unlisted`.
+    pub(crate) fn search(
+        self,
+        after: u64,
+        interest: &Interest,
+        limit: PageLimit,
+        first_unlisted: Option<u64>,
+    ) -> rusqlite::Result<Page> {
+        let newest = self.newest.sequence;
+        let mut page = Filling::new(self, after, interest, limit)?;
+        if self.take_closes(after, interest, &mut page)? {
+            return page.done();
+        }
+        let mut scanned = self.scan(after, FIRST_SCANNED, interest, &mut page)?;
+        let listed = first_unlisted.map_or(newest, |first| newest.min(first - 1));
+        if scanned.goes_on && scanned.last < listed && scanned.matching * DENSE < FIRST_SCANNED as usize {
+            if let Some(topics) = self.topics_of(interest)? {
+                let lists = topics.iter().map(|topic| self.listed(topic, scanned.last, listed, limit));
+                let lists = lists.collect::<rusqlite::Result<Vec<_>>>()?;
+                if self.take_each(Merge::new(lists.into_iter().map(Vec::into_iter)), &mut page)? {
+                    return page.done();
+                }
+                scanned.last = listed;
+                scanned.goes_on = listed < newest;
+            }
+        }
+        if scanned.goes_on {
+            scanned = self.scan(scanned.last, MAX_SCANNED - FIRST_SCANNED, interest, &mut page)?;
+        }
+        if scanned.goes_on {
+            page.page.reached = self.readable_place(scanned.last)?;
+        }
+        page.done()
+    }
+
+    /// Takes what matches of the `count` records after `after`. Data is read of those that match alone.
+    fn scan(
+        self,
+        after: u64,
+        count: u64,
+        interest: &Interest,
+        page: &mut Filling<'_>,
+    ) -> rusqlite::Result<Scanned> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sequence, topics FROM records WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?",
+        )?;
+        let mut matching = self.connection.prepare_cached(records!("WHERE sequence = ?"))?;
+        let mut rows = statement.query([after, self.newest.sequence, count])?;
+        let mut scanned = Scanned { last: after, matching: 0, goes_on: false };
+        let mut looked_at = 0;
+        while let Some(row) = rows.next()? {
+            let sequence = row.get(0)?;
+            goes_on(scanned.last, sequence)?;
+            if row.get_ref(1)?.as_str()?.split('\n').any(|topic| interest.matches_text(topic)) {
+                scanned.matching += 1;
+                let record = matching.query_row([sequence], |row| from_row(self.epoch, row))?;
+                if !page.take(record) {
+                    return Ok(scanned);
+                }
+            }
+            scanned.last = sequence;
+            looked_at += 1;
+        }
+        scanned.goes_on = looked_at == count;
+        Ok(scanned)
+    }
+
+    /// The topics of records that the table of topics lists, of those that `interest` asks for; `None` if they are many.
+    fn topics_of(self, interest: &Interest) -> rusqlite::Result<Option<Vec<String>>> {
+        let mut topics: Vec<_> = interest.topics().iter().map(|topic| topic.as_str().to_owned()).collect();
+        // One look for each topic, however many records it has.
+        let mut next = self.connection.prepare_cached(
+            "SELECT topic FROM topics WHERE topic > ? AND topic < ? ORDER BY topic LIMIT 1",
+        )?;
+        for prefix in interest.prefixes() {
+            let (mut last, end) = (prefix.as_str().to_owned(), prefix.end());
+            while topics.len() <= MAX_TOPICS {
+                let topic: Option<String> = next.query_row((&last, &end), |row| row.get(0)).optional()?;
+                let Some(topic) = topic else { break };
+                topics.push(topic.clone());
+                last = topic;
+            }
+        }
+        Ok((topics.len() <= MAX_TOPICS).then_some(topics))
+    }
+
+    /// The records of a topic after `after` and up to `last` that the table of topics lists, as many as a page may need.
+    fn listed(self, topic: &str, after: u64, last: u64, limit: PageLimit) -> rusqlite::Result<Vec<u64>> {
+        // One more than fits, to know whether the page is full.
+        let most = i64::try_from(limit.records.max(1)).unwrap_or(i64::MAX).saturating_add(1);
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sequence FROM topics WHERE topic = ? AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?",
+        )?;
+        statement.query_map((topic, after, last, most), |row| row.get(0))?.collect()
+    }
+
+    /// Takes records by their sequences; says whether the page is full. Some may have been evicted meanwhile.
+    fn take_each(
+        self,
+        sequences: impl Iterator<Item = u64>,
+        page: &mut Filling<'_>,
+    ) -> rusqlite::Result<bool> {
+        let mut statement = self.connection.prepare_cached(records!("WHERE sequence = ?"))?;
+        for sequence in sequences {
+            let mut rows = statement.query([sequence])?;
+            let Some(row) = rows.next()? else { continue };
+            if !page.take(from_row(self.epoch, row)?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes closes that outlived their records, which stand before all that is kept; says whether the page is full.
+    fn take_closes(self, after: u64, interest: &Interest, page: &mut Filling<'_>) -> rusqlite::Result<bool> {
+        let oldest = page.page.oldest;
+        let take = |close| page.take(close);
+        let all = closes::each_between(self.connection, self.epoch, (after, oldest), oldest, interest, take)?;
+        Ok(!all)
+    }
+
+    /// The place of a record that was looked at, or of one shortly before it: whoever comes back with it is known by the
+    /// record there, so that has to be one that can be read.
+    fn readable_place(self, last: u64) -> rusqlite::Result<Place> {
+        let mut before = self.connection.prepare_cached(
+            "SELECT sequence, sum FROM records WHERE sequence <= ? ORDER BY sequence DESC LIMIT 100",
+        )?;
+        let mut rows = before.query([last])?;
+        let mut place = None;
+        while let Some(row) = rows.next()? {
+            let (sequence, check) = (row.get(0)?, row.get(1)?);
+            place = place.or(Some(Place { sequence, check }));
+            if let Ok(Some(record)) = self.record(sequence) {
+                return Ok(record.place());
+            }
+        }
+        Ok(place.unwrap_or(self.newest))
+    }
+
+    /// What is unlisted of a topic whose table was read up to `listed`. Some may have been evicted meanwhile.
+    fn behind(self, listed: u64, unlisted: &[u64]) -> impl Iterator<Item = u64> {
+        let shown = listed + 1..=self.newest.sequence;
+        unlisted.iter().copied().filter(move |sequence| shown.contains(sequence))
+    }
+}
+
+/// A page that is being filled.
+struct Filling<'a> {
+    pages: Pages<'a>,
+    after: u64,
+    interest: &'a Interest,
+    /// The last record that was evicted.
+    evicted: u64,
+    page: Page,
+    limit: PageLimit,
+    bytes: usize,
+}
+
+impl<'a> Filling<'a> {
+    fn new(
+        pages: Pages<'a>,
+        after: u64,
+        interest: &'a Interest,
+        limit: PageLimit,
+    ) -> rusqlite::Result<Filling<'a>> {
+        let oldest = tables::oldest(pages.connection)?;
+        let (evicted, floor) = pages
+            .connection
+            .prepare_cached("SELECT evicted, evicted_floor FROM log")?
+            .query_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let lost = lost(pages.connection, interest, after, evicted, floor)?;
+        let page = Page { records: Vec::new(), reached: pages.newest, lost, oldest };
+        Ok(Filling { pages, after, interest, evicted, page, limit, bytes: 0 })
+    }
+
+    /// False when the page is full; what is in it then is all that matches up to its last record.
+    fn take(&mut self, record: Arc<Record>) -> bool {
+        let records = &mut self.page.records;
+        if self.limit.is_reached(records.len(), self.bytes) {
+            self.page.reached = records.last().map_or(self.page.reached, |last| last.place());
+            return false;
+        }
+        self.bytes += record.event().data().len();
+        records.push(record);
+        true
+    }
+
+    /// The page, with the closes that have lost their records from between others.
+    ///
+    /// There are none, unless a damaged record could not be evicted: what goes with the whole log, as closes do, goes in order.
+    fn done(mut self) -> rusqlite::Result<Page> {
+        let Pages { connection, epoch, .. } = self.pages;
+        let oldest = self.page.oldest;
+        let after = self.after.max(oldest.saturating_sub(1));
+        let before = self.evicted.min(self.page.reached.sequence).saturating_add(1);
+        let (mut closes, most) = (Vec::new(), self.limit.records.max(1));
+        // One more than fits, to know whether the page is full.
+        closes::each_between(connection, epoch, (after, before), oldest, self.interest, |close| {
+            closes.push(close);
+            closes.len() <= most
+        })?;
+        if closes.is_empty() {
+            return Ok(self.page);
+        }
+        let mut records = std::mem::take(&mut self.page.records);
+        records.extend(closes);
+        records.sort_by_key(|record| record.sequence());
+        self.bytes = 0;
+        for record in records {
+            if !self.take(record) {
+                break;
+            }
+        }
+        Ok(self.page)
+    }
+}
+
+/// How far records were looked at.
+struct Scanned {
+    last: u64,
+    /// How many matched.
+    matching: usize,
+    /// Whether there may be more behind them, and the page takes more.
+    goes_on: bool,
+}
+
+/// The last record after `after` that may have been evicted, of those that `interest` asks for; `last` was the last of all, and
+/// `floor` is the mark of topics that have none of their own.
+fn lost(
+    connection: &Connection,
+    interest: &Interest,
+    after: u64,
+    last: u64,
+    floor: u64,
+) -> rusqlite::Result<Option<u64>> {
+    if after >= last {
+        return Ok(None);
+    }
+    if interest.is_everything() {
+        return Ok(Some(last));
+    }
+    let mut lost = 0;
+    let mut of_topic = connection.prepare_cached("SELECT sequence FROM evicted WHERE topic = ?")?;
+    for topic in interest.topics() {
+        let mark: Option<u64> = of_topic.query_row([topic.as_str()], |row| row.get(0)).optional()?;
+        lost = lost.max(mark.unwrap_or(floor));
+    }
+    let mut below =
+        connection.prepare_cached("SELECT max(sequence) FROM evicted WHERE topic > ? AND topic < ?")?;
+    for prefix in interest.prefixes() {
+        let mark: Option<u64> = below.query_row((prefix.as_str(), prefix.end()), |row| row.get(0))?;
+        lost = lost.max(mark.unwrap_or_default()).max(floor);
+    }
+    Ok(Some(lost).filter(|lost| *lost > after))
+}
+
+/// What has to be known of a record to count and evict it, without reading its data.
+#[derive(Debug)]
+pub(crate) struct Outline {
+    pub(crate) sequence: u64,
+    /// In milliseconds since 1970.
+    pub(crate) time: u64,
+    close: bool,
+    pub(crate) attachment: Option<AttachmentId>,
+    /// Joined by line feeds.
+    topics: String,
+    publisher_id: Option<String>,
+    key: Option<IdempotencyKey>,
+    cost: u64,
+}
+
+impl Outline {
+    /// Calls `take` with each record behind `after`, in order, until it answers false.
+    pub(crate) fn each_after(
+        connection: &Connection,
+        after: u64,
+        mut take: impl FnMut(Outline) -> bool,
+    ) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare_cached(
+            "SELECT sequence, time, flags, topics, octet_length(type) + octet_length(data), \
+             publisher_id, attachment, key FROM records WHERE sequence > ? ORDER BY sequence",
+        )?;
+        let mut rows = statement.query([after])?;
+        while let Some(row) = rows.next()? {
+            let topics: String = row.get(3)?;
+            // Damaged names must not keep a record from going.
+            let name =
+                |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null().ok().flatten());
+            let publisher_id = name(5)?.map(str::to_owned);
+            let key = name(7)?.and_then(|key| IdempotencyKey::stored(key).ok());
+            let id_bytes = row.get_ref(5)?.as_bytes_or_null()?.map_or(0, <[u8]>::len);
+            let cost = cost(topics.split('\n').map(str::len), row.get(4)?, id_bytes);
+            let close = row.get::<_, i64>(2)? & CLOSE != 0;
+            let attachment = row.get_ref(6)?.as_str_or_null()?.and_then(AttachmentId::parse);
+            let (sequence, time) = (row.get(0)?, row.get(1)?);
+            if !take(Outline { sequence, time, close, attachment, topics, publisher_id, key, cost }) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &str> {
+        self.topics.split('\n')
+    }
+
+    /// Whether a publisher gave it an ID or a key.
+    pub(crate) fn has_names(&self) -> bool {
+        self.publisher_id.is_some() || self.key.is_some()
+    }
+
+    /// All names that it may have in the table of names: a key that an earlier version has numbered has two spellings.
+    pub(crate) fn names(&self) -> Vec<(Kind, String, &str)> {
+        let id = self.publisher_id.iter();
+        let ids = id.flat_map(|id| self.topics().map(|topic| (Kind::Id, id.clone(), topic)));
+        let former = self.key.as_ref().and_then(IdempotencyKey::formerly_numbered);
+        let keys = self.key.iter().chain(&former).zip(self.topics().next().into_iter().cycle());
+        ids.chain(keys.map(|(key, topic)| (Kind::Key, key.as_str().to_owned(), topic))).collect()
+    }
+
+    pub(crate) fn is_close(&self) -> bool {
+        self.close
+    }
+
+    /// The same as [`Record::cost`].
+    pub(crate) fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    /// The number of the rule that it counts under.
+    pub(crate) fn rule(&self, rules: &Rules) -> Option<usize> {
+        if self.close || rules.rules.is_empty() {
+            return None;
+        }
+        let first = Topic::parse(self.topics().next()?).ok()?;
+        rules.of(&first)
+    }
+}
+
+/// Whether the row after that of record `last` is one of a later record. A damaged table can give its rows in another order, and
+/// reading it from the wrong one again would have no end.
+pub(crate) fn goes_on(last: u64, sequence: u64) -> rusqlite::Result<()> {
+    if sequence > last {
+        return Ok(());
+    }
+    let reason = format!("record {sequence} stands where one after record {last} should be");
+    Err(rusqlite::Error::FromSqlConversionFailure(0, Type::Integer, reason.into()))
+}
+
+pub(crate) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
+    let damaged = |column: usize, reason: &str| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, reason.to_owned().into())
+    };
+    let text = |column| row.get_ref(column)?.as_str().map_err(|error| damaged(column, &error.to_string()));
+    let topics: Result<Vec<Topic>, _> = text(4)?.split('\n').map(Topic::parse).collect();
+    let topics = topics.map_err(|error| damaged(4, &error.to_string()))?;
+
+    let mut event = Event::new(row.get::<_, String>(6)?);
+    let event_type = text(5)?;
+    if event_type != event.event_type() {
+        let event_type = EventType::parse(event_type).map_err(|error| damaged(5, &error.to_string()))?;
+        event = event.with_type(event_type);
+    }
+    if let Some(id) = row.get::<_, Option<String>>(7)? {
+        event = event.with_id(EventId::parse(id).map_err(|error| damaged(7, &error.to_string()))?);
+    }
+    let retry: Option<u64> = row.get(3)?;
+    let clipped = retry == Some(CLIPPED_RETRY);
+    if let Some(retry) = retry.filter(|_| !clipped) {
+        event = event.with_retry(Duration::from_millis(retry));
+    }
+    let flags: i64 = row.get(2)?;
+    let mut update = Update::stored(topics, event, flags & PRIVATE != 0, flags & CLOSE != 0);
+    if let Some(id) = row.get::<_, Option<String>>(9)? {
+        let id = AttachmentId::parse(&id).ok_or_else(|| damaged(9, &format!("{id:?} is no attachment")))?;
+        update = update.with_attachment(id);
+    }
+    let time = RecordTime::stored(row.get(1)?);
+    let sum = row.get(8)?;
+    if clipped {
+        return Ok(Arc::new(Record::with_check(epoch, row.get(0)?, time, update, sum)));
+    }
+    let record = Record::new(epoch, row.get(0)?, time, update);
+    // The sum is computed anew from what was read: a record that was damaged on the disk is noticed here.
+    match record.check() == sum {
+        true => Ok(Arc::new(record)),
+        false => {
+            Err(damaged(8, &format!("the sum of record {} does not match its content", record.sequence())))
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What readers see of a log beside its database; the writer moves it after each commit.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::watch;
+
+use super::{recent::Recent, unlisted::Unlisted};
+use crate::log::{Bounds, Page, PageLimit, Place, Record, disk::write::insert::Row};
+
+/// Shared by the writer and all readers.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    bounds: Arc<RwLock<Bounds>>,
+    newest: watch::Sender<u64>,
+    unlisted: Arc<RwLock<Unlisted>>,
+    recent: Arc<RwLock<Recent>>,
+}
+
+impl Shown {
+    pub(crate) fn new(bounds: Bounds, unlisted: Unlisted) -> Shown {
+        Shown {
+            bounds: Arc::new(RwLock::new(bounds)),
+            newest: watch::Sender::new(bounds.newest.sequence),
+            unlisted: Arc::new(RwLock::new(unlisted)),
+            recent: Arc::default(),
+        }
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        *self.bounds.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn follow(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// Says that what is older is gone. Readers no longer find it once that is committed, on the disk or not.
+    pub(crate) fn show_evicted(&self, Bounds { oldest, evicted, .. }: Bounds) {
+        let mut shown = self.bounds.write().unwrap_or_else(PoisonError::into_inner);
+        (shown.oldest, shown.evicted) = (oldest, evicted);
+    }
+
+    /// Lets readers see what has come. What is no longer kept in memory is given back: to free it takes longer than all
+    /// else here.
+    pub(crate) fn show(&self, rows: Vec<Row>, newest: Place) -> Vec<Arc<Record>> {
+        let mut gone = Vec::with_capacity(rows.len());
+        {
+            let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
+            rows.into_iter().for_each(|row| recent.add(row.record, &mut gone));
+        }
+        self.bounds.write().unwrap_or_else(PoisonError::into_inner).newest = newest;
+        self.newest.send_if_modified(|shown| std::mem::replace(shown, newest.sequence) != newest.sequence);
+        gone
+    }
+
+    /// All that follows `after`, if it is still in memory.
+    pub(crate) fn recent_page(&self, after: u64, limit: PageLimit) -> Option<Page> {
+        let bounds = self.bounds();
+        self.recent.read().unwrap_or_else(PoisonError::into_inner).page(after, limit, bounds)
+    }
+
+    /// What the table of topics lacks. It has what was committed, whether that is shown or not.
+    pub(crate) fn unlisted(&self) -> RwLockReadGuard<'_, Unlisted> {
+        self.unlisted.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn change_unlisted(&self) -> RwLockWriteGuard<'_, Unlisted> {
+        self.unlisted.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,106 @@
+//! A log on disk as somebody sees it who only looks.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::scan::{NO_END, Records};
+use crate::{
+    Interest,
+    log::{
+        Epoch, HubId, Place,
+        disk::{DATABASE, OpenError, read::pages::Pages, schema::tables},
+    },
+};
+
+/// A log on disk, to look at: whole or damaged, and also while a hub has it open.
+///
+/// Nothing of the log is ever changed through it. SQLite itself may create its two companions, `-wal` and `-shm`, beside
+/// the database, so the directory has to be writable.
+#[derive(Debug)]
+pub struct DiskView {
+    pub(super) path: PathBuf,
+    pub(crate) connection: Connection,
+    pub(super) version: i32,
+    pub(crate) epoch: Epoch,
+}
+
+/// The database failed while it was looked at, in a way that is not damage.
+#[derive(Debug, thiserror::Error)]
+#[error("the database can't be read")]
+pub struct ViewError(#[from] rusqlite::Error);
+
+impl DiskView {
+    /// Opens the log in a directory, or in a database file, such as one that was moved aside.
+    ///
+    /// # Errors
+    /// [`OpenError`] if there is none, or if nothing of it can be read. Damage inside it is no error here.
+    pub fn open(log: &Path) -> Result<DiskView, OpenError> {
+        let path = if log.is_dir() { log.join(DATABASE) } else { log.to_owned() };
+        if let Err(source) = std::fs::metadata(&path) {
+            return Err(OpenError::Directory { path, source });
+        }
+        let failed = |source| OpenError::of(&path, source);
+        let connection = tables::open_reader(&path).map_err(failed)?;
+        let version = tables::version(&connection, &path)?;
+        // Records of a log that has lost its epoch can still be read; the IDs that the hub gave them can't be made again.
+        let epoch = connection.query_row("SELECT epoch FROM log", (), |row| row.get(0)).unwrap_or_default();
+        Ok(DiskView { path, connection, version, epoch: Epoch::from_bits(epoch) })
+    }
+
+    /// The database.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The records that match `interest`, after the sequence `after`, up to the newest now.
+    pub fn records(&self, interest: Interest, after: u64) -> Records<'_> {
+        Records::new(&self.connection, self.version, self.epoch, interest, after, self.newest())
+    }
+
+    /// A sequence from which on there are about `count` records of `interest`, to see the end of the log.
+    ///
+    /// # Errors
+    /// [`ViewError`] if the database fails.
+    pub fn before_newest(&self, interest: &Interest, count: usize) -> Result<u64, ViewError> {
+        let mut statement =
+            self.connection.prepare("SELECT sequence, topics FROM records ORDER BY sequence DESC")?;
+        let mut rows = statement.query(())?;
+        let (mut before, mut found) = (self.newest(), 0);
+        while found < count {
+            let Some(row) = rows.next()? else { return Ok(0) };
+            let topics: String = row.get(1)?;
+            let topics: Vec<_> =
+                topics.split('\n').filter_map(|text| crate::Topic::parse(text).ok()).collect();
+            if interest.matches(&topics) {
+                found += 1;
+                before = row.get::<_, u64>(0)?.saturating_sub(1);
+            }
+        }
+        Ok(before)
+    }
+
+    /// The sequence of the event with this ID, the hub's or a publisher's, of those that `interest` asks for. `None` if there
+    /// is none, and if several have the ID.
+    ///
+    /// # Errors
+    /// [`ViewError`] if the database fails.
+    pub fn find(&self, id: &str, interest: &Interest) -> Result<Option<u64>, ViewError> {
+        if let Some(id) = HubId::parse(id) {
+            return Ok((id.epoch == self.epoch).then_some(id.place.sequence));
+        }
+        if self.version < tables::WITH_NAMES {
+            let find = "SELECT sequence FROM records WHERE publisher_id = ?";
+            return Ok(self.connection.query_row(find, [id], |row| row.get(0)).optional()?);
+        }
+        let newest = Place::unchecked(NO_END);
+        let pages = Pages { connection: &self.connection, epoch: self.epoch, newest };
+        Ok(pages.find(id, interest)?)
+    }
+
+    /// The newest sequence; the highest there can be if damage hides it.
+    pub(crate) fn newest(&self) -> u64 {
+        let newest = "SELECT ifnull(max(sequence), 0) FROM records";
+        self.connection.query_row(newest, (), |row| row.get(0)).unwrap_or(NO_END)
+    }
+}

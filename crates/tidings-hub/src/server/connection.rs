@@ -1,0 +1,178 @@
+//! One connection: which HTTP it speaks.
+
+use std::{io, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+
+use super::{
+    encryption::Encryption,
+    http1::{self, HEAD_TIMEOUT, Leaving},
+    http2,
+    socket::{Socket, Unread},
+};
+use crate::{Hub, http::take_over::TakeOver, peer::Peer};
+
+/// What a client that knows that it may speak HTTP/2 sends first. No request of HTTP/1.1 begins like this.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Room for what comes first: most often a whole request of HTTP/1.1.
+const FIRST_BYTES: usize = 1 << 10;
+
+/// Serves the requests of a new connection until it ends, or until `Some` subscription leaves it with its socket.
+pub(super) async fn serve_connection(
+    hub: Hub,
+    socket: TcpStream,
+    peer: Peer,
+    encryption: Encryption,
+) -> Option<Leaving> {
+    // An event is small and must go out now, not when there is more to fill a segment.
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "a connection was gone before it began");
+        return None;
+    }
+    let shutdown = hub.shared().shutdown_begun();
+    let unread = Unread::default();
+    let begun = tokio::select! {
+        begun = timeout(HEAD_TIMEOUT, begin(&hub, socket, &unread, encryption)) => begun,
+        () = shutdown => return None,
+    };
+    let connection = match begun {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a connection ended before its first request");
+            return None;
+        }
+        Err(_) => return None,
+    };
+    // Boxed, since a connection that has not asked for anything yet needs a tenth of their memory.
+    match connection {
+        Begun::Http1 { socket, read } => return Box::pin(http1::serve(hub, socket, peer, read)).await,
+        Begun::Http2(socket) => Box::pin(http2::serve(hub, socket, peer, unread)).await,
+        #[cfg(feature = "tls")]
+        Begun::Encrypted { stream, is_http2: false } => {
+            Box::pin(http1::serve_encrypted(hub, *stream, peer, unread)).await;
+        }
+        #[cfg(feature = "tls")]
+        Begun::Encrypted { stream, is_http2: true } => {
+            Box::pin(http2::serve(hub, *stream, peer, unread)).await;
+        }
+    }
+    None
+}
+
+/// A connection of which it is clear what it speaks.
+enum Begun {
+    Http1 {
+        socket: TcpStream,
+        read: Bytes,
+    },
+    Http2(Socket),
+    #[cfg(feature = "tls")]
+    Encrypted {
+        stream: Box<tokio_rustls::server::TlsStream<Socket>>,
+        is_http2: bool,
+    },
+}
+
+async fn begin(
+    hub: &Hub,
+    mut socket: TcpStream,
+    unread: &Unread,
+    encryption: Encryption,
+) -> io::Result<Begun> {
+    let over =
+        |socket, read| Socket::new(hub.clone(), Arc::new(socket), read, TakeOver::default(), unread.clone());
+    match encryption {
+        Encryption::None => {
+            let read = first_bytes(&mut socket).await?;
+            Ok(match read.starts_with(PREFACE) {
+                true => Begun::Http2(over(socket, read)),
+                false => Begun::Http1 { socket, read },
+            })
+        }
+        #[cfg(feature = "tls")]
+        Encryption::Tls(tls) => {
+            // The first byte of every TLS session: a record that is a handshake.
+            const HANDSHAKE: u8 = 22;
+            let mut first = [HANDSHAKE];
+            socket.peek(&mut first).await?;
+            if first != [HANDSHAKE] {
+                return Err(refuse_plain(socket).await);
+            }
+            let (stream, is_http2) = Box::pin(tls.accept(over(socket, Bytes::new()))).await?;
+            Ok(Begun::Encrypted { stream: Box::new(stream), is_http2 })
+        }
+    }
+}
+
+/// Tells a client that forgot the `s` of `https`.
+#[cfg(feature = "tls")]
+async fn refuse_plain(mut socket: TcpStream) -> io::Error {
+    use tokio::io::AsyncWriteExt;
+    const BODY: &str = "{\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,\
+                        \"detail\":\"this port speaks TLS only; the URL begins with https://\"}";
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{BODY}",
+        BODY.len()
+    );
+    // What it has sent is read first: closing a socket with unread bytes resets it, and the answer would be lost.
+    let _ = first_bytes(&mut socket).await;
+    let _ = socket.write_all(answer.as_bytes()).await;
+    io::Error::new(io::ErrorKind::InvalidData, "a request came without TLS")
+}
+
+/// Reads until it is clear which HTTP this is: as long as what came could still become the preface of HTTP/2.
+async fn first_bytes(socket: &mut TcpStream) -> io::Result<Bytes> {
+    // Many may connect at once, and ask later: until then they have no buffer.
+    socket.readable().await?;
+    let mut read = BytesMut::with_capacity(FIRST_BYTES);
+    while socket.read_buf(&mut read).await? > 0 && read.len() < PREFACE.len() && PREFACE.starts_with(&read) {}
+    Ok(read.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+    use super::*;
+
+    async fn read_first(pieces: &[&[u8]]) -> Bytes {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let reading = tokio::spawn(async move { first_bytes(&mut server).await.unwrap() });
+        for piece in pieces {
+            client.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        if !PREFACE.starts_with(&pieces.concat()) {
+            return reading.await.unwrap();
+        }
+        client.shutdown().await.unwrap();
+        reading.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_preface_is_known_however_it_is_cut() {
+        let pieces: Vec<&[u8]> = PREFACE.chunks(1).collect();
+        for pieces in [&[PREFACE][..], &pieces] {
+            assert_eq!(read_first(pieces).await, PREFACE);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_first_byte_that_tells_is_enough() {
+        for first in [&b"G"[..], b"PO", b"PRI * HTTP/2.1", b"\r"] {
+            assert_eq!(read_first(&[first]).await, first);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_sends_half_a_preface_and_leaves_is_not_waited_for() {
+        for first in [&b""[..], b"P", &PREFACE[..23]] {
+            assert_eq!(read_first(&[first]).await, first);
+        }
+    }
+}

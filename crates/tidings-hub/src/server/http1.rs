@@ -1,0 +1,250 @@
+//! A connection that speaks HTTP/1.1: hyper, until a subscription takes its socket over.
+
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+#[cfg(feature = "tls")]
+use super::http2::progress::{Progress, Watched};
+use super::{
+    last_chance::LastChance,
+    socket::{Socket, Unread},
+    write_behind::WriteBehind,
+};
+use crate::{
+    Hub,
+    http::{
+        HubBody,
+        hang_up::HangUp,
+        service::{BoxError, answer},
+        take_over::{TakeOver, Taken},
+    },
+    peer::Peer,
+};
+
+/// How long a client may take to send the head of a request.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much of a request's head, and of what a slow reader has not taken yet, is kept for one connection.
+const MAX_BUFFER_BYTES: usize = 128 << 10;
+
+/// How much of what a client sends behind its subscription is kept until the stream has ended: the head of a request.
+const MAX_PIPELINED_BYTES: usize = 16 << 10;
+
+/// How often hyper is polled in a row for a client that pipelines, sixteen requests each time, before others have their turn:
+/// subscribers are cheaper to write to in longer runs, in which their side does not fall asleep.
+const POLLS_IN_A_ROW: usize = 8;
+
+/// A subscription with its socket, which is non-blocking and nobody else's.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    pub(super) socket: TcpStream,
+    pub(super) taken: Taken,
+    /// What the client has sent behind its request.
+    pub(super) pipelined: Bytes,
+}
+
+/// Serves the requests of one connection until it ends, or until `Some` subscription leaves it with its socket.
+///
+/// `read` is what has been read of the connection already.
+pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) -> Option<Leaving> {
+    let mut shutdown = pin!(hub.shared().shutdown_begun());
+    let socket = Arc::new(socket);
+    let take_over = TakeOver::default();
+    let unread = Unread::default();
+    let io =
+        WriteBehind::new(Socket::new(hub.clone(), socket.clone(), read, take_over.clone(), unread.clone()));
+    let midway = io.midway();
+    let hang_up = HangUp::of(socket, midway.clone());
+    let (answering, offer) = (hub.clone(), take_over.clone());
+    let under_way = UnderWay::default();
+    let (of_request, unread) = (&under_way, &unread);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        // Each would cost a publish several pieces of memory, and it wants neither.
+        if !is_plain_publish(&request) {
+            let hang_up = hang_up.of_request(request.version());
+            request.extensions_mut().insert(hang_up);
+        }
+        if may_be_probe(&request) {
+            request.extensions_mut().insert(peer);
+        }
+        if cfg!(unix) && request.method() == Method::GET {
+            request.extensions_mut().insert(offer.clone());
+        }
+        // Not the hub's service, which puts every answer into a box: subscribers leave, and publishers send many.
+        let hub = answering.clone();
+        async move {
+            of_request.begin();
+            let response = answer(&hub, request).await;
+            Ok::<_, Infallible>(of_request.answered(response, unread))
+        }
+    });
+    // A publisher may close as soon as it has sent everything, and what it sent counts; see `HangUp` for the rest.
+    let mut connection = builder().half_close(true).serve_connection(TokioIo::new(io.clone()), service);
+    let (mut last_chance, mut ended) = (LastChance::default(), None);
+    let is_idle = || !under_way.is() && !midway.load(Ordering::Relaxed);
+    let taken = poll_fn(|context| {
+        // Who does not take the answers is asked for nothing more.
+        ready!(io.poll_written(context))?;
+        if !last_chance.has_begun() && shutdown.as_mut().poll(context).is_ready() {
+            last_chance.begin();
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        for _ in 0..POLLS_IN_A_ROW {
+            if ended.is_some() {
+                break;
+            }
+            if let Poll::Ready(result) = Pin::new(&mut connection).poll(context) {
+                ended = Some(result);
+            }
+            if io.take_writes() < 2 {
+                break;
+            }
+        }
+        ready!(io.poll_written(context))?;
+        match ended.take() {
+            Some(result) => Poll::Ready(result.map(|()| None).map_err(BoxError::from)),
+            None => match take_over.take() {
+                Some(taken) => Poll::Ready(Ok(Some(taken))),
+                None => last_chance.poll_over(context, is_idle).map(|()| Ok(None)),
+            },
+        }
+    });
+    let mut taken = match taken.await {
+        Ok(taken) => taken?,
+        Err(error) => {
+            tracing::debug!(%error, "a connection ended early");
+            return None;
+        }
+    };
+    let parts = connection.into_parts();
+    drop((parts.io, parts.service));
+    let (socket, read) = io.into_inner().expect("hyper's share has been dropped").into_parts();
+    // Copied, since hyper's buffer would live as long as this, even if there is nothing in it.
+    let mut pipelined = Bytes::from([parts.read_buf, read].concat());
+    if pipelined.len() > MAX_PIPELINED_BYTES {
+        tracing::info!(
+            bytes = pipelined.len(),
+            "a connection will end with its stream: its client has sent more behind it than is kept"
+        );
+        pipelined = Bytes::new();
+        taken.persistent = false;
+    }
+    let socket =
+        Arc::into_inner(socket).expect("the service and the body, which watched it, have been dropped");
+    Some(Leaving { socket, taken, pipelined })
+}
+
+/// Whether a request of a connection is being answered.
+#[derive(Default)]
+struct UnderWay {
+    answering: AtomicBool,
+    /// Those answers that are given in pieces hold it.
+    bodies: Arc<()>,
+}
+
+impl UnderWay {
+    fn is(&self) -> bool {
+        self.answering.load(Ordering::Relaxed) || Arc::strong_count(&self.bodies) > 1
+    }
+
+    /// Notes that an answer begins. Requests of a connection are answered one after the other.
+    ///
+    /// Not a future around that of the answer, which is large and would be moved into it with each request.
+    fn begin(&self) {
+        self.answering.store(true, Ordering::Relaxed);
+    }
+
+    /// The answer that has begun.
+    fn answered(&self, mut response: Response<HubBody>, unread: &Unread) -> Response<HubBody> {
+        self.answering.store(false, Ordering::Relaxed);
+        response.body_mut().keep(&self.bodies);
+        unread.note(&response);
+        response
+    }
+}
+
+/// Whether the answer is a receipt and nothing else, whatever the settings: a probe, for one, has a query.
+fn is_plain_publish<B>(request: &Request<B>) -> bool {
+    let uri = request.uri();
+    request.method() == Method::POST && uri.query().is_none() && uri.path().starts_with("/topics/")
+}
+
+/// Whether it matters from where the request comes, which only probes ask for.
+pub(super) fn may_be_probe<B>(request: &Request<B>) -> bool {
+    request.uri().query().is_some() || request.uri().path() == "/probe"
+}
+
+/// Serves the requests of a connection over TLS until it ends: its streams stay with hyper, as bodies.
+///
+/// A client that stops sending has gone, also one that still waits for the answer to a publish: what is left to read of the
+/// socket is encrypted, so that nobody but hyper can watch for the end of a stream.
+#[cfg(feature = "tls")]
+pub(super) async fn serve_encrypted<S>(hub: Hub, stream: S, peer: Peer, unread: Unread)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+{
+    let mut shutdown = pin!(hub.shared().shutdown_begun());
+    let (answering, progress) = (hub.clone(), Progress::new(hub.shared().answers_room.clone()));
+    let (watching, under_way) = (progress.clone(), UnderWay::default());
+    let (of_request, unread) = (&under_way, &unread);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if may_be_probe(&request) {
+            request.extensions_mut().insert(peer);
+        }
+        let (hub, progress) = (answering.clone(), watching.clone());
+        async move {
+            of_request.begin();
+            let response = of_request.answered(answer(&hub, request).await, unread);
+            Ok::<_, Infallible>(response.map(|body| Watched::new(body, progress)))
+        }
+    });
+    let mut connection = Box::pin(builder().serve_connection(TokioIo::new(stream), service));
+    let mut last_chance = LastChance::default();
+    let ended = poll_fn(|context| {
+        if !last_chance.has_begun() && shutdown.as_mut().poll(context).is_ready() {
+            last_chance.begin();
+            connection.as_mut().graceful_shutdown();
+        }
+        match connection.as_mut().poll(context) {
+            Poll::Ready(ended) => Poll::Ready(ended),
+            Poll::Pending => {
+                last_chance.poll_over(context, || !under_way.is() && progress.has_nothing()).map(Ok)
+            }
+        }
+    });
+    let ended = ended.await;
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+        if is_stalled(&error) {
+            progress.drop_stalled(connection);
+        }
+    }
+}
+
+/// Whether the socket accepted nothing for the write timeout.
+#[cfg(feature = "tls")]
+fn is_stalled(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    source.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
+}
+
+fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_BUFFER_BYTES);
+    builder
+}

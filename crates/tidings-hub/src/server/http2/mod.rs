@@ -1,0 +1,173 @@
+//! A connection that speaks HTTP/2: its streams stay with hyper, as bodies.
+
+pub(crate) mod patient_timer;
+pub(crate) mod progress;
+pub(crate) mod streams;
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http::{Method, Request};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tower_service::Service;
+
+use super::{
+    http1::may_be_probe,
+    http2::{
+        patient_timer::PatientTimer,
+        progress::Watched,
+        streams::{Door, Streams},
+    },
+    last_chance::LastChance,
+    socket::Unread,
+};
+use crate::{Hub, peer::Peer, turns::Publisher};
+
+/// How many requests of one connection are served at a time; clients keep further ones back.
+///
+/// The bound for what one client can make the hub hold: a stream whose client takes nothing holds one chunk of events, and
+/// what fits into `MAX_SEND_BYTES`.
+const MAX_STREAMS: u32 = 256;
+
+/// How much of a stream waits in the connection until its client takes it. What follows stays in the log.
+const MAX_SEND_BYTES: usize = 64 << 10;
+
+/// How much of the bodies of requests may arrive unread: of one, so that it can't hold up the others, and of all.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+
+/// How large the head of a request may be: a quarter of what 256 topics of the greatest length take.
+const MAX_HEAD_BYTES: u32 = 64 << 10;
+
+/// How many requests that were reset before they were looked at may wait; a client that sends more of them than that is
+/// attacking ("rapid reset"), and its connection ends.
+const MAX_PENDING_RESETS: usize = 20;
+
+/// How many faulty streams are reset before the connection is.
+const MAX_ERROR_RESETS: usize = 100;
+
+/// How often a client is asked whether it is still there. It may take the write timeout to answer, in which all is read that it
+/// sends ([`PatientTimer`]).
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Serves the requests of one connection until it ends.
+pub(super) async fn serve<S>(hub: Hub, socket: S, peer: Peer, unread: Unread)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut shutdown = pin!(hub.shared().shutdown_begun());
+    let (door, mut streams) = Streams::new(hub.clone());
+    let progress = streams.progress();
+    let service = hub.service();
+    let publishing = door.clone();
+    let publisher = Publisher::default();
+    let gated = Gated { socket, publisher: publisher.clone() };
+    let timer = PatientTimer(publisher.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if may_be_probe(&request) {
+            request.extensions_mut().insert(peer);
+        }
+        let publishes = request.method() == Method::POST && request.uri().path().starts_with("/topics/");
+        if publishes {
+            request.extensions_mut().insert(publisher.clone());
+        }
+        let answer = service.clone().call(request);
+        // hyper drops the future of a stream that is reset, and so what its client has asked for. What has arrived of a publish
+        // counts all the same.
+        let answer = if publishes { publishing.detach(answer) } else { answer };
+        let (progress, unread) = (progress.clone(), unread.clone());
+        async move {
+            let response = answer.await?;
+            unread.note(&response);
+            Ok::<_, Infallible>(response.map(|body| Watched::new(body, progress)))
+        }
+    });
+    let connection = http2::Builder::<Door>::new(door)
+        .timer(timer)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_send_buf_size(MAX_SEND_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(MAX_HEAD_BYTES)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_ERROR_RESETS)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(hub.shared().settings.write_timeout)
+        .serve_connection(TokioIo::new(gated), service);
+    let mut connection = Box::pin(connection);
+    let mut last_chance = LastChance::default();
+    let ended = poll_fn(|context| {
+        if !last_chance.has_begun() && shutdown.as_mut().poll(context).is_ready() {
+            last_chance.begin();
+            connection.as_mut().graceful_shutdown();
+            streams.wake_connection();
+        }
+        match streams.poll_with(connection.as_mut(), context) {
+            Poll::Ready(ended) => Poll::Ready(ended),
+            // hyper waits for the answer to a PING, so that no request is lost which comes until then.
+            Poll::Pending => last_chance.poll_over(context, || streams.are_idle()).map(Ok),
+        }
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(%error, "a connection ended early");
+    }
+    // Its streams end with it; a publish whose client is gone ends with what has arrived.
+    drop(connection);
+    poll_fn(|context| streams.poll_rest(context)).await;
+}
+
+/// The socket of a connection of which no more is read while too much of what it publishes waits for the log.
+///
+/// Streams that were reset wait for the log all the same, and only this bounds how many of them do.
+struct Gated<S> {
+    socket: S,
+    publisher: Publisher,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Gated<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.publisher.poll_read(context));
+        Pin::new(&mut self.socket).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Gated<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(context, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,40 @@
+//! The end of a connection of which nothing is under way when the hub shuts down.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep};
+
+/// How long a client has, once the hub shuts down, to send the rest of what it has begun to send. Most likely that is on its way;
+/// a client that sends no more is not waited for.
+pub(crate) const LAST_CHANCE: Duration = Duration::from_secs(1);
+
+/// From the shutdown on: when a connection is closed, although its client is in the middle of a request's head, or of nothing.
+#[derive(Default)]
+pub(super) struct LastChance(Option<Pin<Box<Sleep>>>);
+
+impl LastChance {
+    pub(super) fn has_begun(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.0 = Some(Box::pin(sleep(LAST_CHANCE)));
+    }
+
+    /// Ready when the time is over and no request is under way. It begins anew where one is.
+    pub(super) fn poll_over(&mut self, context: &mut Context<'_>, is_idle: impl Fn() -> bool) -> Poll<()> {
+        let Some(until) = &mut self.0 else { return Poll::Pending };
+        loop {
+            ready!(until.as_mut().poll(context));
+            if is_idle() {
+                return Poll::Ready(());
+            }
+            until.as_mut().reset(Instant::now() + LAST_CHANCE);
+        }
+    }
+}

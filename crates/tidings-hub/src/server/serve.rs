@@ -1,0 +1,134 @@
+//! Connections: hyper at the door, delivery loops behind it.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    connection::serve_connection,
+    encryption::Encryption,
+    http1::{self, Leaving},
+};
+use crate::{
+    Hub,
+    delivery::{Joining, Workers},
+    metrics::Metrics,
+    peer::Peer,
+    seats::{Seat, Seats},
+};
+
+/// How long connections have to finish once the hub shuts down.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// How long no connection is accepted after one could not be, most likely because the system has no file descriptor left.
+/// Everything else goes on meanwhile.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts connections until the hub shuts down, then waits for those that are open.
+pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryption) {
+    let (door, mut returned) = mpsc::unbounded_channel();
+    let mut workers = match Workers::start(hub.shared(), &door) {
+        Ok(workers) => workers,
+        Err(error) => {
+            tracing::error!(%error, "nothing is served: sockets can't be watched");
+            return;
+        }
+    };
+    let (seats, metrics) = (&hub.shared().seats, &hub.shared().metrics);
+    let mut connections = Connections::new();
+    let mut paused_until = None;
+    let shutdown = hub.shared().shutdown_begun();
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            // Who is done makes room before somebody else comes in: a task keeps its memory until it has been looked at.
+            biased;
+            () = &mut shutdown => break,
+            // Before anybody is given to a loop that has ended.
+            restarted = workers.restarted() => if let Err(error) = restarted {
+                tracing::error!(%error, "the hub shuts down: there is no delivery loop, and none can be begun");
+                hub.shared().begin_shutdown();
+            },
+            Some(ended) = connections.join_next() => hand_over(&workers, ended.ok().flatten()),
+            // A stream has ended, and its connection serves on.
+            Some((socket, read, seat)) = returned.recv() => match watched(socket) {
+                Ok((socket, peer)) => spawn(&mut connections, seat, http1::serve(hub.clone(), socket, peer, read)),
+                Err(error) => tracing::warn!(%error, "a connection ends with its stream: it can't be watched"),
+            },
+            accepted = accept(&listener, seats, metrics), if paused_until.is_none() => match accepted {
+                Ok((socket, address, seat)) => {
+                    let serve = serve_connection(hub.clone(), socket, Peer::of(address.ip()), encryption.clone());
+                    spawn(&mut connections, seat, serve);
+                }
+                Err(error) => {
+                    metrics.accepting_paused.inc();
+                    tracing::warn!(%error, "a connection can't be accepted");
+                    paused_until = Some(Instant::now() + ACCEPT_PAUSE);
+                }
+            },
+            () = sleep_until(paused_until.unwrap_or_else(Instant::now)), if paused_until.is_some() => paused_until = None,
+        }
+    }
+    drop((listener, returned));
+    let finish = async {
+        while let Some(ended) = connections.join_next().await {
+            hand_over(&workers, ended.ok().flatten());
+        }
+        workers.ended().await;
+    };
+    if timeout(SHUTDOWN_GRACE, finish).await.is_err() {
+        tracing::warn!(after = ?SHUTDOWN_GRACE, "connections were still open at the end of the shutdown");
+    }
+}
+
+type Connections = JoinSet<Option<Box<(Leaving, Seat)>>>;
+
+/// The next connection. Cancel safe: a seat that is not used is given back.
+async fn accept(
+    listener: &TcpListener,
+    seats: &Seats,
+    metrics: &Metrics,
+) -> io::Result<(TcpStream, SocketAddr, Seat)> {
+    let seat = seats.take(metrics).await;
+    let (socket, address) = listener.accept().await?;
+    Ok((socket, address, seat))
+}
+
+fn watched(socket: std::net::TcpStream) -> io::Result<(TcpStream, Peer)> {
+    let peer = Peer::of(socket.peer_addr()?.ip());
+    Ok((TcpStream::from_std(socket)?, peer))
+}
+
+/// The task itself stays small, and so does what waits in it to be handed over. Tasks are aligned to cache lines: where one
+/// was and a topic's name has come to lie beside it, no other fits, and after a storm of connections as much as a task takes
+/// would be lost for each subscriber.
+fn spawn(
+    connections: &mut Connections,
+    seat: Seat,
+    serve: impl Future<Output = Option<Leaving>> + Send + 'static,
+) {
+    let serve = Box::pin(async { serve.await.map(|leaving| Box::new((leaving, seat))) });
+    connections.spawn(serve);
+}
+
+/// Gives a subscription that leaves its connection to a delivery loop.
+fn hand_over(workers: &Workers, leaving: Option<Box<(Leaving, Seat)>>) {
+    let Some((Leaving { socket, taken, pipelined }, seat)) = leaving.map(|leaving| *leaving) else { return };
+    let joining = socket.into_std().map(|socket| Joining {
+        socket,
+        pipelined,
+        cursor: taken.cursor,
+        keep_alive: taken.keep_alive,
+        persistent: taken.persistent,
+        seat,
+    });
+    match joining {
+        Ok(joining) => workers.join(joining),
+        Err(error) => tracing::debug!(%error, "a subscriber was gone before its stream began"),
+    }
+}
