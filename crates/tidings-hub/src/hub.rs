@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 
 use crate::{
     Cursor, PublishError, Settings, Subscribe, Update,
@@ -17,13 +17,11 @@ use crate::{
         subscription::{LastRead, Subscription},
     },
     encoder::Encoder,
-    http::HubService,
     lag::{Bodies, Ended, LastEnded, Loops},
     log::{Append, Appended, Log, LogError, MemoryLog, Receipt, Turn},
     metrics::Metrics,
     probe::Probes,
     seats::Seats,
-    server::{Encryption, serve},
     turns::{Publisher, Turns, cost},
 };
 #[cfg(feature = "gateway")]
@@ -216,26 +214,6 @@ impl Hub {
     pub async fn subscribe(&self, subscribe: impl Into<Subscribe>) -> Result<Option<Cursor>, LogError> {
         let grant = Grant { subscribe: true, ..Grant::default() };
         Cursor::open(self.shared.clone(), subscribe.into(), grant).await
-    }
-
-    /// The hub's HTTP interface, to be mounted in an application.
-    pub fn service(&self) -> HubService {
-        HubService::new(self.clone())
-    }
-
-    /// Serves the HTTP interface on `listener` until [`shutdown`](Hub::shutdown) begins and open connections are done.
-    ///
-    /// HTTP/1.1, and HTTP/2 for clients that know beforehand that they may speak it.
-    pub async fn serve(&self, listener: TcpListener) {
-        serve(self.clone(), listener, Encryption::None).await;
-    }
-
-    /// The same over TLS, and over nothing else: HTTP/2 or HTTP/1.1, as client and hub agree.
-    ///
-    /// A client that sends a request without TLS is told so.
-    #[cfg(feature = "tls")]
-    pub async fn serve_tls(&self, listener: TcpListener, tls: crate::Tls) {
-        serve(self.clone(), listener, Encryption::Tls(tls)).await;
     }
 
     /// Ends all subscriptions between two events, then the hub's own task. Subscribers resume elsewhere, or later.

@@ -9,8 +9,8 @@ use prometheus_client::{
 use crate::{
     attachments::Usage,
     budget::Budget,
-    delivery::resume::GapReason,
     log::{Reads, Wear},
+    model::gap::GapReason,
 };
 
 /// Counters of one hub, read at `/metrics`.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::UploadError;
-use crate::{AttachmentId, Update, log::Receipt, owner_only};
+use crate::{AttachmentId, Update, owner_only};
 
 /// What the name of a file ends with while it is received.
 pub(super) const PART: &str = ".part";
@@ -176,8 +176,8 @@ impl Unannounced {
     }
 
     /// Lets the files stay that records announce now.
-    pub(crate) fn keep(&mut self, receipts: &[Receipt]) {
-        self.ids.retain(|id| !receipts.iter().any(|receipt| receipt.attachment.as_ref() == Some(id)));
+    pub(crate) fn keep<'a>(&mut self, announced: impl Iterator<Item = &'a AttachmentId> + Clone) {
+        self.ids.retain(|id| !announced.clone().any(|announced| announced == id));
     }
 }
 

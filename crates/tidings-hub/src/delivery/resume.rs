@@ -7,6 +7,7 @@ use crate::{
     delivery::routing::{Registration, Wake},
     hub::Shared,
     log::{Epoch, HubId, Log, LogError, Page, PageLimit, Place},
+    model::gap::GapReason,
 };
 
 /// Where a subscription begins.
@@ -49,29 +50,6 @@ pub(crate) struct Gap {
     pub(crate) first: Option<String>,
     /// The place just before it: a client that resumes from there is not told again.
     pub(crate) id: HubId,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum GapReason {
-    /// The place is known, and records after it that the subscription asks for were evicted.
-    Evicted,
-    /// No update of what is asked for has this ID, as far as is known, or several have it.
-    UnknownId,
-    /// The ID was given in another life of the log.
-    UnknownEpoch,
-}
-
-impl GapReason {
-    pub(crate) const ALL: [GapReason; 3] =
-        [GapReason::Evicted, GapReason::UnknownId, GapReason::UnknownEpoch];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            GapReason::Evicted => "evicted",
-            GapReason::UnknownId => "unknown-id",
-            GapReason::UnknownEpoch => "unknown-epoch",
-        }
-    }
 }
 
 impl Gap {

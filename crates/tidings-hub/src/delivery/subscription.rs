@@ -5,12 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use crate::{
     Interest,
     authorize::Grant,
-    delivery::{
-        Chunk, Form, hub_event,
-        resume::{Gap, GapReason},
-    },
+    delivery::{Chunk, Form, hub_event, resume::Gap},
     hub::Shared,
     log::{HubId, LogError, Page, PageLimit, Place},
+    model::gap::GapReason,
 };
 
 /// How much is read from the log at once.

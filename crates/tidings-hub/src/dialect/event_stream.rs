@@ -4,10 +4,9 @@ use std::{mem, time::Duration};
 
 use tidings_codec::{Decoder, Item};
 
-use super::UpdateReader;
+use super::{Refusal, UpdateReader};
 use crate::{
     MAX_TOPIC_BYTES, Topic,
-    http::Problem,
     log::{Append, Republishing},
 };
 
@@ -41,7 +40,7 @@ impl EventStreamReader {
 }
 
 impl UpdateReader for EventStreamReader {
-    fn read(&mut self, input: &mut &[u8]) -> Option<Result<Append, Problem>> {
+    fn read(&mut self, input: &mut &[u8]) -> Option<Result<Append, Refusal>> {
         let EventStreamReader { topic, decoder, max_retry, republishing, named } = self;
         loop {
             let item = match decoder.decode(input)? {
@@ -50,7 +49,7 @@ impl UpdateReader for EventStreamReader {
                     continue;
                 }
                 Ok(Item::Unknown { name, .. }) => {
-                    return Some(Err(Problem::invalid(format!(
+                    return Some(Err(Refusal::invalid(format!(
                         "field {name:?} is not known, and a browser would ignore it; an event has data, event, id and retry"
                     ))));
                 }
@@ -59,11 +58,11 @@ impl UpdateReader for EventStreamReader {
             };
             if matches!(item, Item::Event(_)) {
                 if let Some(other) = mem::take(named).only_others() {
-                    return Some(Err(Problem::other_topic(&other, topic)));
+                    return Some(Err(Refusal::other_topic(&other, topic)));
                 }
             }
             if let Some(append) = republishing.read(&item, topic, *max_retry).transpose() {
-                return Some(append.map_err(Problem::from));
+                return Some(append.map_err(Refusal::from));
             }
         }
     }
@@ -77,7 +76,7 @@ impl UpdateReader for EventStreamReader {
         unfinished
     }
 
-    fn finish(&mut self) -> Option<Result<Append, Problem>> {
+    fn finish(&mut self) -> Option<Result<Append, Refusal>> {
         self.decoder.finish().err().map(|incomplete| Err(incomplete.into()))
     }
 

@@ -6,12 +6,12 @@ use http::{HeaderMap, HeaderName, request::Parts};
 use percent_encoding::percent_decode_str;
 use tidings_server::{KeepAlive, LastEventId};
 
-use super::content_type::ContentType;
+use super::{Refusal, content_type::ContentType};
 use crate::{
     Form, Interest, MAX_FILTER_BYTES, MAX_FILTERS, StartAt, Topic, TopicFilter, UpdateId, UpdateRetry,
     UpdateType,
     attachments::{FileName, MediaType},
-    http::{Problem, joined},
+    http::joined,
     log::{HubId, IdempotencyKey},
     turns::Publisher,
 };
@@ -66,7 +66,7 @@ impl ReadParams {
 
     /// Reads the topic of the path, if it names one, and the query. Parameters that are not known are ignored, since
     /// clients add their own.
-    pub(crate) fn parse(path_topic: Option<&str>, parts: &Parts) -> Result<ReadParams, Problem> {
+    pub(crate) fn parse(path_topic: Option<&str>, parts: &Parts) -> Result<ReadParams, Refusal> {
         let query = parts.uri.query();
         let mut params = ReadParams {
             interest: Interest::default(),
@@ -84,7 +84,7 @@ impl ReadParams {
         for (name, value) in pairs(query) {
             match &*name {
                 "topic" if path_topic.is_some() => {
-                    return Err(Problem::invalid(
+                    return Err(Refusal::invalid(
                         "a topic is named in the path and another in the query; for several use /topics?topic=a&topic=b",
                     ));
                 }
@@ -112,19 +112,19 @@ impl ReadParams {
             }
         }
         if filters.is_empty() {
-            return Err(Problem::invalid(
+            return Err(Refusal::invalid(
                 "no topic is named; use /topics/news, or /topics?topic=a&topic=b/*",
             ));
         }
         if filters.len() > MAX_FILTERS {
             let count = filters.len();
-            return Err(Problem::invalid(format!(
+            return Err(Refusal::invalid(format!(
                 "{count} topics are named; at most {MAX_FILTERS} are allowed"
             )));
         }
         let bytes: usize = filters.iter().map(|filter| filter.to_string().len()).sum();
         if bytes > MAX_FILTER_BYTES {
-            return Err(Problem::invalid(format!(
+            return Err(Refusal::invalid(format!(
                 "the topics that are named have {bytes} bytes together; at most {MAX_FILTER_BYTES} are allowed; name a \
                  pattern as a/*, or subscribe twice"
             )));
@@ -143,7 +143,7 @@ impl PublishParams {
         path_topic: &str,
         parts: &Parts,
         max_retry: Duration,
-    ) -> Result<PublishParams, Problem> {
+    ) -> Result<PublishParams, Refusal> {
         let mut params = PublishParams {
             topic: Topic::parse(&decode_path(path_topic)?)?,
             event_type: None,
@@ -162,7 +162,7 @@ impl PublishParams {
                 "close" => params.close = Some(value?),
                 "name" => params.name = Some(file_name(&value?)?),
                 "private" => {
-                    return Err(Problem::forbidden(
+                    return Err(Refusal::forbidden(
                         "private updates need an access rule that can grant them to somebody, and this hub has none",
                     ));
                 }
@@ -210,12 +210,12 @@ impl BodyKind {
     }
 
     /// Decides by `Content-Type`. A form counts as text, because that is what `curl -d` calls what it sends.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<BodyKind, Problem> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<BodyKind, Refusal> {
         if let Some(kind) = BodyKind::usual(headers) {
             return Ok(kind);
         }
         let no_type = |text: &str| {
-            Problem::unsupported_body(format!(
+            Refusal::unsupported_body(format!(
                 "Content-Type is {text:?}, which is no media type of at most 255 bytes, such as image/png"
             ))
         };
@@ -238,7 +238,7 @@ impl BodyKind {
                 }
                 // What is around the files would be stored with them.
                 form if form.starts_with("multipart/") => {
-                    return Err(Problem::unsupported_body(format!(
+                    return Err(Refusal::unsupported_body(format!(
                         "Content-Type is {form:?}; send each file by itself, as the whole body, with its own type"
                     )));
                 }
@@ -250,7 +250,7 @@ impl BodyKind {
         };
         let is_utf8 = |charset: &str| UTF8_NAMES.iter().any(|utf8| charset.eq_ignore_ascii_case(utf8));
         if let Some(charset) = content_type.charset.filter(|charset| !is_utf8(charset)) {
-            return Err(Problem::unsupported_body(format!(
+            return Err(Refusal::unsupported_body(format!(
                 "charset is {charset:?}; an event stream is always UTF-8"
             )));
         }
@@ -258,26 +258,26 @@ impl BodyKind {
     }
 }
 
-fn file_name(text: &str) -> Result<FileName, Problem> {
+fn file_name(text: &str) -> Result<FileName, Refusal> {
     FileName::parse(text).ok_or_else(|| {
-        Problem::invalid(format!(
+        Refusal::invalid(format!(
             "name is {text:?}; it is what a file is called: 1 to 255 bytes, without slashes and control characters"
         ))
     })
 }
 
-fn decode_path(topic: &str) -> Result<Cow<'_, str>, Problem> {
+fn decode_path(topic: &str) -> Result<Cow<'_, str>, Refusal> {
     // Most have nothing to decode, and to look for one character is fast.
     if !topic.contains('%') {
         return Ok(Cow::Borrowed(topic));
     }
     percent_decode_str(topic)
         .decode_utf8()
-        .map_err(|_| Problem::invalid(format!("topic {topic:?} is not UTF-8 when it is percent-decoded")))
+        .map_err(|_| Refusal::invalid(format!("topic {topic:?} is not UTF-8 when it is percent-decoded")))
 }
 
 /// The parameters of a query; a value that is not UTF-8 is a problem for whoever wants it.
-fn pairs(query: Option<&str>) -> impl Iterator<Item = (String, Result<String, Problem>)> {
+fn pairs(query: Option<&str>) -> impl Iterator<Item = (String, Result<String, Refusal>)> {
     query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let decode = |text: &str| {
@@ -286,31 +286,31 @@ fn pairs(query: Option<&str>) -> impl Iterator<Item = (String, Result<String, Pr
         };
         let name = decode(name).unwrap_or_default();
         let value = decode(value).map_err(|_| {
-            Problem::invalid(format!("{name} is {value:?}, which is not UTF-8 when it is percent-decoded"))
+            Refusal::invalid(format!("{name} is {value:?}, which is not UTF-8 when it is percent-decoded"))
         });
         (name, value)
     })
 }
 
-fn start_at(value: &str) -> Result<StartAt, Problem> {
+fn start_at(value: &str) -> Result<StartAt, Refusal> {
     match value {
         "start" => Ok(StartAt::Oldest),
         "end" => Ok(StartAt::Tail),
         id if HubId::parse(id).is_some() || UpdateId::parse(id).is_ok() => Ok(StartAt::After(id.to_owned())),
-        _ => Err(Problem::invalid(format!("from is {value:?}; it is 'start', 'end', or the ID of an event"))),
+        _ => Err(Refusal::invalid(format!("from is {value:?}; it is 'start', 'end', or the ID of an event"))),
     }
 }
 
-fn choice<T: Clone>(name: &str, value: &str, choices: &[(&str, T)]) -> Result<T, Problem> {
+fn choice<T: Clone>(name: &str, value: &str, choices: &[(&str, T)]) -> Result<T, Refusal> {
     choices.iter().find(|(text, _)| *text == value).map(|(_, choice)| choice.clone()).ok_or_else(|| {
         let known: Vec<_> = choices.iter().map(|(text, _)| *text).collect();
-        Problem::invalid(format!("{name} is {value:?}; it is one of: {}", known.join(", ")))
+        Refusal::invalid(format!("{name} is {value:?}; it is one of: {}", known.join(", ")))
     })
 }
 
-fn number(name: &str, value: &str, min: u64, max: u64) -> Result<u64, Problem> {
+fn number(name: &str, value: &str, min: u64, max: u64) -> Result<u64, Refusal> {
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     value.parse().ok().filter(|number| digits && (min..=max).contains(number)).ok_or_else(|| {
-        Problem::invalid(format!("{name} is {value:?}; it is a whole number from {min} to {max}"))
+        Refusal::invalid(format!("{name} is {value:?}; it is a whole number from {min} to {max}"))
     })
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::UpdateReader;
+use super::{Refusal, UpdateReader};
 use crate::{
     Topic,
-    http::Problem,
     log::{
         Append, BYTE_ORDER_MARK, Sent,
         json::{ConnectionJson, PublishedJson},
@@ -33,7 +32,7 @@ impl NdjsonReader {
         NdjsonReader { topic, max_data_bytes, max_line_bytes, max_retry, line: 0, partial: Vec::new() }
     }
 
-    fn update(&self, line: &[u8]) -> Option<Result<Append, Problem>> {
+    fn update(&self, line: &[u8]) -> Option<Result<Append, Refusal>> {
         let line = match line.strip_prefix(BYTE_ORDER_MARK) {
             Some(rest) if self.line == 1 => rest,
             _ => line,
@@ -43,9 +42,9 @@ impl NdjsonReader {
     }
 
     /// `None` for a line that has no update.
-    fn parse(&self, line: &[u8]) -> Result<Option<Append>, Problem> {
+    fn parse(&self, line: &[u8]) -> Result<Option<Append>, Refusal> {
         let text = std::str::from_utf8(line)
-            .map_err(|error| Problem::invalid(format!("the line is not UTF-8: {error}")))?;
+            .map_err(|error| Refusal::invalid(format!("the line is not UTF-8: {error}")))?;
         let update: PublishedJson<'_> = match serde_json::from_str(text) {
             Err(_) if ConnectionJson::is(text) => return Ok(None),
             parsed => parsed,
@@ -54,20 +53,20 @@ impl NdjsonReader {
             // Its own "line 1" would be taken for the first line of the body.
             let (column, error) = (error.column(), error.to_string());
             let what = error.split(" at line ").next().unwrap_or_default();
-            Problem::invalid(format!(
+            Refusal::invalid(format!(
                 "the line is no update: {what} (column {column}); it is an object as {{\"data\": \"text\", \"type\": …, \"id\": …, \"retry\": …}}"
             ))
         })?;
         if let Some(member) = update.of_imports() {
-            return Err(Problem::invalid(format!(
+            return Err(Refusal::invalid(format!(
                 "the line is no update: {member:?} is for `tidings log import` only"
             )));
         }
         if let Some(topic) = update.topic.as_deref().filter(|topic| *topic != self.topic.as_str()) {
-            return Err(Problem::other_topic(topic, &self.topic));
+            return Err(Refusal::other_topic(topic, &self.topic));
         }
         if update.data.len() > self.max_data_bytes {
-            return Err(Problem::too_large(self.max_data_bytes));
+            return Err(Refusal::too_large(self.max_data_bytes));
         }
         let event_type = update.event_type.as_deref().unwrap_or_default();
         let mut id = update.id.as_deref();
@@ -82,7 +81,7 @@ impl NdjsonReader {
                 id = id.filter(|id| !id.is_empty());
             }
             Some(other) => {
-                return Err(Problem::invalid(format!(
+                return Err(Refusal::invalid(format!(
                     "the line is no update: kind is {other:?}, and that of an update is \"event\", or is left out"
                 )));
             }
@@ -94,13 +93,13 @@ impl NdjsonReader {
 }
 
 impl UpdateReader for NdjsonReader {
-    fn read(&mut self, input: &mut &[u8]) -> Option<Result<Append, Problem>> {
+    fn read(&mut self, input: &mut &[u8]) -> Option<Result<Append, Refusal>> {
         loop {
             let end = memchr::memchr(b'\n', input);
             let (line, rest) = input.split_at(end.unwrap_or(input.len()));
             if self.partial.len() + line.len() > self.max_line_bytes {
                 self.line += 1;
-                return Some(Err(Problem::too_large(self.max_data_bytes)));
+                return Some(Err(Refusal::too_large(self.max_data_bytes)));
             }
             if end.is_none() {
                 self.partial.extend_from_slice(line);
@@ -126,7 +125,7 @@ impl UpdateReader for NdjsonReader {
         self.partial.len()
     }
 
-    fn finish(&mut self) -> Option<Result<Append, Problem>> {
+    fn finish(&mut self) -> Option<Result<Append, Refusal>> {
         let rest = std::mem::take(&mut self.partial);
         self.line += 1;
         self.update(&rest)
@@ -141,7 +140,7 @@ impl UpdateReader for NdjsonReader {
 mod tests {
     use super::*;
 
-    fn read_all(text: &[u8], piece: usize) -> Vec<Result<Append, Problem>> {
+    fn read_all(text: &[u8], piece: usize) -> Vec<Result<Append, Refusal>> {
         let mut reader = NdjsonReader::new(Topic::parse("t").unwrap(), 100, Duration::from_secs(1));
         let mut updates = Vec::new();
         for mut input in text.chunks(piece) {

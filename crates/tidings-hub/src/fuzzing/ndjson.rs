@@ -6,8 +6,7 @@ use tidings_codec::EventId;
 use super::{cut, lengths_and_rest};
 use crate::{
     Topic, Update, UpdateRetry,
-    dialect::{UpdateReader, ndjson::NdjsonReader},
-    http::Problem,
+    dialect::{Refusal, UpdateReader, ndjson::NdjsonReader},
     log::Append,
 };
 
@@ -65,7 +64,7 @@ fn read<'i>(chunks: impl IntoIterator<Item = &'i [u8]>) -> Vec<(u64, Result<Upda
     updates
 }
 
-fn update_of(read: Result<Append, Problem>) -> Result<Update, String> {
+fn update_of(read: Result<Append, Refusal>) -> Result<Update, String> {
     read.map(|append| append.update).map_err(|problem| format!("{problem:?}"))
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::stream::{StreamId, started};
 use crate::{
     Interest, StartAt,
-    delivery::resume::{self, GapReason},
+    delivery::resume,
     log::{HubId, Log, LogError, PageLimit, Record},
+    model::gap::GapReason,
 };
 
 /// Where a reader of a stream begins that has seen nothing of it: after its announcement. From there, a gap is told if

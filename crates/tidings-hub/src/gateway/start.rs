@@ -16,6 +16,7 @@ use super::{
 use crate::{
     Hub,
     delivery::routing::{Registration, Wake},
+    dialect::Refusal,
     http::Problem,
     log::{Append, Appended, IdempotencyKey, LogError, PageLimit, Refused},
 };
@@ -50,7 +51,7 @@ struct Key<'a>(Vec<&'a [u8]>);
 impl<'a> Key<'a> {
     fn of(headers: &'a HeaderMap, asked: &'a Asked) -> Result<Option<Key<'a>>, Problem> {
         let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-        IdempotencyKey::parse(&String::from_utf8_lossy(key.as_bytes()))?;
+        IdempotencyKey::parse(&String::from_utf8_lossy(key.as_bytes())).map_err(Refusal::from)?;
         let mut parts = vec![key.as_bytes(), asked.target.as_str().as_bytes()];
         parts.extend(credentials(headers));
         Ok(Some(Key(parts)))
@@ -144,7 +145,7 @@ async fn begin(
     let key = format!("llm:{id}");
     let append = Append {
         update: Announcement::new(asked.dialect, &live.body).to_update(&id),
-        key: has_key.then(|| IdempotencyKey::parse(&key)).transpose()?,
+        key: has_key.then(|| IdempotencyKey::parse(&key)).transpose().map_err(Refusal::from)?,
         time: None,
     };
     let mut announcing = pin!(hub.publish_reserved(vec![append]));

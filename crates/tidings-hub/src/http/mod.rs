@@ -8,7 +8,7 @@ pub(crate) mod hang_up;
 mod list;
 mod page_body;
 pub(crate) mod problem;
-mod published_body;
+pub(crate) mod published_body;
 mod range;
 mod request_head;
 mod routes;

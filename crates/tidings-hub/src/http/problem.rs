@@ -5,13 +5,13 @@ use std::io::ErrorKind;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
-use tidings_codec::{DecodeError, DecodeErrorKind, Incomplete};
 
 use super::HubBody;
 use crate::{
-    Access, InvalidName, InvalidRetry, InvalidTopic, Topic,
+    Access,
     attachments::UploadError,
-    log::{InvalidKey, LogError, Refused, Unpublishable},
+    dialect::{Refusal, RefusalKind},
+    log::{LogError, Refused},
 };
 
 /// In how many seconds to try again what could not be answered at the moment.
@@ -63,11 +63,6 @@ impl Problem {
     /// 400: the value breaks a rule; the detail names both.
     pub(crate) fn invalid(detail: impl ToString) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, detail)
-    }
-
-    /// 400: an update of a body names another topic than the request does.
-    pub(crate) fn other_topic(named: &str, topic: &Topic) -> Problem {
-        Problem::invalid(format!("topic is {named:?}, but this request publishes to {:?}", topic.as_str()))
     }
 
     /// 403: the request is understood, and this one may not.
@@ -140,16 +135,6 @@ impl Problem {
                 "the attachment had not arrived {} s after it began (tidings serve --upload-timeout); publish a link to it \
                  instead",
                 after.as_secs()
-            ),
-        )
-    }
-
-    /// 413: the data of one update is over the limit.
-    pub(crate) fn too_large(max_data_bytes: usize) -> Problem {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!(
-                "an update's data is over {max_data_bytes} bytes; publish a link to large content instead"
             ),
         )
     }
@@ -326,51 +311,19 @@ impl Problem {
     }
 }
 
-impl From<InvalidTopic> for Problem {
-    fn from(error: InvalidTopic) -> Problem {
-        Problem::invalid(error)
-    }
-}
-
-impl From<InvalidName> for Problem {
-    fn from(error: InvalidName) -> Problem {
-        Problem::invalid(error)
-    }
-}
-
-impl From<InvalidRetry> for Problem {
-    fn from(error: InvalidRetry) -> Problem {
-        Problem::invalid(error)
-    }
-}
-
-impl From<InvalidKey> for Problem {
-    fn from(error: InvalidKey) -> Problem {
-        Problem::invalid(error)
-    }
-}
-
-impl From<Unpublishable> for Problem {
-    fn from(error: Unpublishable) -> Problem {
-        Problem::invalid(error)
-    }
-}
-
-impl From<DecodeError> for Problem {
-    fn from(error: DecodeError) -> Problem {
-        let status = match error.kind() {
-            DecodeErrorKind::LineTooLong { .. } | DecodeErrorKind::EventTooLarge { .. } => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
-            _ => StatusCode::BAD_REQUEST,
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Problem {
+        let status = match refusal.kind {
+            RefusalKind::Invalid => StatusCode::BAD_REQUEST,
+            RefusalKind::Forbidden => StatusCode::FORBIDDEN,
+            RefusalKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            RefusalKind::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         };
-        Problem::new(status, &error).with("line", error.line())
-    }
-}
-
-impl From<Incomplete> for Problem {
-    fn from(error: Incomplete) -> Problem {
-        Problem::invalid(&error).with("line", error.line())
+        let problem = Problem::new(status, refusal.detail);
+        match refusal.line {
+            Some(line) => problem.with("line", line),
+            None => problem,
+        }
     }
 }
 

@@ -12,7 +12,11 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Problem, service::BoxError};
-use crate::{budget::Share, hub::Shared, server::last_chance::LAST_CHANCE};
+use crate::{budget::Share, dialect::Refusal, hub::Shared};
+
+/// How long a client has, once the hub shuts down, to send the rest of what it has begun to send. Most likely that is on its way;
+/// a client that sends no more is not waited for.
+pub(crate) const LAST_CHANCE: Duration = Duration::from_secs(1);
 
 /// How much of one body is kept without asking anybody: small publishes go on whatever others do.
 const FREE_BYTES: usize = 64 << 10;
@@ -177,7 +181,7 @@ where
     /// Reads all of a body that is the data of one update. Its share stays with this body.
     pub(super) async fn read_text(&mut self) -> Result<String, Problem> {
         let max_data_bytes = self.shared.settings.max_data_bytes;
-        let whole = self.collect(max_data_bytes, Problem::too_large).await?;
+        let whole = self.collect(max_data_bytes, |max| Refusal::too_large(max).into()).await?;
         String::from_utf8(whole).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             Problem::invalid(format!(

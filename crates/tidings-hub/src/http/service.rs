@@ -37,6 +37,13 @@ use crate::{
     probe::TIDINGS_PROBE,
 };
 
+impl Hub {
+    /// The hub's HTTP interface, to be mounted in an application.
+    pub fn service(&self) -> HubService {
+        HubService::new(self.clone())
+    }
+}
+
 /// The hub's HTTP interface as a tower service, to be mounted in an application under any prefix.
 ///
 /// It answers `/topics/…`, `/topics?topic=…`, `/subscribers`, `/attachments/…`, `/healthz`, `/readyz`, `/metrics`, and

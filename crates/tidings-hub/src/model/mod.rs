@@ -1,6 +1,7 @@
 //! What the hub speaks of: topics and patterns, updates, positions and IDs.
 
 pub(crate) mod attachment_id;
+pub(crate) mod gap;
 pub(crate) mod position;
 pub(crate) mod topic;
 pub(crate) mod topic_map;

@@ -4,14 +4,11 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long a client has, once the hub shuts down, to send the rest of what it has begun to send. Most likely that is on its way;
-/// a client that sends no more is not waited for.
-pub(crate) const LAST_CHANCE: Duration = Duration::from_secs(1);
+use crate::http::published_body::LAST_CHANCE;
 
 /// From the shutdown on: when a connection is closed, although its client is in the middle of a request's head, or of nothing.
 #[derive(Default)]

@@ -10,5 +10,3 @@ pub(crate) mod socket;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod write_behind;
-
-pub(crate) use self::{encryption::Encryption, serve::serve};

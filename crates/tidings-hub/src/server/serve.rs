@@ -22,6 +22,23 @@ use crate::{
     seats::{Seat, Seats},
 };
 
+impl Hub {
+    /// Serves the HTTP interface on `listener` until [`shutdown`](Hub::shutdown) begins and open connections are done.
+    ///
+    /// HTTP/1.1, and HTTP/2 for clients that know beforehand that they may speak it.
+    pub async fn serve(&self, listener: TcpListener) {
+        serve(self.clone(), listener, Encryption::None).await;
+    }
+
+    /// The same over TLS, and over nothing else: HTTP/2 or HTTP/1.1, as client and hub agree.
+    ///
+    /// A client that sends a request without TLS is told so.
+    #[cfg(feature = "tls")]
+    pub async fn serve_tls(&self, listener: TcpListener, tls: crate::Tls) {
+        serve(self.clone(), listener, Encryption::Tls(tls)).await;
+    }
+}
+
 /// How long connections have to finish once the hub shuts down.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 

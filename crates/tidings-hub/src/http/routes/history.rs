@@ -14,7 +14,7 @@ use crate::{
     StartAt, Verdict,
     authorize::Grant,
     delivery::{
-        resume::{First, Gap, GapReason, Opened, open},
+        resume::{First, Gap, Opened, open},
         subscription::PAGE,
     },
     dialect::native::ReadParams,
@@ -24,6 +24,7 @@ use crate::{
     },
     hub::Shared,
     log::{HubId, PageLimit, Record},
+    model::gap::GapReason,
 };
 
 /// How many records are looked at for one page, but for those of its first read. The client goes on from there.

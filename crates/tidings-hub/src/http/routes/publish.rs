@@ -12,7 +12,7 @@ use crate::{
     Hub, Update,
     attachments::Announcement,
     dialect::{
-        UpdateReader,
+        Refusal, UpdateReader,
         event_stream::EventStreamReader,
         native::{BodyKind, PublishParams},
         ndjson::NdjsonReader,
@@ -173,12 +173,12 @@ impl Publishing<'_> {
             let mut input = &piece[..];
             completed = false;
             loop {
-                let (batch, problem) = read_batch(&mut reader, &mut input);
+                let (batch, refusal) = read_batch(&mut reader, &mut input);
                 completed |= !batch.lines.is_empty();
                 let full = batch.lines.len() == MAX_BATCH;
                 self.append(batch).await?;
-                if let Some(problem) = problem {
-                    return Err(self.receipts.blame(problem, Some(reader.line())));
+                if let Some(refusal) = refusal {
+                    return Err(self.receipts.blame(refusal.into(), Some(reader.line())));
                 }
                 if !full {
                     break;
@@ -189,7 +189,7 @@ impl Publishing<'_> {
             Some(Ok(append)) => {
                 self.append(Batch { updates: vec![append], lines: vec![reader.line()] }).await
             }
-            Some(Err(problem)) => Err(self.receipts.blame(problem, Some(reader.line()))),
+            Some(Err(refusal)) => Err(self.receipts.blame(refusal.into(), Some(reader.line()))),
             None => Ok(()),
         }
     }
@@ -222,7 +222,7 @@ struct Batch {
     lines: Vec<u64>,
 }
 
-fn read_batch(reader: &mut impl UpdateReader, input: &mut &[u8]) -> (Batch, Option<Problem>) {
+fn read_batch(reader: &mut impl UpdateReader, input: &mut &[u8]) -> (Batch, Option<Refusal>) {
     let expected = (input.len() / LIKELY_UPDATE_BYTES).min(MAX_BATCH);
     let mut batch = Batch { updates: Vec::with_capacity(expected), lines: Vec::with_capacity(expected) };
     while batch.lines.len() < MAX_BATCH {
@@ -231,7 +231,7 @@ fn read_batch(reader: &mut impl UpdateReader, input: &mut &[u8]) -> (Batch, Opti
                 batch.updates.push(append);
                 batch.lines.push(reader.line());
             }
-            Some(Err(problem)) => return (batch, Some(problem)),
+            Some(Err(refusal)) => return (batch, Some(refusal)),
             None => break,
         }
     }

@@ -46,7 +46,7 @@ pub(super) struct Waiter {
 impl Waiter {
     fn accept(self, outcome: Appended) {
         let Waiter { reply, mut files, room, turn } = self;
-        files.keep(&outcome.receipts);
+        files.keep(outcome.receipts.iter().filter_map(|receipt| receipt.attachment.as_ref()));
         drop(files);
         // Whoever has stopped waiting has its updates in the log all the same.
         let _ = reply.send(Ok(outcome));
