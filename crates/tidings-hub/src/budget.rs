@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A number of bytes that many share. Cheap to clone.
 ///
-/// The bodies of requests that are not complete take [shares](Share) of `Shared::bodies_room`, those of the gateway too; see
+/// The bodies of requests that are not complete take [shares](Share) of `Hub::bodies_room`, those of the gateway too; see
 /// `PublishedBody::read_whole`, whose bytes hold their share for as long as they live.
 #[derive(Clone)]
 pub(crate) struct Budget(Arc<Room>);

@@ -1,23 +1,13 @@
-//! The hub: a log, those who follow it, and the door.
+//! The hub: an engine that delivers, and the order in which publishers go to its log.
 
-use std::{
-    future::Future,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-};
-
-use tokio::sync::watch;
+use std::sync::Arc;
 
 use crate::{
     Cursor, PublishError, Settings, Subscribe, Update,
     authorize::Grant,
     budget::Budget,
-    delivery::{
-        Feed, FeedPlace, Window,
-        routing::Routing,
-        subscription::{LastRead, Subscription},
-    },
+    delivery::{Engine, Feed},
     encoder::Encoder,
-    lag::{Bodies, Ended, LastEnded, Loops},
     log::{Append, Appended, Log, LogError, MemoryLog, Receipt, Turn},
     metrics::Metrics,
     probe::Probes,
@@ -45,35 +35,22 @@ use crate::{
 /// ```
 #[derive(Debug, Clone)]
 pub struct Hub {
-    shared: Arc<Shared>,
-    feed: Arc<Feed>,
+    inner: Arc<Inner>,
 }
 
-/// What the parts of one hub share.
-pub(crate) struct Shared {
-    pub(crate) log: Arc<dyn Log>,
-    pub(crate) routing: Arc<Routing>,
-    pub(crate) loops: Loops,
-    pub(crate) bodies: Bodies,
-    pub(crate) last_ended: LastEnded,
-    pub(crate) last_read: LastRead,
-    /// Who goes to the log next.
-    pub(crate) turns: Turns,
+/// What a hub has beside its engine.
+struct Inner {
+    engine: Arc<Engine>,
+    feed: Feed,
+    /// The order in which publishers go to the log.
+    turns: Turns,
     /// Memory of bodies that are not complete yet.
-    pub(crate) bodies_room: Budget,
-    /// Memory of answers that are under way.
-    pub(crate) answers_room: Budget,
-    /// Who encodes pages of history that are long.
-    pub(crate) encoder: Arc<Encoder>,
-    pub(crate) metrics: Metrics,
-    pub(crate) probes: Probes,
-    pub(crate) seats: Seats,
-    pub(crate) settings: Settings,
+    bodies_room: Budget,
+    encoder: Arc<Encoder>,
+    probes: Probes,
+    seats: Seats,
     #[cfg(feature = "gateway")]
-    pub(crate) gateway: Option<Arc<Gateway>>,
-    pub(crate) fed: FeedPlace,
-    window: RwLock<Window>,
-    shutdown: watch::Sender<bool>,
+    gateway: Option<Arc<Gateway>>,
 }
 
 impl Hub {
@@ -82,38 +59,29 @@ impl Hub {
     /// # Panics
     /// Outside a Tokio runtime: the hub has a task that follows the log.
     pub fn new(log: Arc<dyn Log>, settings: Settings) -> Hub {
-        // The window begins at the tail. What is older is read from the log by those who ask for it.
-        let newest = log.bounds().newest.sequence;
         let mut metrics = Metrics::new();
-        let answers_room = metrics.budget("answers", settings.answer_bytes);
         let bodies_room = metrics.budget("bodies", settings.body_bytes);
-        let shared = Arc::new(Shared {
-            log,
-            routing: Arc::default(),
-            loops: Loops::default(),
-            bodies: Bodies::default(),
-            last_ended: LastEnded::default(),
-            last_read: LastRead::default(),
-            turns: Turns::default(),
-            bodies_room,
-            answers_room,
-            encoder: Arc::default(),
-            probes: Probes::default(),
-            seats: Seats::new(settings.max_connections),
-            #[cfg(feature = "gateway")]
-            gateway: settings
-                .gateway
-                .clone()
-                .map(|settings| Arc::new(Gateway::new(settings, metrics.registry()))),
-            metrics,
-            fed: FeedPlace::at(newest),
-            window: RwLock::new(Window::after(newest, settings.window_bytes)),
-            settings,
-            shutdown: watch::Sender::new(false),
-        });
-        let hub = Hub { feed: Arc::new(Feed::start(shared.clone())), shared };
+        let seats = Seats::new(settings.max_connections);
         #[cfg(feature = "gateway")]
-        if let Some(gateway) = &hub.shared.gateway {
+        let gateway = settings.gateway.clone();
+        #[cfg(feature = "gateway")]
+        let gateway = gateway.map(|settings| Arc::new(Gateway::new(settings, metrics.registry())));
+        let engine = Arc::new(Engine::new(log, settings, metrics));
+        let hub = Hub {
+            inner: Arc::new(Inner {
+                feed: Feed::start(engine.clone()),
+                engine,
+                turns: Turns::default(),
+                bodies_room,
+                encoder: Arc::default(),
+                probes: Probes::default(),
+                seats,
+                #[cfg(feature = "gateway")]
+                gateway,
+            }),
+        };
+        #[cfg(feature = "gateway")]
+        if let Some(gateway) = &hub.inner.gateway {
             gateway.begin(hub.clone());
         }
         hub
@@ -153,7 +121,7 @@ impl Hub {
         batch: Vec<Append>,
     ) -> Result<Appended, LogError> {
         #[cfg(feature = "gateway")]
-        if self.shared.gateway.is_some() {
+        if self.inner.gateway.is_some() {
             return self.publish_unreserved(publisher, batch).await;
         }
         self.append(publisher, batch).await
@@ -192,15 +160,15 @@ impl Hub {
         // The file of an attachment is nobody's until the log has it, so that one does not wait.
         let turn = match batch.iter().any(|append| append.update.attachment().is_some()) {
             true => Turn::at_once(publisher, bytes),
-            false => self.shared.turns.take(publisher, bytes).await,
+            false => self.inner.turns.take(publisher, bytes).await,
         };
-        let appended = self.shared.log.append_in_turn(batch, turn).await?;
+        let appended = self.inner.engine.log.append_in_turn(batch, turn).await?;
         let repeated = appended.receipts.iter().filter(|receipt| receipt.repeated).count() as u64;
-        self.shared.metrics.repeated.inc_by(repeated);
-        self.shared.metrics.published.inc_by(appended.receipts.len() as u64 - repeated);
+        self.inner.engine.metrics.repeated.inc_by(repeated);
+        self.inner.engine.metrics.published.inc_by(appended.receipts.len() as u64 - repeated);
         let last = appended.receipts.iter().map(|receipt| receipt.sequence).max().unwrap_or_default();
-        if self.shared.fed.is_far_from(last) {
-            Box::pin(self.shared.fed.come_to(last)).await;
+        if self.inner.engine.fed.is_far_from(last) {
+            Box::pin(self.inner.engine.fed.come_to(last)).await;
         }
         Ok(appended)
     }
@@ -213,21 +181,45 @@ impl Hub {
     /// When the log fails.
     pub async fn subscribe(&self, subscribe: impl Into<Subscribe>) -> Result<Option<Cursor>, LogError> {
         let grant = Grant { subscribe: true, ..Grant::default() };
-        Cursor::open(self.shared.clone(), subscribe.into(), grant).await
+        Cursor::open(self.engine().clone(), subscribe.into(), grant).await
     }
 
     /// Ends all subscriptions between two events, then the hub's own task. Subscribers resume elsewhere, or later.
     pub async fn shutdown(&self) {
         #[cfg(feature = "gateway")]
-        if let Some(gateway) = &self.shared.gateway {
-            gateway.shutdown(&self.shared).await;
+        if let Some(gateway) = &self.inner.gateway {
+            gateway.shutdown(self.engine()).await;
         }
-        self.shared.begin_shutdown();
-        self.feed.ended().await;
+        self.inner.engine.begin_shutdown();
+        self.inner.feed.ended().await;
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    /// What subscriptions work with.
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.inner.engine
+    }
+
+    /// Memory of bodies that are not complete yet.
+    pub(crate) fn bodies_room(&self) -> &Budget {
+        &self.inner.bodies_room
+    }
+
+    /// The thread that encodes long pages.
+    pub(crate) fn encoder(&self) -> &Arc<Encoder> {
+        &self.inner.encoder
+    }
+
+    pub(crate) fn probes(&self) -> &Probes {
+        &self.inner.probes
+    }
+
+    pub(crate) fn seats(&self) -> &Seats {
+        &self.inner.seats
+    }
+
+    #[cfg(feature = "gateway")]
+    pub(crate) fn gateway(&self) -> Option<&Arc<Gateway>> {
+        self.inner.gateway.as_ref()
     }
 }
 
@@ -238,50 +230,8 @@ impl Default for Hub {
     }
 }
 
-impl Shared {
-    pub(crate) fn read_window(&self) -> RwLockReadGuard<'_, Window> {
-        self.window.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn write_window(&self) -> RwLockWriteGuard<'_, Window> {
-        self.window.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether others may be told what a subscription follows: those who may receive all that it may.
-    pub(crate) fn may_be_told_of(&self, subscription: &Subscription) -> bool {
-        self.settings.access.anonymous().covers(subscription.grant)
-    }
-
-    /// Notes that a subscription has ended.
-    pub(crate) fn end(&self, ended: Ended) {
-        self.metrics.ended(ended.reason);
-        if self.may_be_told_of(&ended.subscription) {
-            self.last_ended.push(ended);
-        }
-    }
-
-    /// Ends subscriptions and the feed; they notice soon.
-    pub(crate) fn begin_shutdown(&self) {
-        self.shutdown.send_replace(true);
-        self.routing.signal_all(1);
-    }
-
-    pub(crate) fn is_shutting_down(&self) -> bool {
-        *self.shutdown.borrow()
-    }
-
-    /// Ready once the hub shuts down.
-    pub(crate) fn shutdown_begun(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut shutdown = self.shutdown.subscribe();
-        async move {
-            // An error means that the hub is gone, which is an end as well.
-            let _ = shutdown.wait_for(|begun| *begun).await;
-        }
-    }
-}
-
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hub").field("bounds", &self.log.bounds()).finish_non_exhaustive()
+        f.debug_struct("Inner").field("engine", &self.engine).finish_non_exhaustive()
     }
 }

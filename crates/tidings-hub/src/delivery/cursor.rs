@@ -19,13 +19,13 @@ use crate::{
     Interest, StartAt, Topic, Verdict,
     authorize::Grant,
     budget::Share,
+    delivery::Engine,
     delivery::{
         Form, hub_event,
         resume::{First, Opened, Opening, open},
         routing::Registration,
         subscription::{PAGE, Read, Standing, Subscription},
     },
-    hub::Shared,
     lag::{Body, Ended, Lag},
     log::{HubId, LogError, Page, Place},
     metrics::EndReason,
@@ -59,7 +59,7 @@ impl From<Interest> for Subscribe {
 /// The stream ends when all topics of a subscription without patterns are closed, when the hub shuts down, and when the
 /// log fails; a subscriber that comes back with its last event ID goes on where it was.
 pub struct Cursor {
-    shared: Arc<Shared>,
+    engine: Arc<Engine>,
     subscription: Subscription,
     registration: Registration,
     verdict: Option<Verdict>,
@@ -101,27 +101,27 @@ pub(crate) struct HandedOver {
 impl Cursor {
     /// Finds the place to start from; `None` when all topics are closed and the subscriber has seen it, or is new.
     pub(crate) async fn open(
-        shared: Arc<Shared>,
+        engine: Arc<Engine>,
         subscribe: Subscribe,
         grant: Grant,
     ) -> Result<Option<Cursor>, LogError> {
         let Subscribe { interest, start, form, start_event } = subscribe;
         let greet = start_event && start == StartAt::Tail;
         let Opening { registration, epoch, verdict, gap, after, mut page, open } =
-            match open(&shared, interest.clone(), start, PAGE, First::Window).await? {
+            match open(&engine, interest.clone(), start, PAGE, First::Window).await? {
                 Opened::Live(opening) => *opening,
                 Opened::Ended => return Ok(None),
             };
-        let mut room = shared.answers_room.share();
+        let mut room = engine.answers_room.share();
         if !page.records.is_empty() && !room.try_grow_to(page.data_bytes()) {
             // What is in memory already for others is enough: it is read again when the subscriber can take it.
             page = Page { records: Vec::new(), reached: Place::unchecked(after), ..page };
         }
-        shared.metrics.subscriptions.inc();
-        shared.routing.join(&interest);
+        engine.metrics.subscriptions.inc();
+        engine.routing.join(&interest);
         let mut cursor = Cursor {
             open: interest.is_exact().then_some(open),
-            shared,
+            engine,
             subscription: Subscription { interest, form, grant },
             registration,
             verdict,
@@ -137,16 +137,16 @@ impl Cursor {
             let id = HubId { epoch, place: page.reached }.to_string();
             cursor.queued = hub_event("start", &json!({ "id": id }), id);
         }
-        let read = cursor.subscription.read_page(&cursor.shared, Standing::default(), &page, gap);
+        let read = cursor.subscription.read_page(&cursor.engine, Standing::default(), &page, gap);
         cursor.take(read);
         if verdict == Some(Verdict::Resumed)
             && page.records.is_empty()
-            && cursor.shared.answers_room.has_room()
+            && cursor.engine.answers_room.has_room()
         {
             cursor.follow();
         }
         cursor.room.overdraw(cursor.queued.len().saturating_sub(page.data_bytes()));
-        cursor.shared.metrics.replayed_bytes.inc_by(cursor.queued.len() as u64);
+        cursor.engine.metrics.replayed_bytes.inc_by(cursor.queued.len() as u64);
         Ok(Some(cursor))
     }
 
@@ -196,7 +196,7 @@ impl Cursor {
         let Read { chunk, then, more } = read;
         self.standing = then;
         self.step = if more { Step::Following } else { Step::Waiting };
-        self.shared.metrics.delivered.inc_by(chunk.events());
+        self.engine.metrics.delivered.inc_by(chunk.events());
         if let Some(open) = &mut self.open {
             open.retain(|topic| !chunk.closed().contains(topic));
             if open.is_empty() {
@@ -210,12 +210,12 @@ impl Cursor {
 
     fn end(&mut self, reason: EndReason) {
         let behind =
-            self.place().map_or(0, |place| self.shared.log.bounds().newest.sequence.saturating_sub(place));
+            self.place().map_or(0, |place| self.engine.log.bounds().newest.sequence.saturating_sub(place));
         self.step = Step::Ended;
         if let Some(body) = self.body.take() {
-            self.shared.bodies.leave(&body);
+            self.engine.bodies.leave(&body);
         }
-        self.shared.end(Ended {
+        self.engine.end(Ended {
             reason,
             time: SystemTime::now(),
             subscription: self.subscription.clone(),
@@ -232,12 +232,12 @@ impl Cursor {
     }
 
     fn follow(&mut self) {
-        if let Some(read) = self.subscription.read_window_shared(&self.shared, self.standing) {
+        if let Some(read) = self.subscription.read_window_shared(&self.engine, self.standing) {
             self.take(read);
             return;
         }
-        let (shared, subscription, from) = (self.shared.clone(), self.subscription.clone(), self.standing);
-        self.step = Step::Reading(Box::pin(async move { subscription.read_log(&shared, from).await }));
+        let (engine, subscription, from) = (self.engine.clone(), self.subscription.clone(), self.standing);
+        self.step = Step::Reading(Box::pin(async move { subscription.read_log(&engine, from).await }));
     }
 
     /// Lets others see how far it is. Those whose sockets are taken over are never polled, and known elsewhere.
@@ -246,8 +246,8 @@ impl Cursor {
             return;
         }
         let body = self.body.get_or_insert_with(|| {
-            let (shared, wake) = (&self.shared, self.registration.wake());
-            shared.bodies.join(self.opened, &self.subscription, self.protocol, wake)
+            let (engine, wake) = (&self.engine, self.registration.wake());
+            engine.bodies.join(self.opened, &self.subscription, self.protocol, wake)
         });
         body.note(match self.step {
             Step::Waiting => None,
@@ -261,7 +261,7 @@ impl Cursor {
                 self.room.clear();
                 return Poll::Ready(Some(Frame::from_encoded(std::mem::take(&mut self.queued))));
             }
-            if self.shared.is_shutting_down() && !matches!(self.step, Step::Ended | Step::HandedOver) {
+            if self.engine.is_shutting_down() && !matches!(self.step, Step::Ended | Step::HandedOver) {
                 self.end(EndReason::Shutdown);
             }
             match &mut self.step {
@@ -318,8 +318,8 @@ impl Drop for Cursor {
         if matches!(self.step, Step::HandedOver) {
             return;
         }
-        self.shared.metrics.subscriptions.dec();
-        self.shared.routing.leave(&self.subscription.interest);
+        self.engine.metrics.subscriptions.dec();
+        self.engine.routing.leave(&self.subscription.interest);
         if !matches!(self.step, Step::Ended) {
             self.end(EndReason::Left);
         }

@@ -13,7 +13,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 use crate::{
     Interest,
     caught::caught,
-    hub::Shared,
+    delivery::Engine,
     log::{LogError, Page, PageLimit},
 };
 
@@ -61,15 +61,15 @@ impl FeedPlace {
 /// shuts down.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    shared: Arc<Shared>,
+    engine: Arc<Engine>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Feed {
     /// Starts following the log on the current Tokio runtime.
-    pub(crate) fn start(shared: Arc<Shared>) -> Feed {
-        let task = tokio::spawn(follow_log(Followed(shared.clone())));
-        Feed { shared, task: Mutex::new(Some(task)) }
+    pub(crate) fn start(engine: Arc<Engine>) -> Feed {
+        let task = tokio::spawn(follow_log(Followed(engine.clone())));
+        Feed { engine, task: Mutex::new(Some(task)) }
     }
 
     /// Waits for the end, which comes when the hub shuts down.
@@ -84,12 +84,12 @@ impl Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.shared.begin_shutdown();
+        self.engine.begin_shutdown();
     }
 }
 
 /// What the feed fills. No publisher waits for it when it has ended, however it did, or if it never began.
-struct Followed(Arc<Shared>);
+struct Followed(Arc<Engine>);
 
 impl Drop for Followed {
     fn drop(&mut self) {
@@ -98,14 +98,14 @@ impl Drop for Followed {
 }
 
 async fn follow_log(followed: Followed) {
-    let shared = &*followed.0;
-    let mut newest = shared.log.follow();
+    let engine = &*followed.0;
+    let mut newest = engine.log.follow();
     let everything = Interest::everything();
-    let mut shutdown = pin!(shared.shutdown_begun());
+    let mut shutdown = pin!(engine.shutdown_begun());
     loop {
         // Before the first wait too: something may have been appended before this task ran.
-        let before = shared.read_window().newest();
-        let failed = match caught(catch_up(shared, &everything)).await {
+        let before = engine.read_window().newest();
+        let failed = match caught(catch_up(engine, &everything)).await {
             Some(Ok(())) => false,
             Some(Err(error)) => {
                 tracing::error!(%error, "the log can't be read");
@@ -114,17 +114,17 @@ async fn follow_log(followed: Followed) {
             None => {
                 tracing::error!("the feed of the log panicked; it goes on with what is appended next");
                 // Whatever it was doing, nobody misses anything who looks into the log.
-                let mut window = shared.write_window();
+                let mut window = engine.write_window();
                 let reached = window.newest();
                 window.restart_after(reached);
                 drop(window);
-                shared.routing.signal_all(before + 1);
+                engine.routing.signal_all(before + 1);
                 true
             }
         };
         if failed {
             // The next append tries again from the same place; cursors read the log themselves.
-            shared.fed.reach(*newest.borrow());
+            engine.fed.reach(*newest.borrow());
         }
         tokio::select! {
             changed = newest.changed() => if changed.is_err() { return },
@@ -133,12 +133,12 @@ async fn follow_log(followed: Followed) {
     }
 }
 
-async fn catch_up(shared: &Shared, everything: &Interest) -> Result<(), LogError> {
+async fn catch_up(engine: &Engine, everything: &Interest) -> Result<(), LogError> {
     loop {
-        let after = shared.read_window().newest();
-        let page = shared.log.read(after, everything, PAGE).await?;
+        let after = engine.read_window().newest();
+        let page = engine.log.read(after, everything, PAGE).await?;
         let done = page.reached.sequence <= after;
-        hand_out(shared, after, &page);
+        hand_out(engine, after, &page);
         if done {
             return Ok(());
         }
@@ -146,11 +146,11 @@ async fn catch_up(shared: &Shared, everything: &Interest) -> Result<(), LogError
     }
 }
 
-fn hand_out(shared: &Shared, after: u64, page: &Page) {
+fn hand_out(engine: &Engine, after: u64, page: &Page) {
     let records = page.records.iter().filter(|record| record.sequence() >= page.oldest);
     let mut missed = false;
     let reached = {
-        let mut window = shared.write_window();
+        let mut window = engine.write_window();
         for record in records.clone() {
             if record.sequence() != window.newest() + 1 {
                 // Records were evicted before they were read here. Everyone looks into the log to learn what it missed.
@@ -166,9 +166,9 @@ fn hand_out(shared: &Shared, after: u64, page: &Page) {
         }
         window.newest()
     };
-    shared.fed.reach(reached);
+    engine.fed.reach(reached);
     if missed {
-        shared.routing.signal_all(after + 1);
+        engine.routing.signal_all(after + 1);
     }
-    shared.routing.wake(records.map(|record| &**record));
+    engine.routing.wake(records.map(|record| &**record));
 }

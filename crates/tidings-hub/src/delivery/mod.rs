@@ -3,6 +3,7 @@
 pub(crate) mod audience;
 mod chunk;
 pub(crate) mod cursor;
+mod engine;
 mod feed;
 mod frame;
 pub(crate) mod one_or_many;
@@ -17,6 +18,7 @@ mod worker;
 mod worker;
 
 pub(crate) use chunk::Chunk;
+pub(crate) use engine::Engine;
 pub(crate) use feed::{Feed, FeedPlace};
 pub use frame::Form;
 pub(crate) use frame::hub_event;

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::{
     Interest, Topic,
+    delivery::Engine,
     delivery::routing::{Registration, Wake},
-    hub::Shared,
     log::{Epoch, HubId, Log, LogError, Page, PageLimit, Place},
     model::gap::GapReason,
 };
@@ -121,14 +121,14 @@ pub(crate) enum First {
 ///
 /// It is registered first, so that what is published meanwhile is either in the page or signalled.
 pub(crate) async fn open(
-    shared: &Shared,
+    engine: &Engine,
     interest: Interest,
     start: StartAt,
     limit: PageLimit,
     first: First,
 ) -> Result<Opened, LogError> {
-    let log = &*shared.log;
-    let registration = shared.routing.register(interest.clone(), Wake::default());
+    let log = &*engine.log;
+    let registration = engine.routing.register(interest.clone(), Wake::default());
     let bounds = log.bounds();
 
     let (after, unknown) = match &start {
@@ -167,7 +167,7 @@ pub(crate) async fn open(
             if first == First::Window
                 && unknown.is_none()
                 && bounds.evicted <= after
-                && shared.read_window().holds_after(after) =>
+                && engine.read_window().holds_after(after) =>
         {
             nothing_before(Place::unchecked(after))
         }

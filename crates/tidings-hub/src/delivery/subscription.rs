@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::{
     Interest,
     authorize::Grant,
+    delivery::Engine,
     delivery::{Chunk, Form, hub_event, resume::Gap},
-    hub::Shared,
     log::{HubId, LogError, Page, PageLimit, Place},
     model::gap::GapReason,
 };
@@ -82,24 +82,24 @@ impl LastRead {
 
 impl Subscription {
     /// The same as [`read_window`](Subscription::read_window), shared with others who ask for the same.
-    pub(crate) fn read_window_shared(&self, shared: &Shared, from: Standing) -> Option<Read> {
-        if let Some(mut read) = shared.last_read.find(self, from) {
+    pub(crate) fn read_window_shared(&self, engine: &Engine, from: Standing) -> Option<Read> {
+        if let Some(mut read) = engine.last_read.find(self, from) {
             // What follows a place up to another never changes, but there may be more behind it now.
-            read.more |= read.then.place < shared.read_window().newest();
+            read.more |= read.then.place < engine.read_window().newest();
             return Some(read);
         }
-        let mut read = self.read_window(shared, from)?;
+        let mut read = self.read_window(engine, from)?;
         if !read.chunk.is_empty() {
             read.chunk = read.chunk.share();
-            shared.last_read.note(self, from, &read);
+            engine.last_read.note(self, from, &read);
         }
         Some(read)
     }
 
     /// What follows in the window; `None` if that place is before it, and the log has to be read.
-    pub(crate) fn read_window(&self, shared: &Shared, from: Standing) -> Option<Read> {
+    pub(crate) fn read_window(&self, engine: &Engine, from: Standing) -> Option<Read> {
         // Frames are encoded and joined after this line, when the window is not locked.
-        let run = shared.read_window().read(from.place, &self.interest)?;
+        let run = engine.read_window().read(from.place, &self.interest)?;
         let records = run.records.iter().map(|framed| &*framed.record);
         let mut chunk = Chunk::of(records.filter(|record| self.grant.may_receive(record)));
         let mut then = from;
@@ -118,25 +118,25 @@ impl Subscription {
     }
 
     /// A page of the log, with a `gap` event first if something there is lost that the subscriber does not know of.
-    pub(crate) async fn read_log(&self, shared: &Shared, from: Standing) -> Result<Read, LogError> {
-        let page = shared.log.read(from.place, &self.interest, PAGE).await?;
+    pub(crate) async fn read_log(&self, engine: &Engine, from: Standing) -> Result<Read, LogError> {
+        let page = engine.log.read(from.place, &self.interest, PAGE).await?;
         let gap = match page.lost.filter(|lost| *lost > from.told) {
             Some(_) => {
                 let place = Place::unchecked(from.place);
-                let asked = HubId { epoch: shared.log.bounds().epoch, place }.to_string();
-                Some(Gap::before(&*shared.log, &page, asked, GapReason::Evicted).await?)
+                let asked = HubId { epoch: engine.log.bounds().epoch, place }.to_string();
+                Some(Gap::before(&*engine.log, &page, asked, GapReason::Evicted).await?)
             }
             None => None,
         };
-        Ok(self.read_page(shared, from, &page, gap))
+        Ok(self.read_page(engine, from, &page, gap))
     }
 
     /// The same of a page that has been read.
-    pub(crate) fn read_page(&self, shared: &Shared, from: Standing, page: &Page, gap: Option<Gap>) -> Read {
+    pub(crate) fn read_page(&self, engine: &Engine, from: Standing, page: &Page, gap: Option<Gap>) -> Read {
         let records = page.records.iter().filter(|record| self.grant.may_receive(record));
         let mut chunk = Chunk::of(records.clone().map(|record| &**record));
         if let Some(gap) = gap {
-            shared.metrics.gap(gap.reason);
+            engine.metrics.gap(gap.reason);
             match self.form {
                 Form::Bare => chunk.push_hub_event(LOST),
                 _ => chunk.push_hub_event(&hub_event("gap", &gap.to_json(), gap.id.to_string())),

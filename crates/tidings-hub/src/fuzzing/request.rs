@@ -200,7 +200,7 @@ async fn reads_back(hub: &Hub, request: &Sent, kept: &[Update]) {
 
 /// All records.
 async fn kept(hub: &Hub) -> Vec<Update> {
-    let log = &hub.shared().log;
+    let log = &hub.engine().log;
     let (mut kept, newest) = (Vec::new(), log.bounds().newest.sequence);
     for sequence in 1..=newest {
         let record = log.record(sequence).await.expect("memory can be read").expect("nothing is evicted");

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use super::stream::StreamId;
-use crate::hub::Shared;
+use crate::delivery::Engine;
 
 /// How often somebody looks whether a stream has readers. Readers come and go without a word to the gateway: most are in
 /// the delivery loops, as for any other topic.
@@ -55,13 +55,13 @@ impl fmt::Display for Abandon {
 impl Abandon {
     /// Waits until a stream has been without a reader for too long; for ever where it may go on without. The readers of a
     /// stream include those who wait for its head.
-    pub(super) async fn of(self, shared: &Shared, stream: &StreamId) {
+    pub(super) async fn of(self, engine: &Engine, stream: &StreamId) {
         let Abandon::CancelAfter(grace) = self else { return std::future::pending().await };
         let topic = stream.topic();
         let mut last_read = Instant::now();
         loop {
             sleep(LOOK_EVERY).await;
-            if shared.routing.is_followed(&topic) {
+            if engine.routing.is_followed(&topic) {
                 last_read = Instant::now();
             } else if last_read.elapsed() >= grace {
                 return;

@@ -48,7 +48,7 @@ where
 {
     let asked = {
         let body = pin!(body);
-        let body = PublishedBody::new(body, hub.shared());
+        let body = PublishedBody::new(body, hub);
         Asked::read(dialect, target, parts, body, &gateway.settings).await?
     };
     let hang_up = parts.extensions.get::<HangUp>().cloned();
@@ -78,7 +78,7 @@ where
     if seen.is_some() {
         sign_verdict(&mut response, cursor.verdict());
     }
-    let keep_alive = gateway.settings.heartbeat.keep_alive(dialect, hub.shared().settings.heartbeat);
+    let keep_alive = gateway.settings.heartbeat.keep_alive(dialect, hub.engine().settings.heartbeat);
     let mut sse = Sse::new(cursor).private().keep_alive(keep_alive);
     if !gateway.settings.heartbeat.has_comments() {
         sse = sse.without_opening();
@@ -102,21 +102,21 @@ fn last_event_id(headers: &HeaderMap) -> Option<String> {
 /// know. `None` for a client that has all there will ever be.
 async fn open(hub: &Hub, id: &StreamId, seen: Option<&str>) -> Result<Option<Cursor>, Problem> {
     let start = match seen {
-        None => place::start(&*hub.shared().log, id).await?,
-        Some(seen) => match locate(&*hub.shared().log, id, seen).await? {
+        None => place::start(&*hub.engine().log, id).await?,
+        Some(seen) => match locate(&*hub.engine().log, id, seen).await? {
             Ok(place) if has_all(hub, id, place).await? => return Ok(None),
             Ok(sequence) => StartAt::Place { asked: seen.to_owned(), sequence },
             Err(_) => StartAt::Unknown(seen.to_owned()),
         },
     };
     let subscribe = Subscribe { interest: id.topic().into(), start, form: Form::Bare, start_event: false };
-    Ok(Cursor::open(hub.shared().clone(), subscribe, READ_GRANT).await?)
+    Ok(Cursor::open(hub.engine().clone(), subscribe, READ_GRANT).await?)
 }
 
 /// Whether nothing follows a place but the stream's end, which this form does not show: who has seen the event there would
 /// come back for ever.
 async fn has_all(hub: &Hub, id: &StreamId, place: u64) -> Result<bool, LogError> {
-    let log = &hub.shared().log;
+    let log = &hub.engine().log;
     let page = log.read(place, &id.topic().into(), PageLimit { records: 1, bytes: 1 }).await?;
     Ok(page.records.first().is_some_and(|next| next.is_close()))
 }

@@ -8,7 +8,7 @@ use tokio::task::yield_now;
 use super::{announcement::Announcement, dialect::Dialect, place::announcement, stream::StreamId};
 use crate::{
     Interest,
-    hub::Shared,
+    delivery::Engine,
     log::{LogError, PageLimit, Record},
 };
 
@@ -29,13 +29,13 @@ pub(super) struct Compacted {
 /// Joins what follows the event `after`, which is at `place`, up to the end of the log; `None` where something behind it is
 /// lost, which a plain subscription tells.
 pub(super) async fn compact(
-    shared: &Shared,
+    engine: &Engine,
     id: &StreamId,
     after: &str,
     mut place: u64,
 ) -> Result<Option<Compacted>, LogError> {
-    let log = &shared.log;
-    let Some(dialect) = dialect(shared, id).await? else { return Ok(None) };
+    let log = &engine.log;
+    let Some(dialect) = dialect(engine, id).await? else { return Ok(None) };
     let newest = log.bounds().newest.sequence;
     let interest = Interest::from(id.topic());
     let mut joined = Joined::new(dialect);
@@ -60,8 +60,8 @@ pub(super) async fn compact(
     Ok(Some(Compacted { events: joined.finish(), last_event_id, sequence }))
 }
 
-async fn dialect(shared: &Shared, id: &StreamId) -> Result<Option<Dialect>, LogError> {
-    let record = announcement(&*shared.log, id).await?;
+async fn dialect(engine: &Engine, id: &StreamId) -> Result<Option<Dialect>, LogError> {
+    let record = announcement(&*engine.log, id).await?;
     Ok(record.and_then(|record| Announcement::read(&record)).map(|(_, dialect)| dialect))
 }
 
@@ -298,7 +298,7 @@ mod tests {
         };
         tokio::select! {
             biased;
-            compacted = compact(hub.shared(), &id, start.as_str(), 0) => {
+            compacted = compact(hub.engine(), &id, start.as_str(), 0) => {
                 assert!(compacted.unwrap().unwrap().events.len() > 1_000_000);
             }
             () = other => {}

@@ -29,7 +29,7 @@ use super::{
     token::Tokens,
     upstream::Upstream,
 };
-use crate::{Hub, hub::Shared, log::Place};
+use crate::{Hub, delivery::Engine, log::Place};
 
 /// How long the gateway's tasks, and then their readers, may take to end at shutdown.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
@@ -110,9 +110,9 @@ impl Gateway {
 
     /// Begins to end what an earlier process has left open. `hub` is the gateway's own.
     pub(crate) fn begin(&self, hub: Hub) {
-        let newest = hub.shared().log.bounds().newest.sequence;
+        let newest = hub.engine().log.bounds().newest.sequence;
         self.spawn(async move {
-            let Some(gateway) = hub.shared().gateway.as_deref() else { return };
+            let Some(gateway) = hub.gateway() else { return };
             match end_cut_streams(&hub, gateway, newest).await {
                 Ok(Swept { ended: 0, .. }) => {}
                 Ok(Swept { ended: streams, .. }) => {
@@ -187,7 +187,7 @@ impl Gateway {
         if (self.announced.fetch_add(1, Ordering::Relaxed) + 1) % NOTE_AFTER == 0 {
             let hub = hub.clone();
             self.spawn(async move {
-                let Some(gateway) = hub.shared().gateway.as_deref() else { return };
+                let Some(gateway) = hub.gateway() else { return };
                 note_ended(&hub, gateway).await;
             });
         }
@@ -218,7 +218,7 @@ impl Gateway {
     }
 
     /// Ends all streams, so that readers are told before they are cut.
-    pub(crate) async fn shutdown(&self, shared: &Shared) {
+    pub(crate) async fn shutdown(&self, engine: &Engine) {
         let topics: Vec<_> = self.live().keys().map(StreamId::topic).collect();
         self.shutdown.send_replace(true);
         let told = async {
@@ -237,7 +237,7 @@ impl Gateway {
         }
         // A reader leaves by itself when it has read the end.
         let deadline = Instant::now() + SHUTDOWN_GRACE;
-        while Instant::now() < deadline && topics.iter().any(|topic| shared.routing.is_followed(topic)) {
+        while Instant::now() < deadline && topics.iter().any(|topic| engine.routing.is_followed(topic)) {
             sleep(Duration::from_millis(5)).await;
         }
     }

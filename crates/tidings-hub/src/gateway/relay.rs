@@ -121,7 +121,7 @@ impl Relay {
         let outcome = self.receive().await;
         let ending = outcome.as_ref().map_or_else(|failure| failure.ending, |()| Ending::Complete);
         let failure = outcome.err();
-        self.abandoned |= !self.hub.shared().routing.is_followed(&self.topic);
+        self.abandoned |= !self.hub.engine().routing.is_followed(&self.topic);
         // Before readers hear of the end: who has read it finds it counted.
         if self.abandoned {
             gateway.metrics.abandoned.inc();
@@ -142,7 +142,7 @@ impl Relay {
 
     /// Receives the answer, until it is complete or something ends it. The upstream's connection ends with this.
     async fn receive(&mut self) -> Result<(), Failure> {
-        let (gateway, live, shared) = (self.gateway.clone(), self.live.clone(), self.hub.shared().clone());
+        let (gateway, live, engine) = (self.gateway.clone(), self.live.clone(), self.hub.engine().clone());
         let total = gateway.settings.timeouts.total;
         let mut stop = live.stop.subscribe();
         tokio::select! {
@@ -152,7 +152,7 @@ impl Relay {
                 Err(Failure::new(ending, "the stream was stopped"))
             }
             () = gateway.shutdown_begun() => Err(restarted()),
-            () = gateway.settings.abandon.of(&shared, &live.id) => {
+            () = gateway.settings.abandon.of(&engine, &live.id) => {
                 self.abandoned = true;
                 Err(Failure::new(Ending::Abandoned, "the stream was ended, since nobody read it"))
             }
@@ -192,7 +192,7 @@ impl Relay {
         let (headers, mut body) =
             timeout_at(first, asking).await.map_err(|_| silent("answer", timeouts.first_event))??;
         let headers = Arc::new(headers);
-        let max_bytes = self.hub.shared().settings.max_data_bytes;
+        let max_bytes = self.hub.engine().settings.max_data_bytes;
         let mut decoder = Decoder::new()
             .with_max_line_bytes(max_bytes.saturating_add(1 << 10))
             .with_max_event_bytes(max_bytes);
@@ -346,7 +346,7 @@ impl Relay {
             None => metrics.first_event_after(now - self.begun),
         }
         metrics.events.inc_by(count);
-        self.abandoned |= !self.hub.shared().routing.is_followed(&self.topic);
+        self.abandoned |= !self.hub.engine().routing.is_followed(&self.topic);
     }
 
     /// Ends the stream in the log; until that is done, readers wait.

@@ -34,7 +34,7 @@ pub(super) struct Swept {
 /// `newest` is the log's end when this process began: what came later is its own. Announcements up to the last note that all of
 /// them have ended are not looked at: there are as many as there have ever been answers.
 pub(super) async fn end_cut_streams(hub: &Hub, gateway: &Gateway, newest: u64) -> Result<Swept, LogError> {
-    let log = &hub.shared().log;
+    let log = &hub.engine().log;
     let from = all_ended_to(&**log, newest).await?;
     gateway.swept_to(from);
     let interest = Interest::from(started());
@@ -68,7 +68,7 @@ pub(super) async fn note_ended(hub: &Hub, gateway: &Gateway) {
         // Streams may leave without an end.
         return;
     }
-    let bounds = hub.shared().log.bounds();
+    let bounds = hub.engine().log.bounds();
     // Asked after the log: what is announced between the two is live.
     let Some(ended) = gateway.all_ended_to() else { return };
     let place = if ended.sequence < bounds.newest.sequence { ended } else { bounds.newest };
@@ -104,7 +104,7 @@ async fn all_ended_to(log: &dyn Log, newest: u64) -> Result<Place, LogError> {
 }
 
 async fn end(hub: &Hub, id: &StreamId, dialect: Dialect) -> Result<(), LogError> {
-    let log = &hub.shared().log;
+    let log = &hub.engine().log;
     // The error says how many events went before it, which strict clients compare.
     let mut events = 0;
     let (mut after, interest) = (0, Interest::from(id.topic()));
@@ -167,18 +167,18 @@ mod tests {
 
     /// What the next process does.
     async fn restart(hub: &Hub) -> Swept {
-        let newest = hub.shared().log.bounds().newest.sequence;
+        let newest = hub.engine().log.bounds().newest.sequence;
         end_cut_streams(hub, &Gateway::new(settings(), &mut Registry::default()), newest).await.unwrap()
     }
 
     #[tokio::test]
     async fn a_start_looks_at_the_streams_that_may_be_open_and_not_at_all_there_ever_were() {
         let hub = hub();
-        let gateway = hub.shared().gateway.clone().unwrap();
+        let gateway = hub.gateway().unwrap().clone();
         gateway.tasks_done().await;
         let mut cut = None;
         for number in 0..STREAMS {
-            let newest = hub.shared().log.bounds().newest;
+            let newest = hub.engine().log.bounds().newest;
             let Entered::New(live) = gateway.enter(id(number), "body".into(), newest) else {
                 panic!("it is new")
             };
@@ -193,18 +193,18 @@ mod tests {
             gateway.leave(&live, Progress::Kept(std::sync::Arc::default()), true);
             gateway.tasks_done().await;
         }
-        assert!(hub.shared().log.closed(&cut.unwrap().id.topic()).await.unwrap().is_none());
+        assert!(hub.engine().log.closed(&cut.unwrap().id.topic()).await.unwrap().is_none());
         let swept = restart(&hub).await;
         assert_eq!(swept.ended, 1);
         assert!(swept.looked_at >= 150 && swept.looked_at <= 150 + NOTE_AFTER, "{swept:?}");
-        assert!(hub.shared().log.closed(&id(STREAMS - 150).topic()).await.unwrap().is_some());
+        assert!(hub.engine().log.closed(&id(STREAMS - 150).topic()).await.unwrap().is_some());
         assert_eq!(restart(&hub).await, Swept { looked_at: 0, ended: 0 });
     }
 
     #[tokio::test]
     async fn a_history_without_notes_is_looked_at_once() {
         let hub = hub();
-        hub.shared().gateway.as_ref().unwrap().tasks_done().await;
+        hub.gateway().unwrap().tasks_done().await;
         for number in 0..STREAMS {
             announce(&hub, number).await;
             if number % 100 > 0 {
@@ -218,10 +218,10 @@ mod tests {
     #[tokio::test]
     async fn a_note_of_another_life_of_the_log_counts_for_nothing() {
         let hub = hub();
-        hub.shared().gateway.as_ref().unwrap().tasks_done().await;
+        hub.gateway().unwrap().tasks_done().await;
         announce(&hub, 1).await;
         let epoch = crate::log::Epoch::from_bits(7);
-        let note = HubId { epoch, place: hub.shared().log.bounds().newest }.to_string();
+        let note = HubId { epoch, place: hub.engine().log.bounds().newest }.to_string();
         hub.publish_reserved(vec![update_of(stream::ended(), Event::new(note)).into()]).await.unwrap();
         assert_eq!(restart(&hub).await, Swept { looked_at: 1, ended: 1 });
     }

@@ -45,7 +45,7 @@ where
         if parts.method == Method::DELETE {
             site.may_publish()?;
         }
-        return watch(hub.shared(), gateway, id, parts).await;
+        return watch(hub.engine(), gateway, id, parts).await;
     }
     let query = parts.uri.query();
     let (dialect, target, method, allow) = match Dialect::of_path(path) {
@@ -78,7 +78,7 @@ where
 {
     site.may_publish()?;
     // A request costs its operator money: it takes the right to publish.
-    if !hub.shared().settings.access.anonymous().publish {
+    if !hub.engine().settings.access.anonymous().publish {
         return Err(Problem::forbidden(
             "publishing is not allowed on this hub, and so is asking its upstream",
         ));

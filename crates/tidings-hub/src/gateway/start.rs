@@ -111,7 +111,7 @@ async fn enter(
     body: &str,
     has_key: bool,
 ) -> Result<Started, Problem> {
-    let live = match gateway.enter(id, body.to_owned(), hub.shared().log.bounds().newest) {
+    let live = match gateway.enter(id, body.to_owned(), hub.engine().log.bounds().newest) {
         Entered::Full => return Err(Problem::too_many_streams(gateway.settings.max_streams)),
         Entered::Running(live) if live.body != body => return Err(Problem::key_reused()),
         Entered::Running(live) => {
@@ -170,7 +170,7 @@ async fn begin(
                 return Ok(Started { id, live: None, first_reader: None });
             }
             gateway.count_announced(hub);
-            let first_reader = Some(hub.shared().routing.register(id.topic().into(), Wake::default()));
+            let first_reader = Some(hub.engine().routing.register(id.topic().into(), Wake::default()));
             live.progress.send_replace(Progress::Waiting);
             let relay = Relay::new(hub.clone(), gateway.clone(), live.clone(), asked, asking);
             gateway.spawn(relay.run());
@@ -211,7 +211,7 @@ impl Past {
     /// # Errors
     /// 422 if the stream answers another body, and when the log fails.
     async fn of(hub: &Hub, id: &StreamId, body: &str) -> Result<Past, Problem> {
-        let log = &hub.shared().log;
+        let log = &hub.engine().log;
         let topic = id.topic();
         if log.closed(&topic).await?.is_none() {
             return Ok(Past::Unknown);

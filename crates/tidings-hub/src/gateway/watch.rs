@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     Cursor, Form, Grant, StartAt, Subscribe,
+    delivery::Engine,
     dialect::native::ReadParams,
     http::{HubBody, Problem, deliver, ended, subscribe},
-    hub::Shared,
     log::LogError,
 };
 
@@ -30,7 +30,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Answers a request to `/streams/<id>`.
 pub(super) async fn watch(
-    shared: &Arc<Shared>,
+    engine: &Arc<Engine>,
     gateway: &Gateway,
     id: &str,
     parts: &Parts,
@@ -45,18 +45,18 @@ pub(super) async fn watch(
         Problem::forbidden("a stream is opened by its token: ?token=…, or Authorization: Bearer …")
     })?;
     gateway.tokens.check(&token, &id, wanted).map_err(Problem::forbidden)?;
-    if !is_known(shared, gateway, &id).await? {
+    if !is_known(engine, gateway, &id).await? {
         return Err(Problem::no_such_stream());
     }
     match wanted {
-        Scope::Read => read(shared, gateway, &id, parts).await,
+        Scope::Read => read(engine, gateway, &id, parts).await,
         Scope::Stop => stop(gateway, &id).await,
     }
 }
 
 /// Subscribes to the stream: after the last event ID, or from its first event on.
 async fn read(
-    shared: &Arc<Shared>,
+    engine: &Arc<Engine>,
     gateway: &Gateway,
     id: &StreamId,
     parts: &Parts,
@@ -66,8 +66,8 @@ async fn read(
         gateway.metrics.resumed.inc();
     }
     params.start = Some(match params.start {
-        None | Some(StartAt::Oldest) => start(&*shared.log, id).await?,
-        Some(StartAt::After(asked)) => start_after(&*shared.log, id, asked).await?,
+        None | Some(StartAt::Oldest) => start(&*engine.log, id).await?,
+        Some(StartAt::After(asked)) => start_after(&*engine.log, id, asked).await?,
         Some(start) => start,
     });
     match (is_compact(parts)?, &params.start) {
@@ -77,18 +77,18 @@ async fn read(
                     "view=compact has events of its own; it takes no envelope and no fields",
                 ));
             }
-            match compact(shared, id, asked, *sequence).await? {
-                Some(compacted) => read_compacted(shared, compacted, params, parts).await,
-                None => subscribe(shared, READ_GRANT, params, parts).await,
+            match compact(engine, id, asked, *sequence).await? {
+                Some(compacted) => read_compacted(engine, compacted, params, parts).await,
+                None => subscribe(engine, READ_GRANT, params, parts).await,
             }
         }
-        _ => subscribe(shared, READ_GRANT, params, parts).await,
+        _ => subscribe(engine, READ_GRANT, params, parts).await,
     }
 }
 
 /// What was said so far, joined, and then what follows as it comes.
 async fn read_compacted(
-    shared: &Arc<Shared>,
+    engine: &Arc<Engine>,
     compacted: Compacted,
     params: ReadParams,
     parts: &Parts,
@@ -99,10 +99,10 @@ async fn read_compacted(
         form: Form::Plain,
         start_event: false,
     };
-    Ok(match Cursor::open(shared.clone(), subscribe, READ_GRANT).await? {
+    Ok(match Cursor::open(engine.clone(), subscribe, READ_GRANT).await? {
         Some(mut cursor) => {
             cursor.begin_with(compacted.events);
-            deliver(shared, cursor, params.keep_alive, parts)
+            deliver(engine, cursor, params.keep_alive, parts)
         }
         None => ended(),
     })
@@ -131,8 +131,8 @@ async fn stop(gateway: &Gateway, id: &StreamId) -> Result<Response<HubBody>, Pro
 }
 
 /// Whether there is something to read, now or later. A log that was lost would keep a reader waiting for ever.
-async fn is_known(shared: &Shared, gateway: &Gateway, id: &StreamId) -> Result<bool, LogError> {
-    let log = &shared.log;
+async fn is_known(engine: &Engine, gateway: &Gateway, id: &StreamId) -> Result<bool, LogError> {
+    let log = &engine.log;
     Ok(gateway.find(id).is_some()
         || log.closed(&id.topic()).await?.is_some()
         || announcement(&**log, id).await?.is_some())

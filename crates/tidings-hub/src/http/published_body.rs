@@ -2,7 +2,6 @@
 
 use std::{
     pin::{Pin, pin},
-    sync::Arc,
     time::Duration,
 };
 
@@ -12,7 +11,7 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Problem, service::BoxError};
-use crate::{budget::Share, dialect::Refusal, hub::Shared};
+use crate::{Hub, budget::Share, dialect::Refusal};
 
 /// How long a client has, once the hub shuts down, to send the rest of what it has begun to send. Most likely that is on its way;
 /// a client that sends no more is not waited for.
@@ -30,7 +29,7 @@ const LAST_PIECES: usize = 64;
 /// What is kept of it, until it is complete and appended, is within the budget of all bodies together.
 pub(crate) struct PublishedBody<'a, B> {
     body: Pin<&'a mut B>,
-    shared: &'a Arc<Shared>,
+    hub: &'a Hub,
     room: Share,
     /// When what is being read has to be complete.
     due: Option<Due>,
@@ -74,11 +73,11 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    pub(crate) fn new(body: Pin<&'a mut B>, shared: &'a Arc<Shared>) -> PublishedBody<'a, B> {
+    pub(crate) fn new(body: Pin<&'a mut B>, hub: &'a Hub) -> PublishedBody<'a, B> {
         PublishedBody {
             body,
-            shared,
-            room: shared.bodies_room.share(),
+            hub,
+            room: hub.bodies_room().share(),
             due: None,
             last_pieces: LAST_PIECES,
             last_chance: None,
@@ -99,15 +98,15 @@ where
     /// The next piece, or `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         while !self.is_over() {
-            let PublishedBody { body, shared, due, last_chance, .. } = self;
+            let PublishedBody { body, hub, due, last_chance, .. } = self;
             let last_chance = async {
-                shared.shutdown_begun().await;
+                hub.engine().shutdown_begun().await;
                 sleep_until(*last_chance.get_or_insert_with(|| Instant::now() + LAST_CHANCE)).await;
             };
             let frame = tokio::select! {
                 biased;
                 frame = body.frame() => frame,
-                problem = late(due.as_mut(), shared.settings.read_timeout) => return Err(problem),
+                problem = late(due.as_mut(), hub.engine().settings.read_timeout) => return Err(problem),
                 () = last_chance => return Err(Problem::shutting_down()),
             };
             match frame {
@@ -130,7 +129,7 @@ where
 
     /// From the next wait on runs the time in which a file has to arrive.
     pub(super) fn begin_upload(&mut self) {
-        self.due = Some(Due::within(self.shared.settings.upload_timeout, Problem::upload_timeout));
+        self.due = Some(Due::within(self.hub.engine().settings.upload_timeout, Problem::upload_timeout));
     }
 
     /// The next piece of a body with many updates, of which this many bytes are of one that is not complete.
@@ -150,15 +149,15 @@ where
             self.begin();
             self.make_room(unfinished_bytes).await?;
         }
-        let shared = self.shared;
-        if shared.is_shutting_down() {
+        let engine = self.hub.engine();
+        if engine.is_shutting_down() {
             self.last_pieces = self.last_pieces.checked_sub(1).ok_or_else(Problem::shutting_down)?;
         }
         tokio::select! {
             biased;
             piece = self.next() => piece,
             // It would stay open for as long as its publisher likes.
-            () = shared.shutdown_begun() => Err(Problem::shutting_down()),
+            () = engine.shutdown_begun() => Err(Problem::shutting_down()),
         }
     }
 
@@ -174,13 +173,13 @@ where
         too_large: fn(usize) -> Problem,
     ) -> Result<Bytes, Problem> {
         let whole = self.collect(max_bytes, too_large).await?;
-        let room = std::mem::replace(&mut self.room, self.shared.bodies_room.share());
+        let room = std::mem::replace(&mut self.room, self.hub.bodies_room().share());
         Ok(if room.is_empty() { whole.into() } else { Bytes::from_owner(Held { whole, _room: room }) })
     }
 
     /// Reads all of a body that is the data of one update. Its share stays with this body.
     pub(super) async fn read_text(&mut self) -> Result<String, Problem> {
-        let max_data_bytes = self.shared.settings.max_data_bytes;
+        let max_data_bytes = self.hub.engine().settings.max_data_bytes;
         let whole = self.collect(max_data_bytes, |max| Refusal::too_large(max).into()).await?;
         String::from_utf8(whole).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
@@ -217,7 +216,7 @@ where
 
     /// From the next wait on runs the time in which one update has to arrive, unless it does already.
     fn begin(&mut self) {
-        let limit = self.shared.settings.update_timeout;
+        let limit = self.hub.engine().settings.update_timeout;
         self.due.get_or_insert_with(|| Due::within(limit, Problem::update_timeout));
     }
 

@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -32,8 +31,8 @@ use super::{
 };
 use crate::{
     Asset, Hub, StartAt,
+    delivery::Engine,
     dialect::native::{PublishParams, ReadParams},
-    hub::Shared,
     probe::TIDINGS_PROBE,
 };
 
@@ -92,12 +91,12 @@ where
     B::Error: Into<BoxError>,
 {
     let (parts, body) = request.into_parts();
-    let shared = hub.shared();
-    let site = Site::of(&parts, &shared.settings);
+    let engine = hub.engine();
+    let site = Site::of(&parts, &engine.settings);
     let mut response = match route(hub, &site, &parts, body).await {
         Ok(response) => response,
         Err(problem) if problem.may_pass() && asks_to_subscribe(&parts) => {
-            put_off(shared, begins_now(&parts))
+            put_off(engine, begins_now(&parts))
         }
         Err(problem) => problem.into_response(),
     };
@@ -108,7 +107,7 @@ where
     }
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
-        shared.metrics.refused(status);
+        engine.metrics.refused(status);
         tracing::debug!(method = %parts.method, path = parts.uri.path(), %status, "refused");
     }
     response
@@ -139,7 +138,7 @@ where
     B::Error: Into<BoxError>,
 {
     request_head::check(parts)?;
-    let shared = hub.shared();
+    let engine = hub.engine();
     let path = parts.uri.path();
     // A load balancer asks a machine, by its address or by no name at all, and what it is told is no secret.
     if !matches!(path, "/healthz" | "/readyz") {
@@ -148,16 +147,16 @@ where
     if parts.method == Method::OPTIONS {
         return match is_preflight(parts) {
             true => site.preflight(parts),
-            false => methods(shared, path).map(options).ok_or_else(|| Problem::no_such_path(path)),
+            false => methods(hub, path).map(options).ok_or_else(|| Problem::no_such_path(path)),
         };
     }
     if asks_for_probe(parts)? {
-        may_read_something(shared)?;
+        may_read_something(engine)?;
         let hang_up = parts.extensions.get::<HangUp>().cloned();
-        return Ok(shared.probes.answer(parts).map(|body| HubBody::probe(body, hang_up)));
+        return Ok(hub.probes().answer(parts).map(|body| HubBody::probe(body, hang_up)));
     }
     #[cfg(feature = "gateway")]
-    if let Some(gateway) = shared.gateway.as_ref().filter(|_| crate::gateway::serves(path)) {
+    if let Some(gateway) = hub.gateway().filter(|_| crate::gateway::serves(path)) {
         return Box::pin(crate::gateway::route(hub, gateway, site, parts, body)).await;
     }
     if matches!(parts.method, Method::GET | Method::HEAD) && is_of_topics(path) {
@@ -165,20 +164,20 @@ where
     }
     if let Some(topic) = path.strip_prefix("/topics/") {
         return match parts.method {
-            Method::GET | Method::HEAD => Box::pin(read(shared, Some(topic), parts)).await,
+            Method::GET | Method::HEAD => Box::pin(read(hub, Some(topic), parts)).await,
             Method::POST => {
                 site.may_publish()?;
-                if !shared.settings.access.anonymous().publish {
+                if !engine.settings.access.anonymous().publish {
                     return Err(Problem::forbidden("publishing is not allowed on this hub"));
                 }
-                let params = PublishParams::parse(topic, parts, shared.settings.max_retry)?;
+                let params = PublishParams::parse(topic, parts, engine.settings.max_retry)?;
                 publish(hub, params, &parts.headers, body).await
             }
             _ => Err(Problem::method_not_allowed(&parts.method, PUBLISHED_TO)),
         };
     }
     if !matches!(parts.method, Method::GET | Method::HEAD) {
-        return Err(match (path, methods(shared, path)) {
+        return Err(match (path, methods(hub, path)) {
             ("/topics", _) if parts.method == Method::POST => {
                 Problem::invalid("no topic is named; publish to one, as in POST /topics/news")
             }
@@ -187,33 +186,33 @@ where
         });
     }
     if let Some(id) = path.strip_prefix("/attachments/") {
-        return Box::pin(attachment(shared, id, parts)).await;
+        return Box::pin(attachment(engine, id, parts)).await;
     }
     match path {
-        "/topics" => Box::pin(read(shared, None, parts)).await,
+        "/topics" => Box::pin(read(hub, None, parts)).await,
         "/subscribers" if ReadParams::names_topic(parts) => {
-            subscribers(shared, &may_read_what(shared, None, parts)?)
+            subscribers(engine, &may_read_what(hub, None, parts)?)
         }
         "/subscribers" => {
-            may_read_something(shared)?;
-            Ok(furthest_behind(shared).await)
+            may_read_something(engine)?;
+            Ok(furthest_behind(engine).await)
         }
         "/healthz" => Ok(text("text/plain; charset=utf-8", "ok\n")),
-        "/readyz" if shared.is_shutting_down() => Err(Problem::shutting_down()),
+        "/readyz" if engine.is_shutting_down() => Err(Problem::shutting_down()),
         "/readyz" => {
-            shared.log.health()?;
+            engine.log.health()?;
             Ok(text("text/plain; charset=utf-8", "ready\n"))
         }
         "/metrics" => {
-            may_read_something(shared)?;
-            if let Some(attachments) = shared.log.attachments() {
-                shared.metrics.stored(attachments.usage());
+            may_read_something(engine)?;
+            if let Some(attachments) = engine.log.attachments() {
+                engine.metrics.stored(attachments.usage());
             }
-            shared.metrics.in_use(shared.seats.taken(), shared.log.reads().unwrap_or_default());
-            shared.metrics.worn(shared.log.health().is_ok(), shared.log.wear());
-            Ok(text("application/openmetrics-text; version=1.0.0; charset=utf-8", shared.metrics.to_text()))
+            engine.metrics.in_use(hub.seats().taken(), engine.log.reads().unwrap_or_default());
+            engine.metrics.worn(engine.log.health().is_ok(), engine.log.wear());
+            Ok(text("application/openmetrics-text; version=1.0.0; charset=utf-8", engine.metrics.to_text()))
         }
-        _ => match shared.settings.pages.get(path) {
+        _ => match engine.settings.pages.get(path) {
             Some(asset) => Ok(page(asset)),
             None => Err(Problem::no_such_path(path)),
         },
@@ -284,9 +283,9 @@ const READ: &str = "GET, HEAD, OPTIONS";
 const PUBLISHED_TO: &str = "GET, HEAD, POST, OPTIONS";
 
 /// The methods that are served at a path, as `Allow` has them; `None` if nothing is.
-fn methods(shared: &Shared, path: &str) -> Option<&'static str> {
+fn methods(hub: &Hub, path: &str) -> Option<&'static str> {
     #[cfg(feature = "gateway")]
-    if shared.gateway.is_some() {
+    if hub.gateway().is_some() {
         if let Some(methods) = crate::gateway::methods(path) {
             return Some(methods);
         }
@@ -298,7 +297,7 @@ fn methods(shared: &Shared, path: &str) -> Option<&'static str> {
         "/topics" | "/subscribers" | "/healthz" | "/readyz" | "/metrics" => Some(READ),
         _ if path.starts_with("/topics/") => Some(PUBLISHED_TO),
         _ if path.starts_with("/attachments/") => Some(READ),
-        _ => shared.settings.pages.contains_key(path).then_some(READ),
+        _ => hub.engine().settings.pages.contains_key(path).then_some(READ),
     }
 }
 
@@ -310,20 +309,17 @@ fn options(methods: &'static str) -> Response<HubBody> {
     response
 }
 
-async fn read(
-    shared: &Arc<Shared>,
-    path_topic: Option<&str>,
-    parts: &Parts,
-) -> Result<Response<HubBody>, Problem> {
-    let params = may_read_what(shared, path_topic, parts)?;
-    let grant = shared.settings.access.anonymous();
+async fn read(hub: &Hub, path_topic: Option<&str>, parts: &Parts) -> Result<Response<HubBody>, Problem> {
+    let params = may_read_what(hub, path_topic, parts)?;
+    let engine = hub.engine();
+    let grant = engine.settings.access.anonymous();
     let accept = joined(&parts.headers, header::ACCEPT);
     let representation = representation(accept.as_deref())
         .ok_or_else(|| Problem::not_acceptable(accept.as_deref().unwrap_or_default()))?;
     let answer = async {
         match representation {
-            Representation::EventStream => subscribe(shared, grant, params, parts).await,
-            Representation::Json => history(shared, grant, params).await,
+            Representation::EventStream => subscribe(engine, grant, params, parts).await,
+            Representation::Json => history(hub, grant, params).await,
         }
     };
     let mut response = unless_left(parts, answer).await?;
@@ -332,18 +328,18 @@ async fn read(
 }
 
 /// What a request to read asks for, if it may.
-fn may_read_what(shared: &Shared, path_topic: Option<&str>, parts: &Parts) -> Result<ReadParams, Problem> {
-    may_read_something(shared)?;
+fn may_read_what(hub: &Hub, path_topic: Option<&str>, parts: &Parts) -> Result<ReadParams, Problem> {
+    may_read_something(hub.engine())?;
     let params = ReadParams::parse(path_topic, parts)?;
     #[cfg(feature = "gateway")]
-    if shared.gateway.is_some() {
+    if hub.gateway().is_some() {
         may_read(&params.interest)?;
     }
     Ok(params)
 }
 
-fn may_read_something(shared: &Shared) -> Result<(), Problem> {
-    match shared.settings.access.anonymous().subscribe {
+fn may_read_something(engine: &Engine) -> Result<(), Problem> {
+    match engine.settings.access.anonymous().subscribe {
         true => Ok(()),
         false => Err(Problem::forbidden("subscribing is not allowed on this hub")),
     }

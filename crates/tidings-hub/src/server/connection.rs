@@ -31,7 +31,7 @@ pub(super) async fn serve_connection(
         tracing::debug!(%error, "a connection was gone before it began");
         return None;
     }
-    let shutdown = hub.shared().shutdown_begun();
+    let shutdown = hub.engine().shutdown_begun();
     let unread = Unread::default();
     let begun = tokio::select! {
         begun = timeout(HEAD_TIMEOUT, begin(&hub, socket, &unread, encryption)) => begun,

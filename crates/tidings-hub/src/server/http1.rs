@@ -62,7 +62,7 @@ pub(super) struct Leaving {
 ///
 /// `read` is what has been read of the connection already.
 pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) -> Option<Leaving> {
-    let mut shutdown = pin!(hub.shared().shutdown_begun());
+    let mut shutdown = pin!(hub.engine().shutdown_begun());
     let socket = Arc::new(socket);
     let take_over = TakeOver::default();
     let unread = Unread::default();
@@ -198,8 +198,8 @@ pub(super) async fn serve_encrypted<S>(hub: Hub, stream: S, peer: Peer, unread: 
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
-    let mut shutdown = pin!(hub.shared().shutdown_begun());
-    let (answering, progress) = (hub.clone(), Progress::new(hub.shared().answers_room.clone()));
+    let mut shutdown = pin!(hub.engine().shutdown_begun());
+    let (answering, progress) = (hub.clone(), Progress::new(hub.engine().answers_room.clone()));
     let (watching, under_way) = (progress.clone(), UnderWay::default());
     let (of_request, unread) = (&under_way, &unread);
     let service = service_fn(move |mut request: Request<Incoming>| {

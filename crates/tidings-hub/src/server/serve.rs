@@ -49,17 +49,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Accepts connections until the hub shuts down, then waits for those that are open.
 pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryption) {
     let (door, mut returned) = mpsc::unbounded_channel();
-    let mut workers = match Workers::start(hub.shared(), &door) {
+    let mut workers = match Workers::start(hub.engine(), &door) {
         Ok(workers) => workers,
         Err(error) => {
             tracing::error!(%error, "nothing is served: sockets can't be watched");
             return;
         }
     };
-    let (seats, metrics) = (&hub.shared().seats, &hub.shared().metrics);
+    let (seats, metrics) = (hub.seats(), &hub.engine().metrics);
     let mut connections = Connections::new();
     let mut paused_until = None;
-    let shutdown = hub.shared().shutdown_begun();
+    let shutdown = hub.engine().shutdown_begun();
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
@@ -69,7 +69,7 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryptio
             // Before anybody is given to a loop that has ended.
             restarted = workers.restarted() => if let Err(error) = restarted {
                 tracing::error!(%error, "the hub shuts down: there is no delivery loop, and none can be begun");
-                hub.shared().begin_shutdown();
+                hub.engine().begin_shutdown();
             },
             Some(ended) = connections.join_next() => hand_over(&workers, ended.ok().flatten()),
             // A stream has ended, and its connection serves on.

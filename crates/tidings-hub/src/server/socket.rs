@@ -51,7 +51,7 @@ impl Unread {
 ///
 /// A reader that stalls costs a socket and its buffers; its place in the log costs nothing, so it can come back.
 pub(super) struct Socket {
-    /// Shared with the stream on this connection, which watches for its client's hang-up.
+    /// Engine with the stream on this connection, which watches for its client's hang-up.
     socket: Arc<TcpStream>,
     /// What has been read of it already.
     read: Bytes,
@@ -97,7 +97,7 @@ impl Socket {
                     let Some((pace, until)) = &mut self.behind else { return Poll::Ready(written) };
                     let now = Instant::now();
                     if pace.took(*written.as_ref().unwrap_or(&0), now) {
-                        until.as_mut().reset(now + self.hub.shared().settings.write_timeout);
+                        until.as_mut().reset(now + self.hub.engine().settings.write_timeout);
                     } else if until.as_mut().poll(context).is_ready() {
                         return Poll::Ready(Err(self.give_up()));
                     }
@@ -105,7 +105,7 @@ impl Socket {
                 }
             }
         }
-        let limit = self.hub.shared().settings.write_timeout;
+        let limit = self.hub.engine().settings.write_timeout;
         let (_, until) =
             self.behind.get_or_insert_with(|| (Pace::new(Instant::now()), Box::pin(sleep(limit))));
         ready!(until.as_mut().poll(context));
@@ -113,9 +113,9 @@ impl Socket {
     }
 
     fn give_up(&self) -> io::Error {
-        let shared = self.hub.shared();
-        shared.metrics.stalled.inc();
-        let limit = shared.settings.write_timeout;
+        let engine = self.hub.engine();
+        engine.metrics.stalled.inc();
+        let limit = engine.settings.write_timeout;
         tracing::info!(after = ?limit, "a connection is closed: its client takes too little");
         io::ErrorKind::TimedOut.into()
     }
@@ -177,7 +177,7 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Socket { socket, hub, unread, lingering, .. } = &mut *self;
         // At the hub's shutdown only who was refused then is waited for.
-        let is_done = || hub.shared().is_shutting_down() && !unread.0.load(Ordering::Relaxed);
+        let is_done = || hub.engine().is_shutting_down() && !unread.0.load(Ordering::Relaxed);
         let (until, left) = match lingering {
             Some(lingering) => lingering,
             None => {

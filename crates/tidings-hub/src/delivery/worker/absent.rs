@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tidings_server::KeepAlive;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Cursor, hub::Shared, lag::Furthest, seats::Seat};
+use crate::{Cursor, delivery::Engine, lag::Furthest, seats::Seat};
 
 /// Nothing of this kind comes to be here.
 #[expect(dead_code, reason = "nobody reads what is never made")]
@@ -35,7 +35,7 @@ pub(crate) struct Workers;
 impl Workers {
     /// Starts nothing.
     pub(crate) fn start(
-        _: &Arc<Shared>,
+        _: &Arc<Engine>,
         _: &mpsc::UnboundedSender<(TcpStream, Bytes, Seat)>,
     ) -> io::Result<Workers> {
         Ok(Workers)

@@ -117,7 +117,7 @@ impl Worker {
             }
         }
         if self.delivered > 0 {
-            self.shared.metrics.delivered.inc_by(std::mem::take(&mut self.delivered));
+            self.engine.metrics.delivered.inc_by(std::mem::take(&mut self.delivered));
         }
     }
 
@@ -190,7 +190,7 @@ impl Worker {
         let prepared = match self.prepared.take() {
             Some(prepared) if prepared.0 == group && prepared.1 == from => Some(prepared.2),
             _ => self.groups.get(group).and_then(|group| {
-                let read = group.subscription.read_window(&self.shared, from)?;
+                let read = group.subscription.read_window(&self.engine, from)?;
                 Some(Prepared::new(read, &group.subscription))
             }),
         };
@@ -234,11 +234,11 @@ impl Worker {
         if of.rows.is_empty() {
             return self.forget_page(group, from);
         }
-        let (subscription, shared) = (of.subscription.clone(), self.shared.clone());
+        let (subscription, engine) = (of.subscription.clone(), self.engine.clone());
         self.searching += usize::from(is_search);
         self.reads.spawn(async move {
             // A log that panics is a bug, and ends the streams that have met it, not those of the whole loop.
-            let read = caught(subscription.read_log(&shared, from)).await;
+            let read = caught(subscription.read_log(&engine, from)).await;
             let read = read.unwrap_or_else(|| {
                 Err(LogError::Unavailable { reason: "a read of it panicked", source: None })
             });

@@ -52,7 +52,7 @@ impl Worker {
         if !self.survey.is_running() {
             return;
         }
-        let newest = self.shared.log.bounds().newest.sequence;
+        let newest = self.engine.log.bounds().newest.sequence;
         let end = self.rows.end().min(self.survey.next.saturating_add(LOOKS as Slot));
         for slot in self.survey.next..end {
             let Some(row) = self.rows.get(slot) else { continue };
@@ -60,7 +60,7 @@ impl Worker {
             self.survey.furthest.look_at(lag, || {
                 let subscription = &self.groups.get(group)?.subscription;
                 let seen = || Seen { lag, subscription: subscription.clone(), protocol: Some("HTTP/1.1") };
-                self.shared.may_be_told_of(subscription).then(seen)
+                self.engine.may_be_told_of(subscription).then(seen)
             });
         }
         self.survey.next = end;

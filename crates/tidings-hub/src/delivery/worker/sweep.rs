@@ -36,7 +36,7 @@ impl Worker {
     /// Goes on with the current sweep, if there is one.
     pub(super) fn sweep(&mut self) {
         let Some(first) = self.sweep.next else { return };
-        let timeout = u64::try_from(self.shared.settings.write_timeout.as_millis()).unwrap_or(u64::MAX);
+        let timeout = u64::try_from(self.engine.settings.write_timeout.as_millis()).unwrap_or(u64::MAX);
         let (mut next, mut heartbeats) = (first, 0);
         while next < self.rows.end() && ((next - first) as usize) < LOOKS && heartbeats < HEARTBEATS {
             let slot = next;
@@ -44,9 +44,9 @@ impl Worker {
             let Some(row) = self.rows.get(slot) else { continue };
             match &row.state {
                 State::Blocked(rest) if self.now.saturating_sub(rest.pace.since()) >= timeout => {
-                    self.shared.metrics.stalled.inc();
+                    self.engine.metrics.stalled.inc();
                     tracing::info!(
-                        after = ?self.shared.settings.write_timeout,
+                        after = ?self.engine.settings.write_timeout,
                         "a connection is closed: its client takes too little"
                     );
                     self.remove(slot, EndReason::Stalled);

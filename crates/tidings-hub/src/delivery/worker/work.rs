@@ -32,7 +32,9 @@ use super::{
     survey::Survey,
     sweep::{self, Sweep},
 };
-use crate::{delivery::subscription::Standing, hub::Shared, lag::Ended, metrics::EndReason, seats::Seat};
+use crate::{
+    delivery::Engine, delivery::subscription::Standing, lag::Ended, metrics::EndReason, seats::Seat,
+};
 
 /// How many readiness events are fetched at once.
 const EVENTS: usize = 1024;
@@ -42,7 +44,7 @@ pub(crate) type Returned = (TcpStream, Bytes, Seat);
 
 /// The delivery loops of one server: one for each core. Dropping them ends their connections.
 pub(crate) struct Workers {
-    shared: Arc<Shared>,
+    engine: Arc<Engine>,
     door: mpsc::UnboundedSender<Returned>,
     /// Each with its task, by which it is known when it ends.
     inboxes: Vec<(task::Id, Arc<Inbox>)>,
@@ -55,10 +57,10 @@ const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
 impl Workers {
     /// Starts them on the current Tokio runtime. Connections that outlive their streams go to `door`.
-    pub(crate) fn start(shared: &Arc<Shared>, door: &mpsc::UnboundedSender<Returned>) -> io::Result<Workers> {
+    pub(crate) fn start(engine: &Arc<Engine>, door: &mpsc::UnboundedSender<Returned>) -> io::Result<Workers> {
         let count = std::thread::available_parallelism().map_or(1, NonZero::get);
         let mut workers = Workers {
-            shared: shared.clone(),
+            engine: engine.clone(),
             door: door.clone(),
             inboxes: Vec::new(),
             next: AtomicUsize::new(0),
@@ -71,9 +73,9 @@ impl Workers {
     }
 
     fn begin(&mut self, after: Duration) -> io::Result<()> {
-        let worker = Worker::new(self.shared.clone(), self.door.clone())?;
+        let worker = Worker::new(self.engine.clone(), self.door.clone())?;
         let inbox = worker.inbox.clone();
-        self.shared.loops.add(&inbox);
+        self.engine.loops.add(&inbox);
         let task = self.tasks.spawn(async move {
             if !after.is_zero() {
                 sleep(after).await;
@@ -112,7 +114,7 @@ impl Workers {
                 error.id()
             }
         };
-        self.shared.metrics.loops_restarted.inc();
+        self.engine.metrics.loops_restarted.inc();
         self.inboxes.retain(|(task, _)| *task != ended);
         match self.begin(RESTART_PAUSE) {
             Err(error) if self.inboxes.is_empty() => Err(error),
@@ -138,7 +140,7 @@ impl Workers {
 }
 
 pub(super) struct Worker {
-    pub(super) shared: Arc<Shared>,
+    pub(super) engine: Arc<Engine>,
     pub(super) inbox: Arc<Inbox>,
     mail: Mail,
     /// Where readiness of the sockets is told. Polled only when Tokio says that there is some, and between pieces of work.
@@ -177,7 +179,7 @@ pub(super) struct Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.inbox.end();
-        let reason = match self.shared.is_shutting_down() {
+        let reason = match self.engine.is_shutting_down() {
             true => EndReason::Shutdown,
             false => EndReason::LoopFailed,
         };
@@ -188,7 +190,7 @@ impl Drop for Worker {
 }
 
 impl Worker {
-    fn new(shared: Arc<Shared>, door: mpsc::UnboundedSender<Returned>) -> io::Result<Worker> {
+    fn new(engine: Arc<Engine>, door: mpsc::UnboundedSender<Returned>) -> io::Result<Worker> {
         // Tokio deprecates `new` because not every descriptor stays what it was. That of a `Poll` does, as long as it lives,
         // and its replacement is unsafe code.
         #[allow(deprecated, reason = "as above; older versions of Tokio don't deprecate it")]
@@ -215,7 +217,7 @@ impl Worker {
             now: 0,
             stopping: false,
             door,
-            shared,
+            engine,
         })
     }
 
@@ -223,9 +225,9 @@ impl Worker {
     /// changed, live updates, then those that are behind, the clock, and who asks.
     async fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
-        let shutdown = self.shared.shutdown_begun();
+        let shutdown = self.engine.shutdown_begun();
         tokio::pin!(shutdown);
-        let mut clock = clock(sweep::period(&self.shared.settings));
+        let mut clock = clock(sweep::period(&self.engine.settings));
         loop {
             if self.has_work() {
                 yield_now().await;
@@ -295,7 +297,7 @@ impl Worker {
         let group = self.groups.find_or_register(
             cursor.subscription(),
             keep_alive,
-            &self.shared.routing,
+            &self.engine.routing,
             &self.inbox,
         );
         let handed_over = cursor.hand_over();
@@ -346,9 +348,9 @@ impl Worker {
         let row = self.rows.remove(slot)?;
         if let Some(group) = self.groups.get_mut(row.group) {
             group.rows.remove(&slot);
-            self.shared.routing.leave(&group.subscription.interest);
-            let lag = row.lag(self.shared.log.bounds().newest.sequence, self.now);
-            self.shared.end(Ended {
+            self.engine.routing.leave(&group.subscription.interest);
+            let lag = row.lag(self.engine.log.bounds().newest.sequence, self.now);
+            self.engine.end(Ended {
                 reason,
                 time: SystemTime::now(),
                 subscription: group.subscription.clone(),
@@ -356,7 +358,7 @@ impl Worker {
             });
         }
         self.forget_if_unused(row.group);
-        self.shared.metrics.subscriptions.dec();
+        self.engine.metrics.subscriptions.dec();
         Some(row)
     }
 
@@ -456,7 +458,7 @@ mod tests {
             for subscriber in &mut subscribers {
                 read_to(subscriber, &format!("before-{round}")).await;
             }
-            for inbox in hub.shared().loops.inboxes() {
+            for inbox in hub.engine().loops.inboxes() {
                 inbox.put(|mail| mail.fault = Some(fault));
             }
             for subscriber in &mut subscribers {
@@ -464,7 +466,7 @@ mod tests {
                 // A reset is an end, too.
                 let _ = timeout(PATIENCE, subscriber.read_to_end(&mut rest)).await.expect("it is cut");
             }
-            let metrics = hub.shared().metrics.to_text();
+            let metrics = hub.engine().metrics.to_text();
             let cut = format!(
                 "tidings_subscriptions_ended_total{{reason=\"loop-failed\"}} {}\n",
                 round * 2 * loops
@@ -474,7 +476,7 @@ mod tests {
         let mut subscriber = subscribe(address).await;
         publish(&hub, "after").await;
         read_to(&mut subscriber, "after").await;
-        let metrics = hub.shared().metrics.to_text();
+        let metrics = hub.engine().metrics.to_text();
         assert!(
             metrics.contains(&format!("tidings_delivery_loops_restarted_total {}\n", 3 * loops)),
             "{metrics}"
@@ -487,14 +489,14 @@ mod tests {
     async fn looked_at_when_all_leave(count: u32) -> usize {
         let hub = Hub::default();
         let (door, _returned) = mpsc::unbounded_channel();
-        let mut worker = Worker::new(hub.shared().clone(), door).unwrap();
+        let mut worker = Worker::new(hub.engine().clone(), door).unwrap();
         let topics: Vec<_> = (0..count).map(|number| Topic::parse(&number.to_string()).unwrap()).collect();
         let groups: Vec<_> = topics
             .iter()
             .map(|topic| {
                 let (interest, grant) = (topic.clone().into(), Access::default().anonymous());
                 let subscription = Subscription { interest, form: Form::Plain, grant };
-                let (routing, inbox) = (&worker.shared.routing, &worker.inbox);
+                let (routing, inbox) = (&worker.engine.routing, &worker.inbox);
                 worker.groups.find_or_register(&subscription, Default::default(), routing, inbox)
             })
             .collect();

@@ -29,7 +29,7 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    let Some(attachments) = hub.shared().log.attachments() else {
+    let Some(attachments) = hub.engine().log.attachments() else {
         return Err(Problem::unsupported_body(format!(
             "Content-Type is {:?}, so the body would be stored as a file, and this hub keeps its history in memory; \
              give it a data directory (tidings serve --data DIR, without --memory), or publish a link",

@@ -8,12 +8,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::{
     AttachmentId,
     attachments::{Announcement, MediaType},
+    delivery::Engine,
     http::{
         HubBody, Problem,
         file_body::FileBody,
         range::{Wanted, wanted},
     },
-    hub::Shared,
 };
 
 /// Anyone may publish a file, and it comes from the origin of the console: if a browser shows it as a page, that page has
@@ -32,19 +32,19 @@ const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 
 /// Serves the attachment `id` to who may receive the update that announces it.
 pub(crate) async fn attachment(
-    shared: &Arc<Shared>,
+    engine: &Arc<Engine>,
     id: &str,
     parts: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
-    let grant = shared.settings.access.anonymous();
+    let grant = engine.settings.access.anonymous();
     if !grant.subscribe {
         return Err(Problem::forbidden("reading is not allowed on this hub"));
     }
     let missing = || Problem::no_such_attachment(id);
-    let (Some(attachments), Some(id)) = (shared.log.attachments(), AttachmentId::parse(id)) else {
+    let (Some(attachments), Some(id)) = (engine.log.attachments(), AttachmentId::parse(id)) else {
         return Err(missing());
     };
-    let record = shared.log.announcing(&id).await?.filter(|record| grant.may_receive(record));
+    let record = engine.log.announcing(&id).await?.filter(|record| grant.may_receive(record));
     let announcement =
         record.and_then(|record| Announcement::parse(record.event().data())).ok_or_else(missing)?;
 

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::subscribe::sign_verdict;
 use crate::{
-    StartAt, Verdict,
+    Hub, StartAt, Verdict,
     authorize::Grant,
     delivery::{
         resume::{First, Gap, Opened, open},
@@ -22,7 +22,6 @@ use crate::{
         HubBody, Problem,
         page_body::{Page, PageBody},
     },
-    hub::Shared,
     log::{HubId, PageLimit, Record},
     model::gap::GapReason,
 };
@@ -53,10 +52,11 @@ struct Members {
 ///
 /// It looks for something up to a bound, and says how far it came.
 pub(crate) async fn history(
-    shared: &Arc<Shared>,
+    hub: &Hub,
     grant: Grant,
     params: ReadParams,
 ) -> Result<Response<HubBody>, Problem> {
+    let engine = hub.engine();
     let began = Instant::now();
     let (deadline, search_end) = (began + params.wait, began + params.wait.max(MAX_SEARCH));
     // A page is as large as what a stream is sent at once, also where its client would take more updates.
@@ -67,20 +67,20 @@ pub(crate) async fn history(
         StartAt::After(id) | StartAt::Place { asked: id, .. } | StartAt::Unknown(id) => Some(id.clone()),
         StartAt::Tail | StartAt::Oldest => None,
     };
-    let mut newest = shared.log.bounds().newest.sequence;
+    let mut newest = engine.log.bounds().newest.sequence;
     let opened = tokio::select! {
         biased;
-        opened = open(shared, interest.clone(), start, limit, First::Page) => opened?,
-        () = shared.shutdown_begun() => return Err(Problem::shutting_down()),
+        opened = open(engine, interest.clone(), start, limit, First::Page) => opened?,
+        () = engine.shutdown_begun() => return Err(Problem::shutting_down()),
     };
     let mut opening = match opened {
         Opened::Live(opening) => *opening,
         Opened::Ended => {
-            let bounds = shared.log.bounds();
+            let bounds = engine.log.bounds();
             let tail = HubId { epoch: bounds.epoch, place: bounds.newest };
             let next = asked.unwrap_or_else(|| tail.to_string());
             let members = Members { next, more: false, gap: None, closed: true };
-            return respond(shared, Vec::new(), &members);
+            return respond(hub, Vec::new(), &members);
         }
     };
 
@@ -93,7 +93,7 @@ pub(crate) async fn history(
             break;
         }
         let reached = opening.page.reached;
-        let after = if reached.sequence >= shared.log.bounds().newest.sequence {
+        let after = if reached.sequence >= engine.log.bounds().newest.sequence {
             misses = true;
             let update = poll_fn(|context| opening.registration.poll_update(context));
             tokio::select! {
@@ -102,7 +102,7 @@ pub(crate) async fn history(
                     Ok(first) => reached.sequence.max(first - 1),
                     Err(_) => break,
                 },
-                () = shared.shutdown_begun() => break,
+                () = engine.shutdown_begun() => break,
             }
         } else {
             if looked_at >= MAX_LOOKED_AT || Instant::now() >= search_end {
@@ -112,16 +112,16 @@ pub(crate) async fn history(
             yield_now().await;
             reached.sequence
         };
-        newest = shared.log.bounds().newest.sequence;
+        newest = engine.log.bounds().newest.sequence;
         opening.page = tokio::select! {
             biased;
-            () = shared.shutdown_begun() => break,
-            page = shared.log.read(after, &interest, limit) => page?,
+            () = engine.shutdown_begun() => break,
+            page = engine.log.read(after, &interest, limit) => page?,
         };
         looked_at += opening.page.reached.sequence.saturating_sub(after);
         if opening.page.lost.is_some() && misses {
             let place = HubId { epoch: opening.epoch, place: reached }.to_string();
-            let gap = Gap::before(&*shared.log, &opening.page, place, GapReason::Evicted).await?;
+            let gap = Gap::before(&*engine.log, &opening.page, place, GapReason::Evicted).await?;
             opening.gap = Some(gap);
             opening.verdict = opening.verdict.map(|_| Verdict::Gap);
         }
@@ -137,30 +137,26 @@ pub(crate) async fn history(
         closed: interest.is_exact() && opening.open.iter().all(|topic| closed_here.contains(&topic)),
     };
     if let Some(gap) = &opening.gap {
-        shared.metrics.gap(gap.reason);
+        engine.metrics.gap(gap.reason);
     }
-    let mut response = respond(shared, opening.page.records, &members)?;
+    let mut response = respond(hub, opening.page.records, &members)?;
     sign_verdict(&mut response, opening.verdict);
     Ok(response)
 }
 
 /// A page of one chunk is sent as it is; one of more is encoded as it is sent, within the memory for answers.
-fn respond(
-    shared: &Shared,
-    records: Vec<Arc<Record>>,
-    members: &Members,
-) -> Result<Response<HubBody>, Problem> {
+fn respond(hub: &Hub, records: Vec<Arc<Record>>, members: &Members) -> Result<Response<HubBody>, Problem> {
     let mut page = Page::new(records, members);
     let first = page.next_chunk().unwrap_or_default();
     let body = if page.is_over() {
         HubBody::from(first)
     } else {
-        let mut room = shared.answers_room.share();
+        let mut room = hub.engine().answers_room.share();
         if !room.try_grow_to(first.len() + page.left()) {
             room.refuse();
             return Err(Problem::no_room_for_answer());
         }
-        HubBody::page(PageBody::new(first, page, room, shared.encoder.clone()))
+        HubBody::page(PageBody::new(first, page, room, hub.encoder().clone()))
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();

@@ -40,7 +40,7 @@ where
     B::Error: Into<BoxError>,
 {
     let body = pin!(body);
-    let mut body = PublishedBody::new(body, hub.shared());
+    let mut body = PublishedBody::new(body, hub);
     let published = publish_body(hub, params, headers, &mut body).await;
     published.map_err(|problem| if body.is_over() { problem } else { problem.before_the_end() })
 }
@@ -56,7 +56,7 @@ where
     B::Error: Into<BoxError>,
 {
     has_no_coding(headers)?;
-    let settings = &hub.shared().settings;
+    let settings = &hub.engine().settings;
     let (max_data_bytes, max_retry) = (settings.max_data_bytes, settings.max_retry);
     let topic = params.topic.clone();
     match BodyKind::of(headers)? {

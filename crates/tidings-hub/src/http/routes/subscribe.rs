@@ -10,6 +10,7 @@ use tidings_server::{Frame, KeepAlive, Sse, Visibility, stream_headers};
 use crate::{
     Cursor, StartAt, Subscribe, Verdict,
     authorize::Grant,
+    delivery::Engine,
     delivery::hub_event,
     dialect::native::ReadParams,
     http::{
@@ -17,7 +18,6 @@ use crate::{
         hang_up::{Departure, HangUp},
         take_over::TakeOver,
     },
-    hub::Shared,
     log::HubId,
 };
 
@@ -32,7 +32,7 @@ const TIDINGS_HUB: HeaderName = HeaderName::from_static("tidings-hub");
 ///
 /// While the hub shuts down, the stream ends at once. A 503 would be clearer, but an `EventSource` never comes back from it.
 pub(crate) async fn subscribe(
-    shared: &Arc<Shared>,
+    engine: &Arc<Engine>,
     grant: Grant,
     params: ReadParams,
     request: &Parts,
@@ -43,8 +43,8 @@ pub(crate) async fn subscribe(
         form: params.form,
         start_event: params.start_event,
     };
-    match Cursor::open(shared.clone(), subscribe, grant).await? {
-        Some(cursor) => Ok(deliver(shared, cursor, params.keep_alive, request)),
+    match Cursor::open(engine.clone(), subscribe, grant).await? {
+        Some(cursor) => Ok(deliver(engine, cursor, params.keep_alive, request)),
         None => Ok(ended()),
     }
 }
@@ -64,11 +64,11 @@ pub(crate) fn ended() -> Response<HubBody> {
 ///
 /// One that begins with what is published from now on is told its place as well: it would otherwise come back without one, and
 /// begin once more with what is published by then.
-pub(crate) fn put_off(shared: &Shared, begins_now: bool) -> Response<HubBody> {
-    shared.metrics.put_off.inc();
-    let mut stream = BytesMut::from(&Frame::opening(Some(shared.settings.retry)).into_bytes()[..]);
+pub(crate) fn put_off(engine: &Engine, begins_now: bool) -> Response<HubBody> {
+    engine.metrics.put_off.inc();
+    let mut stream = BytesMut::from(&Frame::opening(Some(engine.settings.retry)).into_bytes()[..]);
     if begins_now {
-        let bounds = shared.log.bounds();
+        let bounds = engine.log.bounds();
         let id = HubId { epoch: bounds.epoch, place: bounds.newest }.to_string();
         stream.extend_from_slice(&hub_event("start", &json!({ "id": id }), id));
     }
@@ -80,16 +80,16 @@ pub(crate) fn put_off(shared: &Shared, begins_now: bool) -> Response<HubBody> {
 
 /// The response whose body is what `cursor` reads.
 pub(crate) fn deliver(
-    shared: &Shared,
+    engine: &Engine,
     mut cursor: Cursor,
     keep_alive: KeepAlive,
     request: &Parts,
 ) -> Response<HubBody> {
     let grant = cursor.subscription().grant;
     let verdict = cursor.verdict();
-    let keep_alive = keep_alive.after(shared.settings.heartbeat);
-    let retry = shared.settings.retry;
-    let take_over = TakeOver::offered(request).filter(|_| !shared.is_shutting_down());
+    let keep_alive = keep_alive.after(engine.settings.heartbeat);
+    let retry = engine.settings.retry;
+    let take_over = TakeOver::offered(request).filter(|_| !engine.is_shutting_down());
     // What only some may read, no cache may keep for others.
     let visibility = if grant.private { Visibility::Private } else { Visibility::default() };
     let first = take_over.as_ref().and_then(|_| cursor.take_queued());

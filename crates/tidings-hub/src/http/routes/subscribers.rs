@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use crate::{
     Interest, Prefix, Topic,
+    delivery::Engine,
     dialect::native::ReadParams,
     http::{HubBody, Problem},
-    hub::Shared,
     lag::{Ended, Seen},
 };
 
@@ -34,14 +34,14 @@ struct CountJson<'a> {
 ///
 /// # Errors
 /// 400 for a pattern: what it stands for is not known.
-pub(crate) fn subscribers(shared: &Shared, params: &ReadParams) -> Result<Response<HubBody>, Problem> {
+pub(crate) fn subscribers(engine: &Engine, params: &ReadParams) -> Result<Response<HubBody>, Problem> {
     if !params.interest.is_exact() {
         return Err(Problem::invalid("subscribers are counted by topic, and a pattern is none"));
     }
     let topics = params.interest.topics().iter();
     Ok(json(&CountsJson {
         topics: topics
-            .map(|topic| CountJson { topic: topic.as_str(), subscribers: shared.routing.audience(topic) })
+            .map(|topic| CountJson { topic: topic.as_str(), subscribers: engine.routing.audience(topic) })
             .collect(),
     }))
 }
@@ -86,14 +86,14 @@ struct FollowedJson {
 }
 
 /// Tells which subscriptions are furthest behind, and which ended last, to whoever may follow what these follow.
-pub(crate) async fn furthest_behind(shared: &Shared) -> Response<HubBody> {
-    let newest = shared.log.bounds().newest.sequence;
-    let mut furthest = shared.loops.furthest().await;
-    furthest.merge(&shared.bodies.furthest(newest, |subscription| shared.may_be_told_of(subscription)));
+pub(crate) async fn furthest_behind(engine: &Engine) -> Response<HubBody> {
+    let newest = engine.log.bounds().newest.sequence;
+    let mut furthest = engine.loops.furthest().await;
+    furthest.merge(&engine.bodies.furthest(newest, |subscription| engine.may_be_told_of(subscription)));
     json(&SurveyJson {
-        subscribers: shared.metrics.subscriptions.get(),
+        subscribers: engine.metrics.subscriptions.get(),
         behind: furthest.iter().map(OpenJson::from).collect(),
-        ended: shared.last_ended.to_vec().iter().map(EndedJson::from).collect(),
+        ended: engine.last_ended.to_vec().iter().map(EndedJson::from).collect(),
     })
 }
 

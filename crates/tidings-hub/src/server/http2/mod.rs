@@ -62,7 +62,7 @@ pub(super) async fn serve<S>(hub: Hub, socket: S, peer: Peer, unread: Unread)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let mut shutdown = pin!(hub.shared().shutdown_begun());
+    let mut shutdown = pin!(hub.engine().shutdown_begun());
     let (door, mut streams) = Streams::new(hub.clone());
     let progress = streams.progress();
     let service = hub.service();
@@ -99,7 +99,7 @@ where
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(MAX_ERROR_RESETS)
         .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(hub.shared().settings.write_timeout)
+        .keep_alive_timeout(hub.engine().settings.write_timeout)
         .serve_connection(TokioIo::new(gated), service);
     let mut connection = Box::pin(connection);
     let mut last_chance = LastChance::default();

@@ -101,7 +101,7 @@ impl Streams {
         let (door, new) = mpsc::unbounded_channel();
         let woken = Arc::<Woken>::default();
         let connection = Alarm::ringing(CONNECTION, &woken);
-        let progress = Progress::new(hub.shared().answers_room.clone());
+        let progress = Progress::new(hub.engine().answers_room.clone());
         let streams = Streams {
             hub,
             progress,
@@ -225,7 +225,7 @@ impl Streams {
         if begun {
             let now = *now.get_or_insert_with(Instant::now);
             stream.pace = Some(Pace::new(now));
-            let limit = self.hub.shared().settings.write_timeout;
+            let limit = self.hub.engine().settings.write_timeout;
             self.sweep.get_or_insert_with(|| Box::pin(sleep_until(now + limit)));
         }
     }
@@ -236,8 +236,8 @@ impl Streams {
             if sweep.as_mut().poll(context).is_pending() {
                 return;
             }
-            let shared = self.hub.shared().clone();
-            let (now, limit) = (Instant::now(), shared.settings.write_timeout);
+            let engine = self.hub.engine().clone();
+            let (now, limit) = (Instant::now(), engine.settings.write_timeout);
             let mut next = None;
             for number in 0..self.slots.len() {
                 let Some(stream) = &mut self.slots[number] else { continue };
@@ -252,7 +252,7 @@ impl Streams {
                     next = Some(next.map_or(until, |next| Instant::min(next, until)));
                     continue;
                 }
-                shared.metrics.stalled.inc();
+                engine.metrics.stalled.inc();
                 tracing::info!(after = ?limit, "a stream is reset: its client takes too little");
                 self.progress.drop_stalled(self.slots[number].take());
                 self.free.push(number);

@@ -1,0 +1,109 @@
+//! What delivers: the log, the window of its newest updates, and who is woken by them.
+
+use std::{
+    future::Future,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    FeedPlace, Window,
+    routing::Routing,
+    subscription::{LastRead, Subscription},
+};
+use crate::{
+    Settings,
+    budget::Budget,
+    lag::{Bodies, Ended, LastEnded, Loops},
+    log::Log,
+    metrics::Metrics,
+};
+
+/// What all subscriptions of a hub work with.
+pub(crate) struct Engine {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) routing: Arc<Routing>,
+    /// The delivery loops, to be asked how far their subscriptions lag.
+    pub(crate) loops: Loops,
+    /// The subscriptions outside the loops, to be asked the same.
+    pub(crate) bodies: Bodies,
+    pub(crate) last_ended: LastEnded,
+    /// The page of the log that was read last, for others that are at the same place.
+    pub(crate) last_read: LastRead,
+    /// Memory of answers that are under way.
+    pub(crate) answers_room: Budget,
+    pub(crate) metrics: Metrics,
+    pub(crate) settings: Settings,
+    /// Up to where the feed has read the log.
+    pub(crate) fed: FeedPlace,
+    window: RwLock<Window>,
+    shutdown: watch::Sender<bool>,
+}
+
+impl Engine {
+    /// Of a log whose newest updates come from now on; older ones are read from the log by those that ask for them.
+    pub(crate) fn new(log: Arc<dyn Log>, settings: Settings, mut metrics: Metrics) -> Engine {
+        let newest = log.bounds().newest.sequence;
+        Engine {
+            log,
+            routing: Arc::default(),
+            loops: Loops::default(),
+            bodies: Bodies::default(),
+            last_ended: LastEnded::default(),
+            last_read: LastRead::default(),
+            answers_room: metrics.budget("answers", settings.answer_bytes),
+            metrics,
+            fed: FeedPlace::at(newest),
+            window: RwLock::new(Window::after(newest, settings.window_bytes)),
+            settings,
+            shutdown: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) fn read_window(&self) -> RwLockReadGuard<'_, Window> {
+        self.window.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write_window(&self) -> RwLockWriteGuard<'_, Window> {
+        self.window.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether others may be told what a subscription follows: those who may receive all that it may.
+    pub(crate) fn may_be_told_of(&self, subscription: &Subscription) -> bool {
+        self.settings.access.anonymous().covers(subscription.grant)
+    }
+
+    /// Notes that a subscription has ended.
+    pub(crate) fn end(&self, ended: Ended) {
+        self.metrics.ended(ended.reason);
+        if self.may_be_told_of(&ended.subscription) {
+            self.last_ended.push(ended);
+        }
+    }
+
+    /// Ends subscriptions and the feed; they notice soon.
+    pub(crate) fn begin_shutdown(&self) {
+        self.shutdown.send_replace(true);
+        self.routing.signal_all(1);
+    }
+
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        *self.shutdown.borrow()
+    }
+
+    /// Ready once the hub shuts down.
+    pub(crate) fn shutdown_begun(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut shutdown = self.shutdown.subscribe();
+        async move {
+            // An error means that the hub is gone, which is an end as well.
+            let _ = shutdown.wait_for(|begun| *begun).await;
+        }
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("bounds", &self.log.bounds()).finish_non_exhaustive()
+    }
+}
