@@ -1,8 +1,33 @@
 #!/usr/bin/env bash
-# Runs the commands of the README's section "Try it", and looks at what they say. They are run as printed, but for the
-# compiling: `cargo run --release --` is the binary that the tests use.
+# Compares README.zh-CN.md with README.md. Then runs the commands of the README's section "Try it", and looks at what
+# they say. They are run as printed, but for the compiling: `cargo run --release --` is the binary that the tests use.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+
+# Everything in a README that is the same in each language, one thing a line: the code blocks in their order, the number
+# of sections, and the set of links. Links within the page are left out, because headings are translated. Each README
+# links to the other.
+outline() {
+  awk '
+    /^ *```/ { if (!inside) { number++; line = 0 } print "code block " number ", line " line++ ": " $0; inside = !inside; next }
+    inside { print "code block " number ", line " line++ ": " $0; next }
+    /^## / { sections++ }
+    END { print sections + 0 " sections (##)" }' "$1"
+  awk '/^ *```/ { inside = !inside; next } !inside' "$1" |
+    { grep -oE '\]\([^)]+\)|<https?://[^>]+>' || true; } |
+    sed -E 's/^(\]\(|<)//; s/[)>]$//; /^#/d; s/^README(\.zh-CN)?\.md$/the README in the other language/; s/^/a link to /' | sort -u
+}
+
+compare_translation() {
+  local difference
+  difference=$(diff --unchanged-line-format= --old-line-format='  README.md: %L' --new-line-format='  README.zh-CN.md: %L' \
+    <(outline README.md) <(outline README.zh-CN.md)) && return
+  echo "README.zh-CN.md does not match README.md. The first difference is what only this file has:" >&2
+  head -n 1 <<< "$difference" >&2
+  exit 1
+}
+compare_translation
+echo "README.zh-CN.md has the code, sections and links of README.md"
 
 # The commands of the number-th block of shell in the section.
 block() {
