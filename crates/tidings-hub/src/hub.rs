@@ -8,11 +8,13 @@ use crate::{
     budget::Budget,
     delivery::{Engine, Feed},
     encoder::Encoder,
-    log::{Append, Appended, Log, LogError, MemoryLog, Receipt, Turn},
+    log::{
+        Append, Appended, Log, LogError, MemoryLog, Receipt, Turn,
+        turns::{Publisher, Turns, cost},
+    },
     metrics::Metrics,
     probe::Probes,
     seats::Seats,
-    turns::{Publisher, Turns, cost},
 };
 #[cfg(feature = "gateway")]
 use crate::{

@@ -63,7 +63,6 @@ pub mod fuzzing;
 pub mod gateway;
 mod http;
 mod hub;
-mod lag;
 pub mod log;
 mod metrics;
 mod model;
@@ -74,9 +73,8 @@ pub mod probe;
 mod seats;
 mod server;
 mod settings;
-mod turns;
 
-pub use self::http::{HubBody, HubService, InvalidOrigin, Origin};
+pub use self::http::{HubBody, HubService};
 pub use attachments::{AttachmentLimits, Attachments};
 pub use authorize::{Access, Grant};
 pub use delivery::Form;
@@ -85,6 +83,7 @@ pub use delivery::resume::{StartAt, Verdict};
 pub use error::PublishError;
 pub use hub::Hub;
 pub use model::attachment_id::AttachmentId;
+pub use model::origin::{InvalidOrigin, Origin};
 pub use model::topic::{
     Interest, InvalidTopic, MAX_FILTER_BYTES, MAX_FILTERS, MAX_TOPIC_BYTES, Prefix, Topic, TopicFilter,
 };

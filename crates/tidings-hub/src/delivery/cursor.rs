@@ -19,14 +19,13 @@ use crate::{
     Interest, StartAt, Topic, Verdict,
     authorize::Grant,
     budget::Share,
-    delivery::Engine,
     delivery::{
-        Form, hub_event,
+        Engine, Form, hub_event,
+        lag::{Body, Ended, Lag},
         resume::{First, Opened, Opening, open},
         routing::Registration,
         subscription::{PAGE, Read, Standing, Subscription},
     },
-    lag::{Body, Ended, Lag},
     log::{HubId, LogError, Page, Place},
     metrics::EndReason,
 };

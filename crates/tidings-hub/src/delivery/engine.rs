@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Settings,
     budget::Budget,
-    lag::{Bodies, Ended, LastEnded, Loops},
+    delivery::lag::{Bodies, Ended, LastEnded, Loops},
     log::Log,
     metrics::Metrics,
 };

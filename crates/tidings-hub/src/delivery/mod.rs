@@ -6,6 +6,7 @@ pub(crate) mod cursor;
 mod engine;
 mod feed;
 mod frame;
+pub(crate) mod lag;
 pub(crate) mod one_or_many;
 pub(crate) mod resume;
 pub(crate) mod routing;

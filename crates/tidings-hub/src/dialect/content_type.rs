@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::{attachments::is_token, http::split_unquoted};
+use super::list::split_unquoted;
+use crate::attachments::is_token;
 
 /// The media type that a body has.
 #[derive(Debug, PartialEq, Eq)]

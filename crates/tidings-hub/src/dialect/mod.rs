@@ -2,6 +2,7 @@
 
 mod content_type;
 pub(crate) mod event_stream;
+pub(crate) mod list;
 pub(crate) mod native;
 pub(crate) mod ndjson;
 mod refusal;

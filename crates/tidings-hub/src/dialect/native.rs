@@ -6,14 +6,12 @@ use http::{HeaderMap, HeaderName, request::Parts};
 use percent_encoding::percent_decode_str;
 use tidings_server::{KeepAlive, LastEventId};
 
-use super::{Refusal, content_type::ContentType};
+use super::{Refusal, content_type::ContentType, list::joined};
 use crate::{
     Form, Interest, MAX_FILTER_BYTES, MAX_FILTERS, StartAt, Topic, TopicFilter, UpdateId, UpdateRetry,
     UpdateType,
     attachments::{FileName, MediaType},
-    http::joined,
-    log::{HubId, IdempotencyKey},
-    turns::Publisher,
+    log::{HubId, IdempotencyKey, turns::Publisher},
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -5,7 +5,6 @@ mod body;
 mod cross_site;
 mod file_body;
 pub(crate) mod hang_up;
-mod list;
 mod page_body;
 pub(crate) mod problem;
 pub(crate) mod published_body;
@@ -31,7 +30,5 @@ pub(crate) mod fuzzed {
 }
 
 pub use body::HubBody;
-pub use cross_site::{InvalidOrigin, Origin};
-pub(crate) use list::{joined, split_unquoted};
 pub(crate) use problem::Problem;
 pub use service::HubService;

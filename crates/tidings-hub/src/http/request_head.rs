@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, Version, header, request::Parts};
 
-use super::{Problem, list::elements};
+use super::Problem;
+use crate::dialect::list::elements;
 
 /// # Errors
 /// 400 for a request of HTTP/1.1 without `Host`, and for any with two of them (RFC 9112, section 3.2); 501 for a transfer coding

@@ -19,7 +19,6 @@ use super::{
     accept::{Representation, representation},
     cross_site::{Site, is_preflight},
     hang_up::HangUp,
-    list::joined,
     request_head,
     routes::{
         attachment::attachment,
@@ -32,7 +31,10 @@ use super::{
 use crate::{
     Asset, Hub, StartAt,
     delivery::Engine,
-    dialect::native::{PublishParams, ReadParams},
+    dialect::{
+        list::joined,
+        native::{PublishParams, ReadParams},
+    },
     probe::TIDINGS_PROBE,
 };
 

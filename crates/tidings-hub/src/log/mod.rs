@@ -20,6 +20,7 @@ mod retention;
 mod rules;
 mod time;
 pub(crate) mod topic_index;
+pub(crate) mod turns;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -38,7 +39,7 @@ pub use retention::{InvalidRule, Limits, Retention, Rule, parse_bytes};
 pub use time::{InvalidTime, RecordTime};
 use tokio::sync::watch;
 
-pub use crate::turns::Turn;
+pub use crate::log::turns::Turn;
 use crate::{AttachmentId, Attachments, Interest, Topic, Update};
 
 /// What an operation of a [`Log`] returns: a future that can be sent between threads.

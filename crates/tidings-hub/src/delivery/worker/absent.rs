@@ -6,7 +6,11 @@ use bytes::Bytes;
 use tidings_server::KeepAlive;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Cursor, delivery::Engine, lag::Furthest, seats::Seat};
+use crate::{
+    Cursor,
+    delivery::{Engine, lag::Furthest},
+    seats::Seat,
+};
 
 /// Nothing of this kind comes to be here.
 #[expect(dead_code, reason = "nobody reads what is never made")]

@@ -10,7 +10,7 @@ use tidings_server::KeepAlive;
 use tokio::sync::{Notify, oneshot};
 
 use super::{slots::Slot, survey::Asker};
-use crate::{Cursor, lag::Furthest, seats::Seat};
+use crate::{Cursor, delivery::lag::Furthest, seats::Seat};
 
 /// A subscription whose head and first bytes have been sent, and whose socket is free to be taken over.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use super::{
     slots::Slot,
     work::Worker,
 };
-use crate::lag::{FRESH, Furthest, Lag, Seen};
+use crate::delivery::lag::{FRESH, Furthest, Lag, Seen};
 
 /// How many rows are looked at in one piece of work.
 const LOOKS: usize = 4096;

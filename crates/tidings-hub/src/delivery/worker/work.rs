@@ -33,7 +33,9 @@ use super::{
     sweep::{self, Sweep},
 };
 use crate::{
-    delivery::Engine, delivery::subscription::Standing, lag::Ended, metrics::EndReason, seats::Seat,
+    delivery::{Engine, lag::Ended, subscription::Standing},
+    metrics::EndReason,
+    seats::Seat,
 };
 
 /// How many readiness events are fetched at once.

@@ -10,7 +10,7 @@ use crate::{
     attachments::{Announcement, MediaType, Upload},
     dialect::native::PublishParams,
     http::{HubBody, Problem, published_body::PublishedBody, service::BoxError},
-    turns::Publisher,
+    log::turns::Publisher,
 };
 
 /// The event type of an announcement whose publisher names none.

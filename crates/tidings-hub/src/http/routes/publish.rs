@@ -18,8 +18,7 @@ use crate::{
         ndjson::NdjsonReader,
     },
     http::{HubBody, Problem, published_body::PublishedBody, request_head::has_no_coding, service::BoxError},
-    log::{Append, Appended, HubId, IdempotencyKey, Receipt, RecordId},
-    turns::Publisher,
+    log::{Append, Appended, HubId, IdempotencyKey, Receipt, RecordId, turns::Publisher},
 };
 
 /// How many updates of one piece of a body are appended at once: a bound on what one publisher holds in memory.

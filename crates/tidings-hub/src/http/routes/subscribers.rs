@@ -8,10 +8,12 @@ use serde::Serialize;
 
 use crate::{
     Interest, Prefix, Topic,
-    delivery::Engine,
+    delivery::{
+        Engine,
+        lag::{Ended, Seen},
+    },
     dialect::native::ReadParams,
     http::{HubBody, Problem},
-    lag::{Ended, Seen},
 };
 
 /// How many names of a subscription are told, and how much of each.

@@ -28,7 +28,7 @@ use super::{
     last_chance::LastChance,
     socket::Unread,
 };
-use crate::{Hub, peer::Peer, turns::Publisher};
+use crate::{Hub, log::turns::Publisher, peer::Peer};
 
 /// How many requests of one connection are served at a time; clients keep further ones back.
 ///

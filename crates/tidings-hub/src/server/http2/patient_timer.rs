@@ -9,7 +9,7 @@ use std::{
 
 use hyper::rt::{Sleep, Timer};
 
-use crate::turns::Publisher;
+use crate::log::turns::Publisher;
 
 /// A timer that does not go off for what lies unread since the hub itself does not read: a client that has answered a PING is
 /// there, however long the log keeps its publishes waiting.

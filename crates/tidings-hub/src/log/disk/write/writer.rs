@@ -592,8 +592,8 @@ mod tests {
         log::{
             Bounds,
             disk::{open_attachments, read::unlisted::Unlisted, schema::tables},
+            turns::Turns,
         },
-        turns::Turns,
     };
 
     fn writing(directory: &Path, connection: Connection, bounds: Bounds) -> (Writing, Arc<Attachments>) {
