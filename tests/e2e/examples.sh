@@ -50,7 +50,7 @@ expect() {
 }
 
 echo "axum_handler: a handler that streams"
-start example axum_handler -- 127.0.0.1:0
+start example axum_handler 127.0.0.1:0
 curl -sf "$url" | grep EventSource > "$work/page"
 expect '^data: 19$' "${url}countdown"
 # A client that comes back goes on where it was, and one that has seen the end is not served again.
@@ -59,7 +59,7 @@ expect '^data: 6$' "${url}countdown?lastEventId=7"
 stop
 
 echo "axum_hub: a hub inside an application"
-start example axum_hub -- 127.0.0.1:0
+start example axum_hub 127.0.0.1:0
 curl -sf "$url" | grep EventSource > "$work/page"
 [ "$(curl -s -o /dev/null -w '%{http_code}' -X POST "${url}orders/tea")" = 201 ]
 expect '^data: one tea$' "${url}hub/topics/orders?from=start"
@@ -75,12 +75,12 @@ grep -q 'resuming after 4$' "$work/numbers"
 echo "llm_answer: an answer, as it comes"
 start python3 tests/e2e/llm_stand_in.py
 export OPENAI_BASE_URL=$url
-[ "$(export OPENAI_API_KEY=right; example llm_answer -- Who are you?)" = "I am a stand-in, not an LLM." ]
+[ "$(export OPENAI_API_KEY=right; example llm_answer Who are you?)" = "I am a stand-in, not an LLM." ]
 # An answer that is cut is no answer, and a refusal tells why.
 fails_with() {
   local expected=$1
   shift
-  if (example llm_answer -- "$@") > "$work/answer" 2>&1; then
+  if (example llm_answer "$@") > "$work/answer" 2>&1; then
     echo "llm_answer takes it for an answer: $(cat "$work/answer")" >&2
     return 1
   fi
@@ -102,7 +102,7 @@ export TIDINGS_HUB=${url%/}
 events=$work/events.jsonl
 : > "$events"
 follow() {
-  example exactly_once -- "$TIDINGS_HUB/topics/lines?from=start" "$events" 2>> "$work/follow"
+  example exactly_once "$TIDINGS_HUB/topics/lines?from=start" "$events" 2>> "$work/follow"
 }
 for round in 1 2 3 4; do
   seq $((round * 200 - 199)) $((round * 200)) | tidings publish lines --lines > "$work/published"
