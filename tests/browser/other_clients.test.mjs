@@ -104,7 +104,8 @@ describe("what becomes of a stream", { concurrency: 4 }, () => {
       }, hidden);
     await setHidden(true);
     await publishAll(hub, "a", numbered(0, 1));
-    const stays = page.waitForFunction(() => heard.length === 1, undefined, { timeout: 1000 });
+    // Long enough for a busy machine; only a client that hangs up waits for all of it.
+    const stays = page.waitForFunction(() => heard.length === 1, undefined, { timeout: 10_000 });
     const outcome = await stays.then(() => "stays connected", () => "hangs up, and asks again when it is shown");
     await setHidden(false);
     await until(() => page.evaluate(() => heard.length === 1));

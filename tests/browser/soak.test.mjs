@@ -75,15 +75,22 @@ async function soak(t, hub, page, done) {
     const { usedSize, embedderHeapUsedSize = 0, backingStorageSize = 0 } = await session.send("Runtime.getHeapUsage");
     return usedSize + embedderHeapUsedSize + backingStorageSize;
   };
-  // What a page has just used is not all garbage at once.
-  const measureAtRest = async () => Math.min(await measure(), await measure(), await measure(), await measure());
+  // What a page has just used is not all garbage at once, and a busy machine takes its time.
+  const measureAtRest = async (limit = 0) => {
+    let least = Infinity;
+    for (let tries = 0; tries < 4 || (least >= limit && tries < 40); tries++) {
+      least = Math.min(least, await measure());
+      if (tries >= 4) await setTimeout(250);
+    }
+    return least;
+  };
   const warmUp = await flood(hub, SECONDS / 5, 0);
   await done(warmUp.count);
-  const early = await measureAtRest();
+  const early = await measureAtRest(Infinity);
   const underWay = [];
   const { count, seconds } = await flood(hub, (SECONDS * 4) / 5, warmUp.count, async () => underWay.push(await measure()));
   await done(count);
-  const late = await measureAtRest();
+  const late = await measureAtRest(early + TOLERATED_BYTES);
   const inKib = (...sizes) => sizes.map((size) => Math.round(size / 1024)).join(" ");
   t.diagnostic(`${count} events, ${Math.round((count - warmUp.count) / seconds)} a second`);
   t.diagnostic(`KiB at rest: ${inKib(early, late)}; while events come: ${inKib(...underWay)}`);
