@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{dialect::Dialect, stream::StreamId};
+use super::{stream::StreamId, wire::Dialect};
 use crate::{Update, log::Record};
 
 /// What is kept of a request beside its answer.

@@ -9,20 +9,20 @@ use tidings_server::Sse;
 use tokio::time::sleep;
 
 use super::{
-    dialect::Dialect,
     live::{Gateway, Live, Progress},
-    pass_on::pass_on,
     place::{self, locate},
+    proxy::pass_on,
     request::Asked,
     start::start,
     stream::StreamId,
     target::Target,
     token::Scope,
     watch::READ_GRANT,
+    wire::Dialect,
 };
 use crate::{
     Cursor, Form, Hub, StartAt, Subscribe,
-    http::{BoxError, Departure, HangUp, HubBody, Problem, PublishedBody, ended, sign_verdict},
+    http::{BoxError, Departure, Disconnect, HubBody, Problem, PublishedBody, ended, sign_verdict},
     log::{LogError, PageLimit},
 };
 
@@ -51,9 +51,9 @@ where
         let body = PublishedBody::new(body, hub);
         Asked::read(dialect, target, parts, body, &gateway.settings).await?
     };
-    let hang_up = parts.extensions.get::<HangUp>().cloned();
+    let disconnect = parts.extensions.get::<Disconnect>().cloned();
     if !asked.wants_stream {
-        return pass_on(gateway, &parts.method, asked, hang_up).await;
+        return pass_on(gateway, &parts.method, asked, disconnect).await;
     }
     let started = start(hub, gateway, &parts.headers, &asked).await?;
     let (id, is_new) = (started.id, started.is_new());
@@ -64,7 +64,7 @@ where
     // It is a reader from now on, and counts as one while it waits for the head.
     let Some(cursor) = open(hub, &id, seen.as_deref()).await? else { return Ok(ended()) };
     drop(started.first_reader);
-    let mut response = match head(gateway, started.live.as_deref(), hang_up.as_ref()).await {
+    let mut response = match head(gateway, started.live.as_deref(), disconnect.as_ref()).await {
         Head::Opens(headers) => {
             let mut response = Response::new(HubBody::empty());
             response.headers_mut().clone_from(&headers);
@@ -87,7 +87,7 @@ where
     response.headers_mut().extend(head.headers);
     sign(&mut response, gateway, &id);
     let keeps_comments = gateway.settings.heartbeat.has_comments();
-    let watched = hang_up.map(|hang_up| Departure::noticed_by_a_write(hang_up, keeps_comments));
+    let watched = disconnect.map(|disconnect| Departure::noticed_by_a_write(disconnect, keeps_comments));
     *response.body_mut() = HubBody::stream(body, watched);
     Ok(response)
 }
@@ -129,11 +129,11 @@ enum Head {
 }
 
 /// Waits for the first event, but not longer than the deadline for the first byte.
-async fn head(gateway: &Gateway, live: Option<&Live>, hang_up: Option<&HangUp>) -> Head {
+async fn head(gateway: &Gateway, live: Option<&Live>, disconnect: Option<&Disconnect>) -> Head {
     let Some(live) = live else { return Head::Opens(Arc::default()) };
     let gone = async {
-        match hang_up {
-            Some(hang_up) => hang_up.gone().await,
+        match disconnect {
+            Some(disconnect) => disconnect.gone().await,
             None => std::future::pending().await,
         }
     };

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use tidings_server::KeepAlive;
 
-use super::dialect::Dialect;
+use super::wire::Dialect;
 
 /// The ping of Anthropic's interface.
 const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";

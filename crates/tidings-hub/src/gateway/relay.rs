@@ -15,13 +15,13 @@ use tidings_codec::{Decoder, EventRef, EventType, Item};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::{
-    dialect::Says,
     ending::Ending,
     failure::Failure,
     live::{Gateway, Live, Progress},
     request::Asked,
     stream::{kept_type, update_of},
     upstream::{broken, read_rest},
+    wire::Says,
 };
 use crate::{
     Hub, Topic,

@@ -7,9 +7,9 @@ use ring::digest;
 use serde::Deserialize;
 
 use super::{
-    dialect::{Dialect, MAX_CHOICES},
     settings::GatewaySettings,
     target::Target,
+    wire::{Dialect, MAX_CHOICES},
 };
 use crate::http::{BoxError, Problem, PublishedBody, has_no_coding};
 

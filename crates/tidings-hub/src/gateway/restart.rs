@@ -4,11 +4,11 @@ use tidings_codec::Event;
 
 use super::{
     announcement::Announcement,
-    dialect::Dialect,
     ending::Ending,
     live::Gateway,
     relay::restarted,
     stream::{self, StreamId, started, update_of},
+    wire::Dialect,
 };
 use crate::{
     Hub, Interest,

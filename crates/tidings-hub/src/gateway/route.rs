@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Response, request::Parts};
 use http_body::Body;
 
-use super::{answer::answer, dialect::Dialect, live::Gateway, target::Target, watch::watch};
+use super::{answer::answer, live::Gateway, target::Target, watch::watch, wire::Dialect};
 use crate::{
     Hub,
     http::{BoxError, HubBody, Problem, Site},

@@ -4,7 +4,6 @@ use std::{future::ready, pin::pin, sync::Arc};
 
 use super::{
     announcement::Announcement,
-    dialect::error_code,
     ending::Ending,
     failure::Failure,
     live::{Entered, Gateway, Live, Progress},
@@ -12,6 +11,7 @@ use super::{
     relay::{Relay, ask},
     request::{Asked, credentials},
     stream::StreamId,
+    wire::error_code,
 };
 use crate::{
     Hub,

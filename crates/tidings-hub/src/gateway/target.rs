@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::dialect::Dialect;
+use super::wire::Dialect;
 
 /// What models there are, and below it one of them: the same path in all interfaces.
 const MODELS: &str = "/v1/models";

@@ -197,7 +197,7 @@ fn is_event_stream(content_type: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::{Secret, dialect::Dialect};
+    use crate::gateway::{Secret, wire::Dialect};
 
     #[test]
     fn a_path_is_appended_and_v1_not_doubled() {

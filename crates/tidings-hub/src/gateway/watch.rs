@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
 use super::{
-    compact::{Compacted, compact},
+    coalesce::{Compacted, compact},
     ending::Ending,
     live::Gateway,
     place::{announcement, start, start_after},

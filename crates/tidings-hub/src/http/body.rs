@@ -14,10 +14,10 @@ use http_body_util::Full;
 use tidings_server::SseBody;
 
 use super::{
+    disconnect::{Departure, Disconnect, Sign},
     file_body::FileBody,
-    hang_up::{Departure, HangUp, Sign},
+    hand_over::HandOver,
     page_body::PageBody,
-    take_over::TakeOver,
 };
 #[cfg(feature = "gateway")]
 use crate::gateway::PassedOn;
@@ -43,12 +43,12 @@ enum Kind {
     PassedOn(Box<(PassedOn, Option<Departure>)>),
     Probe {
         body: ProbeBody,
-        hang_up: Option<HangUp>,
+        disconnect: Option<Disconnect>,
     },
     /// The first bytes of a stream that leaves its connection when they are written.
     Leaving {
         first: VecDeque<Bytes>,
-        take_over: TakeOver,
+        hand_over: HandOver,
     },
 }
 
@@ -70,8 +70,8 @@ impl HubBody {
     }
 
     /// A stream of known timing, which ends like any other.
-    pub(crate) fn probe(body: ProbeBody, hang_up: Option<HangUp>) -> HubBody {
-        HubBody::of(Kind::Probe { body, hang_up })
+    pub(crate) fn probe(body: ProbeBody, disconnect: Option<Disconnect>) -> HubBody {
+        HubBody::of(Kind::Probe { body, disconnect })
     }
 
     /// An upstream's answer, which also ends when its client departs, where the connection can tell.
@@ -89,9 +89,9 @@ impl HubBody {
     }
 
     /// The first bytes of a stream whose socket is then taken over.
-    pub(crate) fn leaving(first: [Bytes; 2], take_over: TakeOver) -> HubBody {
+    pub(crate) fn leaving(first: [Bytes; 2], hand_over: HandOver) -> HubBody {
         let first = first.into_iter().filter(|bytes| !bytes.is_empty()).collect();
-        HubBody::of(Kind::Leaving { first, take_over })
+        HubBody::of(Kind::Leaving { first, hand_over })
     }
 
     /// Makes the end of a stream one for which its client is to blame: it took nothing.
@@ -131,7 +131,7 @@ impl Body for HubBody {
             Kind::Page(page) => {
                 page.poll_chunk(context).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
             }
-            Kind::Probe { hang_up: Some(hang_up), .. } if hang_up.poll(context).is_ready() => {
+            Kind::Probe { disconnect: Some(disconnect), .. } if disconnect.poll(context).is_ready() => {
                 Poll::Ready(None)
             }
             Kind::Probe { body, .. } => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
@@ -152,10 +152,10 @@ impl Body for HubBody {
                     }
                 }
             }
-            Kind::Leaving { first, take_over } => match first.pop_front() {
+            Kind::Leaving { first, hand_over } => match first.pop_front() {
                 Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 None => {
-                    take_over.given();
+                    hand_over.given();
                     Poll::Pending
                 }
             },

@@ -3,8 +3,9 @@
 mod accept;
 mod body;
 mod cross_site;
+pub(crate) mod disconnect;
 mod file_body;
-pub(crate) mod hang_up;
+pub(crate) mod hand_over;
 mod page_body;
 pub(crate) mod problem;
 pub(crate) mod published_body;
@@ -12,12 +13,11 @@ mod range;
 mod request_head;
 mod routes;
 pub(crate) mod service;
-pub(crate) mod take_over;
 
 #[cfg(feature = "gateway")]
 pub(crate) use self::{
     cross_site::Site,
-    hang_up::{Departure, HangUp},
+    disconnect::{Departure, Disconnect},
     published_body::PublishedBody,
     request_head::has_no_coding,
     routes::subscribe::{deliver, ended, sign_verdict, subscribe},

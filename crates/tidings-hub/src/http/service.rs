@@ -18,10 +18,10 @@ use super::{
     HubBody, Problem,
     accept::{Representation, representation},
     cross_site::{Site, is_preflight},
-    hang_up::HangUp,
+    disconnect::Disconnect,
     request_head,
     routes::{
-        attachment::attachment,
+        download::attachment,
         history::history,
         publish::publish,
         subscribe::{put_off, subscribe},
@@ -154,8 +154,8 @@ where
     }
     if asks_for_probe(parts)? {
         may_read_something(engine)?;
-        let hang_up = parts.extensions.get::<HangUp>().cloned();
-        return Ok(hub.probes().answer(parts).map(|body| HubBody::probe(body, hang_up)));
+        let disconnect = parts.extensions.get::<Disconnect>().cloned();
+        return Ok(hub.probes().answer(parts).map(|body| HubBody::probe(body, disconnect)));
     }
     #[cfg(feature = "gateway")]
     if let Some(gateway) = hub.gateway().filter(|_| crate::gateway::serves(path)) {
@@ -272,11 +272,11 @@ async fn unless_left(
     parts: &Parts,
     answer: impl Future<Output = Result<Response<HubBody>, Problem>>,
 ) -> Result<Response<HubBody>, Problem> {
-    let Some(hang_up) = parts.extensions.get::<HangUp>() else { return answer.await };
+    let Some(disconnect) = parts.extensions.get::<Disconnect>() else { return answer.await };
     tokio::select! {
         biased;
         answer = answer => answer,
-        () = async { sleep(LEFT_AFTER).await; hang_up.gone().await } => Ok(Response::new(HubBody::empty())),
+        () = async { sleep(LEFT_AFTER).await; disconnect.gone().await } => Ok(Response::new(HubBody::empty())),
     }
 }
 

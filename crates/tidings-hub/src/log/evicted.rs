@@ -20,44 +20,47 @@ pub(crate) struct Evicted {
     text: usize,
     floor: u64,
     last: u64,
-    marks: BTreeMap<Topic, u64>,
+    watermarks: BTreeMap<Topic, u64>,
 }
 
 impl Evicted {
     /// An empty table, of at most so many topics, and so many bytes.
     pub(crate) fn new(max_topics: usize, max_cost: usize) -> Evicted {
-        Evicted { max_topics, max_cost, text: 0, floor: 0, last: 0, marks: BTreeMap::new() }
+        Evicted { max_topics, max_cost, text: 0, floor: 0, last: 0, watermarks: BTreeMap::new() }
     }
 
     /// What the table costs, in bytes.
     pub(crate) fn cost(&self) -> usize {
-        self.marks.len() * AROUND_MARK + self.text
+        self.watermarks.len() * AROUND_MARK + self.text
     }
 
     /// Notes that the record of `topics` at `sequence` is gone.
     pub(crate) fn note(&mut self, topics: &[Topic], sequence: u64) {
         self.last = self.last.max(sequence);
         for topic in topics {
-            match self.marks.get_mut(topic) {
+            match self.watermarks.get_mut(topic) {
                 Some(mark) => *mark = (*mark).max(sequence),
                 None => {
-                    self.marks.insert(topic.clone(), sequence);
+                    self.watermarks.insert(topic.clone(), sequence);
                     self.text += topic.as_str().len();
                 }
             }
         }
-        while !self.marks.is_empty() && (self.marks.len() > self.max_topics || self.cost() > self.max_cost) {
+        while !self.watermarks.is_empty()
+            && (self.watermarks.len() > self.max_topics || self.cost() > self.max_cost)
+        {
             self.forget_oldest();
         }
     }
 
     /// Many at once: finding the oldest costs a look at all of them.
     fn forget_oldest(&mut self) {
-        let mut ages: Vec<u64> = self.marks.values().copied().collect();
-        let leaving = self.marks.len().saturating_sub(self.max_topics).max(self.marks.len() / 16).max(1);
+        let mut ages: Vec<u64> = self.watermarks.values().copied().collect();
+        let leaving =
+            self.watermarks.len().saturating_sub(self.max_topics).max(self.watermarks.len() / 16).max(1);
         let (_, newest, _) = ages.select_nth_unstable(leaving - 1);
         self.floor = self.floor.max(*newest);
-        self.marks.retain(|topic, mark| {
+        self.watermarks.retain(|topic, mark| {
             let stays = *mark > self.floor;
             if !stays {
                 self.text -= topic.as_str().len();
@@ -79,10 +82,11 @@ impl Evicted {
         if interest.is_everything() {
             return Some(self.last);
         }
-        let of_topics = interest.topics().iter().map(|topic| *self.marks.get(topic).unwrap_or(&self.floor));
+        let of_topics =
+            interest.topics().iter().map(|topic| *self.watermarks.get(topic).unwrap_or(&self.floor));
         let of_prefixes = interest.prefixes().iter().flat_map(|prefix| {
-            let marks = self.marks.range((Bound::Excluded(prefix.as_topic()), Bound::Unbounded));
-            let below = marks.take_while(|(topic, _)| prefix.covers(topic)).map(|(_, mark)| *mark);
+            let watermarks = self.watermarks.range((Bound::Excluded(prefix.as_topic()), Bound::Unbounded));
+            let below = watermarks.take_while(|(topic, _)| prefix.covers(topic)).map(|(_, mark)| *mark);
             below.chain([self.floor])
         });
         of_topics.chain(of_prefixes).max().filter(|lost| *lost > after)
@@ -140,8 +144,8 @@ mod tests {
             evicted.note(&[topic(&format!("{sequence}/{}", "x".repeat(900)))], sequence);
             assert!(evicted.cost() <= 100_000);
         }
-        assert!(evicted.marks.len() > 80);
-        assert_eq!(evicted.text, evicted.marks.keys().map(|topic| topic.as_str().len()).sum::<usize>());
+        assert!(evicted.watermarks.len() > 80);
+        assert_eq!(evicted.text, evicted.watermarks.keys().map(|topic| topic.as_str().len()).sum::<usize>());
         assert!(may_miss(&evicted, &asks("unseen"), evicted.floor - 1));
     }
 
@@ -151,7 +155,7 @@ mod tests {
         for sequence in 1..=33 {
             evicted.note(&[topic(&format!("t/{sequence}"))], sequence);
         }
-        assert_eq!((evicted.marks.len(), evicted.floor), (31, 2));
+        assert_eq!((evicted.watermarks.len(), evicted.floor), (31, 2));
         assert!(!may_miss(&evicted, &asks("t/1"), 2) && may_miss(&evicted, &asks("t/3"), 2));
     }
 }

@@ -11,7 +11,7 @@ use super::{
     http2,
     socket::{Socket, Unread},
 };
-use crate::{Hub, http::take_over::TakeOver, peer::Peer};
+use crate::{Hub, http::hand_over::HandOver, peer::Peer};
 
 /// What a client that knows that it may speak HTTP/2 sends first. No request of HTTP/1.1 begins like this.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -82,7 +82,7 @@ async fn begin(
     encryption: Encryption,
 ) -> io::Result<Begun> {
     let over =
-        |socket, read| Socket::new(hub.clone(), Arc::new(socket), read, TakeOver::default(), unread.clone());
+        |socket, read| Socket::new(hub.clone(), Arc::new(socket), read, HandOver::default(), unread.clone());
     match encryption {
         Encryption::None => {
             let read = first_bytes(&mut socket).await?;

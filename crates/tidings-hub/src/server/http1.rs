@@ -23,15 +23,15 @@ use super::http2::progress::{Progress, Watched};
 use super::{
     last_chance::LastChance,
     socket::{Socket, Unread},
-    write_behind::WriteBehind,
+    write_buffer::WriteBuffer,
 };
 use crate::{
     Hub,
     http::{
         HubBody,
-        hang_up::HangUp,
+        disconnect::Disconnect,
+        hand_over::{HandOver, Taken},
         service::{BoxError, answer},
-        take_over::{TakeOver, Taken},
     },
     peer::Peer,
 };
@@ -64,20 +64,20 @@ pub(super) struct Leaving {
 pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) -> Option<Leaving> {
     let mut shutdown = pin!(hub.engine().shutdown_begun());
     let socket = Arc::new(socket);
-    let take_over = TakeOver::default();
+    let hand_over = HandOver::default();
     let unread = Unread::default();
     let io =
-        WriteBehind::new(Socket::new(hub.clone(), socket.clone(), read, take_over.clone(), unread.clone()));
+        WriteBuffer::new(Socket::new(hub.clone(), socket.clone(), read, hand_over.clone(), unread.clone()));
     let midway = io.midway();
-    let hang_up = HangUp::of(socket, midway.clone());
-    let (answering, offer) = (hub.clone(), take_over.clone());
+    let disconnect = Disconnect::of(socket, midway.clone());
+    let (answering, offer) = (hub.clone(), hand_over.clone());
     let under_way = UnderWay::default();
     let (of_request, unread) = (&under_way, &unread);
     let service = service_fn(move |mut request: Request<Incoming>| {
         // Each would cost a publish several pieces of memory, and it wants neither.
         if !is_plain_publish(&request) {
-            let hang_up = hang_up.of_request(request.version());
-            request.extensions_mut().insert(hang_up);
+            let disconnect = disconnect.of_request(request.version());
+            request.extensions_mut().insert(disconnect);
         }
         if may_be_probe(&request) {
             request.extensions_mut().insert(peer);
@@ -93,7 +93,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
             Ok::<_, Infallible>(of_request.answered(response, unread))
         }
     });
-    // A publisher may close as soon as it has sent everything, and what it sent counts; see `HangUp` for the rest.
+    // A publisher may close as soon as it has sent everything, and what it sent counts; see `Disconnect` for the rest.
     let mut connection = builder().half_close(true).serve_connection(TokioIo::new(io.clone()), service);
     let (mut last_chance, mut ended) = (LastChance::default(), None);
     let is_idle = || !under_way.is() && !midway.load(Ordering::Relaxed);
@@ -118,7 +118,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
         ready!(io.poll_written(context))?;
         match ended.take() {
             Some(result) => Poll::Ready(result.map(|()| None).map_err(BoxError::from)),
-            None => match take_over.take() {
+            None => match hand_over.take() {
                 Some(taken) => Poll::Ready(Ok(Some(taken))),
                 None => last_chance.poll_over(context, is_idle).map(|()| Ok(None)),
             },

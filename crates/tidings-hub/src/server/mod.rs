@@ -9,4 +9,4 @@ pub(crate) mod serve;
 pub(crate) mod socket;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
-pub(crate) mod write_behind;
+pub(crate) mod write_buffer;

@@ -24,7 +24,7 @@ use tokio::{
 
 use crate::{
     Hub,
-    http::{problem::BeforeTheEnd, take_over::TakeOver},
+    http::{hand_over::HandOver, problem::BeforeTheEnd},
     pace::Pace,
 };
 
@@ -57,7 +57,7 @@ pub(super) struct Socket {
     read: Bytes,
     hub: Hub,
     /// Is told when all that was written is with the kernel.
-    take_over: TakeOver,
+    hand_over: HandOver,
     /// From the first write that had to wait until all is written: how its peer takes it, and when that is too little.
     behind: Option<(Pace<Instant>, Pin<Box<Sleep>>)>,
     /// Of the requests that came over it.
@@ -72,10 +72,10 @@ impl Socket {
         hub: Hub,
         socket: Arc<TcpStream>,
         read: Bytes,
-        take_over: TakeOver,
+        hand_over: HandOver,
         unread: Unread,
     ) -> Socket {
-        Socket { socket, read, hub, take_over, behind: None, unread, lingering: None }
+        Socket { socket, read, hub, hand_over, behind: None, unread, lingering: None }
     }
 
     /// The socket, and what has been read of it and not by hyper.
@@ -168,7 +168,7 @@ impl AsyncWrite for Socket {
         // All there was is taken.
         self.behind = None;
         // A TCP socket has no buffer of its own on this side of the kernel. hyper flushes when its own is empty.
-        self.take_over.flushed();
+        self.hand_over.flushed();
         Poll::Ready(Ok(()))
     }
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::Body;
 use serde::Serialize;
 
-use super::attach::attach;
+use super::upload::attach;
 use crate::{
     Hub, Update,
     attachments::Announcement,

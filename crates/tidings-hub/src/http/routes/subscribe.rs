@@ -10,13 +10,12 @@ use tidings_server::{Frame, KeepAlive, Sse, Visibility, stream_headers};
 use crate::{
     Cursor, StartAt, Subscribe, Verdict,
     authorize::Grant,
-    delivery::Engine,
-    delivery::hub_event,
+    delivery::{Engine, hub_event},
     dialect::native::ReadParams,
     http::{
         HubBody, Problem,
-        hang_up::{Departure, HangUp},
-        take_over::TakeOver,
+        disconnect::{Departure, Disconnect},
+        hand_over::HandOver,
     },
     log::HubId,
 };
@@ -89,15 +88,15 @@ pub(crate) fn deliver(
     let verdict = cursor.verdict();
     let keep_alive = keep_alive.after(engine.settings.heartbeat);
     let retry = engine.settings.retry;
-    let take_over = TakeOver::offered(request).filter(|_| !engine.is_shutting_down());
+    let hand_over = HandOver::offered(request).filter(|_| !engine.is_shutting_down());
     // What only some may read, no cache may keep for others.
     let visibility = if grant.private { Visibility::Private } else { Visibility::default() };
-    let first = take_over.as_ref().and_then(|_| cursor.take_queued());
-    let mut response = match (take_over, first) {
-        (Some(take_over), Some(queued)) => {
+    let first = hand_over.as_ref().and_then(|_| cursor.take_queued());
+    let mut response = match (hand_over, first) {
+        (Some(hand_over), Some(queued)) => {
             let first = [Frame::opening(Some(retry)).into_bytes(), queued];
-            take_over.accept(cursor, keep_alive, &request.headers);
-            let mut response = Response::new(HubBody::leaving(first, take_over));
+            hand_over.accept(cursor, keep_alive, &request.headers);
+            let mut response = Response::new(HubBody::leaving(first, hand_over));
             *response.headers_mut() = stream_headers(visibility);
             response
         }
@@ -105,8 +104,8 @@ pub(crate) fn deliver(
             cursor.over(name(request.version));
             let sse = Sse::new(cursor).retry(retry).keep_alive(keep_alive);
             let sse = if grant.private { sse.private() } else { sse };
-            let hang_up = request.extensions.get::<HangUp>().cloned();
-            sse.into_response().map(|body| HubBody::stream(body, hang_up.map(Departure::AtHangUp)))
+            let disconnect = request.extensions.get::<Disconnect>().cloned();
+            sse.into_response().map(|body| HubBody::stream(body, disconnect.map(Departure::AtHangUp)))
         }
     };
     response.headers_mut().insert(TIDINGS_HUB, HeaderValue::from_static("1"));

@@ -32,14 +32,13 @@ use self::{
     read::{
         pages::Pages,
         readers::{Readers, Way},
-        shown::Shown,
+        visible::Visible,
     },
-    schema::{marks::Marks, tables},
+    schema::{tables, watermarks::Watermarks},
     tools::epoch,
     write::{
-        list,
         state::State,
-        write_ahead,
+        topic_index, write_ahead,
         writer::{self, Writer, Writing},
     },
 };
@@ -110,7 +109,7 @@ pub enum Durability {
 /// Dropping it waits until what is being written is written.
 #[derive(Debug)]
 pub struct DiskLog {
-    shown: Shown,
+    visible: Visible,
     attachments: Arc<Attachments>,
     readers: Readers,
     writer: Writer,
@@ -247,17 +246,17 @@ impl DiskLog {
         let rules = Rules::from(settings.retention.clone());
         let state =
             State::load(&connection, &rules, bounds).map_err(|source| OpenError::of(&path, source))?;
-        let unlisted = Marks::read(&connection, tables::VERSION)
-            .and_then(|marks| list::load(&connection, marks.listed))
+        let pending_index = Watermarks::read(&connection, tables::VERSION)
+            .and_then(|watermarks| topic_index::load(&connection, watermarks.listed))
             .map_err(|source| OpenError::of(&path, source))?;
-        let shown = Shown::new(bounds, unlisted);
+        let visible = Visible::new(bounds, pending_index);
         let attachments = Arc::new(open_attachments(directory, settings.attachments, &connection)?);
         let store = attachments.clone();
         let readers = Readers::new(path.clone(), settings.readers, settings.waiting_reads);
-        let writer = Writing::new(&path, connection, clock, settings, state, store, shown.clone())
+        let writer = Writing::new(&path, connection, clock, settings, state, store, visible.clone())
             .and_then(Writer::start)
             .map_err(OpenError::Thread)?;
-        Ok(DiskLog { shown, attachments, readers, writer, _lock: lock })
+        Ok(DiskLog { visible, attachments, readers, writer, _lock: lock })
     }
 
     /// Runs `read` on a reader's connection, in one transaction. Dropping the future takes a read back that has not begun.
@@ -380,22 +379,22 @@ impl Log for DiskLog {
 
     fn read<'a>(&'a self, after: u64, interest: &'a Interest, limit: PageLimit) -> LogFuture<'a, Page> {
         if interest.is_everything() {
-            if let Some(page) = self.shown.recent_page(after, limit) {
+            if let Some(page) = self.visible.recent_page(after, limit) {
                 return Box::pin(std::future::ready(Ok(page)));
             }
         }
         let way = if interest.is_searched_for() { Way::Search } else { Way::Direct };
-        let (interest, shown) = (interest.clone(), self.shown.clone());
+        let (interest, visible) = (interest.clone(), self.visible.clone());
         Box::pin(self.read_with(way, move |pages| {
             // After the newest record that it may see was settled, and before its first query settles which state of the
             // tables it sees: what is listed meanwhile is then in both, and no row is in neither.
             match way {
                 Way::Direct => {
-                    let unlisted = shown.unlisted().of_each(interest.topics(), after);
-                    pages.read(after, &interest, limit, &unlisted)
+                    let pending_index = visible.pending_index().of_each(interest.topics(), after);
+                    pages.read(after, &interest, limit, &pending_index)
                 }
                 Way::Search => {
-                    let first_unlisted = shown.unlisted().first();
+                    let first_unlisted = visible.pending_index().first();
                     pages.search(after, &interest, limit, first_unlisted)
                 }
             }
@@ -426,7 +425,7 @@ impl Log for DiskLog {
     }
 
     fn bounds(&self) -> Bounds {
-        self.shown.bounds()
+        self.visible.bounds()
     }
 
     fn health(&self) -> Result<(), LogError> {
@@ -438,7 +437,7 @@ impl Log for DiskLog {
     }
 
     fn follow(&self) -> watch::Receiver<u64> {
-        self.shown.follow()
+        self.visible.follow()
     }
 
     fn reads(&self) -> Option<Reads> {

@@ -160,7 +160,7 @@ impl Pages<'_> {
         after: u64,
         interest: &Interest,
         limit: PageLimit,
-        unlisted: &[Vec<u64>],
+        pending_index: &[Vec<u64>],
     ) -> rusqlite::Result<Page> {
         let Pages { connection, epoch, newest } = self;
         let mut page = Filling::new(self, after, interest, limit)?;
@@ -194,15 +194,15 @@ impl Pages<'_> {
                     return page.done();
                 }
             }
-            let unlisted = unlisted.first().map_or(&[][..], |unlisted| unlisted);
-            self.take_each(self.behind(listed, unlisted), &mut page)?;
+            let pending_index = pending_index.first().map_or(&[][..], |pending_index| pending_index);
+            self.take_each(self.behind(listed, pending_index), &mut page)?;
             return page.done();
         }
 
         let mut lists = Vec::new();
-        for (topic, unlisted) in interest.topics().iter().zip(unlisted) {
+        for (topic, pending_index) in interest.topics().iter().zip(pending_index) {
             let mut sequences = self.listed(topic.as_str(), after, newest.sequence, limit)?;
-            sequences.extend(self.behind(sequences.last().copied().unwrap_or(after), unlisted));
+            sequences.extend(self.behind(sequences.last().copied().unwrap_or(after), pending_index));
             lists.push(sequences.into_iter());
         }
         self.take_each(Merge::new(lists), &mut page)?;
@@ -352,9 +352,9 @@ impl Pages<'_> {
     }
 
     /// What is unlisted of a topic whose table was read up to `listed`. Some may have been evicted meanwhile.
-    fn behind(self, listed: u64, unlisted: &[u64]) -> impl Iterator<Item = u64> {
-        let shown = listed + 1..=self.newest.sequence;
-        unlisted.iter().copied().filter(move |sequence| shown.contains(sequence))
+    fn behind(self, listed: u64, pending_index: &[u64]) -> impl Iterator<Item = u64> {
+        let visible = listed + 1..=self.newest.sequence;
+        pending_index.iter().copied().filter(move |sequence| visible.contains(sequence))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, ffi};
 
-use super::{marks::Marks, migrate};
+use super::{migrate, watermarks::Watermarks};
 use crate::{
     log::{
         Bounds, Epoch, Place,
@@ -235,7 +235,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // A commit returns after the write-ahead log is on the disk, until the writer sees to that itself.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -16_384)?;
-    write_ahead::take_over(connection);
+    write_ahead::hand_over(connection);
     Ok(())
 }
 
@@ -247,11 +247,11 @@ fn check(connection: &Connection, path: &Path) -> Result<Bounds, OpenError> {
         return damaged(format!("{first} is missing"));
     }
     let bounds = bounds(connection).map_err(failed)?;
-    let marks = Marks::read(connection, VERSION).map_err(failed)?;
-    if let [first, ..] = &*marks.contradictions(&bounds) {
+    let watermarks = Watermarks::read(connection, VERSION).map_err(failed)?;
+    if let [first, ..] = &*watermarks.contradictions(&bounds) {
         return damaged(first.clone());
     }
-    check_newest(connection, path, &bounds, &marks)?;
+    check_newest(connection, path, &bounds, &watermarks)?;
     Ok(bounds)
 }
 
@@ -261,7 +261,7 @@ fn check_newest(
     connection: &Connection,
     path: &Path,
     bounds: &Bounds,
-    marks: &Marks,
+    watermarks: &Watermarks,
 ) -> Result<(), OpenError> {
     const RECORDS: u64 = 100;
     let damaged = |reason: String| Err(OpenError::Damaged { path: path.into(), reason });
@@ -270,7 +270,7 @@ fn check_newest(
     for sequence in first..=bounds.newest.sequence {
         match pages.record(sequence) {
             Ok(Some(_)) => {}
-            Ok(None) if marks.explain_that_it_is_gone(sequence) => {}
+            Ok(None) if watermarks.explain_that_it_is_gone(sequence) => {}
             Ok(None) => return damaged(format!("record {sequence} is missing")),
             Err(error) => return damaged(format!("record {sequence} can't be read: {}", reason(&error))),
         }

@@ -9,7 +9,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::log::{
     Epoch,
-    disk::{DiskView, ViewError, beside, read::pages::Outline, schema::marks::Marks, write::list},
+    disk::{
+        DiskView, ViewError, beside, read::pages::Outline, schema::watermarks::Watermarks, write::topic_index,
+    },
 };
 
 /// How many topics are named.
@@ -82,8 +84,8 @@ impl DiskView {
                 })
                 .optional()
         };
-        let marks = Marks::read(&database, self.version)?;
-        let (topics, largest_topics) = topics(&database, marks.listed)?;
+        let watermarks = Watermarks::read(&database, self.version)?;
+        let (topics, largest_topics) = topics(&database, watermarks.listed)?;
         let mut bytes = 0;
         Outline::each_after(&database, 0, |outline| {
             bytes += outline.cost();
@@ -100,9 +102,9 @@ impl DiskView {
             topics,
             largest_topics,
             closed_topics: count("SELECT count(*) FROM closed")?,
-            evicted: marks.evicted,
+            evicted: watermarks.evicted,
             evicted_topics: count("SELECT count(*) FROM evicted")?,
-            evicted_floor: marks.evicted_floor,
+            evicted_floor: watermarks.evicted_floor,
         })
     }
 
@@ -133,11 +135,12 @@ fn topics(database: &Connection, listed: u64) -> rusqlite::Result<(u64, Vec<Topi
         .collect::<rusqlite::Result<Vec<_>>>()?;
     // The newest records are not listed yet.
     let mut in_table = database.prepare("SELECT count(*) FROM topics WHERE topic = ? AND sequence <= ?")?;
-    for (topic, unlisted) in list::load(database, listed)?.topics() {
+    for (topic, pending_index) in topic_index::load(database, listed)?.topics() {
         let in_table: u64 = in_table.query_row((topic.as_str(), listed), |row| row.get(0))?;
         count += u64::from(in_table == 0);
         largest.retain(|other| other.topic != topic.as_str());
-        largest.push(TopicStat { topic: topic.as_str().to_owned(), records: in_table + unlisted as u64 });
+        largest
+            .push(TopicStat { topic: topic.as_str().to_owned(), records: in_table + pending_index as u64 });
         largest.sort_by(|one, other| (other.records, &one.topic).cmp(&(one.records, &other.topic)));
         largest.truncate(TOPICS);
     }

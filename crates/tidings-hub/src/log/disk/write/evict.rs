@@ -394,7 +394,7 @@ fn read(transaction: &Transaction<'_>, sequence: u64) -> rusqlite::Result<Option
 fn remove(transaction: &Transaction<'_>, gone: &[Outline]) -> rusqlite::Result<Remembered> {
     let mut record = transaction.prepare_cached("DELETE FROM records WHERE sequence = ?")?;
     let mut topic = transaction.prepare_cached("DELETE FROM topics WHERE topic = ? AND sequence = ?")?;
-    let (mut marks, mut last, mut remembered) = (HashMap::new(), 0, Remembered::default());
+    let (mut watermarks, mut last, mut remembered) = (HashMap::new(), 0, Remembered::default());
     for outline in gone {
         record.execute([outline.sequence])?;
         last = last.max(outline.sequence);
@@ -404,13 +404,13 @@ fn remove(transaction: &Transaction<'_>, gone: &[Outline]) -> rusqlite::Result<R
             if outline.is_close() {
                 remembered.closes += 1;
             } else {
-                let mark = marks.entry(name).or_default();
+                let mark = watermarks.entry(name).or_default();
                 *mark = outline.sequence.max(*mark);
             }
         }
     }
-    for (name, sequence) in marks {
-        remembered.marks += u64::from(mark(transaction, name, sequence)?);
+    for (name, sequence) in watermarks {
+        remembered.watermarks += u64::from(mark(transaction, name, sequence)?);
     }
     transaction.prepare_cached("UPDATE log SET evicted = max(evicted, ?)")?.execute([last])?;
     Ok(remembered)
@@ -442,12 +442,12 @@ fn forget_oldest(transaction: &Transaction<'_>, most: u64, state: &mut State) ->
         let oldest =
             oldest.query_map((state.bounds.oldest, too_many), |row| Ok((row.get(0)?, row.get(1)?)))?;
         for (topic, sequence) in oldest.collect::<rusqlite::Result<Vec<(String, u64)>>>()? {
-            remembered.marks += u64::from(mark(transaction, &topic, sequence)?);
+            remembered.watermarks += u64::from(mark(transaction, &topic, sequence)?);
             forget.execute([topic])?;
         }
         remembered.closes = most;
     }
-    if let Some(too_many) = remembered.marks.checked_sub(most).filter(|too_many| *too_many > 0) {
+    if let Some(too_many) = remembered.watermarks.checked_sub(most).filter(|too_many| *too_many > 0) {
         let floor: Option<u64> = transaction
             .prepare_cached("SELECT sequence FROM evicted ORDER BY sequence LIMIT 1 OFFSET ?")?
             .query_row([too_many - 1], |row| row.get(0))
@@ -458,7 +458,7 @@ fn forget_oldest(transaction: &Transaction<'_>, most: u64, state: &mut State) ->
             transaction
                 .prepare_cached("UPDATE log SET evicted_floor = max(evicted_floor, ?)")?
                 .execute([floor])?;
-            remembered.marks = remembered.marks.saturating_sub(forgotten as u64);
+            remembered.watermarks = remembered.watermarks.saturating_sub(forgotten as u64);
         }
     }
     Ok(())
@@ -652,9 +652,9 @@ mod tests {
             append(&mut connection, &mut state, &rules, &format!("a/{number} b/{number}"), number % 3 == 0);
             if number % 5 == 4 {
                 while step_past_damage(&mut connection, &rules, 0, &mut state).unwrap().more {}
-                let (closes, marks) = count_of(&connection);
-                assert!(closes <= 4 && marks <= 4, "{closes} closes, {marks} marks");
-                assert_eq!(state.remembered, Remembered { closes, marks });
+                let (closes, watermarks) = count_of(&connection);
+                assert!(closes <= 4 && watermarks <= 4, "{closes} closes, {watermarks} marks");
+                assert_eq!(state.remembered, Remembered { closes, watermarks });
                 // As it would be after a restart.
                 let bounds = tables::bounds(&connection).unwrap();
                 assert_eq!(State::load(&connection, &rules, bounds).unwrap().remembered, state.remembered);

@@ -116,7 +116,7 @@ pub(super) struct Remembered {
     /// Topics whose close has lost its record.
     pub(super) closes: u64,
     /// Topics that have a mark.
-    pub(super) marks: u64,
+    pub(super) watermarks: u64,
 }
 
 impl Remembered {
@@ -127,13 +127,13 @@ impl Remembered {
         let closes = format!("{closes}{}", closes::is_evicted!());
         Ok(Remembered {
             closes: connection.query_row(&closes, (last, oldest), |row| row.get(0))?,
-            marks: connection.query_row("SELECT count(*) FROM evicted", (), |row| row.get(0))?,
+            watermarks: connection.query_row("SELECT count(*) FROM evicted", (), |row| row.get(0))?,
         })
     }
 
     pub(super) fn add(&mut self, more: Remembered) {
         self.closes += more.closes;
-        self.marks += more.marks;
+        self.watermarks += more.watermarks;
     }
 }
 

@@ -1,5 +1,5 @@
 //! Writing: one thread that commits whatever waits, and evicts in small steps. What is committed is
-//! [acknowledged](super::acknowledge) while the next commit is written.
+//! [acknowledged](super::group_commit) while the next commit is written.
 
 use std::{
     io,
@@ -17,13 +17,13 @@ use tokio::{
 };
 
 use super::{
-    acknowledge::{Acknowledging, Commit, Disk, Waiter},
     append::{Appending, Taken},
-    copy_back::CopyBack,
+    checkpoint::Checkpoint,
     evict::{self, Evicted},
+    group_commit::{Commit, Disk, GroupCommit, Waiter},
     insert::Row,
-    list,
     state::State,
+    topic_index,
     write_ahead::{Linked, WriteAheadFile},
 };
 use crate::{
@@ -35,8 +35,8 @@ use crate::{
             DiskSettings, Durability, beside, failed,
             read::{
                 pages::{Outline, Pages},
-                shown::Shown,
-                unlisted::Rows,
+                pending_index::Rows,
+                visible::Visible,
             },
         },
         rules::Rules,
@@ -157,10 +157,10 @@ pub(crate) struct Writing {
     rules: Rules,
     /// What the last commit led to, acknowledged or not.
     state: State,
-    shown: Shown,
+    visible: Visible,
     disk: Arc<Disk>,
-    acknowledging: Acknowledging,
-    copy_back: CopyBack,
+    group_commit: GroupCommit,
+    checkpoint: Checkpoint,
     /// Whether evicting has met damage, and must not be part of what publishers wait for.
     evicts_apart: bool,
     /// Whether a limit is still passed, and evicting goes on as soon as nobody waits.
@@ -177,26 +177,26 @@ impl Writing {
         settings: DiskSettings,
         state: State,
         attachments: Arc<Attachments>,
-        shown: Shown,
+        visible: Visible,
     ) -> io::Result<Writing> {
         // SQLite itself syncs around each checkpoint, and no longer within a commit.
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(io::Error::other)?;
         let file = WriteAheadFile::open(&beside(database, "-wal"))?;
         let syncs = settings.durability == Durability::Fsync;
         let linked = Linked::open(&[database, &beside(database, "-wal")])?;
-        let disk = Arc::new(Disk::new(file, linked, syncs, attachments, shown.clone()));
-        let acknowledging = Acknowledging::start(disk.clone())?;
-        let copy_back = CopyBack::start(database, disk.clone())?;
+        let disk = Arc::new(Disk::new(file, linked, syncs, attachments, visible.clone()));
+        let group_commit = GroupCommit::start(disk.clone())?;
+        let checkpoint = Checkpoint::start(database, disk.clone())?;
         Ok(Writing {
             connection,
             clock,
             rules: Rules::from(settings.retention.clone()),
             settings,
             state,
-            shown,
+            visible,
             disk,
-            acknowledging,
-            copy_back,
+            group_commit,
+            checkpoint,
             evicts_apart: false,
             more_to_evict: true,
             unsynced: None,
@@ -257,7 +257,7 @@ impl Writing {
 
     /// How many requests go into one commit: the first with all that wait behind it, or half of [`MANY`].
     fn share(&self, waiting: &mpsc::Receiver<Request>) -> usize {
-        let all = 1 + waiting.len() + self.acknowledging.unanswered();
+        let all = 1 + waiting.len() + self.group_commit.unanswered();
         if self.settings.durability != Durability::Fsync || all < MANY {
             return all;
         }
@@ -280,9 +280,9 @@ impl Writing {
                     self.disk.note_commit(None);
                 }
                 let answers = waiters.into_iter().zip(outcomes).collect();
-                self.acknowledging.acknowledge(Commit { answers, ..commit }, alone);
+                self.group_commit.acknowledge(Commit { answers, ..commit }, alone);
                 // What is committed stays so, whatever comes of this.
-                self.copy_back.after_commit(&self.connection, alone);
+                self.checkpoint.after_commit(&self.connection, alone);
                 if self.evicts_apart {
                     self.evict_apart();
                 }
@@ -362,11 +362,11 @@ impl Writing {
         let had_more = self.more_to_evict;
         match self.commit(Vec::new()) {
             Ok((_, commit)) => {
-                self.acknowledging.acknowledge(commit, true);
+                self.group_commit.acknowledge(commit, true);
                 // Only this gives the space to the file system, and perhaps nobody publishes who would call for it.
                 match had_more && !self.more_to_evict {
-                    true => self.copy_back.copy_all(&self.connection),
-                    false => self.copy_back.after_commit(&self.connection, true),
+                    true => self.checkpoint.copy_all(&self.connection),
+                    false => self.checkpoint.after_commit(&self.connection, true),
                 }
             }
             Err((error, _)) => self.cannot_evict(&error),
@@ -387,8 +387,8 @@ impl Writing {
                     self.cannot_evict(&error);
                 }
                 let commit = self.note_evicted(evicted, before, &Rows::new(), Vec::new());
-                self.acknowledging.acknowledge(commit, true);
-                self.copy_back.after_commit(&self.connection, true);
+                self.group_commit.acknowledge(commit, true);
+                self.checkpoint.after_commit(&self.connection, true);
             }
             Err(error) => self.cannot_evict(&error),
         }
@@ -442,7 +442,7 @@ impl Writing {
         self.note_rows(listed, &rows, &gone);
         self.disk.unevictable.fetch_add(unevictable, Ordering::Relaxed);
         if self.state.bounds.evicted != before {
-            self.shown.show_evicted(self.state.bounds);
+            self.visible.show_evicted(self.state.bounds);
         }
         self.more_to_evict = more;
         let orphans = gone.into_iter().filter_map(|outline| outline.attachment).collect();
@@ -475,7 +475,7 @@ impl Writing {
         appended?;
         made.listed = {
             let (most, newest) = (self.settings.unlisted_rows, self.state.bounds.newest.sequence);
-            list::step(&transaction, &self.shown.unlisted(), most, newest)?
+            topic_index::step(&transaction, &self.visible.pending_index(), most, newest)?
         };
         if !self.evicts_apart {
             let evicted = evict::step(&transaction, rules, self.clock.now(), &mut state, made.rows.len());
@@ -490,14 +490,14 @@ impl Writing {
     /// Notes what the table of topics lacks after a commit: what was appended with it, and no longer what was listed or
     /// evicted.
     fn note_rows(&self, listed: &Rows, appended: &[Row], evicted: &[Outline]) {
-        let mut unlisted = self.shown.change_unlisted();
-        unlisted.listed(listed);
+        let mut pending_index = self.visible.change_unlisted();
+        pending_index.listed(listed);
         for Row { record, .. } in appended {
-            unlisted.add(record.topics(), record.sequence());
+            pending_index.add(record.topics(), record.sequence());
         }
         for outline in evicted {
             for topic in outline.topics() {
-                unlisted.evicted(topic, outline.sequence);
+                pending_index.evicted(topic, outline.sequence);
             }
         }
     }
@@ -514,14 +514,19 @@ impl Writing {
 
     /// The log is closed: nothing is left to be counted, and nothing only in the operating system's memory.
     fn finish(self) {
-        let Writing { mut connection, rules, mut state, shown, disk, acknowledging, copy_back, .. } = self;
+        let Writing { mut connection, rules, mut state, visible, disk, group_commit, checkpoint, .. } = self;
         // It acknowledges what waits.
-        drop(acknowledging);
-        drop(copy_back);
+        drop(group_commit);
+        drop(checkpoint);
         if disk.failure().is_none() {
             let mut note = || -> rusqlite::Result<()> {
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                list::list(&transaction, &shown.unlisted(), usize::MAX, state.bounds.newest.sequence)?;
+                topic_index::list(
+                    &transaction,
+                    &visible.pending_index(),
+                    usize::MAX,
+                    state.bounds.newest.sequence,
+                )?;
                 state.note(&transaction, &rules, true)?;
                 transaction.commit()
             };
@@ -591,7 +596,7 @@ mod tests {
         AttachmentLimits, Topic, Update,
         log::{
             Bounds,
-            disk::{open_attachments, read::unlisted::Unlisted, schema::tables},
+            disk::{open_attachments, read::pending_index::PendingIndex, schema::tables},
             turns::Turns,
         },
     };
@@ -602,10 +607,10 @@ mod tests {
         let rules = Rules::from(settings.retention.clone());
         let state = State::load(&connection, &rules, bounds).unwrap();
         let files = Arc::new(open_attachments(directory, AttachmentLimits::default(), &connection).unwrap());
-        let shown = Shown::new(bounds, Unlisted::default());
+        let visible = Visible::new(bounds, PendingIndex::default());
         let clock = Clock::system();
         let writing =
-            Writing::new(&database, connection, clock, settings, state, files.clone(), shown).unwrap();
+            Writing::new(&database, connection, clock, settings, state, files.clone(), visible).unwrap();
         (writing, files)
     }
 

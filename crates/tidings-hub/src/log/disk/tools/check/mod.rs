@@ -12,7 +12,7 @@ use crate::{
         Bounds,
         disk::{
             DiskView, Found, Kept, Records, ViewError,
-            schema::{marks::Marks, tables},
+            schema::{tables, watermarks::Watermarks},
             write::state,
         },
         names::names_of,
@@ -96,15 +96,15 @@ impl DiskView {
                 check.found(Part::Database, format!("{missing} is missing"));
             }
         }
-        let marks =
-            Marks::read(&database, self.version).map(Some).or_else(damaged(&mut check, "the marks"))?;
+        let watermarks =
+            Watermarks::read(&database, self.version).map(Some).or_else(damaged(&mut check, "the marks"))?;
         let bounds = tables::bounds(&database).map(Some).or_else(damaged(&mut check, "the bounds"))?;
-        if let (Some(marks), Some(bounds)) = (&marks, &bounds) {
-            for contradiction in marks.contradictions(bounds) {
+        if let (Some(watermarks), Some(bounds)) = (&watermarks, &bounds) {
+            for contradiction in watermarks.contradictions(bounds) {
                 check.found(Part::Topics, contradiction);
             }
         }
-        let checking = Checking { view: self, files: Files::beside(&self.path), marks, check };
+        let checking = Checking { view: self, files: Files::beside(&self.path), watermarks, check };
         let mut check = checking.records(bounds, &mut progress)?;
         topics(&database, &mut check).or_else(damaged(&mut check, "the tables of topics"))?;
         if self.version >= tables::WITH_NAMES {
@@ -145,7 +145,7 @@ fn sqlite(database: &Connection, check: &mut Check) -> Result<(), ViewError> {
 struct Checking<'v> {
     view: &'v DiskView,
     files: Files,
-    marks: Option<Marks>,
+    watermarks: Option<Watermarks>,
     check: Check,
 }
 
@@ -210,9 +210,9 @@ impl Checking<'_> {
 
     /// Notes the records from `expected` up to `next` that are gone without having been evicted.
     fn hole(&mut self, expected: u64, next: u64) {
-        let Some(marks) = self.marks else { return };
+        let Some(watermarks) = self.watermarks else { return };
         // A damaged log can have a hole of any size: it is not walked through.
-        let first = expected.max(marks.first_unexplained());
+        let first = expected.max(watermarks.first_unexplained());
         if first >= next {
             return;
         }
@@ -230,7 +230,7 @@ impl Checking<'_> {
     fn record(&mut self, kept: &Kept) -> Result<(), ViewError> {
         let (database, record) = (&self.view.connection, &kept.record);
         let sequence = record.sequence();
-        let listed = self.marks.is_some_and(|marks| sequence <= marks.listed);
+        let listed = self.watermarks.is_some_and(|watermarks| sequence <= watermarks.listed);
         self.names(kept)?;
         for topic in record.topics() {
             let topic = topic.as_str();

@@ -23,7 +23,7 @@ thread_local! {
 }
 
 /// Takes checkpoints over from SQLite.
-pub(crate) fn take_over(connection: &Connection) {
+pub(crate) fn hand_over(connection: &Connection) {
     connection.wal_hook(Some(|_, pages| {
         WRITTEN.set(pages);
         Ok(())
@@ -36,7 +36,7 @@ pub(super) fn written() -> i32 {
 }
 
 /// Copies what readers allow; how many pages have then been copied of those that are there.
-pub(super) fn copy_back(connection: &Connection) -> rusqlite::Result<i32> {
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<i32> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| row.get(2))
 }
 

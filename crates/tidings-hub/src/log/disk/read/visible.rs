@@ -4,24 +4,24 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
-use super::{recent::Recent, unlisted::Unlisted};
+use super::{pending_index::PendingIndex, recent::Recent};
 use crate::log::{Bounds, Page, PageLimit, Place, Record, disk::write::insert::Row};
 
 /// Shared by the writer and all readers.
 #[derive(Debug, Clone)]
-pub(crate) struct Shown {
+pub(crate) struct Visible {
     bounds: Arc<RwLock<Bounds>>,
     newest: watch::Sender<u64>,
-    unlisted: Arc<RwLock<Unlisted>>,
+    pending_index: Arc<RwLock<PendingIndex>>,
     recent: Arc<RwLock<Recent>>,
 }
 
-impl Shown {
-    pub(crate) fn new(bounds: Bounds, unlisted: Unlisted) -> Shown {
-        Shown {
+impl Visible {
+    pub(crate) fn new(bounds: Bounds, pending_index: PendingIndex) -> Visible {
+        Visible {
             bounds: Arc::new(RwLock::new(bounds)),
             newest: watch::Sender::new(bounds.newest.sequence),
-            unlisted: Arc::new(RwLock::new(unlisted)),
+            pending_index: Arc::new(RwLock::new(pending_index)),
             recent: Arc::default(),
         }
     }
@@ -36,8 +36,8 @@ impl Shown {
 
     /// Says that what is older is gone. Readers no longer find it once that is committed, on the disk or not.
     pub(crate) fn show_evicted(&self, Bounds { oldest, evicted, .. }: Bounds) {
-        let mut shown = self.bounds.write().unwrap_or_else(PoisonError::into_inner);
-        (shown.oldest, shown.evicted) = (oldest, evicted);
+        let mut visible = self.bounds.write().unwrap_or_else(PoisonError::into_inner);
+        (visible.oldest, visible.evicted) = (oldest, evicted);
     }
 
     /// Lets readers see what has come. What is no longer kept in memory is given back: to free it takes longer than all
@@ -49,7 +49,8 @@ impl Shown {
             rows.into_iter().for_each(|row| recent.add(row.record, &mut gone));
         }
         self.bounds.write().unwrap_or_else(PoisonError::into_inner).newest = newest;
-        self.newest.send_if_modified(|shown| std::mem::replace(shown, newest.sequence) != newest.sequence);
+        self.newest
+            .send_if_modified(|visible| std::mem::replace(visible, newest.sequence) != newest.sequence);
         gone
     }
 
@@ -60,11 +61,11 @@ impl Shown {
     }
 
     /// What the table of topics lacks. It has what was committed, whether that is shown or not.
-    pub(crate) fn unlisted(&self) -> RwLockReadGuard<'_, Unlisted> {
-        self.unlisted.read().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn pending_index(&self) -> RwLockReadGuard<'_, PendingIndex> {
+        self.pending_index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn change_unlisted(&self) -> RwLockWriteGuard<'_, Unlisted> {
-        self.unlisted.write().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn change_unlisted(&self) -> RwLockWriteGuard<'_, PendingIndex> {
+        self.pending_index.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tidings_codec::{Event, EventId, EventType};
 use tokio::task::yield_now;
 
-use super::{announcement::Announcement, dialect::Dialect, place::announcement, stream::StreamId};
+use super::{announcement::Announcement, place::announcement, stream::StreamId, wire::Dialect};
 use crate::{
     Interest,
     delivery::Engine,

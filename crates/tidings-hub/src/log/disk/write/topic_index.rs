@@ -5,7 +5,7 @@ use rusqlite::{Connection, Statement, Transaction, types::Type};
 use super::insert::{ROWS, values};
 use crate::{
     Topic,
-    log::disk::read::unlisted::{Rows, Unlisted},
+    log::disk::read::pending_index::{PendingIndex, Rows},
 };
 
 /// Of as many rows as may wait, how many are listed at a time, as a fraction: the pause is that much shorter than if
@@ -18,24 +18,24 @@ const STEP: usize = 16;
 /// commit.
 pub(super) fn step(
     transaction: &Transaction<'_>,
-    unlisted: &Unlisted,
+    pending_index: &PendingIndex,
     most: usize,
     newest: u64,
 ) -> rusqlite::Result<Rows> {
-    match unlisted.rows().saturating_sub(most) {
+    match pending_index.rows().saturating_sub(most) {
         0 => Ok(Vec::new()),
-        over => list(transaction, unlisted, over.max(most / STEP), newest),
+        over => list(transaction, pending_index, over.max(most / STEP), newest),
     }
 }
 
 /// Lists about `count` rows, and notes up to where none is left to be listed.
 pub(super) fn list(
     connection: &Connection,
-    unlisted: &Unlisted,
+    pending_index: &PendingIndex,
     count: usize,
     newest: u64,
 ) -> rusqlite::Result<Rows> {
-    let next = unlisted.next(count);
+    let next = pending_index.next(count);
     // After a crash some are listed already.
     let mut one = connection.prepare_cached(values!("INSERT OR IGNORE", "topics", "(?,?)"))?;
     let mut many = connection.prepare_cached(values!(8, "INSERT OR IGNORE", "topics", "(?,?)"))?;
@@ -64,8 +64,8 @@ fn insert(statement: &mut Statement<'_>, rows: &[(&Topic, u64)]) -> rusqlite::Re
 }
 
 /// Reads from the records what is not listed for certain: all after `listed`.
-pub(crate) fn load(connection: &Connection, listed: u64) -> rusqlite::Result<Unlisted> {
-    let mut unlisted = Unlisted::default();
+pub(crate) fn load(connection: &Connection, listed: u64) -> rusqlite::Result<PendingIndex> {
+    let mut pending_index = PendingIndex::default();
     let mut statement =
         connection.prepare("SELECT sequence, topics FROM records WHERE sequence > ? ORDER BY sequence")?;
     let mut rows = statement.query([listed])?;
@@ -74,7 +74,7 @@ pub(crate) fn load(connection: &Connection, listed: u64) -> rusqlite::Result<Unl
         let topics: Result<Vec<_>, _> = text.split('\n').map(Topic::parse).collect();
         let topics =
             topics.map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, Type::Text, error.into()))?;
-        unlisted.add(&topics, row.get(0)?);
+        pending_index.add(&topics, row.get(0)?);
     }
-    Ok(unlisted)
+    Ok(pending_index)
 }

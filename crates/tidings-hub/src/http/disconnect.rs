@@ -30,7 +30,7 @@ const COMMENT: &[u8] = b":\n";
 /// hyper would end the connection by itself, but with it the publish whose sender closes as soon as it has sent
 /// everything. So the connection stays until the response is complete; a stream, which never is, ends by this.
 #[derive(Debug, Clone)]
-pub(crate) struct HangUp {
+pub(crate) struct Disconnect {
     socket: Arc<TcpStream>,
     /// Whether the client knows interim responses.
     has_interim: bool,
@@ -38,15 +38,15 @@ pub(crate) struct HangUp {
     midway: Arc<AtomicBool>,
 }
 
-impl HangUp {
+impl Disconnect {
     /// Of a connection whose answers are being written while `midway` says so.
-    pub(crate) fn of(socket: Arc<TcpStream>, midway: Arc<AtomicBool>) -> HangUp {
-        HangUp { socket, has_interim: false, midway }
+    pub(crate) fn of(socket: Arc<TcpStream>, midway: Arc<AtomicBool>) -> Disconnect {
+        Disconnect { socket, has_interim: false, midway }
     }
 
     /// The same for a request of this version.
-    pub(crate) fn of_request(&self, version: Version) -> HangUp {
-        HangUp { has_interim: version == Version::HTTP_11, ..self.clone() }
+    pub(crate) fn of_request(&self, version: Version) -> Disconnect {
+        Disconnect { has_interim: version == Version::HTTP_11, ..self.clone() }
     }
 
     /// Waits until the client is gone, before the head of its answer. Cancel safe.
@@ -86,9 +86,9 @@ async fn reset(socket: Arc<TcpStream>) {
 /// When the client of a stream counts as gone.
 pub(crate) enum Departure {
     /// When it stops sending: what it does not read, it gets when it comes back.
-    AtHangUp(HangUp),
+    AtHangUp(Disconnect),
     /// When it has stopped sending and a write shows that nobody is there.
-    AtReset { hang_up: HangUp, looks: bool, reset: Option<Pin<Box<dyn Future<Output = ()> + Send>>> },
+    AtReset { disconnect: Disconnect, looks: bool, reset: Option<Pin<Box<dyn Future<Output = ()> + Send>>> },
 }
 
 /// What is to be done about a client that has stopped sending.
@@ -101,19 +101,19 @@ pub(super) enum Sign {
 impl Departure {
     /// `looks` is whether a comment may be written to see. Without it, the stream's own events show.
     #[cfg(feature = "gateway")]
-    pub(crate) fn noticed_by_a_write(hang_up: HangUp, looks: bool) -> Departure {
-        Departure::AtReset { hang_up, looks, reset: None }
+    pub(crate) fn noticed_by_a_write(disconnect: Disconnect, looks: bool) -> Departure {
+        Departure::AtReset { disconnect, looks, reset: None }
     }
 
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Sign> {
         match self {
-            Departure::AtHangUp(hang_up) => hang_up.poll(context).map(|()| Sign::Gone),
+            Departure::AtHangUp(disconnect) => disconnect.poll(context).map(|()| Sign::Gone),
             Departure::AtReset { reset: Some(reset), .. } => {
                 reset.as_mut().poll(context).map(|()| Sign::Gone)
             }
-            Departure::AtReset { hang_up, looks, reset } => {
-                ready!(hang_up.poll(context));
-                let watching = reset.insert(Box::pin(self::reset(hang_up.socket.clone())));
+            Departure::AtReset { disconnect, looks, reset } => {
+                ready!(disconnect.poll(context));
+                let watching = reset.insert(Box::pin(self::reset(disconnect.socket.clone())));
                 match looks {
                     true => Poll::Ready(Sign::Write(Bytes::from_static(COMMENT))),
                     false => watching.as_mut().poll(context).map(|()| Sign::Gone),

@@ -6,7 +6,7 @@ use crate::log::Bounds;
 
 /// What the tables say of records that are gone, and of the newest closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Marks {
+pub(crate) struct Watermarks {
     /// The last sequence that was evicted.
     pub(crate) evicted: u64,
     /// Up to here, topics without a mark of their own may have lost records.
@@ -20,9 +20,9 @@ pub(crate) struct Marks {
     epoch: u64,
 }
 
-impl Marks {
+impl Watermarks {
     /// Reads them from tables of a version.
-    pub(crate) fn read(connection: &Connection, version: i32) -> rusqlite::Result<Marks> {
+    pub(crate) fn read(connection: &Connection, version: i32) -> rusqlite::Result<Watermarks> {
         let newest = |query| {
             connection.query_row(query, (), |row| row.get::<_, Option<u64>>(0)).map(Option::unwrap_or_default)
         };
@@ -36,7 +36,7 @@ impl Marks {
             _ => "SELECT evicted, evicted_floor, listed, epoch FROM log",
         };
         connection.query_row(query, (), |row| {
-            Ok(Marks {
+            Ok(Watermarks {
                 evicted: row.get(0)?,
                 evicted_floor: row.get(1)?,
                 listed: row.get(2)?,

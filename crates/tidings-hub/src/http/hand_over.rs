@@ -12,7 +12,7 @@ use crate::Cursor;
 /// The service opens the subscription and leaves it here; hyper writes the head and the first bytes, as it does for every
 /// response. Once these are with the kernel, nothing of the stream is in hyper any more, and its socket can be taken.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TakeOver(Arc<Mutex<(Progress, Option<Taken>)>>);
+pub(crate) struct HandOver(Arc<Mutex<(Progress, Option<Taken>)>>);
 
 /// A subscription on its way to a delivery loop.
 #[derive(Debug)]
@@ -33,10 +33,10 @@ enum Progress {
     Written,
 }
 
-impl TakeOver {
+impl HandOver {
     /// The offer of the connection that a request came over, if this request's stream can leave it: a plain `GET` over
     /// HTTP/1.1, of which nothing is still to be read.
-    pub(crate) fn offered(parts: &Parts) -> Option<TakeOver> {
+    pub(crate) fn offered(parts: &Parts) -> Option<HandOver> {
         const BODY: [header::HeaderName; 3] =
             [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT];
         let plain = parts.method == Method::GET

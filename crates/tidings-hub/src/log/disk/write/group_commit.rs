@@ -1,4 +1,4 @@
-//! Acknowledging: what is committed is brought to the disk, shown to readers, and answered, in the order of the commits.
+//! GroupCommit: what is committed is brought to the disk, shown to readers, and answered, in the order of the commits.
 //!
 //! A commit that others wait behind is acknowledged on a thread of its own, so that the next one is written while the
 //! disk syncs. One that nobody waits behind saves the way to that thread.
@@ -25,7 +25,7 @@ use crate::{
     attachments::Unannounced,
     log::{
         Appended, LogError, Place, Turn,
-        disk::{failed, read::shown::Shown},
+        disk::{failed, read::visible::Visible},
     },
 };
 
@@ -90,20 +90,20 @@ impl Commit {
 
 /// Acknowledges commits.
 #[derive(Debug)]
-pub(super) struct Acknowledging {
+pub(super) struct GroupCommit {
     disk: Arc<Disk>,
     commits: Option<mpsc::SyncSender<Commit>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Acknowledging {
-    pub(super) fn start(disk: Arc<Disk>) -> io::Result<Acknowledging> {
+impl GroupCommit {
+    pub(super) fn start(disk: Arc<Disk>) -> io::Result<GroupCommit> {
         let (commits, waiting) = mpsc::sync_channel(MAX_COMMITS);
         let thread = thread::Builder::new().name("tidings-log-sync".into()).spawn({
             let disk = disk.clone();
             move || run(&disk, &waiting)
         })?;
-        Ok(Acknowledging { disk, commits: Some(commits), thread: Some(thread) })
+        Ok(GroupCommit { disk, commits: Some(commits), thread: Some(thread) })
     }
 
     /// How many publishers wait for commits that are with the other thread; a commit that nobody waits for counts as one.
@@ -125,7 +125,7 @@ impl Acknowledging {
     }
 }
 
-impl Drop for Acknowledging {
+impl Drop for GroupCommit {
     fn drop(&mut self) {
         // Without a sender the thread ends, after what it has been sent.
         self.commits = None;
@@ -163,7 +163,7 @@ pub(super) struct Disk {
     /// How many publishers wait for commits that are on their way to the other thread, or there ([`Commit::weight`]).
     waiting: AtomicUsize,
     attachments: Arc<Attachments>,
-    shown: Shown,
+    visible: Visible,
 }
 
 impl Disk {
@@ -172,7 +172,7 @@ impl Disk {
         linked: Linked,
         syncs: bool,
         attachments: Arc<Attachments>,
-        shown: Shown,
+        visible: Visible,
     ) -> Disk {
         Disk {
             file: Mutex::new(file),
@@ -183,7 +183,7 @@ impl Disk {
             unevictable: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             attachments,
-            shown,
+            visible,
         }
     }
 
@@ -279,7 +279,7 @@ impl Disk {
                 }
                 continue;
             }
-            let gone = self.shown.show(rows, newest);
+            let gone = self.visible.show(rows, newest);
             for id in &orphans {
                 self.attachments.remove(id);
             }

@@ -18,7 +18,7 @@ use std::{
 
 use rusqlite::{Connection, config::DbConfig};
 
-use super::{acknowledge::Disk, write_ahead};
+use super::{group_commit::Disk, write_ahead};
 
 /// How many pages of the write-ahead log call for a copy: 4 MB.
 const PAGES: i32 = 1000;
@@ -31,7 +31,7 @@ const MAX_PAGES: i32 = 8 * PAGES;
 
 /// The handle of the copying thread; dropping it waits for the thread.
 #[derive(Debug)]
-pub(super) struct CopyBack {
+pub(super) struct Checkpoint {
     disk: Arc<Disk>,
     ask: Option<SyncSender<()>>,
     /// How many pages the thread has copied, each time that it was asked.
@@ -42,8 +42,8 @@ pub(super) struct CopyBack {
     thread: Option<JoinHandle<()>>,
 }
 
-impl CopyBack {
-    pub(super) fn start(database: &Path, disk: Arc<Disk>) -> io::Result<CopyBack> {
+impl Checkpoint {
+    pub(super) fn start(database: &Path, disk: Arc<Disk>) -> io::Result<Checkpoint> {
         let copying = Copying {
             reader: open(database).map_err(io::Error::other)?,
             copier: open(database).map_err(io::Error::other)?,
@@ -56,7 +56,7 @@ impl CopyBack {
                 let _ = tell.send(copying.disk.note_copied(copying.copy()));
             }
         })?;
-        Ok(CopyBack { disk, ask: Some(ask), done, under_way: false, copied: 0, thread: Some(thread) })
+        Ok(Checkpoint { disk, ask: Some(ask), done, under_way: false, copied: 0, thread: Some(thread) })
     }
 
     /// Copies, or has copied, what there is after a commit of `connection`, if it is enough. `nobody_waits` says that it may
@@ -87,7 +87,7 @@ impl CopyBack {
             self.finished(copied);
         }
         // Nobody but the writer writes.
-        let copied = self.disk.sync_all().and_then(|()| write_ahead::copy_back(connection));
+        let copied = self.disk.sync_all().and_then(|()| write_ahead::checkpoint(connection));
         self.copied = self.disk.note_copied(copied);
     }
 
@@ -96,7 +96,7 @@ impl CopyBack {
     }
 }
 
-impl Drop for CopyBack {
+impl Drop for Checkpoint {
     fn drop(&mut self) {
         // Without an asker the thread ends.
         self.ask = None;
@@ -122,7 +122,7 @@ impl Copying {
         let reading = self.reader.unchecked_transaction()?;
         reading.query_row(READ, (), |_| Ok(()))?;
         self.disk.sync_all()?;
-        let copied = write_ahead::copy_back(&self.copier)?;
+        let copied = write_ahead::checkpoint(&self.copier)?;
         write_ahead::sync_database(&self.copier)?;
         Ok(copied)
     }

@@ -7,13 +7,13 @@ use crate::{Topic, model::topic_map::TopicMap};
 /// The rows that the table of topics lacks.
 ///
 /// A row of its own for each record would be a page to write for each, when many topics are published to in turn. So
-/// they wait here until there are many, and then those of the topics that wait longest are [listed](crate::log::disk::write::list)
+/// they wait here until there are many, and then those of the topics that wait longest are [listed](crate::log::disk::write::topic_index)
 /// together, each topic's on a page or two.
 ///
 /// Of each topic, the table has all up to some record, and this all from there on. While rows are moved, and after a
 /// crash, some are in both; none is ever in neither.
 #[derive(Debug, Default)]
-pub(crate) struct Unlisted {
+pub(crate) struct PendingIndex {
     by_topic: TopicMap<VecDeque<u64>>,
     /// The first row of each topic.
     firsts: BTreeSet<(u64, Topic)>,
@@ -32,7 +32,7 @@ pub(crate) struct Next {
     pub(crate) left: Option<u64>,
 }
 
-impl Unlisted {
+impl PendingIndex {
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
@@ -144,12 +144,12 @@ mod tests {
     }
 
     /// Records 1 to 7.
-    fn unlisted() -> Unlisted {
-        let mut unlisted = Unlisted::default();
+    fn pending_index() -> PendingIndex {
+        let mut pending_index = PendingIndex::default();
         for (before, names) in ["d", "b", "b a", "b", "c", "d", "b"].into_iter().enumerate() {
-            unlisted.add(&topics(names), before as u64 + 1);
+            pending_index.add(&topics(names), before as u64 + 1);
         }
-        unlisted
+        pending_index
     }
 
     type Expected<'a> = &'a [(&'a str, &'a [u64])];
@@ -169,19 +169,19 @@ mod tests {
             (99, &[("a", &[3]), ("b", &[2, 3, 4, 7]), ("c", &[5]), ("d", &[1, 6])], None),
         ];
         for (count, expected, left) in cases {
-            assert_eq!(unlisted().next(count), Next { rows: rows(expected), left }, "{count}");
+            assert_eq!(pending_index().next(count), Next { rows: rows(expected), left }, "{count}");
         }
     }
 
     #[test]
     fn all_is_listed_step_by_step_and_once() {
-        let mut unlisted = unlisted();
-        assert_eq!(unlisted.rows(), 8);
+        let mut pending_index = pending_index();
+        assert_eq!(pending_index.rows(), 8);
         let mut listed = Vec::new();
-        while unlisted.rows() > 0 {
-            let next = unlisted.next(3);
-            unlisted.listed(&next.rows);
-            let left = unlisted.firsts.first().map(|(first, _)| *first);
+        while pending_index.rows() > 0 {
+            let next = pending_index.next(3);
+            pending_index.listed(&next.rows);
+            let left = pending_index.firsts.first().map(|(first, _)| *first);
             assert_eq!(next.left, left, "what is left begins where it was said to");
             listed.extend(next.rows.into_iter().flat_map(|(topic, sequences)| {
                 sequences.into_iter().map(move |sequence| (topic.as_str().to_owned(), sequence))
@@ -190,17 +190,20 @@ mod tests {
         listed.sort();
         let expected = [("a", 3), ("b", 2), ("b", 3), ("b", 4), ("b", 7), ("c", 5), ("d", 1), ("d", 6)];
         assert_eq!(listed, expected.map(|(name, sequence)| (name.to_owned(), sequence)));
-        assert!(unlisted.by_topic.is_empty() && unlisted.firsts.is_empty());
+        assert!(pending_index.by_topic.is_empty() && pending_index.firsts.is_empty());
     }
 
     #[test]
     fn what_is_evicted_is_no_longer_listed() {
-        let mut unlisted = unlisted();
+        let mut pending_index = pending_index();
         for (topic, sequence) in [("d", 1), ("b", 3), ("a", 3), ("c", 5), ("c", 9), ("none", 1)] {
-            unlisted.evicted(topic, sequence);
+            pending_index.evicted(topic, sequence);
         }
-        assert_eq!(unlisted.rows(), 4);
-        assert_eq!(unlisted.of_each(&topics("b a d"), 2), [vec![4, 7], vec![], vec![6]]);
-        assert_eq!(unlisted.next(99), Next { rows: rows(&[("b", &[2, 4, 7]), ("d", &[6])]), left: None });
+        assert_eq!(pending_index.rows(), 4);
+        assert_eq!(pending_index.of_each(&topics("b a d"), 2), [vec![4, 7], vec![], vec![6]]);
+        assert_eq!(
+            pending_index.next(99),
+            Next { rows: rows(&[("b", &[2, 4, 7]), ("d", &[6])]), left: None }
+        );
     }
 }

@@ -20,7 +20,7 @@ use super::{
     request::Asked,
     upstream::{broken, worth_passing_on},
 };
-use crate::http::{Departure, HangUp, HubBody, Problem};
+use crate::http::{Departure, Disconnect, HubBody, Problem};
 
 /// Passes a request on, and the answer back as it comes. A client that leaves ends it, over any version of HTTP: all that there is
 /// of the exchange is in this future, and then in the body.
@@ -28,7 +28,7 @@ pub(super) async fn pass_on(
     gateway: &Gateway,
     method: &Method,
     asked: Asked,
-    hang_up: Option<HangUp>,
+    disconnect: Option<Disconnect>,
 ) -> Result<Response<HubBody>, Problem> {
     let Some(mut admitted) = gateway.admission.admit() else {
         return Err(Problem::too_many_streams(gateway.settings.max_streams));
@@ -37,10 +37,10 @@ pub(super) async fn pass_on(
     let deadline = Instant::now() + total;
     let sent = gateway.upstream.send(method.clone(), &asked.target, asked.headers, asked.body);
     let exchange = timeout_at(deadline, sent);
-    let outcome = match &hang_up {
-        Some(hang_up) => tokio::select! {
+    let outcome = match &disconnect {
+        Some(disconnect) => tokio::select! {
             outcome = exchange => outcome,
-            () = hang_up.gone() => return Ok(Response::new(HubBody::empty())),
+            () = disconnect.gone() => return Ok(Response::new(HubBody::empty())),
         },
         None => exchange.await,
     };
@@ -63,7 +63,7 @@ pub(super) async fn pass_on(
     }
     let body =
         PassedOn { body, left: length(&head.headers), deadline: Box::pin(sleep_until(deadline)), admitted };
-    let departure = hang_up.map(|hang_up| Departure::noticed_by_a_write(hang_up, false));
+    let departure = disconnect.map(|disconnect| Departure::noticed_by_a_write(disconnect, false));
     let mut response = Response::new(HubBody::passed_on(body, departure));
     *response.status_mut() = head.status;
     *response.headers_mut() = worth_passing_on(&head.headers);

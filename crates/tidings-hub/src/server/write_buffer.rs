@@ -15,11 +15,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// How much is gathered before it is written: some hundred answers to publishers.
 const MAX_BEHIND: usize = 16 << 10;
 
-/// A socket whose small writes wait until [`poll_written`](WriteBehind::poll_written): hyper writes each answer by itself, and
+/// A socket whose small writes wait until [`poll_written`](WriteBuffer::poll_written): hyper writes each answer by itself, and
 /// a write costs more than the publish that it answers.
 ///
 /// Who polls the connection calls that after each poll, so that nothing waits while the connection does.
-pub(super) struct WriteBehind<S>(Arc<Mutex<State<S>>>);
+pub(super) struct WriteBuffer<S>(Arc<Mutex<State<S>>>);
 
 struct State<S> {
     socket: S,
@@ -28,21 +28,21 @@ struct State<S> {
     written: usize,
     /// Whether hyper has flushed what it wrote.
     flushed: bool,
-    /// How many writes were gathered, see [`take_writes`](WriteBehind::take_writes).
+    /// How many writes were gathered, see [`take_writes`](WriteBuffer::take_writes).
     writes: usize,
     /// Whether hyper may hold the rest of an answer whose beginning is with the socket.
     midway: Arc<AtomicBool>,
 }
 
-impl<S> Clone for WriteBehind<S> {
-    fn clone(&self) -> WriteBehind<S> {
-        WriteBehind(self.0.clone())
+impl<S> Clone for WriteBuffer<S> {
+    fn clone(&self) -> WriteBuffer<S> {
+        WriteBuffer(self.0.clone())
     }
 }
 
-impl<S> WriteBehind<S> {
-    pub(super) fn new(socket: S) -> WriteBehind<S> {
-        WriteBehind(Arc::new(Mutex::new(State {
+impl<S> WriteBuffer<S> {
+    pub(super) fn new(socket: S) -> WriteBuffer<S> {
+        WriteBuffer(Arc::new(Mutex::new(State {
             socket,
             behind: Vec::new(),
             written: 0,
@@ -73,7 +73,7 @@ impl<S> WriteBehind<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> WriteBehind<S> {
+impl<S: AsyncWrite + Unpin> WriteBuffer<S> {
     /// Ready when the socket has taken all that was written.
     pub(super) fn poll_written(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let state = &mut *self.state();
@@ -100,7 +100,7 @@ impl<S: AsyncWrite + Unpin> State<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for WriteBehind<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteBuffer<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -110,7 +110,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for WriteBehind<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for WriteBehind<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteBuffer<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(context, &[IoSlice::new(bytes)])
     }
@@ -191,16 +191,16 @@ mod tests {
         }
     }
 
-    fn over(room: usize) -> WriteBehind<Recorder> {
-        WriteBehind::new(Recorder { room, ..Recorder::default() })
+    fn over(room: usize) -> WriteBuffer<Recorder> {
+        WriteBuffer::new(Recorder { room, ..Recorder::default() })
     }
 
-    fn write(to: &WriteBehind<Recorder>, bytes: &[u8]) -> Poll<usize> {
+    fn write(to: &WriteBuffer<Recorder>, bytes: &[u8]) -> Poll<usize> {
         let mut context = Context::from_waker(Waker::noop());
         pin!(to.clone()).poll_write(&mut context, bytes).map(|written| written.unwrap())
     }
 
-    fn is_written(to: &WriteBehind<Recorder>) -> bool {
+    fn is_written(to: &WriteBuffer<Recorder>) -> bool {
         to.poll_written(&mut Context::from_waker(Waker::noop())).map(|written| written.unwrap()).is_ready()
     }
 
