@@ -25,7 +25,7 @@ use crate::{
 /// Takes updates and delivers them: a cheap handle, to be cloned.
 ///
 /// ```
-/// use tidings_hub::{Hub, Interest, Topic, Update};
+/// use tidings_hub::{Hub, Selector, Topic, Update};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let hub = Hub::default();

@@ -2,7 +2,7 @@
 //!
 //! Every subscriber gets every update of its topics exactly once and in order, across reconnects and slow reading, or is
 //! told in the stream that something is missing. That is because a subscriber is not a queue that can overflow but a
-//! [`Cursor`]: a place in one [log](mod@log) of all updates. Following live, catching up and being slow are the same to it.
+//! [`Cursor`]: a position in one [log](mod@log) of all updates. Following live, catching up and being slow are the same to it.
 //!
 //! ```
 //! use tidings_hub::{Hub, Topic, Update};
@@ -77,7 +77,7 @@ mod settings;
 pub use self::http::{HubBody, HubService};
 pub use attachments::{AttachmentLimits, Attachments};
 pub use authorize::{Access, Grant};
-pub use delivery::Form;
+pub use delivery::EventFormat;
 pub use delivery::cursor::{Cursor, Subscribe};
 pub use delivery::resume::{StartAt, Verdict};
 pub use error::PublishError;
@@ -85,7 +85,7 @@ pub use hub::Hub;
 pub use model::attachment_id::AttachmentId;
 pub use model::origin::{InvalidOrigin, Origin};
 pub use model::topic::{
-    Interest, InvalidTopic, MAX_FILTER_BYTES, MAX_FILTERS, MAX_TOPIC_BYTES, Prefix, Topic, TopicFilter,
+    InvalidTopic, MAX_FILTER_BYTES, MAX_FILTERS, MAX_TOPIC_BYTES, Prefix, Selector, Topic, TopicFilter,
 };
 pub use model::update::{
     InvalidName, InvalidRetry, MAX_NAME_BYTES, RESERVED_TYPES, Update, UpdateId, UpdateRetry, UpdateType,

@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use tidings_hub::{
-    Interest, UpdateRetry,
+    Selector, UpdateRetry,
     log::{
         DiskLog, DiskSettings, DiskView, Durability, Found, Import, Limits, Log, PageLimit, Record,
         Retention,
@@ -25,7 +25,7 @@ fn open(directory: &Path) -> DiskLog {
 }
 
 async fn all(log: &DiskLog) -> Vec<Arc<Record>> {
-    log.read(0, &Interest::everything(), ALL).await.unwrap().records
+    log.read(0, &Selector::everything(), ALL).await.unwrap().records
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn what_a_log_on_disk_has_acknowledged_reads_back_after_restarts_and_in_a_
     assert!(view.check(|_, _| ()).unwrap().is_whole());
 
     let mut export = Vec::new();
-    for found in view.records(Interest::everything(), 0) {
+    for found in view.records(Selector::everything(), 0) {
         let Found::Kept(kept) = found.unwrap() else { panic!("all of it can be read") };
         serde_json::to_writer(&mut export, &kept).unwrap();
         export.push(b'\n');

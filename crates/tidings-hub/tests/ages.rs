@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 use tidings_hub::{
-    Interest, Topic, Update,
+    Selector, Topic, Update,
     log::{Append, Clock, DiskLog, Limits, Log, MemoryLog, PageLimit, RecordTime, Retention},
 };
 
@@ -71,8 +71,8 @@ async fn kept(log: &dyn Log, name: &str, time: &Time) -> usize {
     for _ in 0..4 {
         append(log, "other", time.now()).await;
     }
-    let interest: Interest = Topic::parse(name).unwrap().into();
-    log.read(0, &interest, PageLimit { records: 1_000, bytes: usize::MAX }).await.unwrap().records.len()
+    let selector: Selector = Topic::parse(name).unwrap().into();
+    log.read(0, &selector, PageLimit { records: 1_000, bytes: usize::MAX }).await.unwrap().records.len()
 }
 
 #[tokio::test]

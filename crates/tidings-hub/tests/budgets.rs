@@ -250,9 +250,9 @@ async fn a_page_is_as_large_as_what_a_stream_is_sent_at_once_and_is_encoded_as_i
         let request = request.body(Full::new(Bytes::from(data.to_owned()))).unwrap();
         assert_eq!(hub.service().call(request).await.unwrap().status(), 200);
     }
-    let (mut seen, mut place) = (Vec::new(), "start".to_owned());
+    let (mut seen, mut position) = (Vec::new(), "start".to_owned());
     loop {
-        let mut body = ask(&hub, &format!("/topics/a?limit=1000&from={place}"), JSON).await.into_body();
+        let mut body = ask(&hub, &format!("/topics/a?limit=1000&from={position}"), JSON).await.into_body();
         let mut json = Vec::new();
         while let Some(frame) = body.frame().await {
             let piece = frame.unwrap().into_data().unwrap();
@@ -266,7 +266,7 @@ async fn a_page_is_as_large_as_what_a_stream_is_sent_at_once_and_is_encoded_as_i
             break;
         }
         seen.push(updates.iter().map(|update| update["data"].as_str().unwrap().len()).collect::<Vec<_>>());
-        page["next"].as_str().unwrap().clone_into(&mut place);
+        page["next"].as_str().unwrap().clone_into(&mut position);
     }
     assert_eq!(seen, [vec![1_000_000], vec![30_000, 30_000, 1_000_000], vec![4]]);
 }

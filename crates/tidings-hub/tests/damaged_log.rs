@@ -11,7 +11,7 @@ use std::{
 use rusqlite::{Connection, config::DbConfig};
 use tempfile::TempDir;
 use tidings_hub::{
-    Interest, Topic, Update, UpdateId,
+    Selector, Topic, Update, UpdateId,
     log::{
         Check, DiskLog, DiskSettings, DiskView, Found, Limits, Log, NewEpoch, OpenError, PageLimit, Part,
         Retention,
@@ -83,10 +83,10 @@ fn check(directory: &Path) -> Check {
     DiskView::open(directory).unwrap().check(|_, _| ()).unwrap()
 }
 
-/// Everything that can still be read, by sequence, and how many places can't.
+/// Everything that can still be read, by sequence, and how many positions can't.
 fn export(log: &Path) -> (BTreeMap<u64, String>, usize) {
     let (mut kept, mut unreadable) = (BTreeMap::new(), 0);
-    for found in DiskView::open(log).unwrap().records(Interest::everything(), 0) {
+    for found in DiskView::open(log).unwrap().records(Selector::everything(), 0) {
         match found.unwrap() {
             Found::Kept(found) => {
                 let earlier = kept.insert(found.record.sequence(), found.record.event().data().to_owned());
@@ -127,7 +127,7 @@ async fn a_log_that_a_hub_has_open_can_be_looked_at() {
     assert_eq!(stat.newest.unwrap().0, 1);
     assert!(stat.files.iter().any(|file| file.name == "log.sqlite-wal" && file.bytes > 0));
     log.append(vec![Update::new(Topic::parse("t").unwrap(), "b").into()]).await.unwrap();
-    assert_eq!(view.records(Interest::everything(), 1).count(), 1, "and it sees what follows");
+    assert_eq!(view.records(Selector::everything(), 1).count(), 1, "and it sees what follows");
 }
 
 #[tokio::test]
@@ -399,7 +399,7 @@ async fn damage_further_back_is_found_and_never_served() {
             }
         }
         let limit = PageLimit { records: 10_000, bytes: usize::MAX };
-        if let Ok(page) = log.read(0, &Interest::everything(), limit).await {
+        if let Ok(page) = log.read(0, &Selector::everything(), limit).await {
             let read =
                 page.records.iter().map(|record| (record.sequence(), record.event().data().to_owned()));
             assert_true(&read.collect());
@@ -417,7 +417,7 @@ async fn no_flipped_byte_of_the_first_page_panics_or_shows_what_was_not_written(
         fs::write(&database, bytes).unwrap();
         if let Ok(view) = DiskView::open(&database) {
             let _ = view.check(|_, _| ());
-            for found in view.records(Interest::everything(), 0).flatten() {
+            for found in view.records(Selector::everything(), 0).flatten() {
                 if let Found::Kept(kept) = found {
                     assert_true(&BTreeMap::from([(
                         kept.record.sequence(),
@@ -567,8 +567,8 @@ async fn a_damaged_record_fails_no_pattern_that_it_does_not_match() {
     let log = open(directory.path()).unwrap();
     let limit = PageLimit { records: 1_000, bytes: usize::MAX };
     let read = async |filter: &str| {
-        let interest = [tidings_hub::TopicFilter::parse(filter).unwrap()].into_iter().collect();
-        log.read(EVICTED, &interest, limit).await
+        let selector = [tidings_hub::TopicFilter::parse(filter).unwrap()].into_iter().collect();
+        log.read(EVICTED, &selector, limit).await
     };
     let page = read("t/0/*").await.unwrap();
     assert_eq!((page.records.len(), page.reached), (0, log.bounds().newest));
@@ -591,17 +591,17 @@ async fn a_page_without_a_match_ends_at_a_record_that_can_be_read() {
             .map(|sequence| Update::new(Topic::parse(&topic(sequence)).unwrap(), "x").into());
         log.append(updates.collect()).await.unwrap();
     }
-    let interest = [tidings_hub::TopicFilter::parse("many/*").unwrap()].into_iter().collect();
+    let selector = [tidings_hub::TopicFilter::parse("many/*").unwrap()].into_iter().collect();
     let limit = PageLimit { records: 1_000, bytes: usize::MAX };
-    let end = log.read(100, &interest, limit).await.unwrap().reached.sequence;
+    let end = log.read(100, &selector, limit).await.unwrap().reached.sequence;
     assert!((5_000..12_000).contains(&end), "{end}");
     drop(log);
     let damage = format!("UPDATE records SET data = 'something else' WHERE sequence IN ({end}, {end} - 1)");
     sql(&directory.path().join("log.sqlite"), &damage);
     let log = open(directory.path()).unwrap();
-    let reached = log.read(100, &interest, limit).await.unwrap().reached;
+    let reached = log.read(100, &selector, limit).await.unwrap().reached;
     assert_eq!(reached.sequence, end - 2);
-    assert_eq!(log.record(end - 2).await.unwrap().unwrap().place(), reached);
+    assert_eq!(log.record(end - 2).await.unwrap().unwrap().position(), reached);
 }
 
 #[tokio::test]
@@ -645,11 +645,11 @@ async fn a_close_is_read_in_its_place_after_a_damaged_record_that_stays() {
     let limit = PageLimit { records: 10_000, bytes: usize::MAX };
     for filters in [&["*"][..], &["closed"], &["closed", "t/1"], &["closed", "t/*"]] {
         let filters = filters.iter().map(|filter| tidings_hub::TopicFilter::parse(filter).unwrap());
-        let interest: Interest = filters.collect();
-        let page = log.read(21, &interest, limit).await.unwrap();
+        let selector: Selector = filters.collect();
+        let page = log.read(21, &selector, limit).await.unwrap();
         let first = &page.records[0];
-        assert_eq!((first.sequence(), first.is_close()), (250, true), "{interest:?}");
-        assert_eq!(log.read(250, &interest, limit).await.unwrap().records.len(), page.records.len() - 1);
+        assert_eq!((first.sequence(), first.is_close()), (250, true), "{selector:?}");
+        assert_eq!(log.read(250, &selector, limit).await.unwrap().records.len(), page.records.len() - 1);
     }
 }
 
@@ -666,12 +666,12 @@ async fn pages_have_closes_whose_records_went_from_between_others_in_order() {
         [&["*"][..], &["closed", "t/*"], &["closed", "t/0", "t/1", "t/2", "t/3", "t/4", "t/5", "t/6"]]
     {
         let filters = filters.iter().map(|filter| tidings_hub::TopicFilter::parse(filter).unwrap());
-        let interest: Interest = filters.collect();
+        let selector: Selector = filters.collect();
         for records in [1, 7, 10_000] {
             let (mut read, mut after) = (Vec::new(), EVICTED);
             loop {
                 let page =
-                    log.read(after, &interest, PageLimit { records, bytes: usize::MAX }).await.unwrap();
+                    log.read(after, &selector, PageLimit { records, bytes: usize::MAX }).await.unwrap();
                 assert!(page.records.len() <= records);
                 if page.records.is_empty() {
                     break;
@@ -679,7 +679,7 @@ async fn pages_have_closes_whose_records_went_from_between_others_in_order() {
                 read.extend(page.records.iter().map(|record| record.sequence()));
                 after = page.reached.sequence;
             }
-            assert_eq!(read, Vec::from_iter(EVICTED + 1..=RECORDS + EVICTED), "{interest:?} by {records}");
+            assert_eq!(read, Vec::from_iter(EVICTED + 1..=RECORDS + EVICTED), "{selector:?} by {records}");
         }
     }
 }

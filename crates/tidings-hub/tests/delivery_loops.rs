@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tidings_hub::{
-    Hub, Interest, Settings, Topic, Update,
+    Hub, Selector, Settings, Topic, Update,
     log::{Append, Appended, Bounds, Log, LogFuture, MemoryLog, Page, PageLimit, Record},
 };
 use tokio::{
@@ -27,18 +27,18 @@ impl Log for Panicking {
         self.0.append(batch)
     }
 
-    fn read<'a>(&'a self, after: u64, interest: &'a Interest, limit: PageLimit) -> LogFuture<'a, Page> {
-        let is_broken = interest.topics().iter().any(|topic| topic.as_str() == "broken");
+    fn read<'a>(&'a self, after: u64, selector: &'a Selector, limit: PageLimit) -> LogFuture<'a, Page> {
+        let is_broken = selector.topics().iter().any(|topic| topic.as_str() == "broken");
         assert!(!is_broken || after == 0, "on purpose");
-        self.0.read(after, interest, limit)
+        self.0.read(after, selector, limit)
     }
 
     fn record(&self, sequence: u64) -> LogFuture<'_, Option<Arc<Record>>> {
         self.0.record(sequence)
     }
 
-    fn find<'a>(&'a self, publisher_id: &'a str, interest: &'a Interest) -> LogFuture<'a, Option<u64>> {
-        self.0.find(publisher_id, interest)
+    fn find<'a>(&'a self, publisher_id: &'a str, selector: &'a Selector) -> LogFuture<'a, Option<u64>> {
+        self.0.find(publisher_id, selector)
     }
 
     fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>> {

@@ -14,7 +14,7 @@ use std::{
 
 use tempfile::TempDir;
 use tidings_hub::{
-    Interest, Topic, TopicFilter, Update, UpdateId,
+    Selector, Topic, TopicFilter, Update, UpdateId,
     log::{
         Append, DiskLog, DiskSettings, DiskView, Durability, Finding, IdempotencyKey, Limits, Log, OpenError,
         Page, PageLimit, Retention,
@@ -58,7 +58,7 @@ fn update(data: &str) -> Update {
 
 async fn all(log: &DiskLog) -> Page {
     let limit = PageLimit { records: 100_000, bytes: usize::MAX };
-    log.read(0, &Interest::everything(), limit).await.unwrap()
+    log.read(0, &Selector::everything(), limit).await.unwrap()
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn all_of_it_is_there_after_a_restart() {
     assert_eq!(log.bounds(), bounds);
     assert_eq!(*log.follow().borrow(), 3);
     assert_eq!(all(&log).await, page);
-    assert_eq!(log.find("one", &Interest::everything()).await.unwrap(), Some(2));
+    assert_eq!(log.find("one", &Selector::everything()).await.unwrap(), Some(2));
     assert!(log.append(vec![named]).await.unwrap().receipts[0].repeated);
     assert!(log.closed(&Topic::parse("closed").unwrap()).await.unwrap().is_some());
     assert_eq!(log.append(vec![update("next").into()]).await.unwrap().receipts[0].sequence, 4);
@@ -101,9 +101,9 @@ async fn append_in_turn(log: &DiskLog, count: u64) {
 
 /// Reads what some topics have after `after`, and holds it against what `append_in_turn` has appended.
 async fn assert_each_comes_once(log: &DiskLog, topics: &[u64], after: u64) {
-    let interest: Interest = topics.iter().map(|topic| TopicFilter::Exact(topic_of(*topic))).collect();
+    let selector: Selector = topics.iter().map(|topic| TopicFilter::Exact(topic_of(*topic))).collect();
     let limit = PageLimit { records: 100_000, bytes: usize::MAX };
-    let page = log.read(after, &interest, limit).await.unwrap();
+    let page = log.read(after, &selector, limit).await.unwrap();
     let first = page.oldest.max(after + 1);
     let read: Vec<u64> =
         page.records.iter().map(|record| record.sequence()).filter(|sequence| *sequence >= first).collect();
@@ -346,10 +346,10 @@ async fn a_database_of_another_program_is_left_alone() {
 
 /// All that a pattern finds, page by page, and how many pages that took.
 async fn found(log: &DiskLog, filters: &[&str], limit: PageLimit) -> (Vec<u64>, usize) {
-    let interest: Interest = filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect();
+    let selector: Selector = filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect();
     let (mut sequences, mut after, mut pages) = (Vec::new(), 0, 0);
     loop {
-        let page = log.read(after, &interest, limit).await.unwrap();
+        let page = log.read(after, &selector, limit).await.unwrap();
         assert_eq!(page.lost, None);
         sequences.extend(page.records.iter().map(|record| record.sequence()));
         pages += 1;
@@ -358,7 +358,7 @@ async fn found(log: &DiskLog, filters: &[&str], limit: PageLimit) -> (Vec<u64>, 
         }
         assert!(page.reached.sequence > after, "each page leads on");
         let reached = log.record(page.reached.sequence).await.unwrap().unwrap();
-        assert_eq!(reached.place(), page.reached, "whoever comes back from there is known");
+        assert_eq!(reached.position(), page.reached, "whoever comes back from there is known");
         after = page.reached.sequence;
     }
 }
@@ -391,8 +391,8 @@ async fn a_pattern_finds_the_same_in_the_index_and_in_the_records() {
             &["rare/1", "many/*"],
             &["nothing/*", "other"],
         ] {
-            let interest: Interest = filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect();
-            let matches = |sequence: &u64| interest.matches(&[Topic::parse(&name(*sequence)).unwrap()]);
+            let selector: Selector = filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect();
+            let matches = |sequence: &u64| selector.matches(&[Topic::parse(&name(*sequence)).unwrap()]);
             let expected: Vec<u64> = all.iter().copied().filter(matches).collect();
             for records in [3, 500] {
                 let limit = PageLimit { records, bytes: usize::MAX };
@@ -437,7 +437,7 @@ async fn what_is_wrong_with_one_publish_fails_no_other_of_its_commit() {
     }
     kept.sort();
     let page = log
-        .read(201, &Interest::everything(), PageLimit { records: 1_000, bytes: usize::MAX })
+        .read(201, &Selector::everything(), PageLimit { records: 1_000, bytes: usize::MAX })
         .await
         .unwrap();
     let read = page.records.iter().map(|record| (record.sequence(), record.event().data().to_owned()));

@@ -9,7 +9,7 @@ use std::{
 
 use scripted_server::{Server, response, stream};
 use tidings_hub::{
-    Hub, Interest, Settings, Topic,
+    Hub, Selector, Settings, Topic,
     gateway::{GatewaySettings, Secret},
     log::{Append, Appended, Bounds, Log, LogError, LogFuture, MemoryLog, Page, PageLimit, Record},
 };
@@ -61,16 +61,16 @@ impl Log for Held {
         })
     }
 
-    fn read<'a>(&'a self, after: u64, interest: &'a Interest, limit: PageLimit) -> LogFuture<'a, Page> {
-        self.log.read(after, interest, limit)
+    fn read<'a>(&'a self, after: u64, selector: &'a Selector, limit: PageLimit) -> LogFuture<'a, Page> {
+        self.log.read(after, selector, limit)
     }
 
     fn record(&self, sequence: u64) -> LogFuture<'_, Option<Arc<Record>>> {
         self.log.record(sequence)
     }
 
-    fn find<'a>(&'a self, publisher_id: &'a str, interest: &'a Interest) -> LogFuture<'a, Option<u64>> {
-        self.log.find(publisher_id, interest)
+    fn find<'a>(&'a self, publisher_id: &'a str, selector: &'a Selector) -> LogFuture<'a, Option<u64>> {
+        self.log.find(publisher_id, selector)
     }
 
     fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>> {

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use http_body_util::{BodyExt, Empty};
 use tidings_codec::{Decoder, Item};
 use tidings_hub::{
-    Cursor, Form, Hub, Interest, Settings, StartAt, Subscribe, Topic, TopicFilter, Update,
+    Cursor, EventFormat, Hub, Selector, Settings, StartAt, Subscribe, Topic, TopicFilter, Update,
     log::{
         Append, Appended, Bounds, Limits, Log, LogError, LogFuture, MemoryLog, Page, PageLimit, Record,
         Retention,
@@ -15,12 +15,12 @@ use tidings_hub::{
 };
 use tower_service::Service;
 
-fn interest(filters: &[&str]) -> Interest {
+fn selector(filters: &[&str]) -> Selector {
     filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect()
 }
 
 fn from_start(filters: &[&str]) -> Subscribe {
-    let mut subscribe = Subscribe::from(interest(filters));
+    let mut subscribe = Subscribe::from(selector(filters));
     subscribe.start = StartAt::Oldest;
     subscribe
 }
@@ -69,7 +69,7 @@ impl Reader {
 #[tokio::test]
 async fn a_subscription_in_this_process_gets_what_is_published() {
     let hub = Hub::default();
-    let mut reader = Reader::new(&hub, interest(&["a", "b/*"])).await;
+    let mut reader = Reader::new(&hub, selector(&["a", "b/*"])).await;
     assert_eq!(reader.next().await.unwrap().0, "start");
     for (topic, data) in [("a", "1"), ("c", "no"), ("b/x", "2"), ("b", "no"), ("a", "3")] {
         publish(&hub, topic, data).await;
@@ -83,7 +83,7 @@ async fn a_subscription_in_this_process_gets_what_is_published() {
 async fn shutdown_ends_streams_and_the_feed() {
     let log = Arc::new(MemoryLog::default());
     let hub = Hub::new(log.clone(), Settings::default());
-    let mut waiting = Reader::new(&hub, interest(&["a"])).await;
+    let mut waiting = Reader::new(&hub, selector(&["a"])).await;
     assert_eq!(waiting.next().await.unwrap().0, "start");
     let (end, ()) = tokio::join!(waiting.next(), hub.shutdown());
     assert_eq!(end, None);
@@ -120,8 +120,8 @@ async fn who_is_behind_the_window_reads_the_log_without_a_seam() {
     let mut settings = Settings::default();
     settings.window_bytes = 10_000;
     let hub = Hub::new(Arc::new(MemoryLog::default()), settings);
-    let mut slow = Reader::new(&hub, interest(&["a"])).await;
-    let mut pattern = Reader::new(&hub, interest(&["*"])).await;
+    let mut slow = Reader::new(&hub, selector(&["a"])).await;
+    let mut pattern = Reader::new(&hub, selector(&["*"])).await;
     assert_eq!(slow.next().await.unwrap().0, "start");
     assert_eq!(pattern.next().await.unwrap().0, "start");
     for number in 0..2_000 {
@@ -147,7 +147,7 @@ async fn who_is_behind_the_log_is_told_and_goes_on_with_what_is_kept() {
     let limits = Limits { records: 100, ..Limits::default() };
     let retention = Retention { limits, ..Retention::in_memory() };
     let hub = Hub::new(Arc::new(MemoryLog::new(retention)), settings);
-    let mut slow = Reader::new(&hub, interest(&["a"])).await;
+    let mut slow = Reader::new(&hub, selector(&["a"])).await;
     assert_eq!(slow.next().await.unwrap().0, "start");
     publish(&hub, "a", "first").await;
     assert_eq!(slow.data().await, "first");
@@ -167,7 +167,7 @@ async fn a_publisher_in_a_hurry_leaves_the_feed_the_time_to_read() {
     let limits = Limits { records: 10_000, ..Limits::default() };
     let retention = Retention { limits, ..Retention::in_memory() };
     let hub = Hub::new(Arc::new(MemoryLog::new(retention)), Settings::default());
-    let mut reader = Reader::new(&hub, interest(&["a"])).await;
+    let mut reader = Reader::new(&hub, selector(&["a"])).await;
     assert_eq!(reader.next().await.unwrap().0, "start");
     let publisher = tokio::spawn(async move {
         // Nothing here ever waits but for the feed, as in a body that comes faster than it is appended.
@@ -191,8 +191,8 @@ async fn a_page_of_closes_whose_topics_are_evicted_does_not_stop_the_feed() {
         Arc::new(MemoryLog::new(Retention { limits, ..Retention::in_memory() })),
         Settings::default(),
     );
-    let mut reader = Reader::new(&hub, interest(&["a"])).await;
-    let mut closing = Reader::new(&hub, interest(&["0"])).await;
+    let mut reader = Reader::new(&hub, selector(&["a"])).await;
+    let mut closing = Reader::new(&hub, selector(&["0"])).await;
     assert_eq!(
         (reader.next().await.unwrap().0, closing.next().await.unwrap().0),
         ("start".into(), "start".into())
@@ -220,7 +220,7 @@ impl Log for Unreadable {
         self.0.append(batch)
     }
 
-    fn read<'a>(&'a self, _: u64, _: &'a Interest, _: PageLimit) -> LogFuture<'a, Page> {
+    fn read<'a>(&'a self, _: u64, _: &'a Selector, _: PageLimit) -> LogFuture<'a, Page> {
         Box::pin(async { Err(LogError::Unavailable { reason: "it can't be read", source: None }) })
     }
 
@@ -228,8 +228,8 @@ impl Log for Unreadable {
         self.0.record(sequence)
     }
 
-    fn find<'a>(&'a self, publisher_id: &'a str, interest: &'a Interest) -> LogFuture<'a, Option<u64>> {
-        self.0.find(publisher_id, interest)
+    fn find<'a>(&'a self, publisher_id: &'a str, selector: &'a Selector) -> LogFuture<'a, Option<u64>> {
+        self.0.find(publisher_id, selector)
     }
 
     fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>> {
@@ -264,11 +264,11 @@ async fn publishers_go_on_where_the_log_cannot_be_read_and_after_the_shutdown() 
 #[tokio::test]
 async fn who_comes_back_to_one_place_gets_the_same_and_what_came_since() {
     let hub = Hub::default();
-    let place = hub.publish(Update::new(Topic::parse("a").unwrap(), "0")).await.unwrap().id;
+    let position = hub.publish(Update::new(Topic::parse("a").unwrap(), "0")).await.unwrap().id;
     let after = |filters: &[&str], form| Subscribe {
-        start: StartAt::After(place.to_string()),
+        start: StartAt::After(position.to_string()),
         form,
-        ..interest(filters).into()
+        ..selector(filters).into()
     };
     let mut expected = Vec::new();
     for number in 1..=5 {
@@ -277,15 +277,15 @@ async fn who_comes_back_to_one_place_gets_the_same_and_what_came_since() {
         expected.push(number.to_string());
         // Several ask for the same; each time there is more behind it.
         for _ in 0..3 {
-            let mut reader = Reader::new(&hub, after(&["a"], Form::Plain)).await;
+            let mut reader = Reader::new(&hub, after(&["a"], EventFormat::Plain)).await;
             for data in &expected {
                 assert_eq!(reader.data().await, *data);
             }
         }
-        // At the same place something else is asked for.
-        let mut other = Reader::new(&hub, after(&["b"], Form::Plain)).await;
+        // At the same position something else is asked for.
+        let mut other = Reader::new(&hub, after(&["b"], EventFormat::Plain)).await;
         assert_eq!(other.data().await, "of others");
-        let mut other = Reader::new(&hub, after(&["a"], Form::Envelope)).await;
+        let mut other = Reader::new(&hub, after(&["a"], EventFormat::Envelope)).await;
         assert!(other.data().await.contains(r#""data":"1""#));
     }
 }
@@ -295,11 +295,11 @@ async fn what_the_log_has_evicted_is_not_told_from_memory() {
     let retention =
         Retention { limits: Limits { records: 2, ..Limits::default() }, ..Retention::in_memory() };
     let hub = Hub::new(Arc::new(MemoryLog::new(retention)), Settings::default());
-    let place = hub.publish(Update::new(Topic::parse("a").unwrap(), "0")).await.unwrap().id;
+    let position = hub.publish(Update::new(Topic::parse("a").unwrap(), "0")).await.unwrap().id;
     for number in 1..=4 {
         publish(&hub, "a", number.to_string()).await;
     }
-    let subscribe = Subscribe { start: StartAt::After(place.to_string()), ..interest(&["a"]).into() };
+    let subscribe = Subscribe { start: StartAt::After(position.to_string()), ..selector(&["a"]).into() };
     let mut reader = Reader::new(&hub, subscribe).await;
     assert_eq!(reader.next().await.unwrap().0, "gap");
     assert_eq!(reader.data().await, "3");

@@ -38,8 +38,8 @@ fn rooms_use_the_rooms_below_them() {
     };
     let (mut up, mut all) = (BTreeMap::new(), 0);
     for file in files(&source) {
-        let place = file.strip_prefix(&source).unwrap();
-        let room = place.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        let position = file.strip_prefix(&source).unwrap();
+        let room = position.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
         if OUTSIDE.contains(&&*room) {
             continue;
         }
@@ -49,7 +49,7 @@ fn rooms_use_the_rooms_below_them() {
             }
             all += 1;
             if layer_of(&used) > layer_of(&room) {
-                up.entry((room.clone(), used)).or_insert_with(Vec::new).push(place.to_owned());
+                up.entry((room.clone(), used)).or_insert_with(Vec::new).push(position.to_owned());
             }
         }
     }

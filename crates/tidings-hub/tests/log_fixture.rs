@@ -13,7 +13,7 @@ use std::{
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tidings_hub::{
-    Interest, Topic, TopicFilter, Update,
+    Selector, Topic, TopicFilter, Update,
     log::{
         Append, DiskLog, DiskSettings, DiskView, Found, IdempotencyKey, Import, Limits, Log, PageLimit,
         Retention,
@@ -50,7 +50,7 @@ fn updates() -> Vec<Append> {
 /// The lines of an export.
 fn export(directory: &Path) -> String {
     let view = DiskView::open(directory).unwrap();
-    let lines = view.records(Interest::everything(), 0).map(|found| match found.unwrap() {
+    let lines = view.records(Selector::everything(), 0).map(|found| match found.unwrap() {
         Found::Kept(kept) => serde_json::to_string(&kept).unwrap() + "\n",
         Found::Unreadable(damage) => panic!("{damage:?}"),
     });
@@ -128,7 +128,7 @@ async fn an_older_versions_log_says_exactly_what_was_published() {
 
         let written = updates();
         let limit = PageLimit { records: 100, bytes: usize::MAX };
-        let page = log.read(0, &Interest::everything(), limit).await.unwrap();
+        let page = log.read(0, &Selector::everything(), limit).await.unwrap();
         // The close whose record was evicted stands before the records.
         let (tombstone, records) = page.records.split_first().unwrap();
         assert!(tombstone.says_the_same_as(&written[1].update) && tombstone.sequence() == 2);
@@ -205,6 +205,6 @@ async fn a_key_of_an_older_version_that_may_be_numbered_is_taken_in_both_spellin
     }
 }
 
-fn only(topic: &str) -> Interest {
+fn only(topic: &str) -> Selector {
     [TopicFilter::parse(topic).unwrap()].into_iter().collect()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidings_hub::{
-    Interest, Topic, Update,
+    Selector, Topic, Update,
     log::{Limits, Log, MemoryLog, PageLimit, Retention},
 };
 
@@ -21,7 +21,7 @@ async fn it_never_keeps_more_bytes_than_its_limit() {
         let update = Update::new(Topic::parse("t").unwrap(), "x".repeat(number % 3000));
         log.append(vec![update.into()]).await.unwrap();
         let all = PageLimit { records: usize::MAX - 1, bytes: usize::MAX };
-        let page = log.read(log.bounds().oldest - 1, &Interest::everything(), all).await.unwrap();
+        let page = log.read(log.bounds().oldest - 1, &Selector::everything(), all).await.unwrap();
         assert!(page.records.iter().map(|record| record.cost()).sum::<u64>() <= retention.limits.bytes);
         assert_eq!(page.records.last().unwrap().sequence(), number as u64 + 1);
     }

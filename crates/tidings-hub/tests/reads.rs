@@ -12,7 +12,7 @@ use std::{
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use tidings_hub::{
-    Hub, HubBody, Interest, Settings, Topic, Update,
+    Hub, HubBody, Selector, Settings, Topic, Update,
     log::{Append, Appended, Bounds, Log, LogError, LogFuture, MemoryLog, Page, PageLimit, Record},
 };
 use tokio::{
@@ -51,9 +51,9 @@ impl Log for Trying {
         self.log.append(batch)
     }
 
-    fn read<'a>(&'a self, after: u64, interest: &'a Interest, limit: PageLimit) -> LogFuture<'a, Page> {
-        if interest.is_everything() {
-            return self.log.read(after, interest, limit);
+    fn read<'a>(&'a self, after: u64, selector: &'a Selector, limit: PageLimit) -> LogFuture<'a, Page> {
+        if selector.is_everything() {
+            return self.log.read(after, selector, limit);
         }
         match &*self.outcome.lock().unwrap() {
             Outcome::Fails(error) => {
@@ -66,7 +66,7 @@ impl Log for Trying {
                     let (go_on, told) = oneshot::channel();
                     begun.send(go_on).unwrap();
                     let _ = told.await;
-                    self.log.read(after, interest, limit).await
+                    self.log.read(after, selector, limit).await
                 })
             }
         }
@@ -76,8 +76,8 @@ impl Log for Trying {
         self.log.record(sequence)
     }
 
-    fn find<'a>(&'a self, publisher_id: &'a str, interest: &'a Interest) -> LogFuture<'a, Option<u64>> {
-        self.log.find(publisher_id, interest)
+    fn find<'a>(&'a self, publisher_id: &'a str, selector: &'a Selector) -> LogFuture<'a, Option<u64>> {
+        self.log.find(publisher_id, selector)
     }
 
     fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>> {

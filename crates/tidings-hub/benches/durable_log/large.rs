@@ -10,7 +10,7 @@ use std::{
 };
 
 use tidings_hub::{
-    Hub, Interest, Settings, StartAt, Subscribe, Topic,
+    Hub, Selector, Settings, StartAt, Subscribe, Topic,
     log::{DiskLog, DiskSettings, HubId, Limits, Log, Retention},
 };
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -99,12 +99,12 @@ fn resume(runtime: &Runtime, directory: &Path, records: u64) {
         for round in 0..ROUNDS as u64 {
             // Just enough behind the end for a full first page there too.
             for (after, times) in [(1 + round, &mut oldest), (records - 1_000 - round, &mut newest)] {
-                let place = log.record(after).await.unwrap().unwrap().place();
-                let start = StartAt::After(HubId { epoch, place }.to_string());
-                let interest = Interest::from(Topic::parse("bench/topic").unwrap());
+                let position = log.record(after).await.unwrap().unwrap().position();
+                let start = StartAt::After(HubId { epoch, position }.to_string());
+                let selector = Selector::from(Topic::parse("bench/topic").unwrap());
                 let began = Instant::now();
                 let mut cursor =
-                    hub.subscribe(Subscribe { start, ..interest.into() }).await.unwrap().unwrap();
+                    hub.subscribe(Subscribe { start, ..selector.into() }).await.unwrap().unwrap();
                 std::future::poll_fn(|context| {
                     futures_core::Stream::poll_next(std::pin::Pin::new(&mut cursor), context)
                 })
@@ -128,8 +128,8 @@ fn replay(runtime: &Runtime, directory: &Path, records: u64) {
     let log = Arc::new(DiskLog::open(directory, DiskSettings::default()).unwrap());
     runtime.block_on(async {
         let after = records - replayed;
-        let place = log.record(after).await.unwrap().unwrap().place();
-        let id = HubId { epoch: log.bounds().epoch, place }.to_string();
+        let position = log.record(after).await.unwrap().unwrap().position();
+        let id = HubId { epoch: log.bounds().epoch, position }.to_string();
         let hub = Hub::new(log, Settings::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

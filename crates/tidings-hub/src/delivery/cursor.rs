@@ -1,4 +1,4 @@
-//! One subscriber's place in the log, and the events that follow it.
+//! One subscriber's position in the log, and the events that follow it.
 
 use std::{
     fmt,
@@ -16,17 +16,17 @@ use tidings_server::Frame;
 use tokio::time::Instant;
 
 use crate::{
-    Interest, StartAt, Topic, Verdict,
+    Selector, StartAt, Topic, Verdict,
     authorize::Grant,
     budget::Share,
     delivery::{
-        Engine, Form, hub_event,
+        Engine, EventFormat, hub_event,
         lag::{Body, Ended, Lag},
         resume::{First, Opened, Opening, open},
         routing::Registration,
         subscription::{PAGE, Read, Standing, Subscription},
     },
-    log::{HubId, LogError, Page, Place},
+    log::{HubId, LogError, Page, Position},
     metrics::EndReason,
 };
 
@@ -34,26 +34,26 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Subscribe {
     /// The topics and patterns.
-    pub interest: Interest,
+    pub selector: Selector,
     /// Where to begin.
     pub start: StartAt,
     /// How the events look on the wire.
-    pub form: Form,
-    /// Whether one that begins at the tail first gets an event of type `start` with the ID of that place, so that it
+    pub form: EventFormat,
+    /// Whether one that begins at the tail first gets an event of type `start` with the ID of that position, so that it
     /// can resume even if it is cut before its first event. Default: yes.
     pub start_event: bool,
 }
 
-impl From<Interest> for Subscribe {
-    fn from(interest: Interest) -> Subscribe {
-        Subscribe { interest, start: StartAt::Tail, form: Form::Plain, start_event: true }
+impl From<Selector> for Subscribe {
+    fn from(selector: Selector) -> Subscribe {
+        Subscribe { selector, start: StartAt::Tail, form: EventFormat::Plain, start_event: true }
     }
 }
 
 /// Follows the log for one subscriber: a stream of frames, each of one or more whole events as they go on the wire.
 ///
-/// A cursor holds a place, not a queue. Catching up, following live, and being slow are the same to it: it reads what
-/// follows its place when it is polled, at most 64 KiB at a time. Dropping it ends the subscription.
+/// A cursor holds a position, not a queue. Catching up, following live, and being slow are the same to it: it reads what
+/// follows its position when it is polled, at most 64 KiB at a time. Dropping it ends the subscription.
 ///
 /// The stream ends when all topics of a subscription without patterns are closed, when the hub shuts down, and when the
 /// log fails; a subscriber that comes back with its last event ID goes on where it was.
@@ -80,9 +80,9 @@ pub struct Cursor {
 enum Step {
     /// Everything there is has been delivered: wait for a signal.
     Waiting,
-    /// There may be more behind the place.
+    /// There may be more behind the position.
     Following,
-    /// The place is older than the window: a page of the log is being read.
+    /// The position is older than the window: a page of the log is being read.
     Reading(Pin<Box<dyn Future<Output = Result<Read, LogError>> + Send>>),
     Ended,
     /// The rest of the stream is delivered by somebody else.
@@ -98,30 +98,30 @@ pub(crate) struct HandedOver {
 }
 
 impl Cursor {
-    /// Finds the place to start from; `None` when all topics are closed and the subscriber has seen it, or is new.
+    /// Finds the position to start from; `None` when all topics are closed and the subscriber has seen it, or is new.
     pub(crate) async fn open(
         engine: Arc<Engine>,
         subscribe: Subscribe,
         grant: Grant,
     ) -> Result<Option<Cursor>, LogError> {
-        let Subscribe { interest, start, form, start_event } = subscribe;
+        let Subscribe { selector, start, form, start_event } = subscribe;
         let greet = start_event && start == StartAt::Tail;
         let Opening { registration, epoch, verdict, gap, after, mut page, open } =
-            match open(&engine, interest.clone(), start, PAGE, First::Window).await? {
+            match open(&engine, selector.clone(), start, PAGE, First::Window).await? {
                 Opened::Live(opening) => *opening,
                 Opened::Ended => return Ok(None),
             };
         let mut room = engine.answers_room.share();
         if !page.records.is_empty() && !room.try_grow_to(page.data_bytes()) {
             // What is in memory already for others is enough: it is read again when the subscriber can take it.
-            page = Page { records: Vec::new(), reached: Place::unchecked(after), ..page };
+            page = Page { records: Vec::new(), reached: Position::unchecked(after), ..page };
         }
         engine.metrics.subscriptions.inc();
-        engine.routing.join(&interest);
+        engine.routing.join(&selector);
         let mut cursor = Cursor {
-            open: interest.is_exact().then_some(open),
+            open: selector.is_exact().then_some(open),
             engine,
-            subscription: Subscription { interest, form, grant },
+            subscription: Subscription { selector, form, grant },
             registration,
             verdict,
             standing: Standing::default(),
@@ -133,7 +133,7 @@ impl Cursor {
             body: None,
         };
         if greet {
-            let id = HubId { epoch, place: page.reached }.to_string();
+            let id = HubId { epoch, position: page.reached }.to_string();
             cursor.queued = hub_event("start", &json!({ "id": id }), id);
         }
         let read = cursor.subscription.read_page(&cursor.engine, Standing::default(), &page, gap);
@@ -208,8 +208,9 @@ impl Cursor {
     }
 
     fn end(&mut self, reason: EndReason) {
-        let behind =
-            self.place().map_or(0, |place| self.engine.log.bounds().newest.sequence.saturating_sub(place));
+        let behind = self
+            .position()
+            .map_or(0, |position| self.engine.log.bounds().newest.sequence.saturating_sub(position));
         self.step = Step::Ended;
         if let Some(body) = self.body.take() {
             self.engine.bodies.leave(&body);
@@ -222,11 +223,11 @@ impl Cursor {
         });
     }
 
-    /// Its place, or `None` if it has all there was when it looked.
-    fn place(&self) -> Option<u64> {
+    /// Its position, or `None` if it has all there was when it looked.
+    fn position(&self) -> Option<u64> {
         match self.step {
             Step::Waiting => self.registration.wake().first().map(|first| first - 1),
-            _ => Some(self.standing.place),
+            _ => Some(self.standing.position),
         }
     }
 
@@ -250,7 +251,7 @@ impl Cursor {
         });
         body.note(match self.step {
             Step::Waiting => None,
-            _ => Some(self.standing.place),
+            _ => Some(self.standing.position),
         });
     }
 
@@ -269,7 +270,7 @@ impl Cursor {
                     // The hub signals everyone after it began to shut down, so that is not missed here.
                     let first = ready!(self.registration.poll_update(context));
                     // Nothing before the first that was signalled is for this subscription. So a cursor that was quiet
-                    // for long need not look for its place in the log.
+                    // for long need not look for its position in the log.
                     self.standing.reach(first - 1);
                     self.step = Step::Following;
                 }
@@ -284,7 +285,7 @@ impl Cursor {
                         }
                     }
                     Err(error) => {
-                        tracing::error!(%error, place = self.standing.place, "a subscriber's stream ends: the log can't be read");
+                        tracing::error!(%error, position = self.standing.position, "a subscriber's stream ends: the log can't be read");
                         self.end(EndReason::LogFailed);
                     }
                 },
@@ -318,7 +319,7 @@ impl Drop for Cursor {
             return;
         }
         self.engine.metrics.subscriptions.dec();
-        self.engine.routing.leave(&self.subscription.interest);
+        self.engine.routing.leave(&self.subscription.selector);
         if !matches!(self.step, Step::Ended) {
             self.end(EndReason::Left);
         }
@@ -329,7 +330,7 @@ impl fmt::Debug for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cursor")
             .field("subscription", &self.subscription)
-            .field("place", &self.standing.place)
+            .field("place", &self.standing.position)
             .finish_non_exhaustive()
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Engine {
     /// The subscriptions outside the loops, to be asked the same.
     pub(crate) bodies: Bodies,
     pub(crate) last_ended: LastEnded,
-    /// The page of the log that was read last, for others that are at the same place.
+    /// The page of the log that was read last, for others that are at the same position.
     pub(crate) last_read: LastRead,
     /// Memory of answers that are under way.
     pub(crate) answers_room: Budget,

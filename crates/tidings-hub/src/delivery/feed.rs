@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
-    Interest,
+    Selector,
     caught::caught,
     delivery::Engine,
     log::{LogError, Page, PageLimit},
@@ -100,7 +100,7 @@ impl Drop for Followed {
 async fn follow_log(followed: Followed) {
     let engine = &*followed.0;
     let mut newest = engine.log.follow();
-    let everything = Interest::everything();
+    let everything = Selector::everything();
     let mut shutdown = pin!(engine.shutdown_begun());
     loop {
         // Before the first wait too: something may have been appended before this task ran.
@@ -123,7 +123,7 @@ async fn follow_log(followed: Followed) {
             }
         };
         if failed {
-            // The next append tries again from the same place; cursors read the log themselves.
+            // The next append tries again from the same position; cursors read the log themselves.
             engine.fed.reach(*newest.borrow());
         }
         tokio::select! {
@@ -133,7 +133,7 @@ async fn follow_log(followed: Followed) {
     }
 }
 
-async fn catch_up(engine: &Engine, everything: &Interest) -> Result<(), LogError> {
+async fn catch_up(engine: &Engine, everything: &Selector) -> Result<(), LogError> {
     loop {
         let after = engine.read_window().newest();
         let page = engine.log.read(after, everything, PAGE).await?;

@@ -11,7 +11,7 @@ use crate::log::{Record, json::RecordJson};
 /// The wire forms in which a subscriber can have its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
-pub enum Form {
+pub enum EventFormat {
     /// The event as it was published.
     #[default]
     Plain,
@@ -27,20 +27,20 @@ pub enum Form {
     Bare,
 }
 
-impl Form {
+impl EventFormat {
     const COUNT: usize = 5;
 
     /// Whether a reader of this form gets nothing for `record`.
     pub(crate) fn hides(self, record: &Record) -> bool {
-        self == Form::Bare && record.is_close()
+        self == EventFormat::Bare && record.is_close()
     }
 
     /// Appends the event of `record` to `out`.
     pub fn encode(self, record: &Record, out: &mut Vec<u8>) {
         match self {
-            Form::Plain => encode(record.event(), record, out),
-            Form::Bare => encode(&bare(record), record, out),
-            Form::TopicLine => {
+            EventFormat::Plain => encode(record.event(), record, out),
+            EventFormat::Bare => encode(&bare(record), record, out),
+            EventFormat::TopicLine => {
                 for topic in record.topics() {
                     // A topic has no control characters, so it can't end its line.
                     out.extend_from_slice(b"topic: ");
@@ -49,8 +49,10 @@ impl Form {
                 }
                 encode(record.event(), record, out);
             }
-            Form::Envelope => envelope(record).with_type(event_type(record.event().event_type())).encode(out),
-            Form::MessageEnvelope => envelope(record).encode(out),
+            EventFormat::Envelope => {
+                envelope(record).with_type(event_type(record.event().event_type())).encode(out);
+            }
+            EventFormat::MessageEnvelope => envelope(record).encode(out),
         }
     }
 }
@@ -61,7 +63,7 @@ pub(crate) struct Framed {
     pub(crate) record: Arc<Record>,
     plain: OnceLock<Encoded>,
     /// Those of the other forms, in their order. Few hubs have readers of any.
-    others: OnceLock<Box<[OnceLock<Encoded>; Form::COUNT - 1]>>,
+    others: OnceLock<Box<[OnceLock<Encoded>; EventFormat::COUNT - 1]>>,
 }
 
 impl Framed {
@@ -69,7 +71,7 @@ impl Framed {
         Framed { record, plain: OnceLock::new(), others: OnceLock::new() }
     }
 
-    pub(crate) fn frame(&self, form: Form) -> &Encoded {
+    pub(crate) fn frame(&self, form: EventFormat) -> &Encoded {
         let frame = match (form as usize).checked_sub(1) {
             None => &self.plain,
             Some(other) => &self.others.get_or_init(Box::default)[other],
@@ -138,7 +140,7 @@ mod tests {
         log::{Epoch, RecordTime},
     };
 
-    fn encoded(form: Form, update: Update) -> String {
+    fn encoded(form: EventFormat, update: Update) -> String {
         let record = Record::new(Epoch::from_bits(1), 1, RecordTime::stored(1), update);
         let framed = Framed::new(Arc::new(record));
         String::from_utf8(framed.frame(form).data().to_vec()).unwrap()
@@ -157,7 +159,10 @@ mod tests {
 
     #[test]
     fn the_id_comes_last_so_that_a_cut_event_is_not_counted() {
-        assert_eq!(encoded(Form::Plain, update()), "event: t\nretry: 1500\ndata: x\ndata: y\nid: 7\n\n");
+        assert_eq!(
+            encoded(EventFormat::Plain, update()),
+            "event: t\nretry: 1500\ndata: x\ndata: y\nid: 7\n\n"
+        );
     }
 
     #[test]
@@ -165,14 +170,14 @@ mod tests {
         let update = Update::new(Topic::parse("a").unwrap(), "x").with_retry(retry(500));
         let record = Record::new(Epoch::from_bits(1), 1, RecordTime::MIN, update);
         let mut out = Vec::new();
-        Form::Plain.encode(&record, &mut out);
+        EventFormat::Plain.encode(&record, &mut out);
         assert_eq!(out, record.to_event().to_bytes());
         assert_eq!(String::from_utf8(out).unwrap(), format!("retry: 500\ndata: x\nid: {}\n\n", record.id()));
     }
 
     #[test]
     fn the_topic_line_stands_before_the_event() {
-        let text = encoded(Form::TopicLine, update());
+        let text = encoded(EventFormat::TopicLine, update());
         assert_eq!(text, "topic: a/b\nevent: t\nretry: 1500\ndata: x\ndata: y\nid: 7\n\n");
     }
 
@@ -180,9 +185,12 @@ mod tests {
     fn the_envelope_is_one_line_of_json() {
         let json = r#"{"topic":"a/b","type":"t","data":"x\ny","id":"7","retry":1500,"time":"1970-01-01T00:00:00.001Z"}"#;
         assert_eq!(
-            encoded(Form::Envelope, update()),
+            encoded(EventFormat::Envelope, update()),
             format!("event: t\nretry: 1500\ndata: {json}\nid: 7\n\n")
         );
-        assert_eq!(encoded(Form::MessageEnvelope, update()), format!("retry: 1500\ndata: {json}\nid: 7\n\n"));
+        assert_eq!(
+            encoded(EventFormat::MessageEnvelope, update()),
+            format!("retry: 1500\ndata: {json}\nid: 7\n\n")
+        );
     }
 }

@@ -21,7 +21,7 @@ mod worker;
 pub(crate) use chunk::Chunk;
 pub(crate) use engine::Engine;
 pub(crate) use feed::{Feed, FeedPlace};
-pub use frame::Form;
+pub use frame::EventFormat;
 pub(crate) use frame::hub_event;
 pub(crate) use window::Window;
 pub(crate) use worker::{Inbox, Joining, Workers};

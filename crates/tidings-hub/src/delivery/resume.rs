@@ -1,12 +1,12 @@
-//! Where a subscriber starts: from its last event ID to a place in the log, or to the truth about what is missing.
+//! Where a subscriber starts: from its last event ID to a position in the log, or to the truth about what is missing.
 
 use serde_json::json;
 
 use crate::{
-    Interest, Topic,
+    Selector, Topic,
     delivery::Engine,
     delivery::routing::{Registration, Wake},
-    log::{Epoch, HubId, Log, LogError, Page, PageLimit, Place},
+    log::{Epoch, HubId, Log, LogError, Page, PageLimit, Position},
     model::gap::GapReason,
 };
 
@@ -20,8 +20,8 @@ pub enum StartAt {
     Oldest,
     /// After the event with this ID, which the subscriber has seen.
     After(String),
-    /// After this place, which somebody has found who knows what the subscriber means by the ID that it named.
-    Place {
+    /// After this position, which somebody has found who knows what the subscriber means by the ID that it named.
+    Position {
         /// The ID.
         asked: String,
         /// The sequence of the record that it stands for, kept or not.
@@ -48,7 +48,7 @@ pub(crate) struct Gap {
     pub(crate) reason: GapReason,
     /// The ID of the first record that is kept, in the hub's form; `None` if none is.
     pub(crate) first: Option<String>,
-    /// The place just before it: a client that resumes from there is not told again.
+    /// The position just before it: a client that resumes from there is not told again.
     pub(crate) id: HubId,
 }
 
@@ -67,23 +67,23 @@ impl Gap {
     ) -> Result<Gap, LogError> {
         let epoch = log.bounds().epoch;
         let first = match page.records.first() {
-            Some(record) if record.sequence() < page.oldest => Some(record.place()),
-            _ => log.record(page.oldest).await?.map(|record| record.place()),
+            Some(record) if record.sequence() < page.oldest => Some(record.position()),
+            _ => log.record(page.oldest).await?.map(|record| record.position()),
         };
-        // Where other topics are kept, a record may stand at that place, and whoever comes back with the ID is known by
+        // Where other topics are kept, a record may stand at that position, and whoever comes back with the ID is known by
         // its check.
-        let place = page.before_first_kept();
-        let place = log.record(place.sequence).await?.map_or(place, |record| record.place());
+        let position = page.before_first_kept();
+        let position = log.record(position.sequence).await?.map_or(position, |record| record.position());
         Ok(Gap {
             asked,
             reason,
-            first: first.map(|place| HubId { epoch, place }.to_string()),
-            id: HubId { epoch, place },
+            first: first.map(|position| HubId { epoch, position }.to_string()),
+            id: HubId { epoch, position },
         })
     }
 }
 
-/// A subscription that has found its place.
+/// A subscription that has found its position.
 #[derive(Debug)]
 pub(crate) struct Opening {
     pub(crate) registration: Registration,
@@ -91,7 +91,7 @@ pub(crate) struct Opening {
     /// What to tell, for a subscriber that named the event it saw last.
     pub(crate) verdict: Option<Verdict>,
     pub(crate) gap: Option<Gap>,
-    /// The place that the page follows.
+    /// The position that the page follows.
     pub(crate) after: u64,
     /// The first records, unless they are read from the [window](First::Window); what follows `page.reached` is yet to be read.
     pub(crate) page: Page,
@@ -112,23 +112,23 @@ pub(crate) enum Opened {
 pub(crate) enum First {
     /// This does, always.
     Page,
-    /// Whoever opens it does, if all that follows the place is in the window: what many ask for who come back at once is
-    /// then read once. The page is empty, and the place that it reaches has no check.
+    /// Whoever opens it does, if all that follows the position is in the window: what many ask for who come back at once is
+    /// then read once. The page is empty, and the position that it reaches has no check.
     Window,
 }
 
-/// Finds the place of a subscriber.
+/// Finds the position of a subscriber.
 ///
 /// It is registered first, so that what is published meanwhile is either in the page or signalled.
 pub(crate) async fn open(
     engine: &Engine,
-    interest: Interest,
+    selector: Selector,
     start: StartAt,
     limit: PageLimit,
     first: First,
 ) -> Result<Opened, LogError> {
     let log = &*engine.log;
-    let registration = engine.routing.register(interest.clone(), Wake::default());
+    let registration = engine.routing.register(selector.clone(), Wake::default());
     let bounds = log.bounds();
 
     let (after, unknown) = match &start {
@@ -136,10 +136,10 @@ pub(crate) async fn open(
         StartAt::Oldest => (0, None),
         // The log may know it, as the ID of another topic's event.
         StartAt::Unknown(asked) => {
-            (0, Some(locate(log, asked, &interest).await?.err().unwrap_or(GapReason::UnknownId)))
+            (0, Some(locate(log, asked, &selector).await?.err().unwrap_or(GapReason::UnknownId)))
         }
-        StartAt::Place { sequence, .. } => (*sequence, None),
-        StartAt::After(asked) => match locate(log, asked, &interest).await? {
+        StartAt::Position { sequence, .. } => (*sequence, None),
+        StartAt::After(asked) => match locate(log, asked, &selector).await? {
             Ok(sequence) => (sequence, None),
             Err(reason) => (0, Some(reason)),
         },
@@ -147,9 +147,9 @@ pub(crate) async fn open(
 
     // Who starts at the tail, or from an ID that is known, has seen the closes up to there.
     let seen = if start == StartAt::Oldest || unknown.is_some() { 0 } else { after };
-    let mut open = Vec::with_capacity(interest.topics().len());
-    if interest.is_exact() {
-        for topic in interest.topics() {
+    let mut open = Vec::with_capacity(selector.topics().len());
+    if selector.is_exact() {
+        for topic in selector.topics() {
             match log.closed(topic).await? {
                 Some(close) if close.sequence() <= seen => {}
                 _ => open.push(topic.clone()),
@@ -163,41 +163,41 @@ pub(crate) async fn open(
     let nothing_before = |reached| Page { records: Vec::new(), reached, lost: None, oldest: bounds.oldest };
     let page = match start {
         StartAt::Tail => nothing_before(bounds.newest),
-        StartAt::After(_) | StartAt::Place { .. }
+        StartAt::After(_) | StartAt::Position { .. }
             if first == First::Window
                 && unknown.is_none()
                 && bounds.evicted <= after
                 && engine.read_window().holds_after(after) =>
         {
-            nothing_before(Place::unchecked(after))
+            nothing_before(Position::unchecked(after))
         }
-        _ => log.read(after, &interest, limit).await?,
+        _ => log.read(after, &selector, limit).await?,
     };
     let (verdict, gap) = match (start, unknown) {
         (StartAt::After(asked) | StartAt::Unknown(asked), Some(reason)) => {
             (Some(Verdict::Gap), Some(Gap::before(log, &page, asked, reason).await?))
         }
-        (StartAt::After(asked) | StartAt::Place { asked, .. }, None) if page.lost.is_some() => {
+        (StartAt::After(asked) | StartAt::Position { asked, .. }, None) if page.lost.is_some() => {
             (Some(Verdict::Gap), Some(Gap::before(log, &page, asked, GapReason::Evicted).await?))
         }
-        (StartAt::After(_) | StartAt::Place { .. }, None) => (Some(Verdict::Resumed), None),
+        (StartAt::After(_) | StartAt::Position { .. }, None) => (Some(Verdict::Resumed), None),
         _ => (None, None),
     };
     Ok(Opened::Live(Box::new(Opening { registration, epoch: bounds.epoch, verdict, gap, after, page, open })))
 }
 
 /// The sequence that `asked` names in this log, whether or not its record is still kept. An ID that a publisher chose names
-/// an update of `interest`, or none: other topics may have the same for other updates.
+/// an update of `selector`, or none: other topics may have the same for other updates.
 pub(crate) async fn locate(
     log: &dyn Log,
     asked: &str,
-    interest: &Interest,
+    selector: &Selector,
 ) -> Result<Result<u64, GapReason>, LogError> {
     let bounds = log.bounds();
     let Some(id) = HubId::parse(asked) else {
-        return Ok(log.find(asked, interest).await?.ok_or(GapReason::UnknownId));
+        return Ok(log.find(asked, selector).await?.ok_or(GapReason::UnknownId));
     };
-    let Place { sequence, check } = id.place;
+    let Position { sequence, check } = id.position;
     if id.epoch != bounds.epoch {
         return Ok(Err(GapReason::UnknownEpoch));
     }

@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::{Interest, Topic, delivery::one_or_many::OneOrMany, log::Record, model::topic_map::TopicMap};
+use crate::{Selector, Topic, delivery::one_or_many::OneOrMany, log::Record, model::topic_map::TopicMap};
 
 /// How many names of a subscription are entered or taken out under one lock: whoever has many lets others have their turn.
 const AT_ONCE: usize = 16;
@@ -46,15 +46,15 @@ pub(crate) trait Listen: fmt::Debug + Send + Sync {
     /// The update with this sequence is for it, and can be read.
     ///
     /// Of several signals before it looks, the least counts: nothing before that one is for it. They come in any order, since
-    /// those who look for what was missed signal a place that is behind others.
+    /// those who look for what was missed signal a position that is behind others.
     fn signal(&self, sequence: u64);
 }
 
-/// A listener's place in the table; leaves it when dropped.
+/// A listener's position in the table; leaves it when dropped.
 #[derive(Debug)]
 pub(crate) struct Registration<L = Wake> {
     routing: Arc<Routing>,
-    interest: Interest,
+    selector: Selector,
     number: u64,
     listener: Arc<L>,
 }
@@ -71,31 +71,31 @@ struct Signal {
 }
 
 impl Routing {
-    /// Registers a listener: from now on it hears of the updates that match `interest`; of some that come together, of the first.
+    /// Registers a listener: from now on it hears of the updates that match `selector`; of some that come together, of the first.
     pub(crate) fn register<L: Listen + 'static>(
         self: &Arc<Self>,
-        interest: Interest,
+        selector: Selector,
         listener: L,
     ) -> Registration<L> {
         let number = self.last_number.fetch_add(1, Ordering::Relaxed);
         let listener = Arc::new(listener);
-        for topics in interest.topics().chunks(AT_ONCE) {
+        for topics in selector.topics().chunks(AT_ONCE) {
             let tables = &mut *self.write();
             for topic in topics {
                 tables.topics.entry(topic.clone()).or_default().listeners.insert(number, listener.clone());
             }
         }
-        for prefixes in interest.prefixes().chunks(AT_ONCE) {
+        for prefixes in selector.prefixes().chunks(AT_ONCE) {
             let tables = &mut *self.write();
             for prefix in prefixes {
                 let followers = tables.prefixes.entry(prefix.to_text()).or_default();
                 followers.listeners.insert(number, listener.clone());
             }
         }
-        if interest.is_everything() {
+        if selector.is_everything() {
             self.write().everything.listeners.insert(number, listener.clone());
         }
-        Registration { routing: self.clone(), interest, number, listener }
+        Registration { routing: self.clone(), selector, number, listener }
     }
 
     /// Tells the listeners that one of `records` matches that it can be read. All of them can already.
@@ -206,15 +206,15 @@ impl<L> Drop for Registration<L> {
                 }
             }
         }
-        for topics in self.interest.topics().chunks(AT_ONCE) {
+        for topics in self.selector.topics().chunks(AT_ONCE) {
             let tables = &mut *self.routing.write();
             topics.iter().for_each(|topic| leave(&mut tables.topics, topic, self.number));
         }
-        for prefixes in self.interest.prefixes().chunks(AT_ONCE) {
+        for prefixes in self.selector.prefixes().chunks(AT_ONCE) {
             let tables = &mut *self.routing.write();
             prefixes.iter().for_each(|prefix| leave(&mut tables.prefixes, prefix.as_str(), self.number));
         }
-        if self.interest.is_everything() {
+        if self.selector.is_everything() {
             self.routing.write().everything.listeners.remove(&self.number);
         }
     }
@@ -249,8 +249,8 @@ mod tests {
     };
 
     fn register(routing: &Arc<Routing>, filters: &[&str]) -> Registration {
-        let interest = filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect();
-        routing.register(interest, Wake::default())
+        let selector = filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect();
+        routing.register(selector, Wake::default())
     }
 
     fn record(sequence: u64, topic: &str) -> Record {

@@ -3,11 +3,11 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::{
-    Interest,
+    Selector,
     authorize::Grant,
     delivery::Engine,
-    delivery::{Chunk, Form, hub_event, resume::Gap},
-    log::{HubId, LogError, Page, PageLimit, Place},
+    delivery::{Chunk, EventFormat, hub_event, resume::Gap},
+    log::{HubId, LogError, Page, PageLimit, Position},
     model::gap::GapReason,
 };
 
@@ -18,11 +18,11 @@ pub(crate) const PAGE: PageLimit = PageLimit { records: 500, bytes: Chunk::FULL 
 const LOST: &[u8] = b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"code\":\"gap\",\"message\":\"\
 a part of this answer is no longer kept\"}}\n\n";
 
-/// What a subscriber gets. For two with the same subscription at the same place, the next chunk is the same. Cheap to clone.
+/// What a subscriber gets. For two with the same subscription at the same position, the next chunk is the same. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Subscription {
-    pub(crate) interest: Interest,
-    pub(crate) form: Form,
+    pub(crate) selector: Selector,
+    pub(crate) form: EventFormat,
     pub(crate) grant: Grant,
 }
 
@@ -30,28 +30,28 @@ pub(crate) struct Subscription {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Standing {
     /// All that matches up to here has been taken.
-    pub(crate) place: u64,
-    /// That something behind the place is lost, up to here, has been told; 0 when nothing has.
+    pub(crate) position: u64,
+    /// That something behind the position is lost, up to here, has been told; 0 when nothing has.
     told: u64,
 }
 
 impl Standing {
     #[cfg(unix)]
-    pub(crate) const MIN: Standing = Standing { place: 0, told: 0 };
+    pub(crate) const MIN: Standing = Standing { position: 0, told: 0 };
     #[cfg(unix)]
-    pub(crate) const MAX: Standing = Standing { place: u64::MAX, told: u64::MAX };
+    pub(crate) const MAX: Standing = Standing { position: u64::MAX, told: u64::MAX };
 
-    /// Goes on to `place`, if that is further. What was told of what lies behind it counts no more, so that those who were
+    /// Goes on to `position`, if that is further. What was told of what lies behind it counts no more, so that those who were
     /// told and those who missed nothing are the same there.
-    pub(crate) fn reach(&mut self, place: u64) {
-        self.place = self.place.max(place);
-        if self.told <= self.place {
+    pub(crate) fn reach(&mut self, position: u64) {
+        self.position = self.position.max(position);
+        if self.told <= self.position {
             self.told = 0;
         }
     }
 }
 
-/// What follows a place.
+/// What follows a position.
 #[derive(Debug, Clone)]
 pub(crate) struct Read {
     /// What to send, possibly nothing.
@@ -84,8 +84,8 @@ impl Subscription {
     /// The same as [`read_window`](Subscription::read_window), shared with others who ask for the same.
     pub(crate) fn read_window_shared(&self, engine: &Engine, from: Standing) -> Option<Read> {
         if let Some(mut read) = engine.last_read.find(self, from) {
-            // What follows a place up to another never changes, but there may be more behind it now.
-            read.more |= read.then.place < engine.read_window().newest();
+            // What follows a position up to another never changes, but there may be more behind it now.
+            read.more |= read.then.position < engine.read_window().newest();
             return Some(read);
         }
         let mut read = self.read_window(engine, from)?;
@@ -96,10 +96,10 @@ impl Subscription {
         Some(read)
     }
 
-    /// What follows in the window; `None` if that place is before it, and the log has to be read.
+    /// What follows in the window; `None` if that position is before it, and the log has to be read.
     pub(crate) fn read_window(&self, engine: &Engine, from: Standing) -> Option<Read> {
         // Frames are encoded and joined after this line, when the window is not locked.
-        let run = engine.read_window().read(from.place, &self.interest)?;
+        let run = engine.read_window().read(from.position, &self.selector)?;
         let records = run.records.iter().map(|framed| &*framed.record);
         let mut chunk = Chunk::of(records.filter(|record| self.grant.may_receive(record)));
         let mut then = from;
@@ -119,11 +119,11 @@ impl Subscription {
 
     /// A page of the log, with a `gap` event first if something there is lost that the subscriber does not know of.
     pub(crate) async fn read_log(&self, engine: &Engine, from: Standing) -> Result<Read, LogError> {
-        let page = engine.log.read(from.place, &self.interest, PAGE).await?;
+        let page = engine.log.read(from.position, &self.selector, PAGE).await?;
         let gap = match page.lost.filter(|lost| *lost > from.told) {
             Some(_) => {
-                let place = Place::unchecked(from.place);
-                let asked = HubId { epoch: engine.log.bounds().epoch, place }.to_string();
+                let position = Position::unchecked(from.position);
+                let asked = HubId { epoch: engine.log.bounds().epoch, position }.to_string();
                 Some(Gap::before(&*engine.log, &page, asked, GapReason::Evicted).await?)
             }
             None => None,
@@ -138,7 +138,7 @@ impl Subscription {
         if let Some(gap) = gap {
             engine.metrics.gap(gap.reason);
             match self.form {
-                Form::Bare => chunk.push_hub_event(LOST),
+                EventFormat::Bare => chunk.push_hub_event(LOST),
                 _ => chunk.push_hub_event(&hub_event("gap", &gap.to_json(), gap.id.to_string())),
             }
         }

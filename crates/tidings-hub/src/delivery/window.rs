@@ -7,7 +7,7 @@ use std::{
 
 use super::{chunk::Chunk, frame::Framed};
 use crate::{
-    Interest,
+    Selector,
     log::{Record, topic_index::TopicIndex},
 };
 
@@ -35,7 +35,7 @@ struct Entry {
     framed: OnceLock<Arc<Framed>>,
 }
 
-/// A piece of the window for one interest: frames, to be encoded and joined when the window is no longer locked.
+/// A piece of the window for one selector: frames, to be encoded and joined when the window is no longer locked.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) records: Vec<Arc<Framed>>,
@@ -81,9 +81,9 @@ impl Window {
         }
     }
 
-    /// What follows `after` and matches `interest`, about as much as fills a chunk; `None` if that place is before the
+    /// What follows `after` and matches `selector`, about as much as fills a chunk; `None` if that position is before the
     /// window, and what follows it is in the log.
-    pub(crate) fn read(&self, after: u64, interest: &Interest) -> Option<Run> {
+    pub(crate) fn read(&self, after: u64, selector: &Selector) -> Option<Run> {
         if !self.holds_after(after) {
             return None;
         }
@@ -98,16 +98,16 @@ impl Window {
             records.push(entry.framed.get_or_init(|| Arc::new(Framed::new(entry.record.clone()))).clone());
             records.len() < MAX_RUN
         };
-        let all_read = if interest.is_exact() {
+        let all_read = if selector.is_exact() {
             self.by_topic
-                .after(interest, after)
+                .after(selector, after)
                 .filter_map(|sequence| self.entries.get(usize::try_from(sequence - self.first).ok()?))
                 .all(&mut take)
         } else {
             let seen = usize::try_from(after + 1 - self.first).unwrap_or(usize::MAX);
             self.entries
                 .range(seen.min(self.entries.len())..)
-                .filter(|entry| interest.matches(entry.record.topics()))
+                .filter(|entry| selector.matches(entry.record.topics()))
                 .all(&mut take)
         };
         if all_read {

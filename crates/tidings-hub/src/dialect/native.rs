@@ -8,7 +8,7 @@ use tidings_server::{KeepAlive, LastEventId};
 
 use super::{Refusal, content_type::ContentType, list::joined};
 use crate::{
-    Form, Interest, MAX_FILTER_BYTES, MAX_FILTERS, StartAt, Topic, TopicFilter, UpdateId, UpdateRetry,
+    EventFormat, MAX_FILTER_BYTES, MAX_FILTERS, Selector, StartAt, Topic, TopicFilter, UpdateId, UpdateRetry,
     UpdateType,
     attachments::{FileName, MediaType},
     log::{HubId, IdempotencyKey, turns::Publisher},
@@ -25,16 +25,17 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 /// What UTF-8, and the part of it that is ASCII, is called in a `charset`.
 const UTF8_NAMES: [&str; 4] = ["utf-8", "utf8", "us-ascii", "ascii"];
 
-const ENVELOPES: [(&str, Form); 2] = [("json", Form::Envelope), ("message", Form::MessageEnvelope)];
+const ENVELOPES: [(&str, EventFormat); 2] =
+    [("json", EventFormat::Envelope), ("message", EventFormat::MessageEnvelope)];
 
 /// What a request to read topics asks for.
 #[derive(Debug)]
 pub(crate) struct ReadParams {
-    pub(crate) interest: Interest,
+    pub(crate) selector: Selector,
     /// `None` where the request doesn't say; subscriptions and history differ in where they begin then.
     pub(crate) start: Option<StartAt>,
     pub(crate) start_event: bool,
-    pub(crate) form: Form,
+    pub(crate) form: EventFormat,
     pub(crate) keep_alive: KeepAlive,
     pub(crate) limit: usize,
     pub(crate) wait: Duration,
@@ -67,10 +68,10 @@ impl ReadParams {
     pub(crate) fn parse(path_topic: Option<&str>, parts: &Parts) -> Result<ReadParams, Refusal> {
         let query = parts.uri.query();
         let mut params = ReadParams {
-            interest: Interest::default(),
+            selector: Selector::default(),
             start: None,
             start_event: true,
-            form: Form::Plain,
+            form: EventFormat::Plain,
             keep_alive: KeepAlive::comment(),
             limit: 100,
             wait: Duration::ZERO,
@@ -93,8 +94,8 @@ impl ReadParams {
                 }
                 "envelope" => params.form = choice("envelope", &value?, &ENVELOPES)?,
                 // An envelope has the topic inside.
-                "fields" if params.form != Form::Plain => {}
-                "fields" => params.form = choice("fields", &value?, &[("topic", Form::TopicLine)])?,
+                "fields" if params.form != EventFormat::Plain => {}
+                "fields" => params.form = choice("fields", &value?, &[("topic", EventFormat::TopicLine)])?,
                 "heartbeat" => {
                     let forms = [
                         ("comment", KeepAlive::comment()),
@@ -127,7 +128,7 @@ impl ReadParams {
                  pattern as a/*, or subscribe twice"
             )));
         }
-        params.interest = filters.into_iter().collect();
+        params.selector = filters.into_iter().collect();
         // An EventSource repeats its URL when it reconnects: what it saw last beats what the URL says.
         if let Some(id) = LastEventId::from_parts(&parts.headers, query) {
             params.start = Some(StartAt::After(id.as_str().to_owned()));

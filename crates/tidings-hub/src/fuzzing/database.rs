@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    Interest, Topic, Update, UpdateId,
+    Selector, Topic, Update, UpdateId,
     log::{
         Append, DiskLog, DiskView, Found, IdempotencyKey, Limits, Log, OpenError, PageLimit, Record,
         RecordTime, Retention,
@@ -51,7 +51,7 @@ pub fn database(input: &[u8]) {
     if let Ok(view) = DiskView::open(&path) {
         let _ = view.check(|_, _| {});
         let mut before = 0;
-        for found in view.records(Interest::everything(), 0) {
+        for found in view.records(Selector::everything(), 0) {
             let Ok(found) = found else { break };
             assert!(found.sequence() >= before, "{} after {before}", found.sequence());
             before = found.sequence();
@@ -83,12 +83,12 @@ pub fn database(input: &[u8]) {
 async fn use_log(log: &DiskLog, known: Option<&BTreeMap<u64, Arc<Record>>>) {
     let topics = ["a", "b/1", "closed"].map(|text| Topic::parse(text).expect("it is a topic"));
     let newest = log.bounds().newest.sequence;
-    let interests = topics.iter().cloned().map(Interest::from).chain([Interest::everything()]);
-    for interest in interests {
+    let selectors = topics.iter().cloned().map(Selector::from).chain([Selector::everything()]);
+    for selector in selectors {
         let (mut after, mut closed) = (0, Vec::new());
-        while let Ok(page) = log.read(after, &interest, PageLimit { records: 100, bytes: 1 << 16 }).await {
+        while let Ok(page) = log.read(after, &selector, PageLimit { records: 100, bytes: 1 << 16 }).await {
             for record in &page.records {
-                assert!(interest.matches(record.topics()));
+                assert!(selector.matches(record.topics()));
                 if record.is_close() {
                     closed.push(record.sequence());
                 } else {
@@ -109,7 +109,7 @@ async fn use_log(log: &DiskLog, known: Option<&BTreeMap<u64, Arc<Record>>>) {
             is_known(known, &record);
         }
     }
-    let _ = log.find("4-x", &Interest::everything()).await;
+    let _ = log.find("4-x", &Selector::everything()).await;
 
     let appended = log.append(vec![Update::new(topics[0].clone(), "new").into()]).await;
     let Some(receipt) = appended.ok().and_then(|appended| appended.receipts.into_iter().next()) else {
@@ -184,7 +184,7 @@ fn whole() -> &'static Whole {
                 log.append(vec![append]).await.expect("a new log takes updates");
             }
             let limit = PageLimit { records: 1_000, bytes: 1 << 20 };
-            let page = log.read(0, &Interest::everything(), limit).await.expect("a new log can be read");
+            let page = log.read(0, &Selector::everything(), limit).await.expect("a new log can be read");
             page.records.into_iter().map(|record| (record.sequence(), record)).collect()
         });
         drop(log);

@@ -9,14 +9,14 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tidings_codec::Event;
 
 use crate::{
-    Interest, MAX_FILTERS, MAX_TOPIC_BYTES, Topic, TopicFilter, Update,
+    MAX_FILTERS, MAX_TOPIC_BYTES, Selector, Topic, TopicFilter, Update,
     delivery::routing::{Listen, Routing},
     dialect::native::ReadParams,
     log::{Epoch, Record, RecordTime},
 };
 
-/// What is parsed is written as it was read; what is refused says why; an interest matches what one of its filters matches,
-/// in any order and however often each is named, and an update wakes exactly those whose interest it matches.
+/// What is parsed is written as it was read; what is refused says why; a selector matches what one of its filters matches,
+/// in any order and however often each is named, and an update wakes exactly those whose selector it matches.
 ///
 /// Input: lines of text, each of which is tried as a filter and as a topic.
 pub fn topics_and_patterns(input: &[u8]) {
@@ -30,7 +30,7 @@ pub fn topics_and_patterns(input: &[u8]) {
         let path = utf8_percent_encode(topic.as_str(), NON_ALPHANUMERIC).to_string();
         let (parts, ()) = http::Request::new(()).into_parts();
         let read = ReadParams::parse(Some(&path), &parts).expect("a topic is named by its encoded path");
-        assert_eq!(read.interest, Interest::from(topic.clone()), "{path}");
+        assert_eq!(read.selector, Selector::from(topic.clone()), "{path}");
         for filter in &filters {
             assert_eq!(filter.matches(topic), matches(filter, topic.as_str()), "{filter} and {topic}");
         }
@@ -39,13 +39,13 @@ pub fn topics_and_patterns(input: &[u8]) {
     let orders = [filters.clone(), filters.iter().rev().chain(&filters).cloned().collect()];
     let routing = Arc::<Routing>::default();
     for (index, order) in orders.into_iter().enumerate() {
-        let interest: Interest = order.into_iter().collect();
+        let selector: Selector = order.into_iter().collect();
         let woken = Arc::<AtomicU64>::default();
-        let _registration = routing.register(interest.clone(), Woken(woken.clone()));
+        let _registration = routing.register(selector.clone(), Woken(woken.clone()));
         for (sequence, topics) in (1..).zip(topics.windows(2).chain(topics.chunks(1))) {
             let expected =
                 topics.iter().any(|topic| filters.iter().any(|filter| matches(filter, topic.as_str())));
-            assert_eq!(interest.matches(topics), expected, "{filters:?} in order {index} and {topics:?}");
+            assert_eq!(selector.matches(topics), expected, "{filters:?} in order {index} and {topics:?}");
             let update = Update::stored(topics.to_vec(), Event::new(""), false, false);
             let record = Record::new(Epoch::from_bits(1), sequence, RecordTime::MIN, update);
             woken.store(0, Ordering::Relaxed);

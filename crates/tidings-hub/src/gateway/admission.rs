@@ -20,13 +20,13 @@ const LINGERS: Duration = Duration::from_secs(10);
 pub(super) struct Admission {
     most: usize,
     admitted: Gauge,
-    places: Arc<Mutex<Places>>,
+    positions: Arc<Mutex<Places>>,
 }
 
 #[derive(Debug, Default)]
 struct Places {
     taken: usize,
-    /// When the places of those that were given up are free again.
+    /// When the slots of those that were given up are free again.
     lingering: VecDeque<Instant>,
 }
 
@@ -40,31 +40,31 @@ pub(super) struct Admitted {
 impl Admission {
     /// Lets in `most` at once, and counts them in `admitted`.
     pub(super) fn new(most: usize, admitted: Gauge) -> Admission {
-        Admission { most, admitted, places: Arc::default() }
+        Admission { most, admitted, positions: Arc::default() }
     }
 
     /// Lets one in; `None` while there are as many as there may be.
     pub(super) fn admit(&self) -> Option<Admitted> {
-        let mut places = self.places();
+        let mut positions = self.positions();
         let now = Instant::now();
-        while places.lingering.front().is_some_and(|free| *free <= now) {
-            places.lingering.pop_front();
+        while positions.lingering.front().is_some_and(|free| *free <= now) {
+            positions.lingering.pop_front();
         }
-        if places.taken + places.lingering.len() >= self.most {
+        if positions.taken + positions.lingering.len() >= self.most {
             return None;
         }
-        places.taken += 1;
+        positions.taken += 1;
         self.admitted.inc();
         Some(Admitted { admission: self.clone(), over: false })
     }
 
-    fn places(&self) -> MutexGuard<'_, Places> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn positions(&self) -> MutexGuard<'_, Places> {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Admitted {
-    /// Notes that the upstream itself has ended the exchange: the place is free at once.
+    /// Notes that the upstream itself has ended the exchange: the slot is free at once.
     pub(super) fn over(&mut self) {
         self.over = true;
     }
@@ -72,10 +72,10 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let mut places = self.admission.places();
-        places.taken -= 1;
+        let mut positions = self.admission.positions();
+        positions.taken -= 1;
         if !self.over {
-            places.lingering.push_back(Instant::now() + LINGERS);
+            positions.lingering.push_back(Instant::now() + LINGERS);
         }
         self.admission.admitted.dec();
     }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::{
     live::{Gateway, Live, Progress},
-    place::{self, locate},
+    position::{self, locate},
     proxy::pass_on,
     request::Asked,
     start::start,
@@ -21,7 +21,7 @@ use super::{
     wire::Dialect,
 };
 use crate::{
-    Cursor, Form, Hub, StartAt, Subscribe,
+    Cursor, EventFormat, Hub, StartAt, Subscribe,
     http::{BoxError, Departure, Disconnect, HubBody, Problem, PublishedBody, ended, sign_verdict},
     log::{LogError, PageLimit},
 };
@@ -102,22 +102,23 @@ fn last_event_id(headers: &HeaderMap) -> Option<String> {
 /// know. `None` for a client that has all there will ever be.
 async fn open(hub: &Hub, id: &StreamId, seen: Option<&str>) -> Result<Option<Cursor>, Problem> {
     let start = match seen {
-        None => place::start(&*hub.engine().log, id).await?,
+        None => position::start(&*hub.engine().log, id).await?,
         Some(seen) => match locate(&*hub.engine().log, id, seen).await? {
-            Ok(place) if has_all(hub, id, place).await? => return Ok(None),
-            Ok(sequence) => StartAt::Place { asked: seen.to_owned(), sequence },
+            Ok(position) if has_all(hub, id, position).await? => return Ok(None),
+            Ok(sequence) => StartAt::Position { asked: seen.to_owned(), sequence },
             Err(_) => StartAt::Unknown(seen.to_owned()),
         },
     };
-    let subscribe = Subscribe { interest: id.topic().into(), start, form: Form::Bare, start_event: false };
+    let subscribe =
+        Subscribe { selector: id.topic().into(), start, form: EventFormat::Bare, start_event: false };
     Ok(Cursor::open(hub.engine().clone(), subscribe, READ_GRANT).await?)
 }
 
-/// Whether nothing follows a place but the stream's end, which this form does not show: who has seen the event there would
+/// Whether nothing follows a position but the stream's end, which this form does not show: who has seen the event there would
 /// come back for ever.
-async fn has_all(hub: &Hub, id: &StreamId, place: u64) -> Result<bool, LogError> {
+async fn has_all(hub: &Hub, id: &StreamId, position: u64) -> Result<bool, LogError> {
     let log = &hub.engine().log;
-    let page = log.read(place, &id.topic().into(), PageLimit { records: 1, bytes: 1 }).await?;
+    let page = log.read(position, &id.topic().into(), PageLimit { records: 1, bytes: 1 }).await?;
     Ok(page.records.first().is_some_and(|next| next.is_close()))
 }
 

@@ -5,9 +5,9 @@ use serde_json::Value;
 use tidings_codec::{Event, EventId, EventType};
 use tokio::task::yield_now;
 
-use super::{announcement::Announcement, place::announcement, stream::StreamId, wire::Dialect};
+use super::{announcement::Announcement, position::announcement, stream::StreamId, wire::Dialect};
 use crate::{
-    Interest,
+    Selector,
     delivery::Engine,
     log::{LogError, PageLimit, Record},
 };
@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 4 << 20;
 /// The beginning of a stream for a late reader.
 #[derive(Debug)]
 pub(super) struct Compacted {
-    /// Whole events. Each has the ID of the last one that is in it, and so is a place to resume from.
+    /// Whole events. Each has the ID of the last one that is in it, and so is a position to resume from.
     pub(super) events: Bytes,
     /// The ID of the last event that is in them, or the one after which they begin.
     pub(super) last_event_id: String,
@@ -26,22 +26,22 @@ pub(super) struct Compacted {
     pub(crate) sequence: u64,
 }
 
-/// Joins what follows the event `after`, which is at `place`, up to the end of the log; `None` where something behind it is
+/// Joins what follows the event `after`, which is at `position`, up to the end of the log; `None` where something behind it is
 /// lost, which a plain subscription tells.
 pub(super) async fn compact(
     engine: &Engine,
     id: &StreamId,
     after: &str,
-    mut place: u64,
+    mut position: u64,
 ) -> Result<Option<Compacted>, LogError> {
     let log = &engine.log;
     let Some(dialect) = dialect(engine, id).await? else { return Ok(None) };
     let newest = log.bounds().newest.sequence;
-    let interest = Interest::from(id.topic());
+    let selector = Selector::from(id.topic());
     let mut joined = Joined::new(dialect);
-    let (mut last_event_id, mut sequence) = (after.to_owned(), place);
-    while place < newest && joined.bytes() < MAX_BYTES {
-        let page = log.read(place, &interest, PageLimit { records: 500, bytes: 64 << 10 }).await?;
+    let (mut last_event_id, mut sequence) = (after.to_owned(), position);
+    while position < newest && joined.bytes() < MAX_BYTES {
+        let page = log.read(position, &selector, PageLimit { records: 500, bytes: 64 << 10 }).await?;
         if page.lost.is_some() {
             return Ok(None);
         }
@@ -50,10 +50,10 @@ pub(super) async fn compact(
             joined.push(record);
             (last_event_id, sequence) = (record.id().to_string(), record.sequence());
         }
-        if page.reached.sequence <= place {
+        if page.reached.sequence <= position {
             break;
         }
-        place = page.reached.sequence;
+        position = page.reached.sequence;
         // A log in memory never waits, and to read the JSON of a long answer takes long: others have their turn.
         yield_now().await;
     }
@@ -147,8 +147,8 @@ impl Open {
     /// One event for all pieces, with the ID of the last.
     fn join(self) -> Event {
         let Delta { text, pointer, mut around, number } = self.delta;
-        if let Some(place) = around.pointer_mut(pointer) {
-            *place = text.into();
+        if let Some(position) = around.pointer_mut(pointer) {
+            *position = text.into();
         }
         if let (Some(number), Some(members)) = (number, around.as_object_mut()) {
             members.insert("sequence_number".into(), number);

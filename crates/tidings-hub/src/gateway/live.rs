@@ -29,7 +29,7 @@ use super::{
     token::Tokens,
     upstream::Upstream,
 };
-use crate::{Hub, delivery::Engine, log::Place};
+use crate::{Hub, delivery::Engine, log::Position};
 
 /// How long the gateway's tasks, and then their readers, may take to end at shutdown.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
@@ -45,9 +45,9 @@ pub(crate) struct Gateway {
     live: Mutex<HashMap<StreamId, (Arc<Live>, Admitted)>>,
     tasks: Mutex<JoinSet<()>>,
     /// Up to where what an earlier process has left open is ended; `None` while that is not known.
-    swept: Mutex<Option<Place>>,
+    swept: Mutex<Option<Position>>,
     /// Where the first stream was entered that this process could not end in the log.
-    left_open: Mutex<Option<Place>>,
+    left_open: Mutex<Option<Position>>,
     /// How many streams have been announced.
     announced: AtomicU64,
     shutdown: watch::Sender<bool>,
@@ -60,7 +60,7 @@ pub(super) struct Live {
     /// The digest of the request's body.
     pub(super) body: String,
     /// The log's end when it was entered: it is announced after that.
-    after: Place,
+    after: Position,
     pub(super) progress: watch::Sender<Progress>,
     /// Set to end the stream before its time.
     pub(super) stop: watch::Sender<Option<Ending>>,
@@ -124,7 +124,7 @@ impl Gateway {
     }
 
     /// Enters a stream, if it is not there already. `newest` is the log's end.
-    pub(super) fn enter(&self, id: StreamId, body: String, newest: Place) -> Entered {
+    pub(super) fn enter(&self, id: StreamId, body: String, newest: Position) -> Entered {
         match self.live().entry(id) {
             Entry::Occupied(running) => Entered::Running(running.get().0.clone()),
             Entry::Vacant(vacant) => {
@@ -162,17 +162,17 @@ impl Gateway {
     }
 
     /// Notes up to where what an earlier process has left open is ended.
-    pub(super) fn swept_to(&self, place: Place) {
-        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    pub(super) fn swept_to(&self, position: Position) {
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some(position);
     }
 
-    /// A place up to which all announced streams have ended, if there is one: none that is live was announced before it.
-    pub(super) fn all_ended_to(&self) -> Option<Place> {
+    /// A position up to which all announced streams have ended, if there is one: none that is live was announced before it.
+    pub(super) fn all_ended_to(&self) -> Option<Position> {
         let swept = (*self.swept.lock().unwrap_or_else(PoisonError::into_inner))?;
         let left_open = *self.left_open.lock().unwrap_or_else(PoisonError::into_inner);
         let live = self.live();
         let open = live.values().map(|(live, _)| live.after);
-        [swept].into_iter().chain(left_open).chain(open).min_by_key(|place| place.sequence)
+        [swept].into_iter().chain(left_open).chain(open).min_by_key(|position| position.sequence)
     }
 
     /// Notes that a stream may be open in the log when it is live no more: the next start looks at it.

@@ -3,7 +3,7 @@
 //! An SDK posts to `/v1/chat/completions`, `/v1/responses` or `/v1/messages` as it would to its provider. A streaming
 //! request becomes a topic: `relay` publishes each event of the upstream there as it arrives, and the response is a
 //! subscription to it (`answer`). Whoever has a token of the stream reads it at `/streams/<id>` (`watch`) from any
-//! place, any number of times, also when it is complete: to the hub it is a topic like any other.
+//! position, any number of times, also when it is complete: to the hub it is a topic like any other.
 
 mod abandon;
 mod admission;
@@ -15,7 +15,7 @@ mod failure;
 mod heartbeat;
 mod live;
 mod metrics;
-mod place;
+mod position;
 mod proxy;
 mod relay;
 mod request;

@@ -11,9 +11,9 @@ use super::{
     wire::Dialect,
 };
 use crate::{
-    Hub, Interest,
+    Hub, Selector,
     delivery::resume::locate,
-    log::{Append, HubId, Log, LogError, PageLimit, Place},
+    log::{Append, HubId, Log, LogError, PageLimit, Position},
 };
 
 /// After how many announcements the log is told which streams have ended.
@@ -37,11 +37,11 @@ pub(super) async fn end_cut_streams(hub: &Hub, gateway: &Gateway, newest: u64) -
     let log = &hub.engine().log;
     let from = all_ended_to(&**log, newest).await?;
     gateway.swept_to(from);
-    let interest = Interest::from(started());
+    let selector = Selector::from(started());
     let limit = PageLimit { records: 500, bytes: 1 << 20 };
     let (mut after, mut swept) = (from.sequence, Swept { looked_at: 0, ended: 0 });
     while after < newest {
-        let page = log.read(after, &interest, limit).await?;
+        let page = log.read(after, &selector, limit).await?;
         for record in page.records.iter().filter(|record| record.sequence() <= newest) {
             let Some((id, dialect)) = Announcement::read(record) else { continue };
             swept.looked_at += 1;
@@ -55,7 +55,7 @@ pub(super) async fn end_cut_streams(hub: &Hub, gateway: &Gateway, newest: u64) -
         }
         after = page.reached.sequence;
     }
-    gateway.swept_to(Place::unchecked(u64::MAX));
+    gateway.swept_to(Position::unchecked(u64::MAX));
     if swept.looked_at >= NOTE_AFTER {
         note_ended(hub, gateway).await;
     }
@@ -71,8 +71,8 @@ pub(super) async fn note_ended(hub: &Hub, gateway: &Gateway) {
     let bounds = hub.engine().log.bounds();
     // Asked after the log: what is announced between the two is live.
     let Some(ended) = gateway.all_ended_to() else { return };
-    let place = if ended.sequence < bounds.newest.sequence { ended } else { bounds.newest };
-    let id = HubId { epoch: bounds.epoch, place }.to_string();
+    let position = if ended.sequence < bounds.newest.sequence { ended } else { bounds.newest };
+    let id = HubId { epoch: bounds.epoch, position }.to_string();
     if let Err(error) = hub.publish_reserved(vec![update_of(stream::ended(), Event::new(id)).into()]).await {
         // The next start looks at more, and that is all.
         tracing::warn!(%error, "it can't be noted which streams have ended");
@@ -80,13 +80,13 @@ pub(super) async fn note_ended(hub: &Hub, gateway: &Gateway) {
 }
 
 /// What the last note says. Of another life of the log, or of a state that it went back from, none counts.
-async fn all_ended_to(log: &dyn Log, newest: u64) -> Result<Place, LogError> {
-    let interest = Interest::from(stream::ended());
+async fn all_ended_to(log: &dyn Log, newest: u64) -> Result<Position, LogError> {
+    let selector = Selector::from(stream::ended());
     // By halves: a log is read forwards, and has a note for every hundred answers.
     let (mut low, mut high, mut last) = (0, newest, None);
     while low < high {
         let middle = low + (high - low) / 2;
-        let page = log.read(middle, &interest, ONE).await?;
+        let page = log.read(middle, &selector, ONE).await?;
         match page.records.into_iter().next().filter(|record| record.sequence() <= newest) {
             Some(record) => {
                 low = record.sequence();
@@ -95,11 +95,11 @@ async fn all_ended_to(log: &dyn Log, newest: u64) -> Result<Place, LogError> {
             None => high = middle,
         }
     }
-    let Some(note) = last else { return Ok(Place::START) };
+    let Some(note) = last else { return Ok(Position::START) };
     let id = note.event().data();
-    Ok(match (locate(log, id, &interest).await?, HubId::parse(id)) {
-        (Ok(_), Some(id)) => id.place,
-        _ => Place::START,
+    Ok(match (locate(log, id, &selector).await?, HubId::parse(id)) {
+        (Ok(_), Some(id)) => id.position,
+        _ => Position::START,
     })
 }
 
@@ -107,9 +107,9 @@ async fn end(hub: &Hub, id: &StreamId, dialect: Dialect) -> Result<(), LogError>
     let log = &hub.engine().log;
     // The error says how many events went before it, which strict clients compare.
     let mut events = 0;
-    let (mut after, interest) = (0, Interest::from(id.topic()));
+    let (mut after, selector) = (0, Selector::from(id.topic()));
     loop {
-        let page = log.read(after, &interest, PageLimit { records: 500, bytes: 1 << 20 }).await?;
+        let page = log.read(after, &selector, PageLimit { records: 500, bytes: 1 << 20 }).await?;
         events += page.records.len() as u64;
         if page.records.is_empty() || page.reached.sequence <= after {
             break;
@@ -221,7 +221,7 @@ mod tests {
         hub.gateway().unwrap().tasks_done().await;
         announce(&hub, 1).await;
         let epoch = crate::log::Epoch::from_bits(7);
-        let note = HubId { epoch, place: hub.engine().log.bounds().newest }.to_string();
+        let note = HubId { epoch, position: hub.engine().log.bounds().newest }.to_string();
         hub.publish_reserved(vec![update_of(stream::ended(), Event::new(note)).into()]).await.unwrap();
         assert_eq!(restart(&hub).await, Swept { looked_at: 1, ended: 1 });
     }

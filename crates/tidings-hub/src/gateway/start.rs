@@ -7,7 +7,7 @@ use super::{
     ending::Ending,
     failure::Failure,
     live::{Entered, Gateway, Live, Progress},
-    place::announcement,
+    position::announcement,
     relay::{Relay, ask},
     request::{Asked, credentials},
     stream::StreamId,

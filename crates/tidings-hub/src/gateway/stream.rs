@@ -16,7 +16,7 @@ const RESERVED: &str = "llm";
 /// Where each stream is announced when it starts, so that one that was cut is found after a restart.
 const STARTED: &str = "llm/started";
 
-/// Where it is noted now and then up to which place all announced streams have ended, so that a restart need not look at them.
+/// Where it is noted now and then up to which position all announced streams have ended, so that a restart need not look at them.
 const ENDED: &str = "llm/ended";
 
 /// What precedes the type of an upstream's event that would else be taken for the hub's.
@@ -53,7 +53,7 @@ impl StreamId {
         Topic::parse(&format!("{RESERVED}/{self}")).expect("base64url has no control characters and no star")
     }
 
-    /// The ID of the record that announces the stream, by which it is found. It is also the place before its first event.
+    /// The ID of the record that announces the stream, by which it is found. It is also the position before its first event.
     pub(crate) fn start_id(&self) -> EventId {
         self.named("start")
     }
@@ -98,7 +98,7 @@ pub(crate) fn started() -> Topic {
     Topic::parse(STARTED).expect("a plain topic")
 }
 
-/// The topic of the notes that say up to which place all announced streams have ended.
+/// The topic of the notes that say up to which position all announced streams have ended.
 pub(crate) fn ended() -> Topic {
     Topic::parse(ENDED).expect("a plain topic")
 }

@@ -10,12 +10,12 @@ use super::{
     coalesce::{Compacted, compact},
     ending::Ending,
     live::Gateway,
-    place::{announcement, start, start_after},
+    position::{announcement, start, start_after},
     stream::StreamId,
     token::Scope,
 };
 use crate::{
-    Cursor, Form, Grant, StartAt, Subscribe,
+    Cursor, EventFormat, Grant, StartAt, Subscribe,
     delivery::Engine,
     dialect::native::ReadParams,
     http::{HubBody, Problem, deliver, ended, subscribe},
@@ -71,8 +71,8 @@ async fn read(
         Some(start) => start,
     });
     match (is_compact(parts)?, &params.start) {
-        (true, Some(StartAt::Place { asked, sequence })) => {
-            if params.form != Form::Plain {
+        (true, Some(StartAt::Position { asked, sequence })) => {
+            if params.form != EventFormat::Plain {
                 return Err(Problem::invalid(
                     "view=compact has events of its own; it takes no envelope and no fields",
                 ));
@@ -94,9 +94,9 @@ async fn read_compacted(
     parts: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
     let subscribe = Subscribe {
-        interest: params.interest,
-        start: StartAt::Place { asked: compacted.last_event_id, sequence: compacted.sequence },
-        form: Form::Plain,
+        selector: params.selector,
+        start: StartAt::Position { asked: compacted.last_event_id, sequence: compacted.sequence },
+        form: EventFormat::Plain,
         start_event: false,
     };
     Ok(match Cursor::open(engine.clone(), subscribe, READ_GRANT).await? {

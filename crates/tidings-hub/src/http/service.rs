@@ -335,7 +335,7 @@ fn may_read_what(hub: &Hub, path_topic: Option<&str>, parts: &Parts) -> Result<R
     let params = ReadParams::parse(path_topic, parts)?;
     #[cfg(feature = "gateway")]
     if hub.gateway().is_some() {
-        may_read(&params.interest)?;
+        may_read(&params.selector)?;
     }
     Ok(params)
 }
@@ -351,9 +351,9 @@ fn may_read_something(engine: &Engine) -> Result<(), Problem> {
 /// 403 for topics of the gateway: those are read by their own URLs. Patterns over all topics don't find them, since what is
 /// in them is private.
 #[cfg(feature = "gateway")]
-fn may_read(interest: &crate::Interest) -> Result<(), Problem> {
-    let names = interest.topics().iter().map(crate::Topic::as_str);
-    let mut names = names.chain(interest.prefixes().iter().map(crate::Prefix::as_str));
+fn may_read(selector: &crate::Selector) -> Result<(), Problem> {
+    let names = selector.topics().iter().map(crate::Topic::as_str);
+    let mut names = names.chain(selector.prefixes().iter().map(crate::Prefix::as_str));
     match names.find(|name| crate::gateway::is_reserved(name)) {
         None => Ok(()),
         Some(name) => Err(Problem::forbidden(format!(

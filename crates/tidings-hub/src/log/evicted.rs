@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Bound};
 
-use crate::{Interest, Topic};
+use crate::{Selector, Topic};
 
 /// What a topic in the table costs beside its text.
 const AROUND_MARK: usize = 128;
@@ -74,17 +74,17 @@ impl Evicted {
         self.last
     }
 
-    /// The last record after `after` that may be gone, of those that `interest` asks for.
-    pub(crate) fn lost(&self, interest: &Interest, after: u64) -> Option<u64> {
+    /// The last record after `after` that may be gone, of those that `selector` asks for.
+    pub(crate) fn lost(&self, selector: &Selector, after: u64) -> Option<u64> {
         if after >= self.last {
             return None;
         }
-        if interest.is_everything() {
+        if selector.is_everything() {
             return Some(self.last);
         }
         let of_topics =
-            interest.topics().iter().map(|topic| *self.watermarks.get(topic).unwrap_or(&self.floor));
-        let of_prefixes = interest.prefixes().iter().flat_map(|prefix| {
+            selector.topics().iter().map(|topic| *self.watermarks.get(topic).unwrap_or(&self.floor));
+        let of_prefixes = selector.prefixes().iter().flat_map(|prefix| {
             let watermarks = self.watermarks.range((Bound::Excluded(prefix.as_topic()), Bound::Unbounded));
             let below = watermarks.take_while(|(topic, _)| prefix.covers(topic)).map(|(_, mark)| *mark);
             below.chain([self.floor])
@@ -102,11 +102,11 @@ mod tests {
         Topic::parse(text).unwrap()
     }
 
-    fn may_miss(evicted: &Evicted, interest: &Interest, after: u64) -> bool {
-        evicted.lost(interest, after).is_some()
+    fn may_miss(evicted: &Evicted, selector: &Selector, after: u64) -> bool {
+        evicted.lost(selector, after).is_some()
     }
 
-    fn asks(filter: &str) -> Interest {
+    fn asks(filter: &str) -> Selector {
         [TopicFilter::parse(filter).unwrap()].into_iter().collect()
     }
 

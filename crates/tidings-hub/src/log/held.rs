@@ -5,11 +5,11 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{IdempotencyKey, Record};
 
 /// Records in the order of their sequences. Most often the oldest one leaves; one that leaves from between the others stays
-/// as an empty place, until half of all places are empty.
+/// as an empty position, until half of all positions are empty.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// Begins with a place that is not empty.
-    places: VecDeque<Entry>,
+    /// Begins with a position that is not empty.
+    positions: VecDeque<Entry>,
     empty: usize,
 }
 
@@ -42,60 +42,60 @@ impl Held {
         rule: Option<usize>,
     ) {
         let (sequence, from) = (record.sequence(), record.time_ms().min(now));
-        self.places.push_back(Entry { sequence, record: Some(record), from, key, rule });
+        self.positions.push_back(Entry { sequence, record: Some(record), from, key, rule });
     }
 
     /// From when on the age of a record counts. A time that had not come when the record did makes it no younger.
     pub(super) fn age_begins(&self, sequence: u64) -> Option<u64> {
-        let entry = self.places.get(self.find(sequence).ok()?)?;
+        let entry = self.positions.get(self.find(sequence).ok()?)?;
         entry.record.as_ref().map(|_| entry.from)
     }
 
     /// The first sequence that is held.
     pub(super) fn oldest(&self) -> Option<u64> {
-        self.places.front().map(|entry| entry.sequence)
+        self.positions.front().map(|entry| entry.sequence)
     }
 
     pub(super) fn get(&self, sequence: u64) -> Option<&Arc<Record>> {
-        self.places.get(self.find(sequence).ok()?)?.record.as_ref()
+        self.positions.get(self.find(sequence).ok()?)?.record.as_ref()
     }
 
     pub(super) fn remove(&mut self, sequence: u64) -> Option<Removed> {
         let index = self.find(sequence).ok()?;
-        let entry = self.places.get_mut(index)?;
+        let entry = self.positions.get_mut(index)?;
         let record = entry.record.take()?;
         let removed = Removed { record, key: entry.key.take(), rule: entry.rule };
         self.empty += 1;
-        while self.places.front().is_some_and(|oldest| oldest.record.is_none()) {
-            self.places.pop_front();
+        while self.positions.front().is_some_and(|oldest| oldest.record.is_none()) {
+            self.positions.pop_front();
             self.empty -= 1;
         }
-        if self.empty > self.places.len() / 2 {
-            self.places.retain(|entry| entry.record.is_some());
+        if self.empty > self.positions.len() / 2 {
+            self.positions.retain(|entry| entry.record.is_some());
             self.empty = 0;
         }
         Some(removed)
     }
 
-    /// Those from `first` on. Empty places on the way are passed over, of which there are never more than records.
+    /// Those from `first` on. Empty positions on the way are passed over, of which there are never more than records.
     pub(super) fn from(&self, first: u64) -> impl Iterator<Item = &Arc<Record>> {
         let index = self.find(first).unwrap_or_else(|index| index);
-        self.places.range(index..).filter_map(|entry| entry.record.as_ref())
+        self.positions.range(index..).filter_map(|entry| entry.record.as_ref())
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.places.len() - self.empty
+        self.positions.len() - self.empty
     }
 
     /// Where the place for `sequence` is, or would be.
     fn find(&self, sequence: u64) -> Result<usize, usize> {
-        // Without places that are gone it is as far from the oldest one as their sequences are, and it is never further.
+        // Without positions that are gone it is as far from the oldest one as their sequences are, and it is never further.
         let distance = sequence.saturating_sub(self.oldest().unwrap_or(sequence));
         let most = usize::try_from(distance).unwrap_or(usize::MAX);
-        match self.places.get(most) {
+        match self.positions.get(most) {
             Some(entry) if entry.sequence == sequence => Ok(most),
-            _ => self.places.binary_search_by_key(&sequence, |entry| entry.sequence),
+            _ => self.positions.binary_search_by_key(&sequence, |entry| entry.sequence),
         }
     }
 }
@@ -123,7 +123,7 @@ mod tests {
             assert!(held.remove(gone).is_none());
             left.retain(|sequence| *sequence != gone);
             assert_eq!((held.len(), held.oldest()), (left.len(), left.first().copied()));
-            assert!(held.places.len() <= 2 * left.len() + 1, "{held:?}");
+            assert!(held.positions.len() <= 2 * left.len() + 1, "{held:?}");
             for first in 0..=11 {
                 let found = held.get(first).map(|record| record.sequence());
                 assert_eq!(found, left.contains(&first).then_some(first));

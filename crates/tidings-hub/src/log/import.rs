@@ -18,7 +18,7 @@ pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Reads the lines of an export, or a recorded event stream, as updates to be appended.
 ///
-/// Publishers' IDs, idempotency keys and times are kept. The IDs that a hub gave name places of its log, so the update
+/// Publishers' IDs, idempotency keys and times are kept. The IDs that a hub gave name positions of its log, so the update
 /// gets a new one; the old one becomes its idempotency key (`import:~…`), so that importing again appends nothing twice.
 /// Memory holds one update at a time.
 ///

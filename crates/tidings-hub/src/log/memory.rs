@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     Append, Appended, Bounds, Clock, Epoch, IdempotencyKey, Limits, Log, LogError, LogFuture, Page,
-    PageLimit, Place, Receipt, Record, RecordTime, Refused, Retention, Turn, Wear,
+    PageLimit, Position, Receipt, Record, RecordTime, Refused, Retention, Turn, Wear,
     evicted::Evicted,
     held::{Held, Removed},
     names::{Named, Names, again, names_of},
@@ -20,7 +20,7 @@ use super::{
     rules::Rules,
     topic_index::TopicIndex,
 };
-use crate::{Interest, Topic, Update, model::topic_map::TopicMap};
+use crate::{Selector, Topic, Update, model::topic_map::TopicMap};
 
 /// A [`Log`] in memory.
 ///
@@ -39,7 +39,7 @@ pub struct MemoryLog {
 struct State {
     /// What is kept. The rules of the retention leave holes.
     records: Held,
-    newest: Place,
+    newest: Position,
     whole: Totals,
     /// One for each rule of the retention, in its order.
     groups: Vec<Group>,
@@ -94,7 +94,7 @@ impl MemoryLog {
             epoch,
             state: RwLock::new(State {
                 records: Held::default(),
-                newest: Place::START,
+                newest: Position::START,
                 whole: Totals::default(),
                 groups: vec![Group::default(); rules.rules.len()],
                 changed: Vec::new(),
@@ -157,8 +157,8 @@ impl Log for MemoryLog {
         self.append(batch)
     }
 
-    fn read<'a>(&'a self, after: u64, interest: &'a Interest, limit: PageLimit) -> LogFuture<'a, Page> {
-        let page = self.read_state().read(after, interest, limit);
+    fn read<'a>(&'a self, after: u64, selector: &'a Selector, limit: PageLimit) -> LogFuture<'a, Page> {
+        let page = self.read_state().read(after, selector, limit);
         Box::pin(std::future::ready(Ok(page)))
     }
 
@@ -167,8 +167,8 @@ impl Log for MemoryLog {
         Box::pin(std::future::ready(Ok(record)))
     }
 
-    fn find<'a>(&'a self, publisher_id: &'a str, interest: &'a Interest) -> LogFuture<'a, Option<u64>> {
-        let sequence = self.read_state().names.find(publisher_id, interest);
+    fn find<'a>(&'a self, publisher_id: &'a str, selector: &'a Selector) -> LogFuture<'a, Option<u64>> {
+        let sequence = self.read_state().names.find(publisher_id, selector);
         Box::pin(std::future::ready(Ok(sequence)))
     }
 
@@ -241,7 +241,7 @@ impl State {
                 self.changed.push(rule);
             }
         }
-        self.newest = record.place();
+        self.newest = record.position();
         let receipt = receipt(&record, false);
         self.records.push(record, age_now, key, rule);
         Ok(receipt)
@@ -365,18 +365,18 @@ impl State {
         true
     }
 
-    fn read(&self, after: u64, interest: &Interest, limit: PageLimit) -> Page {
+    fn read(&self, after: u64, selector: &Selector, limit: PageLimit) -> Page {
         let mut page = Page {
             records: Vec::new(),
             reached: self.newest,
-            lost: self.evicted.lost(interest, after),
+            lost: self.evicted.lost(selector, after),
             oldest: self.oldest(),
         };
         let mut bytes = 0;
         // False when the page is full; what is in it then is all that matches up to its last record.
         let mut take = |record: &Arc<Record>| {
             if limit.is_reached(page.records.len(), bytes) {
-                page.reached = page.records.last().map_or(page.reached, |last| last.place());
+                page.reached = page.records.last().map_or(page.reached, |last| last.position());
                 return false;
             }
             bytes += record.event().data().len();
@@ -384,19 +384,19 @@ impl State {
             true
         };
 
-        if interest.is_exact() {
-            let closes = interest.topics().iter().filter_map(|topic| self.closed.get(topic));
+        if selector.is_exact() {
+            let closes = selector.topics().iter().filter_map(|topic| self.closed.get(topic));
             let mut closes: Vec<_> =
                 closes.filter(|close| (after + 1..self.oldest()).contains(&close.sequence())).collect();
             closes.sort_by_key(|close| close.sequence());
-            let kept = self.by_topic.after(interest, after).filter_map(|sequence| self.record(sequence));
+            let kept = self.by_topic.after(selector, after).filter_map(|sequence| self.record(sequence));
             let _ = closes.into_iter().chain(kept).all(take);
         } else {
-            let wanted = |record: &&Arc<Record>| interest.matches(record.topics());
+            let wanted = |record: &&Arc<Record>| selector.matches(record.topics());
             let closes = self.evicted_closes.range(after + 1..).map(|(_, record)| record);
             let mut last_scanned = None;
             let scanned = self.records.from(after + 1).take(MAX_SCANNED);
-            let scanned = scanned.inspect(|record| last_scanned = Some(record.place()));
+            let scanned = scanned.inspect(|record| last_scanned = Some(record.position()));
             if closes.chain(scanned).filter(wanted).all(&mut take) {
                 page.reached = last_scanned.unwrap_or(page.reached);
             }

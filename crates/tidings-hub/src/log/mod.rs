@@ -24,7 +24,7 @@ pub(crate) mod turns;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-pub use crate::model::position::{Epoch, HubId, Place};
+pub use crate::model::position::{Epoch, HubId, Position};
 pub use clock::Clock;
 pub use disk::{
     Check, DiskLog, DiskSettings, DiskStat, DiskView, Durability, FileStat, Finding, Found, Kept, NewEpoch,
@@ -40,7 +40,7 @@ pub use time::{InvalidTime, RecordTime};
 use tokio::sync::watch;
 
 pub use crate::log::turns::Turn;
-use crate::{AttachmentId, Attachments, Interest, Topic, Update};
+use crate::{AttachmentId, Attachments, Selector, Topic, Update};
 
 /// What an operation of a [`Log`] returns: a future that can be sent between threads.
 pub type LogFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LogError>> + Send + 'a>>;
@@ -76,18 +76,18 @@ pub trait Log: Send + Sync + 'static {
         })
     }
 
-    /// The records after `after` that match `interest`, in order, at most `limit` of them.
-    fn read<'a>(&'a self, after: u64, interest: &'a Interest, limit: PageLimit) -> LogFuture<'a, Page>;
+    /// The records after `after` that match `selector`, in order, at most `limit` of them.
+    fn read<'a>(&'a self, after: u64, selector: &'a Selector, limit: PageLimit) -> LogFuture<'a, Page>;
 
     /// The record at `sequence`, or `None` if it was evicted or isn't there yet.
     fn record(&self, sequence: u64) -> LogFuture<'_, Option<Arc<Record>>>;
 
-    /// The sequence of the update with an ID that its publisher chose, of those that `interest` asks for, whether its record
+    /// The sequence of the update with an ID that its publisher chose, of those that `selector` asks for, whether its record
     /// is kept or was evicted and the ID is remembered.
     ///
     /// `None` if there is none, and if there are several: which of them somebody saw can't be known. What a look-up costs
     /// does not grow with the topics that have the ID.
-    fn find<'a>(&'a self, publisher_id: &'a str, interest: &'a Interest) -> LogFuture<'a, Option<u64>>;
+    fn find<'a>(&'a self, publisher_id: &'a str, selector: &'a Selector) -> LogFuture<'a, Option<u64>>;
 
     /// The record that closed `topic`, if it is closed.
     fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>>;
@@ -255,7 +255,7 @@ pub struct Appended {
 pub struct Receipt {
     /// The event's ID, the publisher's or the hub's.
     pub id: RecordId,
-    /// Its place in the log's order.
+    /// Its position in the log's order.
     pub sequence: u64,
     /// Whether it was already there, and nothing was appended.
     pub repeated: bool,
@@ -315,14 +315,14 @@ impl PageLimit {
     }
 }
 
-/// A piece of the log for one interest.
+/// A piece of the log for one selector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// What matches, in order of sequence.
     pub records: Vec<Arc<Record>>,
     /// How far the log was looked through: all that matches up to here is in `records`, or lost.
-    pub reached: Place,
-    /// The last record behind the place that was asked for that has been evicted and could have matched, if there is one.
+    pub reached: Position,
+    /// The last record behind the position that was asked for that has been evicted and could have matched, if there is one.
     pub lost: Option<u64>,
     /// The first sequence that is kept, or the next one if none is.
     pub oldest: u64,
@@ -334,11 +334,11 @@ impl Page {
         self.records.iter().map(|record| record.event().data().len()).sum()
     }
 
-    /// The place just before the first record of this page's interest that is kept, or where it was looked for in vain.
-    pub fn before_first_kept(&self) -> Place {
+    /// The position just before the first record of this page's selector that is kept, or where it was looked for in vain.
+    pub fn before_first_kept(&self) -> Position {
         // Not before the oldest record of the log: what was evicted behind that one would be told again.
         match self.records.first() {
-            Some(first) => Place::unchecked(first.sequence() - 1),
+            Some(first) => Position::unchecked(first.sequence() - 1),
             None => self.reached,
         }
     }
@@ -354,7 +354,7 @@ pub struct Bounds {
     /// The last sequence that was ever evicted, at least: of what comes after it, nothing is missing. 0 before the first.
     pub evicted: u64,
     /// The last record that is visible; sequence 0 before the first.
-    pub newest: Place,
+    pub newest: Position,
 }
 
 /// What has gone wrong in a log without stopping it.

@@ -8,10 +8,10 @@ use std::{
 };
 
 use super::{
-    Epoch, HubId, IdempotencyKey, Place, Receipt, Record, RecordId, Refused,
+    Epoch, HubId, IdempotencyKey, Position, Receipt, Record, RecordId, Refused,
     record::{content, receipt},
 };
-use crate::{Interest, Topic, Update};
+use crate::{Selector, Topic, Update};
 
 /// What a name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,10 +81,10 @@ impl Gone {
         if self.content != Some(content(update)) {
             return None;
         }
-        let place = Place { sequence: self.sequence, check: self.check };
+        let position = Position { sequence: self.sequence, check: self.check };
         let id = match update.event().id() {
             Some(id) => RecordId::Publisher(id.clone()),
-            None => RecordId::Hub(HubId { epoch, place }),
+            None => RecordId::Hub(HubId { epoch, position }),
         };
         Some(Receipt { id, sequence: self.sequence, repeated: true, attachment: None })
     }
@@ -108,7 +108,7 @@ impl Named {
     }
 }
 
-/// The sequences that a name stands for, as far as an interest asks for them: none, one, or too many to say which.
+/// The sequences that a name stands for, as far as a selector asks for them: none, one, or too many to say which.
 #[derive(Debug, Default)]
 pub(super) struct Sole(Option<u64>);
 
@@ -189,16 +189,16 @@ impl Names {
         }
     }
 
-    /// The sequence of the one update of `interest` that has this ID.
-    pub(super) fn find(&self, id: &str, interest: &Interest) -> Option<u64> {
+    /// The sequence of the one update of `selector` that has this ID.
+    pub(super) fn find(&self, id: &str, selector: &Selector) -> Option<u64> {
         let mut sole = Sole::default();
         let mut add = |named: &Named| sole.add(named.sequence());
         let is_sole = match self.ids.get(id)? {
-            ByTopic::One(topic, named) => !interest.matches(std::slice::from_ref(topic)) || add(named),
-            ByTopic::Several(named) if interest.is_everything() => named.values().all(add),
+            ByTopic::One(topic, named) => !selector.matches(std::slice::from_ref(topic)) || add(named),
+            ByTopic::Several(named) if selector.is_everything() => named.values().all(add),
             ByTopic::Several(named) => {
-                interest.topics().iter().filter_map(|topic| named.get(topic)).all(&mut add)
-                    && interest.prefixes().iter().all(|prefix| {
+                selector.topics().iter().filter_map(|topic| named.get(topic)).all(&mut add)
+                    && selector.prefixes().iter().all(|prefix| {
                         let after = named.range((Bound::Excluded(prefix.as_topic()), Bound::Unbounded));
                         after.take_while(|(topic, _)| prefix.covers(topic)).all(|(_, named)| add(named))
                     })
@@ -325,7 +325,7 @@ mod tests {
         Record::new(Epoch::from_bits(7), sequence, RecordTime::MIN, update)
     }
 
-    fn asks(filter: &str) -> Interest {
+    fn asks(filter: &str) -> Selector {
         [TopicFilter::parse(filter).unwrap()].into_iter().collect()
     }
 

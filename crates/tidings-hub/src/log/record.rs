@@ -5,10 +5,10 @@ use std::{fmt, time::SystemTime};
 use ring::digest;
 use tidings_codec::{Event, EventId};
 
-use super::{Epoch, HubId, Place, Receipt, RecordTime};
+use super::{Epoch, HubId, Position, Receipt, RecordTime};
 use crate::{AttachmentId, Topic, Update};
 
-/// An update in the log: its content, its place, and when it came.
+/// An update in the log: its content, its position, and when it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     epoch: Epoch,
@@ -19,7 +19,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Makes the record of `update` at `sequence`. Its ID is the publisher's, or else the hub's for this place.
+    /// Makes the record of `update` at `sequence`. Its ID is the publisher's, or else the hub's for this position.
     pub fn new(epoch: Epoch, sequence: u64, time: RecordTime, update: Update) -> Record {
         let check = check(sequence, time.as_millis(), &update);
         Record { epoch, sequence, time, check, update }
@@ -64,7 +64,7 @@ impl Record {
         self.time.as_millis()
     }
 
-    /// A CRC-32 of all that the record says, its place and time included.
+    /// A CRC-32 of all that the record says, its position and time included.
     ///
     /// It is part of the IDs that the hub makes. A log that was restored from a backup gives the same sequences to
     /// other records; their checks differ, and an ID from before is noticed.
@@ -73,8 +73,8 @@ impl Record {
     }
 
     /// Its sequence and its check.
-    pub fn place(&self) -> Place {
-        Place { sequence: self.sequence, check: self.check }
+    pub fn position(&self) -> Position {
+        Position { sequence: self.sequence, check: self.check }
     }
 
     /// What it is about; at least one topic.
@@ -101,7 +101,7 @@ impl Record {
     pub fn id(&self) -> RecordId {
         match self.event().id() {
             Some(id) => RecordId::Publisher(id.clone()),
-            None => RecordId::Hub(HubId { epoch: self.epoch, place: self.place() }),
+            None => RecordId::Hub(HubId { epoch: self.epoch, position: self.position() }),
         }
     }
 
@@ -112,8 +112,8 @@ impl Record {
 
     /// The ID if the hub made it.
     pub fn hub_id(&self) -> Option<HubId> {
-        let place = self.place();
-        self.event().id().is_none().then_some(HubId { epoch: self.epoch, place })
+        let position = self.position();
+        self.event().id().is_none().then_some(HubId { epoch: self.epoch, position })
     }
 
     /// Whether only those with a grant for it may receive it.
@@ -159,7 +159,7 @@ impl Record {
     }
 }
 
-/// The ID of an event: text that its publisher chose, or the hub's, which is made of its place.
+/// The ID of an event: text that its publisher chose, or the hub's, which is made of its position.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RecordId {
     /// The hub's.
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn the_hubs_id_names_the_place_and_the_content() {
         let first = record(1, "a");
-        let id = HubId { epoch: Epoch::from_bits(7), place: first.place() };
+        let id = HubId { epoch: Epoch::from_bits(7), position: first.position() };
         assert_eq!((first.id(), first.hub_id(), first.publisher_id()), (RecordId::Hub(id), Some(id), None));
         assert_eq!(first.to_event().id().unwrap().as_str(), id.to_string());
         assert_ne!(record(1, "b").check(), first.check());

@@ -41,7 +41,7 @@ impl Sent<'_> {
         let (event_type, key) = match (event_type, hub_id) {
             ("start", Some(_)) => return Ok(None),
             ("close", Some(_)) => return Ok(Some(Update::close(topic, data).into())),
-            // Its ID is that of a place, and may be an update's too.
+            // Its ID is that of a position, and may be an update's too.
             ("gap", Some(_)) => (UPSTREAM_GAP, None),
             (event_type, Some(id)) => (event_type, Some(IdempotencyKey::parse(&format!("import:{id}"))?)),
             (event_type, None) => (event_type, None),

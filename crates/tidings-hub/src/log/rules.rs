@@ -76,7 +76,7 @@ impl Rules {
         let text = topic.as_str();
         let before = self.of_prefixes.partition_point(|of| of.prefix.as_str() < text);
         let longest = covering(&self.of_prefixes, before.checked_sub(1), text);
-        longest.and_then(|place| self.of_prefixes.get(place)).map(|of| of.rule).or(self.of_all)
+        longest.and_then(|position| self.of_prefixes.get(position)).map(|of| of.rule).or(self.of_all)
     }
 }
 
@@ -84,9 +84,9 @@ impl Rules {
 ///
 /// What lies between a prefix and a text below it is below it, too: so it is the last one, or one that the last one is within.
 fn covering(prefixes: &[OfPrefix], last: Option<usize>, text: &str) -> Option<usize> {
-    let place = |place: &usize| prefixes.get(*place);
-    std::iter::successors(last, |before| place(before)?.within)
-        .find(|before| place(before).is_some_and(|of| text.starts_with(of.prefix.as_str())))
+    let position = |position: &usize| prefixes.get(*position);
+    std::iter::successors(last, |before| position(before)?.within)
+        .find(|before| position(before).is_some_and(|of| text.starts_with(of.prefix.as_str())))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::merge::Merge;
-use crate::{Interest, Topic, model::topic_map::TopicMap};
+use crate::{Selector, Topic, model::topic_map::TopicMap};
 
 /// The sequences of kept records by topic.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub(crate) struct TopicIndex {
     text: usize,
 }
 
-/// What a topic costs in the table beside its text: its place there, and the first sequences.
+/// What a topic costs in the table beside its text: its position there, and the first sequences.
 const AROUND_TOPIC: usize = 200;
 
 impl TopicIndex {
@@ -46,9 +46,9 @@ impl TopicIndex {
         }
     }
 
-    /// The records after `after` of the topics that an exact `interest` names, in order.
-    pub(crate) fn after(&self, interest: &Interest, after: u64) -> impl Iterator<Item = u64> {
-        Merge::new(interest.topics().iter().filter_map(|topic| self.by_topic.get(topic)).map(
+    /// The records after `after` of the topics that an exact `selector` names, in order.
+    pub(crate) fn after(&self, selector: &Selector, after: u64) -> impl Iterator<Item = u64> {
+        Merge::new(selector.topics().iter().filter_map(|topic| self.by_topic.get(topic)).map(
             move |sequences| {
                 sequences.range(sequences.partition_point(|sequence| *sequence <= after)..).copied()
             },
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn a_record_is_under_each_of_its_topics_until_it_is_removed() {
         let topics: Vec<Topic> = ["a", "b"].into_iter().map(|text| Topic::parse(text).unwrap()).collect();
-        let asks: Interest = ["a", "b"].into_iter().map(|text| TopicFilter::parse(text).unwrap()).collect();
+        let asks: Selector = ["a", "b"].into_iter().map(|text| TopicFilter::parse(text).unwrap()).collect();
         let mut index = TopicIndex::default();
         index.push(&topics, 1);
         index.push(&topics[..1], 2);

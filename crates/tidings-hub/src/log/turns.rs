@@ -42,11 +42,11 @@ struct Lane {
     /// The time of the turns, in bytes of one publisher.
     now: u64,
     /// By when each would have been done, and the order in which they came.
-    waiting: BTreeMap<Place, Waiter>,
+    waiting: BTreeMap<Position, Waiter>,
     came: u64,
 }
 
-type Place = (u64, u64);
+type Position = (u64, u64);
 
 #[derive(Debug)]
 struct Waiter {
@@ -69,7 +69,7 @@ pub struct Turn {
 struct Waiting<'a> {
     turns: &'a Turns,
     bytes: u64,
-    place: Place,
+    position: Position,
     told: oneshot::Receiver<Turn>,
 }
 
@@ -119,9 +119,9 @@ impl Turns {
             }
             let (tell, told) = oneshot::channel();
             lane.came += 1;
-            let place = (done, lane.came);
-            lane.waiting.insert(place, Waiter { began, bytes, tell });
-            Waiting { turns: self, bytes, place, told }
+            let position = (done, lane.came);
+            lane.waiting.insert(position, Waiter { began, bytes, tell });
+            Waiting { turns: self, bytes, position, told }
         };
         let turn = (&mut waiting.told).await;
         let mut turn = turn.expect("whoever waits is told, as a turn ends for each that has begun");
@@ -132,12 +132,12 @@ impl Turns {
     fn give_back(&self, bytes: u64) {
         let lane = &mut *self.lock(bytes);
         lane.in_log -= bytes;
-        while let Some((place, first)) = lane.waiting.first_key_value() {
-            let (place, bytes) = (*place, first.bytes);
+        while let Some((position, first)) = lane.waiting.first_key_value() {
+            let (position, bytes) = (*position, first.bytes);
             if !lane.has_room(bytes) {
                 break;
             }
-            let Some(Waiter { began, bytes, tell }) = lane.waiting.remove(&place) else { break };
+            let Some(Waiter { began, bytes, tell }) = lane.waiting.remove(&position) else { break };
             lane.enter(began, bytes);
             // It is there: who stops waiting has taken itself out before.
             let _ = tell.send(Turn { of: Some((self.clone(), bytes)), waits: None });
@@ -177,7 +177,7 @@ impl Drop for Turn {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.turns.lock(self.bytes).waiting.remove(&self.place);
+        self.turns.lock(self.bytes).waiting.remove(&self.position);
     }
 }
 

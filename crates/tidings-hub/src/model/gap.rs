@@ -3,7 +3,7 @@
 /// The reason that a `gap` event gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum GapReason {
-    /// The place is known, and records after it that the subscription asks for were evicted.
+    /// The position is known, and records after it that the subscription asks for were evicted.
     Evicted,
     /// No update of what is asked for has this ID, as far as is known, or several have it.
     UnknownId,

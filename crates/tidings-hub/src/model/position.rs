@@ -33,37 +33,37 @@ impl Epoch {
     }
 }
 
-/// A place in the order of one log, with what tells that the record there is still the same one.
+/// A position in the order of one log, with what tells that the record there is still the same one.
 ///
-/// Sequences start at 1 and have no holes. Sequence 0 is the place before every record.
+/// Sequences start at 1 and have no holes. Sequence 0 is the position before every record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Place {
+pub struct Position {
     /// The number of the record that was last seen.
     pub sequence: u64,
     /// That record's check ([`Record::check`](crate::log::Record::check)); 0 where there is no record to check.
     pub check: u32,
 }
 
-impl Place {
+impl Position {
     /// Before every record.
-    pub const START: Place = Place { sequence: 0, check: 0 };
+    pub const START: Position = Position { sequence: 0, check: 0 };
 
-    /// The place `sequence`, of which no record is left to check.
-    pub fn unchecked(sequence: u64) -> Place {
-        Place { sequence, check: 0 }
+    /// The position `sequence`, of which no record is left to check.
+    pub fn unchecked(sequence: u64) -> Position {
+        Position { sequence, check: 0 }
     }
 }
 
 /// The ID that the hub gives to an event: where it stands, as text.
 ///
 /// A tilde and 24 characters of base64url for 18 bytes: epoch (6), sequence (8), check (4), each big-endian. The length
-/// is fixed and no bit is spare, so each place has exactly one text. IDs that start with a tilde are the hub's alone.
+/// is fixed and no bit is spare, so each position has exactly one text. IDs that start with a tilde are the hub's alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HubId {
-    /// The life of the log that the place is in.
+    /// The life of the log that the position is in.
     pub epoch: Epoch,
-    /// The place.
-    pub place: Place,
+    /// The position.
+    pub position: Position,
 }
 
 impl HubId {
@@ -85,7 +85,7 @@ impl HubId {
         let check = number(&bytes[14..]) as u32;
         Some(HubId {
             epoch: Epoch::from_bits(number(&bytes[..6])),
-            place: Place { sequence: number(&bytes[6..14]), check },
+            position: Position { sequence: number(&bytes[6..14]), check },
         })
     }
 
@@ -98,8 +98,8 @@ impl HubId {
     pub(crate) fn to_bytes(self) -> [u8; HubId::LEN] {
         let mut bytes = [0; 18];
         bytes[..6].copy_from_slice(&self.epoch.bits().to_be_bytes()[2..]);
-        bytes[6..14].copy_from_slice(&self.place.sequence.to_be_bytes());
-        bytes[14..].copy_from_slice(&self.place.check.to_be_bytes());
+        bytes[6..14].copy_from_slice(&self.position.sequence.to_be_bytes());
+        bytes[14..].copy_from_slice(&self.position.check.to_be_bytes());
         let mut text = [HubId::PREFIX as u8; HubId::LEN];
         URL_SAFE_NO_PAD.encode_slice(bytes, &mut text[1..]).expect("18 bytes are 24 characters");
         text
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn id(epoch: u64, sequence: u64, check: u32) -> HubId {
-        HubId { epoch: Epoch::from_bits(epoch), place: Place { sequence, check } }
+        HubId { epoch: Epoch::from_bits(epoch), position: Position { sequence, check } }
     }
 
     #[test]

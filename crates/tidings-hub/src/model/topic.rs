@@ -210,7 +210,7 @@ impl std::fmt::Display for TopicFilter {
 /// A record matches when one of its topics matches one of the filters. What another filter covers is left out: `a/b` and
 /// `a/b/*` beside `a/*`, and everything beside `*`. So no part of the log and of its tables is looked through twice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Interest(Asked);
+pub struct Selector(Asked);
 
 /// Most subscriptions name one topic, which then costs no memory beside its text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -230,10 +230,10 @@ struct Filters {
     all: bool,
 }
 
-impl Interest {
+impl Selector {
     /// Everything that is published.
-    pub fn everything() -> Interest {
-        Interest::from(Filters { all: true, ..Filters::default() })
+    pub fn everything() -> Selector {
+        Selector::from(Filters { all: true, ..Filters::default() })
     }
 
     /// The topics that are named exactly, each once, without those that a prefix covers.
@@ -290,14 +290,14 @@ fn is_below_one_of(prefixes: &[Prefix], topic: &str) -> bool {
     prefixes[..greater].last().is_some_and(|prefix| prefix.covers_text(topic))
 }
 
-impl FromIterator<TopicFilter> for Interest {
-    fn from_iter<I: IntoIterator<Item = TopicFilter>>(filters: I) -> Interest {
+impl FromIterator<TopicFilter> for Selector {
+    fn from_iter<I: IntoIterator<Item = TopicFilter>>(filters: I) -> Selector {
         let (mut topics, mut prefixes) = (Vec::new(), Vec::new());
         for filter in filters {
             match filter {
                 TopicFilter::Exact(topic) => topics.push(topic),
                 TopicFilter::Below(prefix) => prefixes.push(prefix),
-                TopicFilter::All => return Interest::everything(),
+                TopicFilter::All => return Selector::everything(),
             }
         }
         prefixes.sort_unstable_by(|one: &Prefix, other| one.as_str().cmp(other.as_str()));
@@ -311,16 +311,16 @@ impl FromIterator<TopicFilter> for Interest {
     }
 }
 
-impl From<Topic> for Interest {
-    fn from(topic: Topic) -> Interest {
-        Interest(Asked::Topic(topic))
+impl From<Topic> for Selector {
+    fn from(topic: Topic) -> Selector {
+        Selector(Asked::Topic(topic))
     }
 }
 
-impl From<Filters> for Interest {
+impl From<Filters> for Selector {
     /// Two that ask for the same have the same form.
-    fn from(filters: Filters) -> Interest {
-        Interest(match &filters.topics[..] {
+    fn from(filters: Filters) -> Selector {
+        Selector(match &filters.topics[..] {
             [topic] if filters.prefixes.is_empty() => Asked::Topic(topic.clone()),
             _ => Asked::More(Arc::new(filters)),
         })
@@ -328,8 +328,8 @@ impl From<Filters> for Interest {
 }
 
 /// Nothing.
-impl Default for Interest {
-    fn default() -> Interest {
+impl Default for Selector {
+    fn default() -> Selector {
         Filters::default().into()
     }
 }
@@ -342,7 +342,7 @@ mod tests {
         Topic::parse(text).unwrap()
     }
 
-    fn interest(filters: &[&str]) -> Interest {
+    fn selector(filters: &[&str]) -> Selector {
         filters.iter().map(|text| TopicFilter::parse(text).unwrap()).collect()
     }
 
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_prefix_matches_what_is_below_it_and_not_itself() {
-        let below = interest(&["a/*"]);
+        let below = selector(&["a/*"]);
         assert!(below.matches(&[topic("a/b")]));
         assert!(below.matches(&[topic("a/b/c")]));
         assert!(!below.matches(&[topic("a")]));
@@ -379,26 +379,26 @@ mod tests {
 
     #[test]
     fn a_record_matches_when_any_of_its_topics_does() {
-        let some = interest(&["x", "a/*"]);
+        let some = selector(&["x", "a/*"]);
         assert!(some.matches(&[topic("y"), topic("a/1")]));
         assert!(!some.matches(&[topic("y"), topic("z")]));
-        assert!(Interest::everything().matches(&[topic("y")]));
+        assert!(Selector::everything().matches(&[topic("y")]));
     }
 
     #[test]
     fn what_is_asked_for_is_the_same_however_it_is_given() {
-        assert_eq!(interest(&["a"]), Interest::from(topic("a")));
-        assert_eq!(interest(&["*"]), Interest::everything());
-        assert_eq!(interest(&[]), Interest::default());
-        assert_ne!(interest(&["a", "*"]), interest(&["a"]));
-        assert_eq!(interest(&["b/*", "a/*"]), interest(&["a/*", "b/*"]));
+        assert_eq!(selector(&["a"]), Selector::from(topic("a")));
+        assert_eq!(selector(&["*"]), Selector::everything());
+        assert_eq!(selector(&[]), Selector::default());
+        assert_ne!(selector(&["a", "*"]), selector(&["a"]));
+        assert_eq!(selector(&["b/*", "a/*"]), selector(&["a/*", "b/*"]));
     }
 
     #[test]
     fn what_another_filter_covers_is_left_out() {
-        assert_eq!(interest(&["a", "*", "a/*"]), Interest::everything());
+        assert_eq!(selector(&["a", "*", "a/*"]), Selector::everything());
         let some =
-            interest(&["a/b/*", "a/x", "a", "a0", "a/", "a/*", "a/b/c/*", "b/c", "a!/x", "a!/*", "b/"]);
+            selector(&["a/b/*", "a/x", "a", "a0", "a/", "a/*", "a/b/c/*", "b/c", "a!/x", "a!/*", "b/"]);
         let topics: Vec<_> = some.topics().iter().map(Topic::as_str).collect();
         let prefixes: Vec<_> = some.prefixes().iter().map(Prefix::as_str).collect();
         assert_eq!((topics, prefixes), (vec!["a", "a0", "a/", "b/c", "b/"], vec!["a!/", "a/"]));
@@ -412,17 +412,17 @@ mod tests {
         for some in 0_u32..1 << filters.len() {
             let chosen = filters.iter().enumerate().filter(|(bit, _)| some & 1 << bit != 0);
             let chosen: Vec<_> = chosen.map(|(_, filter)| filter.clone()).collect();
-            let interest: Interest = chosen.iter().rev().cloned().collect();
+            let selector: Selector = chosen.iter().rev().cloned().collect();
             for topic in texts.map(topic) {
                 let expected = chosen.iter().any(|filter| filter.matches(&topic));
-                assert_eq!(interest.matches(std::slice::from_ref(&topic)), expected, "{chosen:?} {topic}");
-                assert_eq!(interest.matches_text(topic.as_str()), expected, "{chosen:?} {topic}");
+                assert_eq!(selector.matches(std::slice::from_ref(&topic)), expected, "{chosen:?} {topic}");
+                assert_eq!(selector.matches_text(topic.as_str()), expected, "{chosen:?} {topic}");
             }
         }
     }
 
     #[test]
     fn what_is_named_twice_is_asked_for_once() {
-        assert_eq!(interest(&["a", "a", "b/*", "b/*"]), interest(&["a", "b/*"]));
+        assert_eq!(selector(&["a", "a", "b/*", "b/*"]), selector(&["a", "b/*"]));
     }
 }

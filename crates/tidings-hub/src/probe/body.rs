@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use tidings_codec::{Event, EventId, EventType, encode_comment, encode_retry};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Knobs, room::Place};
+use super::{Knobs, room::Position};
 
 /// Request headers that the stream repeats: what the way here made of them is what a doctor wants to know, and none of
 /// them is a secret.
@@ -41,7 +41,7 @@ struct Stream {
     /// The bytes that were sent so far.
     sent: usize,
     filler: Filler,
-    place: Place,
+    position: Position,
 }
 
 /// What comes next.
@@ -68,7 +68,7 @@ impl ProbeBody {
         seen: Option<u32>,
         asked: bool,
         name: String,
-        place: Place,
+        position: Position,
     ) -> ProbeBody {
         let began = Instant::now();
         let start = json!({
@@ -86,7 +86,7 @@ impl ProbeBody {
             began,
             sent: 0,
             filler: Filler::default(),
-            place,
+            position,
         })))
     }
 }
@@ -111,7 +111,7 @@ impl Stream {
             self.take_due(&mut bytes);
         }
         self.sent += bytes.len();
-        let next = self.place.sent(bytes.len());
+        let next = self.position.sent(bytes.len());
         if next > self.due.deadline() {
             self.due.as_mut().reset(next);
         }

@@ -77,14 +77,14 @@ impl Probes {
             response.headers_mut().remove(CONTENT_TYPE);
             return response;
         }
-        let Some(place) = self.room.take(request.extensions.get::<Peer>().copied(), &knobs) else {
+        let Some(position) = self.room.take(request.extensions.get::<Peer>().copied(), &knobs) else {
             return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many probes run already\n".into());
         };
         let body = if request.method == Method::HEAD {
             ProbeBody::text(String::new())
         } else {
             let seen = seen.filter(|seen| *seen < knobs.events);
-            ProbeBody::stream(knobs, request, seen, asked.is_some(), self.name(), place)
+            ProbeBody::stream(knobs, request, seen, asked.is_some(), self.name(), position)
         };
         let mut response = Response::new(body);
         *response.headers_mut() = stream_headers(Visibility::default());

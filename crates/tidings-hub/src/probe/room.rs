@@ -46,7 +46,7 @@ struct Counts {
 
 /// A stream's part of the room.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Position {
     room: Arc<Room>,
     peer: Option<Peer>,
     is_long: bool,
@@ -54,7 +54,7 @@ pub(super) struct Place {
 
 impl Room {
     /// A place for a stream, if there is one.
-    pub(super) fn take(self: &Arc<Self>, peer: Option<Peer>, knobs: &Knobs) -> Option<Place> {
+    pub(super) fn take(self: &Arc<Self>, peer: Option<Peer>, knobs: &Knobs) -> Option<Position> {
         let is_long = knobs.duration() > LONG;
         let state = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.streams == MAX_STREAMS {
@@ -69,11 +69,11 @@ impl Room {
             counts.long += usize::from(is_long);
         }
         state.streams += 1;
-        Some(Place { room: self.clone(), peer, is_long })
+        Some(Position { room: self.clone(), peer, is_long })
     }
 }
 
-impl Place {
+impl Position {
     /// Notes that so many bytes are sent now. Says when the next ones may be.
     pub(super) fn sent(&self, bytes: usize) -> Instant {
         let mut state = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +85,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Position {
     fn drop(&mut self) {
         let mut state = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.streams -= 1;
@@ -129,10 +129,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn many_bytes_take_their_time() {
         let room = Arc::<Room>::default();
-        let place = room.take(None, &Knobs::default()).unwrap();
+        let position = room.take(None, &Knobs::default()).unwrap();
         let began = Instant::now();
-        assert_eq!(place.sent(1 << 20), began, "a mebibyte comes at once");
-        let next = place.sent(31 << 20);
+        assert_eq!(position.sent(1 << 20), began, "a mebibyte comes at once");
+        let next = position.sent(31 << 20);
         assert_eq!((next + BURST - began).as_millis(), 1000);
     }
 }

@@ -49,7 +49,7 @@ impl Unread {
 
 /// A socket that fails when its peer takes too little within the write timeout, see [`Pace`].
 ///
-/// A reader that stalls costs a socket and its buffers; its place in the log costs nothing, so it can come back.
+/// A reader that stalls costs a socket and its buffers; its position in the log costs nothing, so it can come back.
 pub(super) struct Socket {
     /// Engine with the stream on this connection, which watches for its client's hang-up.
     socket: Arc<TcpStream>,

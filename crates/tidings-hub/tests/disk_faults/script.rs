@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use rusqlite::Connection;
 use tidings_hub::{
-    Interest, Topic, TopicFilter, Update, UpdateId,
+    Selector, Topic, TopicFilter, Update, UpdateId,
     log::{
         Append, Appended, DiskLog, DiskSettings, IdempotencyKey, Limits, Log, PageLimit, Receipt, Record,
         Retention,
@@ -62,17 +62,17 @@ pub(crate) fn open(directory: &Path) -> Arc<DiskLog> {
 
 /// All that is kept, in order; without the closes that outlived their records.
 pub(crate) async fn read(log: &DiskLog) -> Vec<Arc<Record>> {
-    read_of(log, Interest::everything()).await
+    read_of(log, Selector::everything()).await
 }
 
-async fn read_of(log: &DiskLog, interest: Interest) -> Vec<Arc<Record>> {
+async fn read_of(log: &DiskLog, selector: Selector) -> Vec<Arc<Record>> {
     let limit = PageLimit { records: 1_000, bytes: usize::MAX };
-    let mut page = log.read(0, &interest, limit).await.unwrap();
+    let mut page = log.read(0, &selector, limit).await.unwrap();
     page.records.retain(|record| record.sequence() >= page.oldest);
     page.records
 }
 
-/// What was acknowledged can be read: each update at its place, with its ID and its content, or evicted by the limits.
+/// What was acknowledged can be read: each update at its position, with its ID and its content, or evicted by the limits.
 ///
 /// Of what was refused last, `hidden` updates may count towards the limits: they are written, nobody is shown them, and
 /// whether they will be there tomorrow only the disk knows.

@@ -58,11 +58,11 @@ fn default_vfs() -> *mut sqlite3_vfs {
 #[repr(C)]
 struct Watched {
     base: sqlite3_file,
-    place: *mut Place,
+    position: *mut Position,
 }
 
 /// Where a file is. None for a directory without a medium, and for SQLite's nameless temporary files.
-type Place = Option<(Arc<Medium>, String)>;
+type Position = Option<(Arc<Medium>, String)>;
 
 const _: () = assert!(size_of::<Watched>() % 8 == 0, "the file behind it needs the same alignment");
 
@@ -77,9 +77,9 @@ unsafe fn inner(file: *mut sqlite3_file) -> *mut sqlite3_file {
 
 /// # Safety
 /// `file` is one that `open` has opened and `close` has not closed.
-unsafe fn place<'a>(file: *mut sqlite3_file) -> &'a Place {
+unsafe fn position<'a>(file: *mut sqlite3_file) -> &'a Position {
     // SAFETY: `open` has put a box's pointer there, which `close` frees.
-    unsafe { &*(*file.cast::<Watched>()).place }
+    unsafe { &*(*file.cast::<Watched>()).position }
 }
 
 /// Calls a method of the original's file behind `$file`.
@@ -92,7 +92,7 @@ macro_rules! pass {
 
 /// # Safety
 /// `name` is null or ends with a null byte.
-unsafe fn find(name: *const c_char) -> Place {
+unsafe fn find(name: *const c_char) -> Position {
     if name.is_null() {
         return None;
     }
@@ -115,21 +115,21 @@ unsafe extern "C" fn open(
     // SAFETY: see above.
     unsafe {
         (*file).pMethods = ptr::null();
-        let place = find(name);
+        let position = find(name);
         let created = flags & SQLITE_OPEN_CREATE != 0
-            && place.is_some()
+            && position.is_some()
             && !Path::new(OsStr::from_bytes(CStr::from_ptr(name).to_bytes())).exists();
         let open = (*default).xOpen.expect("a file system opens files");
         let done = open(default, name, inner(file), flags, out_flags);
         if done != SQLITE_OK {
             return done;
         }
-        match &place {
+        match &position {
             Some((medium, name)) if created => medium.created(name),
             Some((medium, name)) => medium.opened(name),
             None => {}
         }
-        (*file.cast::<Watched>()).place = Box::into_raw(Box::new(place));
+        (*file.cast::<Watched>()).position = Box::into_raw(Box::new(position));
         (*file).pMethods = &METHODS;
     }
     SQLITE_OK
@@ -152,7 +152,7 @@ unsafe extern "C" fn delete(_: *mut sqlite3_vfs, name: *const c_char, sync_direc
 unsafe extern "C" fn close(file: *mut sqlite3_file) -> c_int {
     // SAFETY: see above; nothing uses the box after this.
     unsafe {
-        drop(Box::from_raw((*file.cast::<Watched>()).place));
+        drop(Box::from_raw((*file.cast::<Watched>()).position));
         pass!(file, xClose)
     }
 }
@@ -165,7 +165,7 @@ unsafe extern "C" fn write(
 ) -> c_int {
     // SAFETY: see above.
     unsafe {
-        let Some((medium, name)) = place(file) else { return pass!(file, xWrite, data, length, offset) };
+        let Some((medium, name)) = position(file) else { return pass!(file, xWrite, data, length, offset) };
         let bytes = slice::from_raw_parts(data.cast::<u8>(), length as usize);
         match medium.writes(name, offset as usize, bytes) {
             Verdict::Done => pass!(file, xWrite, data, length, offset),
@@ -183,7 +183,7 @@ unsafe extern "C" fn write(
 unsafe extern "C" fn truncate(file: *mut sqlite3_file, size: i64) -> c_int {
     // SAFETY: see above.
     unsafe {
-        match place(file).as_ref().map(|(medium, name)| medium.truncates(name, size as usize)) {
+        match position(file).as_ref().map(|(medium, name)| medium.truncates(name, size as usize)) {
             Some(Verdict::Failed { code, .. }) => code,
             _ => pass!(file, xTruncate, size),
         }
@@ -193,7 +193,7 @@ unsafe extern "C" fn truncate(file: *mut sqlite3_file, size: i64) -> c_int {
 unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
     // SAFETY: see above.
     unsafe {
-        match place(file).as_ref().map(|(medium, name)| medium.syncs(name)) {
+        match position(file).as_ref().map(|(medium, name)| medium.syncs(name)) {
             Some(Verdict::Done) => SQLITE_OK,
             Some(Verdict::Failed { code, .. }) => code,
             None => pass!(file, xSync, flags),

@@ -32,12 +32,12 @@ pub(crate) struct Body {
     opened: Instant,
     subscription: Subscription,
     protocol: Option<&'static str>,
-    /// Its place, or [`UP_TO_SIGNAL`].
-    place: AtomicU64,
+    /// Its position, or [`UP_TO_SIGNAL`].
+    position: AtomicU64,
     wake: Arc<Wake>,
 }
 
-/// The place of one that has all there was: it lacks what it has been signalled since, though it may not have noticed.
+/// The position of one that has all there was: it lacks what it has been signalled since, though it may not have noticed.
 const UP_TO_SIGNAL: u64 = u64::MAX;
 
 impl Bodies {
@@ -52,8 +52,8 @@ impl Bodies {
         let open = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.last_number += 1;
         let number = open.last_number;
-        let (subscription, place) = (subscription.clone(), AtomicU64::new(UP_TO_SIGNAL));
-        let body = Arc::new(Body { number, opened, subscription, protocol, place, wake });
+        let (subscription, position) = (subscription.clone(), AtomicU64::new(UP_TO_SIGNAL));
+        let body = Arc::new(Body { number, opened, subscription, protocol, position, wake });
         open.bodies.insert(number, body.clone());
         body
     }
@@ -90,15 +90,15 @@ impl Bodies {
 }
 
 impl Body {
-    /// Notes where it is: at a `place` in the log, or, with `None`, at whatever it is signalled next.
-    pub(crate) fn note(&self, place: Option<u64>) {
-        self.place.store(place.unwrap_or(UP_TO_SIGNAL), Ordering::Relaxed);
+    /// Notes where it is: at a `position` in the log, or, with `None`, at whatever it is signalled next.
+    pub(crate) fn note(&self, position: Option<u64>) {
+        self.position.store(position.unwrap_or(UP_TO_SIGNAL), Ordering::Relaxed);
     }
 
     fn behind(&self, newest: u64) -> u64 {
-        match self.place.load(Ordering::Relaxed) {
+        match self.position.load(Ordering::Relaxed) {
             UP_TO_SIGNAL => self.wake.first().map_or(0, |first| (newest + 1).saturating_sub(first)),
-            place => newest.saturating_sub(place),
+            position => newest.saturating_sub(position),
         }
     }
 }

@@ -10,7 +10,7 @@ const LISTED: usize = 20;
 /// How much a subscription lacks. The greatest is that of the one that is furthest behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Lag {
-    /// How far its place is from the log's newest record. An upper bound of the updates it lacks: others' are counted too.
+    /// How far its position is from the log's newest record. An upper bound of the updates it lacks: others' are counted too.
     pub(crate) behind: u64,
     /// For how long its socket has accepted nothing of what waits for it, where somebody knows.
     pub(crate) stalled: Option<Duration>,
@@ -58,11 +58,11 @@ impl Furthest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Form, Grant, Interest};
+    use crate::{EventFormat, Grant, Selector};
 
     fn furthest(all: impl IntoIterator<Item = u64>) -> Furthest {
-        let interest = Interest::everything();
-        let subscription = Subscription { interest, form: Form::Plain, grant: Grant::default() };
+        let selector = Selector::everything();
+        let subscription = Subscription { selector, form: EventFormat::Plain, grant: Grant::default() };
         let mut furthest = Furthest::default();
         for behind in all {
             let lag = Lag { behind, ..Lag::default() };

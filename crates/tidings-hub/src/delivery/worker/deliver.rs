@@ -90,7 +90,7 @@ pub(super) struct Prepared {
 impl Prepared {
     fn new(read: Read, subscription: &Subscription) -> Prepared {
         let Read { chunk, then, more } = read;
-        let closed = if subscription.interest.is_exact() { chunk.closed().to_vec() } else { Vec::new() };
+        let closed = if subscription.selector.is_exact() { chunk.closed().to_vec() } else { Vec::new() };
         let events = chunk.events();
         let bytes = chunk.into_encoded().map(Encoded::into_chunk);
         Prepared { bytes, events, closed, then, more }
@@ -141,7 +141,7 @@ impl Worker {
             let Some(row) = self.rows.get_mut(*slot) else { continue };
             if matches!(row.state, State::Live) {
                 // Nothing before the first that was signalled is for it. So who was quiet for long need not look for its
-                // place in the log.
+                // position in the log.
                 row.standing.reach(pass.first - 1);
                 self.advance(*slot);
             }
@@ -183,7 +183,7 @@ impl Worker {
         })
     }
 
-    /// Sends one chunk of what follows a row's place.
+    /// Sends one chunk of what follows a row's position.
     fn advance(&mut self, slot: Slot) {
         let Some(row) = self.rows.get(slot) else { return };
         let (group, from) = (row.group, row.standing);
@@ -203,7 +203,7 @@ impl Worker {
         }
     }
 
-    /// Makes a row wait for what follows its place in the log, together with others of its group that are there.
+    /// Makes a row wait for what follows its position in the log, together with others of its group that are there.
     fn want_page(&mut self, slot: Slot, group: Slot, from: Standing) {
         let Some(row) = self.rows.get_mut(slot) else { return };
         row.state = State::Reading;
@@ -261,7 +261,7 @@ impl Worker {
                 self.pages.push_back(Page { group, from, prepared });
             }
             Err(error) => {
-                tracing::error!(%error, place = from.place, "subscribers' streams end: the log can't be read");
+                tracing::error!(%error, position = from.position, "subscribers' streams end: the log can't be read");
                 let readers = self.groups.readers(group, from);
                 for slot in readers.map(std::mem::take).unwrap_or_default() {
                     if self.is_reading(slot, group, from) {
@@ -312,7 +312,7 @@ impl Worker {
         }
     }
 
-    /// Sends what belongs to no place to a row that is between two events.
+    /// Sends what belongs to no position to a row that is between two events.
     pub(super) fn send_aside(&mut self, slot: Slot, bytes: &Bytes) {
         let Some(row) = self.rows.get_mut(slot) else { return };
         match row.send(bytes) {

@@ -26,11 +26,11 @@ pub(super) struct Groups {
     slots: Slots<Group>,
     /// The groups that get the same heartbeats: as few tables as there are forms of these.
     tables: Vec<(KeepAlive, HashMap<Subscription, Slot>)>,
-    /// Who waits for the page of the log that follows a place.
+    /// Who waits for the page of the log that follows a position.
     readers: BTreeMap<(Slot, Standing), Vec<Slot>>,
 }
 
-/// Rows that get the same bytes when they are at the same place. The hub's routing knows the group, not its rows: an update
+/// Rows that get the same bytes when they are at the same position. The hub's routing knows the group, not its rows: an update
 /// wakes each worker once, and the worker finds the rows here.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -76,7 +76,7 @@ impl Groups {
             subscription: subscription.clone(),
             table: number as u32,
             rows: OneOrMany::default(),
-            registration: routing.register(subscription.interest.clone(), Bell::new(inbox.clone(), slot)),
+            registration: routing.register(subscription.selector.clone(), Bell::new(inbox.clone(), slot)),
         });
         table.insert(subscription.clone(), slot);
         slot
@@ -105,7 +105,7 @@ impl Groups {
         keep_alive.heartbeat().map(|frame| Encoded::from(frame.as_bytes()).into_chunk())
     }
 
-    /// Makes a row wait for the page that follows a place; says whether it is the first to do so.
+    /// Makes a row wait for the page that follows a position; says whether it is the first to do so.
     pub(super) fn add_reader(&mut self, group: Slot, from: Standing, row: Slot) -> bool {
         match self.readers.entry((group, from)) {
             Entry::Vacant(nobody) => {
@@ -138,7 +138,7 @@ impl Group {
     }
 
     pub(super) fn is_searched_for(&self) -> bool {
-        self.subscription.interest.is_searched_for()
+        self.subscription.selector.is_searched_for()
     }
 
     /// The first update since the last call; none before it is for this group. From now on the next one is signalled.

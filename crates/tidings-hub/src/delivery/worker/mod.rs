@@ -1,6 +1,6 @@
-//! The delivery loop: one task for each core owns the sockets of its subscribers and sends what follows their places.
+//! The delivery loop: one task for each core owns the sockets of its subscribers and sends what follows their positions.
 //!
-//! A subscriber is a [row](row): a socket and a place. Rows of the same subscription are a [group](group), which [hears](bell) of
+//! A subscriber is a [row](row): a socket and a position. Rows of the same subscription are a [group](group), which [hears](bell) of
 //! updates and for which each chunk is made once. [The task](work) is woken by its [inbox](inbox), by sockets that can be
 //! written again or have hung up, and by a coarse clock for [heartbeats and timeouts](sweep). Who asks is told [which rows are
 //! furthest behind](survey).

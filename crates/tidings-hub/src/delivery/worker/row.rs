@@ -8,7 +8,7 @@ use mio::net::TcpStream;
 use super::slots::Slot;
 use crate::{Topic, delivery::subscription::Standing, metrics::EndReason, pace::Pace, seats::Seat};
 
-/// A subscriber's socket and place: all that it costs while it has nothing to get, beside its group.
+/// A subscriber's socket and position: all that it costs while it has nothing to get, beside its group.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) socket: TcpStream,
@@ -33,7 +33,7 @@ pub(super) enum State {
     Live,
     /// There may be more for it, and it waits for its turn.
     Behind,
-    /// What follows its place is being read from the log.
+    /// What follows its position is being read from the log.
     Reading,
     /// Its socket takes nothing more for now.
     Blocked(Box<Rest>),

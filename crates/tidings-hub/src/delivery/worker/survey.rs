@@ -80,9 +80,9 @@ impl Row {
     /// How much it lacks of a log that ends with `newest`.
     pub(super) fn lag(&self, newest: u64, now: u64) -> Lag {
         let behind = match self.state {
-            // Its place is that of the last update for it, however many there were for others.
+            // Its position is that of the last update for it, however many there were for others.
             State::Live => 0,
-            _ => newest.saturating_sub(self.standing.place),
+            _ => newest.saturating_sub(self.standing.position),
         };
         let stalled = match &self.state {
             State::Blocked(rest) => Some(Duration::from_millis(now.saturating_sub(rest.pace.since()))),

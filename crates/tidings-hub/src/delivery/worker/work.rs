@@ -294,7 +294,7 @@ impl Worker {
 
     fn join(&mut self, joining: Joining) {
         let Joining { socket, pipelined, cursor, keep_alive, persistent, seat } = joining;
-        // The group is registered before the cursor leaves the table, and then reads from the cursor's place on. So no
+        // The group is registered before the cursor leaves the table, and then reads from the cursor's position on. So no
         // update falls between them.
         let group = self.groups.find_or_register(
             cursor.subscription(),
@@ -304,7 +304,7 @@ impl Worker {
         );
         let handed_over = cursor.hand_over();
         let open = handed_over.open.filter(|_| {
-            self.groups.get(group).is_some_and(|group| group.subscription.interest.topics().len() > 1)
+            self.groups.get(group).is_some_and(|group| group.subscription.selector.topics().len() > 1)
         });
         let closes = !persistent;
         let extra = (open.is_some() || !pipelined.is_empty() || closes)
@@ -321,8 +321,8 @@ impl Worker {
         });
         self.groups.get_mut(group).expect("it was found above").rows.insert(row, ());
         let socket = &mut self.rows.get_mut(row).expect("it was inserted above").socket;
-        let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
-        if let Err(error) = self.sockets.get_ref().registry().register(socket, Token(row as usize), interest)
+        let selector = mio::Interest::READABLE | mio::Interest::WRITABLE;
+        if let Err(error) = self.sockets.get_ref().registry().register(socket, Token(row as usize), selector)
         {
             tracing::warn!(%error, "a subscriber is let go: its socket can't be watched");
             self.remove(row, EndReason::Left);
@@ -350,7 +350,7 @@ impl Worker {
         let row = self.rows.remove(slot)?;
         if let Some(group) = self.groups.get_mut(row.group) {
             group.rows.remove(&slot);
-            self.engine.routing.leave(&group.subscription.interest);
+            self.engine.routing.leave(&group.subscription.selector);
             let lag = row.lag(self.engine.log.bounds().newest.sequence, self.now);
             self.engine.end(Ended {
                 reason,
@@ -417,7 +417,7 @@ mod tests {
     };
 
     use super::{super::deliver::LOOKED_AT, *};
-    use crate::{Access, Form, Hub, Topic, Update, delivery::subscription::Subscription};
+    use crate::{Access, EventFormat, Hub, Topic, Update, delivery::subscription::Subscription};
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -496,8 +496,8 @@ mod tests {
         let groups: Vec<_> = topics
             .iter()
             .map(|topic| {
-                let (interest, grant) = (topic.clone().into(), Access::default().anonymous());
-                let subscription = Subscription { interest, form: Form::Plain, grant };
+                let (selector, grant) = (topic.clone().into(), Access::default().anonymous());
+                let subscription = Subscription { selector, form: EventFormat::Plain, grant };
                 let (routing, inbox) = (&worker.engine.routing, &worker.inbox);
                 worker.groups.find_or_register(&subscription, Default::default(), routing, inbox)
             })

@@ -48,7 +48,7 @@ struct Members {
     closed: bool,
 }
 
-/// Answers with what follows the place, from the oldest record if none is given; waits for something if asked to.
+/// Answers with what follows the position, from the oldest record if none is given; waits for something if asked to.
 ///
 /// It looks for something up to a bound, and says how far it came.
 pub(crate) async fn history(
@@ -61,23 +61,23 @@ pub(crate) async fn history(
     let (deadline, search_end) = (began + params.wait, began + params.wait.max(MAX_SEARCH));
     // A page is as large as what a stream is sent at once, also where its client would take more updates.
     let limit = PageLimit { records: params.limit, bytes: PAGE.bytes };
-    let interest = params.interest;
+    let selector = params.selector;
     let start = params.start.unwrap_or(StartAt::Oldest);
     let asked = match &start {
-        StartAt::After(id) | StartAt::Place { asked: id, .. } | StartAt::Unknown(id) => Some(id.clone()),
+        StartAt::After(id) | StartAt::Position { asked: id, .. } | StartAt::Unknown(id) => Some(id.clone()),
         StartAt::Tail | StartAt::Oldest => None,
     };
     let mut newest = engine.log.bounds().newest.sequence;
     let opened = tokio::select! {
         biased;
-        opened = open(engine, interest.clone(), start, limit, First::Page) => opened?,
+        opened = open(engine, selector.clone(), start, limit, First::Page) => opened?,
         () = engine.shutdown_begun() => return Err(Problem::shutting_down()),
     };
     let mut opening = match opened {
         Opened::Live(opening) => *opening,
         Opened::Ended => {
             let bounds = engine.log.bounds();
-            let tail = HubId { epoch: bounds.epoch, place: bounds.newest };
+            let tail = HubId { epoch: bounds.epoch, position: bounds.newest };
             let next = asked.unwrap_or_else(|| tail.to_string());
             let members = Members { next, more: false, gap: None, closed: true };
             return respond(hub, Vec::new(), &members);
@@ -116,12 +116,12 @@ pub(crate) async fn history(
         opening.page = tokio::select! {
             biased;
             () = engine.shutdown_begun() => break,
-            page = engine.log.read(after, &interest, limit) => page?,
+            page = engine.log.read(after, &selector, limit) => page?,
         };
         looked_at += opening.page.reached.sequence.saturating_sub(after);
         if opening.page.lost.is_some() && misses {
-            let place = HubId { epoch: opening.epoch, place: reached }.to_string();
-            let gap = Gap::before(&*engine.log, &opening.page, place, GapReason::Evicted).await?;
+            let position = HubId { epoch: opening.epoch, position: reached }.to_string();
+            let gap = Gap::before(&*engine.log, &opening.page, position, GapReason::Evicted).await?;
             opening.gap = Some(gap);
             opening.verdict = opening.verdict.map(|_| Verdict::Gap);
         }
@@ -131,10 +131,10 @@ pub(crate) async fn history(
     let closes = page.records.iter().filter(|record| record.is_close());
     let closed_here: Vec<_> = closes.flat_map(|close| close.topics()).collect();
     let members = Members {
-        next: HubId { epoch: opening.epoch, place: page.reached }.to_string(),
+        next: HubId { epoch: opening.epoch, position: page.reached }.to_string(),
         more: page.reached.sequence < newest,
         gap: opening.gap.as_ref().map(Gap::to_json),
-        closed: interest.is_exact() && opening.open.iter().all(|topic| closed_here.contains(&topic)),
+        closed: selector.is_exact() && opening.open.iter().all(|topic| closed_here.contains(&topic)),
     };
     if let Some(gap) = &opening.gap {
         engine.metrics.gap(gap.reason);

@@ -316,12 +316,12 @@ fn respond_with(json: Vec<u8>) -> Response<HubBody> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{Epoch, Place};
+    use crate::log::{Epoch, Position};
 
     #[test]
     fn a_receipt_written_by_hand_is_the_one_that_is_serialized() {
         for sequence in [0, 1, 9, 10, 1_000, 12_345, u64::MAX] {
-            let id = HubId { epoch: Epoch::from_bits(7), place: Place { sequence, check: 3 } };
+            let id = HubId { epoch: Epoch::from_bits(7), position: Position { sequence, check: 3 } };
             let answer = Published { id: &RecordId::Hub(id), sequence, attachment: None };
             let mut expected = serde_json::to_string(&answer).unwrap();
             expected.push('\n');

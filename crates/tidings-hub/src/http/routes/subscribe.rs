@@ -37,7 +37,7 @@ pub(crate) async fn subscribe(
     request: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
     let subscribe = Subscribe {
-        interest: params.interest,
+        selector: params.selector,
         start: params.start.unwrap_or(StartAt::Tail),
         form: params.form,
         start_event: params.start_event,
@@ -61,14 +61,14 @@ pub(crate) fn ended() -> Response<HubBody> {
 /// The answer to a subscriber for whom nothing can be read at the moment: a stream that ends at once. It says when to come back,
 /// as every stream does at its beginning.
 ///
-/// One that begins with what is published from now on is told its place as well: it would otherwise come back without one, and
+/// One that begins with what is published from now on is told its position as well: it would otherwise come back without one, and
 /// begin once more with what is published by then.
 pub(crate) fn put_off(engine: &Engine, begins_now: bool) -> Response<HubBody> {
     engine.metrics.put_off.inc();
     let mut stream = BytesMut::from(&Frame::opening(Some(engine.settings.retry)).into_bytes()[..]);
     if begins_now {
         let bounds = engine.log.bounds();
-        let id = HubId { epoch: bounds.epoch, place: bounds.newest }.to_string();
+        let id = HubId { epoch: bounds.epoch, position: bounds.newest }.to_string();
         stream.extend_from_slice(&hub_event("start", &json!({ "id": id }), id));
     }
     let mut response = Response::new(HubBody::from(stream.freeze()));

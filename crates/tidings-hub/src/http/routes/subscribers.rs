@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, header};
 use serde::Serialize;
 
 use crate::{
-    Interest, Prefix, Topic,
+    Prefix, Selector, Topic,
     delivery::{
         Engine,
         lag::{Ended, Seen},
@@ -37,10 +37,10 @@ struct CountJson<'a> {
 /// # Errors
 /// 400 for a pattern: what it stands for is not known.
 pub(crate) fn subscribers(engine: &Engine, params: &ReadParams) -> Result<Response<HubBody>, Problem> {
-    if !params.interest.is_exact() {
+    if !params.selector.is_exact() {
         return Err(Problem::invalid("subscribers are counted by topic, and a pattern is none"));
     }
-    let topics = params.interest.topics().iter();
+    let topics = params.selector.topics().iter();
     Ok(json(&CountsJson {
         topics: topics
             .map(|topic| CountJson { topic: topic.as_str(), subscribers: engine.routing.audience(topic) })
@@ -102,7 +102,7 @@ pub(crate) async fn furthest_behind(engine: &Engine) -> Response<HubBody> {
 impl From<&Seen> for OpenJson {
     fn from(seen: &Seen) -> OpenJson {
         OpenJson {
-            followed: FollowedJson::from(&seen.subscription.interest),
+            followed: FollowedJson::from(&seen.subscription.selector),
             behind: seen.lag.behind,
             stalled: seen.lag.stalled.as_ref().map(Duration::as_secs),
             age: seen.lag.age.as_secs(),
@@ -114,7 +114,7 @@ impl From<&Seen> for OpenJson {
 impl From<&Ended> for EndedJson {
     fn from(ended: &Ended) -> EndedJson {
         EndedJson {
-            followed: FollowedJson::from(&ended.subscription.interest),
+            followed: FollowedJson::from(&ended.subscription.selector),
             reason: ended.reason.as_str(),
             time: humantime::format_rfc3339_millis(ended.time).to_string(),
             behind: ended.lag.behind,
@@ -123,13 +123,13 @@ impl From<&Ended> for EndedJson {
     }
 }
 
-impl From<&Interest> for FollowedJson {
-    fn from(interest: &Interest) -> FollowedJson {
-        let all = interest.is_everything().then(|| "*".to_owned());
+impl From<&Selector> for FollowedJson {
+    fn from(selector: &Selector) -> FollowedJson {
+        let all = selector.is_everything().then(|| "*".to_owned());
         let patterns =
-            interest.prefixes().iter().map(Prefix::as_str).map(|prefix| format!("{}*", short(prefix)));
-        let topics = interest.topics().iter().map(Topic::as_str).map(short);
-        let count = usize::from(interest.is_everything()) + patterns.len() + topics.len();
+            selector.prefixes().iter().map(Prefix::as_str).map(|prefix| format!("{}*", short(prefix)));
+        let topics = selector.topics().iter().map(Topic::as_str).map(short);
+        let count = usize::from(selector.is_everything()) + patterns.len() + topics.len();
         let names = all.into_iter().chain(patterns).chain(topics);
         FollowedJson {
             topics: names.take(MAX_NAMES).collect(),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    Interest, MAX_NAME_BYTES, MAX_TOPIC_BYTES, Topic, TopicFilter, Update, UpdateId, UpdateRetry, UpdateType,
+    MAX_NAME_BYTES, MAX_TOPIC_BYTES, Selector, Topic, TopicFilter, Update, UpdateId, UpdateRetry, UpdateType,
     log::{Append, Appended, IdempotencyKey, Log, PageLimit, Receipt, Record, RecordTime, Refused},
 };
 
@@ -304,7 +304,7 @@ impl Acknowledged {
 
     /// Holds against `log` all that it has acknowledged: each way of reading gives the same.
     pub async fn check(&mut self, log: &dyn Log) {
-        let all = self.read(log, &Interest::everything()).await;
+        let all = self.read(log, &Selector::everything()).await;
         assert_eq!(all.len(), self.kept.len(), "everything");
         for (kept, record) in self.kept.iter().zip(&all) {
             kept.check(record, kept.receipt.sequence);
@@ -331,13 +331,13 @@ impl Acknowledged {
         let sequences =
             |records: &[Arc<Record>]| records.iter().map(|record| record.sequence()).collect::<HashSet<_>>();
         let two: Vec<_> = (0..2).map(|_| self.random.below(topics.len())).collect();
-        let both: Interest = two.iter().map(|number| TopicFilter::Exact(topics[*number].clone())).collect();
+        let both: Selector = two.iter().map(|number| TopicFilter::Exact(topics[*number].clone())).collect();
         let expected_of_both: HashSet<_> =
             two.iter().flat_map(|number| sequences(&expected[*number])).collect();
         let of_both = self.read(log, &both).await;
         assert!(of_both.is_sorted_by_key(|record| record.sequence()));
         assert_eq!((of_both.len(), sequences(&of_both)), (expected_of_both.len(), expected_of_both));
-        let prefix = Interest::from_iter(TopicFilter::parse("p/*"));
+        let prefix = Selector::from_iter(TopicFilter::parse("p/*"));
         let below: Vec<_> = all.iter().filter(|record| prefix.matches(record.topics())).cloned().collect();
         assert_eq!(self.read(log, &prefix).await, below);
 
@@ -357,17 +357,17 @@ impl Acknowledged {
             let close = log.closed(topic).await.expect("the log works");
             assert_eq!(close.as_ref(), Some(&all[*number]), "the close of {topic}");
         }
-        assert_eq!(log.bounds().newest, all.last().map_or(log.bounds().newest, |last| last.place()));
+        assert_eq!(log.bounds().newest, all.last().map_or(log.bounds().newest, |last| last.position()));
     }
 
-    /// All that an interest gets, in pages of some size.
-    async fn read(&mut self, log: &dyn Log, interest: &Interest) -> Vec<Arc<Record>> {
+    /// All that a selector gets, in pages of some size.
+    async fn read(&mut self, log: &dyn Log, selector: &Selector) -> Vec<Arc<Record>> {
         let limits = [(1_000_000, usize::MAX), (1_000, 100_000), (7, usize::MAX)];
         // Small pages of a large log take long.
         let (records, bytes) = limits[self.random.below(if self.kept.len() > 10_000 { 2 } else { 3 })];
         let (mut all, mut after) = (Vec::new(), 0);
         loop {
-            let page = log.read(after, interest, PageLimit { records, bytes }).await.expect("the log works");
+            let page = log.read(after, selector, PageLimit { records, bytes }).await.expect("the log works");
             assert_eq!(page.lost, None);
             all.extend(page.records);
             if page.reached.sequence == after || page.reached == log.bounds().newest {

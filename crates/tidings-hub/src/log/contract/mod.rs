@@ -22,7 +22,7 @@ use super::{
     Append, HubId, IdempotencyKey, Limits, Log, Page, PageLimit, Receipt, RecordId, RecordTime, Refused,
     Retention, Rule,
 };
-use crate::{Interest, Topic, TopicFilter, Update, UpdateId, UpdateType};
+use crate::{Selector, Topic, TopicFilter, Update, UpdateId, UpdateType};
 
 /// Declares one test for each promise of the contract; the argument makes an empty log with the given
 /// retention.
@@ -84,7 +84,7 @@ fn topic(text: &str) -> Topic {
     Topic::parse(text).expect("a topic of the contract is valid")
 }
 
-fn interest(filters: &[&str]) -> Interest {
+fn selector(filters: &[&str]) -> Selector {
     filters.iter().map(|text| TopicFilter::parse(text).expect("a filter of the contract is valid")).collect()
 }
 
@@ -110,7 +110,7 @@ async fn append(log: &dyn Log, update: impl Into<Append>) -> Result<Receipt, Ref
 }
 
 async fn find(log: &dyn Log, id: &str, filters: &[&str]) -> Option<u64> {
-    log.find(id, &interest(filters)).await.expect("the log works")
+    log.find(id, &selector(filters)).await.expect("the log works")
 }
 
 async fn fill(log: &dyn Log, name: &str, count: usize) {
@@ -120,7 +120,7 @@ async fn fill(log: &dyn Log, name: &str, count: usize) {
 }
 
 async fn read(log: &dyn Log, after: u64, filters: &[&str]) -> Page {
-    log.read(after, &interest(filters), ALL).await.expect("the log works")
+    log.read(after, &selector(filters), ALL).await.expect("the log works")
 }
 
 fn sequences(page: &Page) -> Vec<u64> {
@@ -154,10 +154,10 @@ mod promises {
         let (log, other) = (&*make(keep(MANY)), &*make(keep(MANY)));
         let receipt = append(log, update("a", "x")).await.unwrap();
         let record = log.record(1).await.unwrap().unwrap();
-        let id = HubId { epoch: log.bounds().epoch, place: record.place() };
+        let id = HubId { epoch: log.bounds().epoch, position: record.position() };
         assert_eq!(receipt.id, RecordId::Hub(id));
         assert_eq!(record.id(), receipt.id);
-        assert_eq!(log.bounds().newest, record.place());
+        assert_eq!(log.bounds().newest, record.position());
         assert_ne!(log.bounds().epoch, other.bounds().epoch, "each log is a life of its own");
         assert_eq!(log.record(0).await.unwrap(), None);
         assert_eq!(log.record(2).await.unwrap(), None);
@@ -208,7 +208,7 @@ mod promises {
             for limit in limits {
                 let (mut seen, mut after) = (Vec::new(), 0);
                 while after < 50 {
-                    let page = log.read(after, &interest(filters), limit).await.unwrap();
+                    let page = log.read(after, &selector(filters), limit).await.unwrap();
                     assert!(page.reached.sequence > after, "each page leads on");
                     assert!(page.records.len() <= limit.records);
                     // The record that crosses the bound is the last: data of 10 bytes, so at most three in 25.
@@ -620,7 +620,7 @@ mod promises {
                 }
             }
         });
-        let (mut seen, everything) = (0, interest(&["*"]));
+        let (mut seen, everything) = (0, selector(&["*"]));
         while seen < 300 {
             // A subscriber that saw a record and comes back at once must find that the log knows it.
             let page = log.read(seen, &everything, ALL).await.unwrap();
@@ -641,20 +641,21 @@ mod promises {
             .map(|publisher| {
                 let log = log.clone();
                 tokio::spawn(async move {
-                    let mut places = Vec::new();
+                    let mut positions = Vec::new();
                     for number in 0..100 {
                         let data = format!("{publisher} {number}");
-                        places.push((append(&*log, update("a", data.clone())).await.unwrap().sequence, data));
+                        positions
+                            .push((append(&*log, update("a", data.clone())).await.unwrap().sequence, data));
                     }
-                    places
+                    positions
                 })
             })
             .collect();
         let mut told = Vec::new();
         for publisher in publishers {
-            let places = publisher.await.unwrap();
-            assert!(places.is_sorted(), "each publisher's own order is kept");
-            told.extend(places);
+            let positions = publisher.await.unwrap();
+            assert!(positions.is_sorted(), "each publisher's own order is kept");
+            told.extend(positions);
         }
         told.sort();
         let page = read(&*log, 0, &["a"]).await;

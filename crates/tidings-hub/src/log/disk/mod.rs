@@ -47,7 +47,7 @@ use super::{
     Turn, Wear, rules::Rules,
 };
 use crate::{
-    AttachmentId, AttachmentLimits, Attachments, Interest, Topic, attachments::Unannounced, owner_only,
+    AttachmentId, AttachmentLimits, Attachments, Selector, Topic, attachments::Unannounced, owner_only,
 };
 
 /// The name of the database in a log's directory.
@@ -377,25 +377,25 @@ impl Log for DiskLog {
         })
     }
 
-    fn read<'a>(&'a self, after: u64, interest: &'a Interest, limit: PageLimit) -> LogFuture<'a, Page> {
-        if interest.is_everything() {
+    fn read<'a>(&'a self, after: u64, selector: &'a Selector, limit: PageLimit) -> LogFuture<'a, Page> {
+        if selector.is_everything() {
             if let Some(page) = self.visible.recent_page(after, limit) {
                 return Box::pin(std::future::ready(Ok(page)));
             }
         }
-        let way = if interest.is_searched_for() { Way::Search } else { Way::Direct };
-        let (interest, visible) = (interest.clone(), self.visible.clone());
+        let way = if selector.is_searched_for() { Way::Search } else { Way::Direct };
+        let (selector, visible) = (selector.clone(), self.visible.clone());
         Box::pin(self.read_with(way, move |pages| {
             // After the newest record that it may see was settled, and before its first query settles which state of the
             // tables it sees: what is listed meanwhile is then in both, and no row is in neither.
             match way {
                 Way::Direct => {
-                    let pending_index = visible.pending_index().of_each(interest.topics(), after);
-                    pages.read(after, &interest, limit, &pending_index)
+                    let pending_index = visible.pending_index().of_each(selector.topics(), after);
+                    pages.read(after, &selector, limit, &pending_index)
                 }
                 Way::Search => {
                     let first_unlisted = visible.pending_index().first();
-                    pages.search(after, &interest, limit, first_unlisted)
+                    pages.search(after, &selector, limit, first_unlisted)
                 }
             }
         }))
@@ -405,9 +405,9 @@ impl Log for DiskLog {
         Box::pin(self.read_with(Way::Direct, move |pages| pages.record(sequence)))
     }
 
-    fn find<'a>(&'a self, publisher_id: &'a str, interest: &'a Interest) -> LogFuture<'a, Option<u64>> {
-        let (id, interest) = (publisher_id.to_owned(), interest.clone());
-        Box::pin(self.read_with(Way::Direct, move |pages| pages.find(&id, &interest)))
+    fn find<'a>(&'a self, publisher_id: &'a str, selector: &'a Selector) -> LogFuture<'a, Option<u64>> {
+        let (id, selector) = (publisher_id.to_owned(), selector.clone());
+        Box::pin(self.read_with(Way::Direct, move |pages| pages.find(&id, &selector)))
     }
 
     fn closed<'a>(&'a self, topic: &'a Topic) -> LogFuture<'a, Option<Arc<Record>>> {

@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write, stdout};
 
 use tidings_hub::{
-    Form, Interest,
+    EventFormat, Selector,
     log::{DiskView, Found, Kept, Unreadable},
 };
 
@@ -15,13 +15,13 @@ use crate::{
 };
 
 pub(super) fn run(export: &LogExport) -> anyhow::Result<()> {
-    let interest = super::interest(&export.topic)?;
+    let selector = super::selector(&export.topic)?;
     let view = super::open(&export.files)?;
-    let after = after(&view, &export.from, &interest)?;
+    let after = after(&view, &export.from, &selector)?;
     let mut progress = Progress::new("exported");
     let mut out = BufWriter::with_capacity(64 << 10, stdout().lock());
     let (mut count, mut unreadable) = (0, 0_u64);
-    for found in view.records(interest, after) {
+    for found in view.records(selector, after) {
         match found? {
             Found::Kept(kept) => {
                 write(&mut out, export.format, &kept)?;
@@ -47,16 +47,16 @@ pub(super) fn run(export: &LogExport) -> anyhow::Result<()> {
 }
 
 /// The sequence behind which the export begins.
-fn after(view: &DiskView, from: &str, interest: &Interest) -> anyhow::Result<u64> {
+fn after(view: &DiskView, from: &str, selector: &Selector) -> anyhow::Result<u64> {
     if from == "start" {
         return Ok(0);
     }
     // Several topics may have the ID; those that are exported come first.
-    let place = match view.find(from, interest)? {
-        None => view.find(from, &Interest::everything())?,
-        place => place,
+    let position = match view.find(from, selector)? {
+        None => view.find(from, &Selector::everything())?,
+        position => position,
     };
-    Ok(place.ok_or_else(|| {
+    Ok(position.ok_or_else(|| {
         UsageError(format!(
             "--from {from}: no event of this log has that ID, or several have it; name a --topic"
         ))
@@ -68,7 +68,7 @@ fn write(out: &mut impl Write, format: ExportFormat, kept: &Kept) -> anyhow::Res
         ExportFormat::Ndjson => serde_json::to_string(kept)? + "\n",
         ExportFormat::EventStream => {
             let mut event = Vec::new();
-            Form::TopicLine.encode(&kept.record, &mut event);
+            EventFormat::TopicLine.encode(&kept.record, &mut event);
             String::from_utf8(event)?
         }
     };

@@ -9,7 +9,7 @@ mod tail;
 use std::path::Path;
 
 use tidings_hub::{
-    Interest, TopicFilter,
+    Selector, TopicFilter,
     log::{DiskView, OpenError},
 };
 
@@ -61,9 +61,9 @@ fn open(files: &LogFiles) -> anyhow::Result<DiskView> {
 }
 
 /// What the given topics and patterns ask for; everything if there are none.
-fn interest(topics: &[String]) -> Result<Interest, UsageError> {
+fn selector(topics: &[String]) -> Result<Selector, UsageError> {
     if topics.is_empty() {
-        return Ok(Interest::everything());
+        return Ok(Selector::everything());
     }
     let filters = topics.iter().map(|text| TopicFilter::parse(text)).collect::<Result<Vec<_>, _>>();
     Ok(filters.map_err(|error| UsageError(error.to_string()))?.into_iter().collect())

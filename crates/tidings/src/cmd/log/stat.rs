@@ -21,8 +21,8 @@ pub(super) fn run(stat: &LogStat) -> anyhow::Result<()> {
 }
 
 fn json(stat: &DiskStat) -> Value {
-    let place = |place: &Option<(u64, SystemTime)>| {
-        place.map(|(sequence, at)| json!({ "sequence": sequence, "time": time(at) }))
+    let position = |position: &Option<(u64, SystemTime)>| {
+        position.map(|(sequence, at)| json!({ "sequence": sequence, "time": time(at) }))
     };
     let files: Vec<_> =
         stat.files.iter().map(|file| json!({ "name": file.name, "bytes": file.bytes })).collect();
@@ -33,8 +33,8 @@ fn json(stat: &DiskStat) -> Value {
         "epoch": epoch(stat.epoch),
         "version": stat.version,
         "updates": stat.records,
-        "first": place(&stat.first),
-        "newest": place(&stat.newest),
+        "first": position(&stat.first),
+        "newest": position(&stat.newest),
         "bytes": stat.bytes,
         "files": files,
         "topics": stat.topics,
@@ -49,7 +49,7 @@ fn json(stat: &DiskStat) -> Value {
 }
 
 fn table(stat: &DiskStat) -> String {
-    let place = |place: &Option<(u64, SystemTime)>| match place {
+    let position = |position: &Option<(u64, SystemTime)>| match position {
         Some((sequence, at)) => format!("{sequence}, of {}", time(*at)),
         None => "none".into(),
     };
@@ -64,8 +64,8 @@ fn table(stat: &DiskStat) -> String {
         ("Epoch", epoch(stat.epoch)),
         ("Version", stat.version.to_string()),
         ("Updates", stat.records.to_string()),
-        ("First", place(&stat.first)),
-        ("Newest", place(&stat.newest)),
+        ("First", position(&stat.first)),
+        ("Newest", position(&stat.newest)),
         ("Evicted", evicted),
         ("Bytes", format!("{} as a limit counts them", bytes(stat.bytes))),
     ];

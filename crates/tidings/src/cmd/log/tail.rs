@@ -10,13 +10,13 @@ use crate::{cli::LogTail, cmd::subscribe::print::Printer, exit::DamagedLog};
 const INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) fn run(tail: &LogTail) -> anyhow::Result<()> {
-    let interest = super::interest(&tail.topic)?;
+    let selector = super::selector(&tail.topic)?;
     let view = super::open(&tail.files)?;
     let printer = Printer { json: tail.json, raw: tail.raw, is_hub: true, ..Printer::default() };
-    let mut after = view.before_newest(&interest, tail.count)?;
+    let mut after = view.before_newest(&selector, tail.count)?;
     let mut unreadable = 0;
     loop {
-        after = print(&view, &printer, interest.clone(), after, &mut unreadable)?;
+        after = print(&view, &printer, selector.clone(), after, &mut unreadable)?;
         if !tail.follow {
             break;
         }
@@ -32,11 +32,11 @@ pub(super) fn run(tail: &LogTail) -> anyhow::Result<()> {
 fn print(
     view: &DiskView,
     printer: &Printer,
-    interest: tidings_hub::Interest,
+    selector: tidings_hub::Selector,
     after: u64,
     unreadable: &mut u64,
 ) -> anyhow::Result<u64> {
-    let mut records = view.records(interest, after);
+    let mut records = view.records(selector, after);
     for found in &mut records {
         match found? {
             // A close that is all that is left of its record is not new.

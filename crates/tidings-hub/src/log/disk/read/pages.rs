@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, types::Type};
 use tidings_codec::{Event, EventId, EventType};
 
 use crate::{
-    AttachmentId, Interest, Topic, Update,
+    AttachmentId, Selector, Topic, Update,
     log::{
-        Epoch, IdempotencyKey, Page, PageLimit, Place, Record, RecordTime,
+        Epoch, IdempotencyKey, Page, PageLimit, Position, Record, RecordTime,
         disk::schema::{
             closes::{self, closes},
             tables,
@@ -61,8 +61,8 @@ pub(crate) struct Pages<'c> {
     pub(crate) connection: &'c Connection,
     pub(crate) epoch: Epoch,
     /// What is committed becomes visible to every connection at once, a moment before the log announces it. Whoever saw
-    /// such a record and came back with its ID would be told that there is no such place, so nothing after this is shown.
-    pub(crate) newest: Place,
+    /// such a record and came back with its ID would be told that there is no such position, so nothing after this is shown.
+    pub(crate) newest: Position,
 }
 
 impl Pages<'_> {
@@ -76,8 +76,8 @@ impl Pages<'_> {
             .optional()
     }
 
-    /// The sequence of the one update of `interest` that has this ID, kept or evicted.
-    pub(crate) fn find(self, publisher_id: &str, interest: &Interest) -> rusqlite::Result<Option<u64>> {
+    /// The sequence of the one update of `selector` that has this ID, kept or evicted.
+    pub(crate) fn find(self, publisher_id: &str, selector: &Selector) -> rusqlite::Result<Option<u64>> {
         let (id, newest, mut sole) = (Kind::Id as u8, self.newest.sequence, Sole::default());
         // The second one ends each look-up, however many topics have the ID.
         let mut add_all = |rows: &mut Rows<'_>| -> rusqlite::Result<bool> {
@@ -88,7 +88,7 @@ impl Pages<'_> {
             }
             Ok(true)
         };
-        if interest.is_everything() {
+        if selector.is_everything() {
             let query = "SELECT sequence FROM names WHERE kind = ? AND name = ? AND sequence <= ?";
             let mut statement = self.connection.prepare_cached(query)?;
             let is_sole = add_all(&mut statement.query((id, publisher_id, newest))?)?;
@@ -97,7 +97,7 @@ impl Pages<'_> {
         let mut of_topic = self.connection.prepare_cached(
             "SELECT sequence FROM names WHERE kind = ? AND name = ? AND topic = ? AND sequence <= ?",
         )?;
-        for topic in interest.topics() {
+        for topic in selector.topics() {
             if !add_all(&mut of_topic.query((id, publisher_id, topic.as_str(), newest))?)? {
                 return Ok(None);
             }
@@ -105,7 +105,7 @@ impl Pages<'_> {
         let mut below = self.connection.prepare_cached(
             "SELECT sequence FROM names WHERE kind = ? AND name = ? AND topic > ? AND topic < ? AND sequence <= ?",
         )?;
-        for prefix in interest.prefixes() {
+        for prefix in selector.prefixes() {
             let rows = (id, publisher_id, prefix.as_str(), prefix.end(), newest);
             if !add_all(&mut below.query(rows)?)? {
                 return Ok(None);
@@ -152,22 +152,22 @@ impl Pages<'_> {
         Ok(close.filter(|close| close.sequence() <= self.newest.sequence))
     }
 
-    /// What follows `after` for an interest without prefixes.
+    /// What follows `after` for a selector without prefixes.
     ///
-    /// `unlisted` has what the table of topics may lack: for each topic of an exact interest, records after `after`.
+    /// `unlisted` has what the table of topics may lack: for each topic of an exact selector, records after `after`.
     pub(crate) fn read(
         self,
         after: u64,
-        interest: &Interest,
+        selector: &Selector,
         limit: PageLimit,
         pending_index: &[Vec<u64>],
     ) -> rusqlite::Result<Page> {
         let Pages { connection, epoch, newest } = self;
-        let mut page = Filling::new(self, after, interest, limit)?;
-        if self.take_closes(after, interest, &mut page)? {
+        let mut page = Filling::new(self, after, selector, limit)?;
+        if self.take_closes(after, selector, &mut page)? {
             return page.done();
         }
-        if interest.is_everything() {
+        if selector.is_everything() {
             let mut statement = connection
                 .prepare_cached(records!("WHERE sequence > ? AND sequence <= ? ORDER BY sequence"))?;
             let mut rows = statement.query([after, newest.sequence])?;
@@ -179,7 +179,7 @@ impl Pages<'_> {
             return page.done();
         }
 
-        if let [topic] = interest.topics() {
+        if let [topic] = selector.topics() {
             let mut statement = connection.prepare_cached(records!(
                 "",
                 " FROM topics CROSS JOIN records USING (sequence) ",
@@ -200,7 +200,7 @@ impl Pages<'_> {
         }
 
         let mut lists = Vec::new();
-        for (topic, pending_index) in interest.topics().iter().zip(pending_index) {
+        for (topic, pending_index) in selector.topics().iter().zip(pending_index) {
             let mut sequences = self.listed(topic.as_str(), after, newest.sequence, limit)?;
             sequences.extend(self.behind(sequences.last().copied().unwrap_or(after), pending_index));
             lists.push(sequences.into_iter());
@@ -209,26 +209,26 @@ impl Pages<'_> {
         page.done()
     }
 
-    /// What follows `after` for an interest with prefixes, and how far that was looked for.
+    /// What follows `after` for a selector with prefixes, and how far that was looked for.
     ///
     /// Records that don't match are not decoded. Where few match, as in a history of many other topics, the index says which:
     /// it has all rows of records before `first_unlisted`.
     pub(crate) fn search(
         self,
         after: u64,
-        interest: &Interest,
+        selector: &Selector,
         limit: PageLimit,
         first_unlisted: Option<u64>,
     ) -> rusqlite::Result<Page> {
         let newest = self.newest.sequence;
-        let mut page = Filling::new(self, after, interest, limit)?;
-        if self.take_closes(after, interest, &mut page)? {
+        let mut page = Filling::new(self, after, selector, limit)?;
+        if self.take_closes(after, selector, &mut page)? {
             return page.done();
         }
-        let mut scanned = self.scan(after, FIRST_SCANNED, interest, &mut page)?;
+        let mut scanned = self.scan(after, FIRST_SCANNED, selector, &mut page)?;
         let listed = first_unlisted.map_or(newest, |first| newest.min(first - 1));
         if scanned.goes_on && scanned.last < listed && scanned.matching * DENSE < FIRST_SCANNED as usize {
-            if let Some(topics) = self.topics_of(interest)? {
+            if let Some(topics) = self.topics_of(selector)? {
                 let lists = topics.iter().map(|topic| self.listed(topic, scanned.last, listed, limit));
                 let lists = lists.collect::<rusqlite::Result<Vec<_>>>()?;
                 if self.take_each(Merge::new(lists.into_iter().map(Vec::into_iter)), &mut page)? {
@@ -239,7 +239,7 @@ impl Pages<'_> {
             }
         }
         if scanned.goes_on {
-            scanned = self.scan(scanned.last, MAX_SCANNED - FIRST_SCANNED, interest, &mut page)?;
+            scanned = self.scan(scanned.last, MAX_SCANNED - FIRST_SCANNED, selector, &mut page)?;
         }
         if scanned.goes_on {
             page.page.reached = self.readable_place(scanned.last)?;
@@ -252,7 +252,7 @@ impl Pages<'_> {
         self,
         after: u64,
         count: u64,
-        interest: &Interest,
+        selector: &Selector,
         page: &mut Filling<'_>,
     ) -> rusqlite::Result<Scanned> {
         let mut statement = self.connection.prepare_cached(
@@ -265,7 +265,7 @@ impl Pages<'_> {
         while let Some(row) = rows.next()? {
             let sequence = row.get(0)?;
             goes_on(scanned.last, sequence)?;
-            if row.get_ref(1)?.as_str()?.split('\n').any(|topic| interest.matches_text(topic)) {
+            if row.get_ref(1)?.as_str()?.split('\n').any(|topic| selector.matches_text(topic)) {
                 scanned.matching += 1;
                 let record = matching.query_row([sequence], |row| from_row(self.epoch, row))?;
                 if !page.take(record) {
@@ -279,14 +279,14 @@ impl Pages<'_> {
         Ok(scanned)
     }
 
-    /// The topics of records that the table of topics lists, of those that `interest` asks for; `None` if they are many.
-    fn topics_of(self, interest: &Interest) -> rusqlite::Result<Option<Vec<String>>> {
-        let mut topics: Vec<_> = interest.topics().iter().map(|topic| topic.as_str().to_owned()).collect();
+    /// The topics of records that the table of topics lists, of those that `selector` asks for; `None` if they are many.
+    fn topics_of(self, selector: &Selector) -> rusqlite::Result<Option<Vec<String>>> {
+        let mut topics: Vec<_> = selector.topics().iter().map(|topic| topic.as_str().to_owned()).collect();
         // One look for each topic, however many records it has.
         let mut next = self.connection.prepare_cached(
             "SELECT topic FROM topics WHERE topic > ? AND topic < ? ORDER BY topic LIMIT 1",
         )?;
-        for prefix in interest.prefixes() {
+        for prefix in selector.prefixes() {
             let (mut last, end) = (prefix.as_str().to_owned(), prefix.end());
             while topics.len() <= MAX_TOPICS {
                 let topic: Option<String> = next.query_row((&last, &end), |row| row.get(0)).optional()?;
@@ -326,29 +326,29 @@ impl Pages<'_> {
     }
 
     /// Takes closes that outlived their records, which stand before all that is kept; says whether the page is full.
-    fn take_closes(self, after: u64, interest: &Interest, page: &mut Filling<'_>) -> rusqlite::Result<bool> {
+    fn take_closes(self, after: u64, selector: &Selector, page: &mut Filling<'_>) -> rusqlite::Result<bool> {
         let oldest = page.page.oldest;
         let take = |close| page.take(close);
-        let all = closes::each_between(self.connection, self.epoch, (after, oldest), oldest, interest, take)?;
+        let all = closes::each_between(self.connection, self.epoch, (after, oldest), oldest, selector, take)?;
         Ok(!all)
     }
 
-    /// The place of a record that was looked at, or of one shortly before it: whoever comes back with it is known by the
+    /// The position of a record that was looked at, or of one shortly before it: whoever comes back with it is known by the
     /// record there, so that has to be one that can be read.
-    fn readable_place(self, last: u64) -> rusqlite::Result<Place> {
+    fn readable_place(self, last: u64) -> rusqlite::Result<Position> {
         let mut before = self.connection.prepare_cached(
             "SELECT sequence, sum FROM records WHERE sequence <= ? ORDER BY sequence DESC LIMIT 100",
         )?;
         let mut rows = before.query([last])?;
-        let mut place = None;
+        let mut position = None;
         while let Some(row) = rows.next()? {
             let (sequence, check) = (row.get(0)?, row.get(1)?);
-            place = place.or(Some(Place { sequence, check }));
+            position = position.or(Some(Position { sequence, check }));
             if let Ok(Some(record)) = self.record(sequence) {
-                return Ok(record.place());
+                return Ok(record.position());
             }
         }
-        Ok(place.unwrap_or(self.newest))
+        Ok(position.unwrap_or(self.newest))
     }
 
     /// What is unlisted of a topic whose table was read up to `listed`. Some may have been evicted meanwhile.
@@ -362,7 +362,7 @@ impl Pages<'_> {
 struct Filling<'a> {
     pages: Pages<'a>,
     after: u64,
-    interest: &'a Interest,
+    selector: &'a Selector,
     /// The last record that was evicted.
     evicted: u64,
     page: Page,
@@ -374,7 +374,7 @@ impl<'a> Filling<'a> {
     fn new(
         pages: Pages<'a>,
         after: u64,
-        interest: &'a Interest,
+        selector: &'a Selector,
         limit: PageLimit,
     ) -> rusqlite::Result<Filling<'a>> {
         let oldest = tables::oldest(pages.connection)?;
@@ -382,16 +382,16 @@ impl<'a> Filling<'a> {
             .connection
             .prepare_cached("SELECT evicted, evicted_floor FROM log")?
             .query_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let lost = lost(pages.connection, interest, after, evicted, floor)?;
+        let lost = lost(pages.connection, selector, after, evicted, floor)?;
         let page = Page { records: Vec::new(), reached: pages.newest, lost, oldest };
-        Ok(Filling { pages, after, interest, evicted, page, limit, bytes: 0 })
+        Ok(Filling { pages, after, selector, evicted, page, limit, bytes: 0 })
     }
 
     /// False when the page is full; what is in it then is all that matches up to its last record.
     fn take(&mut self, record: Arc<Record>) -> bool {
         let records = &mut self.page.records;
         if self.limit.is_reached(records.len(), self.bytes) {
-            self.page.reached = records.last().map_or(self.page.reached, |last| last.place());
+            self.page.reached = records.last().map_or(self.page.reached, |last| last.position());
             return false;
         }
         self.bytes += record.event().data().len();
@@ -409,7 +409,7 @@ impl<'a> Filling<'a> {
         let before = self.evicted.min(self.page.reached.sequence).saturating_add(1);
         let (mut closes, most) = (Vec::new(), self.limit.records.max(1));
         // One more than fits, to know whether the page is full.
-        closes::each_between(connection, epoch, (after, before), oldest, self.interest, |close| {
+        closes::each_between(connection, epoch, (after, before), oldest, self.selector, |close| {
             closes.push(close);
             closes.len() <= most
         })?;
@@ -438,11 +438,11 @@ struct Scanned {
     goes_on: bool,
 }
 
-/// The last record after `after` that may have been evicted, of those that `interest` asks for; `last` was the last of all, and
+/// The last record after `after` that may have been evicted, of those that `selector` asks for; `last` was the last of all, and
 /// `floor` is the mark of topics that have none of their own.
 fn lost(
     connection: &Connection,
-    interest: &Interest,
+    selector: &Selector,
     after: u64,
     last: u64,
     floor: u64,
@@ -450,18 +450,18 @@ fn lost(
     if after >= last {
         return Ok(None);
     }
-    if interest.is_everything() {
+    if selector.is_everything() {
         return Ok(Some(last));
     }
     let mut lost = 0;
     let mut of_topic = connection.prepare_cached("SELECT sequence FROM evicted WHERE topic = ?")?;
-    for topic in interest.topics() {
+    for topic in selector.topics() {
         let mark: Option<u64> = of_topic.query_row([topic.as_str()], |row| row.get(0)).optional()?;
         lost = lost.max(mark.unwrap_or(floor));
     }
     let mut below =
         connection.prepare_cached("SELECT max(sequence) FROM evicted WHERE topic > ? AND topic < ?")?;
-    for prefix in interest.prefixes() {
+    for prefix in selector.prefixes() {
         let mark: Option<u64> = below.query_row((prefix.as_str(), prefix.end()), |row| row.get(0))?;
         lost = lost.max(mark.unwrap_or_default()).max(floor);
     }

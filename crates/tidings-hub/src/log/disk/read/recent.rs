@@ -43,7 +43,7 @@ impl Recent {
                 break;
             }
             if limit.is_reached(page.records.len(), bytes) {
-                page.reached = page.records.last().map_or(page.reached, |last| last.place());
+                page.reached = page.records.last().map_or(page.reached, |last| last.position());
                 break;
             }
             bytes += record.event().data().len();
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
     use crate::{
         Topic, Update,
-        log::{Epoch, Place, RecordTime},
+        log::{Epoch, Position, RecordTime},
     };
 
     fn record(sequence: u64, data: &str) -> Record {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     fn bounds(newest: u64, evicted: u64) -> Bounds {
-        let newest = Place::unchecked(newest);
+        let newest = Position::unchecked(newest);
         Bounds { epoch: Epoch::from_bits(1), oldest: evicted + 1, evicted, newest }
     }
 

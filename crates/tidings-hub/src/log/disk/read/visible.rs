@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
 
 use super::{pending_index::PendingIndex, recent::Recent};
-use crate::log::{Bounds, Page, PageLimit, Place, Record, disk::write::insert::Row};
+use crate::log::{Bounds, Page, PageLimit, Position, Record, disk::write::insert::Row};
 
 /// Shared by the writer and all readers.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ impl Visible {
 
     /// Lets readers see what has come. What is no longer kept in memory is given back: to free it takes longer than all
     /// else here.
-    pub(crate) fn show(&self, rows: Vec<Row>, newest: Place) -> Vec<Arc<Record>> {
+    pub(crate) fn show(&self, rows: Vec<Row>, newest: Position) -> Vec<Arc<Record>> {
         let mut gone = Vec::with_capacity(rows.len());
         {
             let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, Transaction, types::Type};
 use tidings_codec::{Event, EventId, EventType};
 
 use crate::{
-    Interest, Topic, Update,
+    Selector, Topic, Update,
     log::{
         Epoch, Record, RecordTime,
         disk::read::pages::{CLIPPED_RETRY, CLOSE, PRIVATE},
@@ -111,7 +111,7 @@ macro_rules! is_evicted {
 
 pub(crate) use is_evicted;
 
-/// Calls `take` with each close between `after` and `before` that has lost its record and that `interest` asks for, in order,
+/// Calls `take` with each close between `after` and `before` that has lost its record and that `selector` asks for, in order,
 /// until it answers false; false if it did. `oldest` is the first record that is kept.
 ///
 /// There may be many closes: only those that are asked for are looked at.
@@ -120,13 +120,13 @@ pub(crate) fn each_between(
     epoch: Epoch,
     (after, before): (u64, u64),
     oldest: u64,
-    interest: &Interest,
+    selector: &Selector,
     mut take: impl FnMut(Arc<Record>) -> bool,
 ) -> rusqlite::Result<bool> {
     if after.saturating_add(1) >= before {
         return Ok(true);
     }
-    if interest.is_everything() {
+    if selector.is_everything() {
         let mut statement = connection.prepare_cached(closes!(
             "WHERE sequence > ? AND sequence < ? AND ",
             is_evicted!(),
@@ -144,7 +144,7 @@ pub(crate) fn each_between(
         return Ok(true);
     }
     let (mut after, mut last) = (after, None);
-    if interest.is_searched_for() {
+    if selector.is_searched_for() {
         // Where much of what there is matches, a page is full after a few: the index of topics would find all of it first.
         let mut scan = connection.prepare_cached(concat!(
             "SELECT sequence, topic, ",
@@ -159,7 +159,7 @@ pub(crate) fn each_between(
             while let Some(row) = rows.next()? {
                 from = (row.get(0)?, row.get(1)?);
                 looked_at += 1;
-                if !row.get::<_, bool>(2)? || !interest.matches_text(&from.1) {
+                if !row.get::<_, bool>(2)? || !selector.matches_text(&from.1) {
                     continue;
                 }
                 matching += 1;
@@ -185,7 +185,7 @@ pub(crate) fn each_between(
         "SELECT sequence FROM closed WHERE topic = ? AND sequence > ? AND sequence < ? AND ",
         is_evicted!()
     ))?;
-    for topic in interest.topics() {
+    for topic in selector.topics() {
         let found =
             of_topic.query_map((topic.as_str(), after, before, oldest), |row| row.get::<_, u64>(0))?;
         sequences.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
@@ -202,7 +202,7 @@ pub(crate) fn each_between(
         ),
     };
     let mut below = connection.prepare_cached(below)?;
-    for prefix in interest.prefixes() {
+    for prefix in selector.prefixes() {
         let range = (prefix.as_str(), prefix.end(), after, before, oldest);
         let found = below.query_map(range, |row| row.get::<_, u64>(0))?;
         sequences.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
@@ -238,7 +238,7 @@ mod tests {
                  FROM closed WHERE topic LIKE 'b/%';",
             )
             .unwrap();
-        let asks = |filters: &str| -> Interest {
+        let asks = |filters: &str| -> Selector {
             filters.split(' ').map(|filter| crate::TopicFilter::parse(filter).unwrap()).collect()
         };
         let all = |filters: &str, most: usize| {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, ffi};
 use super::{migrate, watermarks::Watermarks};
 use crate::{
     log::{
-        Bounds, Epoch, Place,
+        Bounds, Epoch, Position,
         disk::{OpenError, read::pages::Pages, reason, write::write_ahead},
     },
     owner_only,
@@ -143,10 +143,10 @@ pub(crate) fn bounds(connection: &Connection) -> rusqlite::Result<Bounds> {
         connection.query_row("SELECT epoch, evicted FROM log", (), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let newest = connection
         .query_row("SELECT sequence, sum FROM records ORDER BY sequence DESC LIMIT 1", (), |row| {
-            Ok(Place { sequence: row.get(0)?, check: row.get(1)? })
+            Ok(Position { sequence: row.get(0)?, check: row.get(1)? })
         })
         .optional()?;
-    let newest = newest.unwrap_or(Place::START);
+    let newest = newest.unwrap_or(Position::START);
     Ok(Bounds { epoch: Epoch::from_bits(epoch), oldest: oldest(connection)?, evicted, newest })
 }
 

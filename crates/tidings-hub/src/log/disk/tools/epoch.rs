@@ -1,4 +1,4 @@
-//! A new epoch for a log whose place in time is not what its subscribers remember.
+//! A new epoch for a log whose position in time is not what its subscribers remember.
 
 use std::{
     fs, io,

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt, ops::RangeInclusive, sync::Arc};
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use crate::{
-    Interest,
+    Selector,
     log::{
         Epoch, IdempotencyKey, Record,
         disk::{
@@ -21,7 +21,7 @@ use crate::{
 const ROWS: usize = 512;
 const BYTES: usize = 1 << 20;
 
-/// The highest sequence that SQLite can store: the newest one's place, when damage hides which that is.
+/// The highest sequence that SQLite can store: the newest one's position, when damage hides which that is.
 pub(super) const NO_END: u64 = i64::MAX as u64;
 
 /// A record, with what is kept beside it.
@@ -38,7 +38,7 @@ pub struct Kept {
     pub is_tombstone: bool,
 }
 
-/// A place where records are, or were, that can't be read.
+/// A position where records are, or were, that can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// The sequences that are affected.
@@ -77,7 +77,7 @@ pub struct Records<'c> {
     epoch: Epoch,
     /// Of the tables.
     version: i32,
-    interest: Interest,
+    selector: Selector,
     after: u64,
     through: u64,
     ready: VecDeque<Found>,
@@ -90,11 +90,11 @@ impl<'c> Records<'c> {
         connection: &'c Connection,
         version: i32,
         epoch: Epoch,
-        interest: Interest,
+        selector: Selector,
         after: u64,
         through: u64,
     ) -> Records<'c> {
-        Records { connection, epoch, version, interest, after, through, ready: VecDeque::new(), closes: true }
+        Records { connection, epoch, version, selector, after, through, ready: VecDeque::new(), closes: true }
     }
 
     /// How far it has come: all that follows has a higher sequence, or was taken from the same piece.
@@ -119,7 +119,7 @@ impl<'c> Records<'c> {
         }
         self.after = piece.reached;
         self.ready.extend(piece.found.into_iter().filter(|found| match found {
-            Found::Kept(kept) => self.interest.matches(kept.record.topics()),
+            Found::Kept(kept) => self.selector.matches(kept.record.topics()),
             Found::Unreadable(_) => true,
         }));
         Ok(())

@@ -77,7 +77,7 @@ impl DiskView {
     pub fn stat(&self) -> Result<DiskStat, ViewError> {
         let database = self.connection.unchecked_transaction()?;
         let count = |query| database.query_row(query, (), |row| row.get::<_, u64>(0));
-        let place = |query| {
+        let position = |query| {
             database
                 .query_row(query, (), |row| {
                     Ok((row.get(0)?, UNIX_EPOCH + Duration::from_millis(row.get(1)?)))
@@ -95,8 +95,8 @@ impl DiskView {
             epoch: self.epoch,
             version: self.version,
             records: count("SELECT count(*) FROM records")?,
-            first: place("SELECT sequence, time FROM records ORDER BY sequence LIMIT 1")?,
-            newest: place("SELECT sequence, time FROM records ORDER BY sequence DESC LIMIT 1")?,
+            first: position("SELECT sequence, time FROM records ORDER BY sequence LIMIT 1")?,
+            newest: position("SELECT sequence, time FROM records ORDER BY sequence DESC LIMIT 1")?,
             bytes,
             files: self.files(),
             topics,

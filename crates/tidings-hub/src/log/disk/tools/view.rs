@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::scan::{NO_END, Records};
 use crate::{
-    Interest,
+    Selector,
     log::{
-        Epoch, HubId, Place,
+        Epoch, HubId, Position,
         disk::{DATABASE, OpenError, read::pages::Pages, schema::tables},
     },
 };
@@ -53,16 +53,16 @@ impl DiskView {
         &self.path
     }
 
-    /// The records that match `interest`, after the sequence `after`, up to the newest now.
-    pub fn records(&self, interest: Interest, after: u64) -> Records<'_> {
-        Records::new(&self.connection, self.version, self.epoch, interest, after, self.newest())
+    /// The records that match `selector`, after the sequence `after`, up to the newest now.
+    pub fn records(&self, selector: Selector, after: u64) -> Records<'_> {
+        Records::new(&self.connection, self.version, self.epoch, selector, after, self.newest())
     }
 
-    /// A sequence from which on there are about `count` records of `interest`, to see the end of the log.
+    /// A sequence from which on there are about `count` records of `selector`, to see the end of the log.
     ///
     /// # Errors
     /// [`ViewError`] if the database fails.
-    pub fn before_newest(&self, interest: &Interest, count: usize) -> Result<u64, ViewError> {
+    pub fn before_newest(&self, selector: &Selector, count: usize) -> Result<u64, ViewError> {
         let mut statement =
             self.connection.prepare("SELECT sequence, topics FROM records ORDER BY sequence DESC")?;
         let mut rows = statement.query(())?;
@@ -72,7 +72,7 @@ impl DiskView {
             let topics: String = row.get(1)?;
             let topics: Vec<_> =
                 topics.split('\n').filter_map(|text| crate::Topic::parse(text).ok()).collect();
-            if interest.matches(&topics) {
+            if selector.matches(&topics) {
                 found += 1;
                 before = row.get::<_, u64>(0)?.saturating_sub(1);
             }
@@ -80,22 +80,22 @@ impl DiskView {
         Ok(before)
     }
 
-    /// The sequence of the event with this ID, the hub's or a publisher's, of those that `interest` asks for. `None` if there
+    /// The sequence of the event with this ID, the hub's or a publisher's, of those that `selector` asks for. `None` if there
     /// is none, and if several have the ID.
     ///
     /// # Errors
     /// [`ViewError`] if the database fails.
-    pub fn find(&self, id: &str, interest: &Interest) -> Result<Option<u64>, ViewError> {
+    pub fn find(&self, id: &str, selector: &Selector) -> Result<Option<u64>, ViewError> {
         if let Some(id) = HubId::parse(id) {
-            return Ok((id.epoch == self.epoch).then_some(id.place.sequence));
+            return Ok((id.epoch == self.epoch).then_some(id.position.sequence));
         }
         if self.version < tables::WITH_NAMES {
             let find = "SELECT sequence FROM records WHERE publisher_id = ?";
             return Ok(self.connection.query_row(find, [id], |row| row.get(0)).optional()?);
         }
-        let newest = Place::unchecked(NO_END);
+        let newest = Position::unchecked(NO_END);
         let pages = Pages { connection: &self.connection, epoch: self.epoch, newest };
-        Ok(pages.find(id, interest)?)
+        Ok(pages.find(id, selector)?)
     }
 
     /// The newest sequence; the highest there can be if damage hides it.

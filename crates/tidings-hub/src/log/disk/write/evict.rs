@@ -6,7 +6,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, Transactio
 
 use super::state::{AT_ONCE, Remembered, State, Verdict};
 use crate::log::{
-    Epoch, Place, Record,
+    Epoch, Position, Record,
     disk::{
         read::pages::{Outline, Pages},
         schema::closes,
@@ -383,7 +383,7 @@ fn remember(transaction: &Transaction<'_>, gone: &[Outline], most: u64) -> rusql
 /// A record that is about to be deleted; `None` if it is damaged, which must not keep it from going.
 fn read(transaction: &Transaction<'_>, sequence: u64) -> rusqlite::Result<Option<Arc<Record>>> {
     // The epoch is in the hub's IDs alone, and in no sum.
-    let (epoch, newest) = (Epoch::from_bits(0), Place::unchecked(u64::MAX));
+    let (epoch, newest) = (Epoch::from_bits(0), Position::unchecked(u64::MAX));
     match (Pages { connection: transaction, epoch, newest }).record(sequence) {
         Err(error) if is_damage(&error) => Ok(None),
         record => record,

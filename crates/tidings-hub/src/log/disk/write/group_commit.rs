@@ -24,7 +24,7 @@ use crate::{
     AttachmentId, Attachments,
     attachments::Unannounced,
     log::{
-        Appended, LogError, Place, Turn,
+        Appended, LogError, Position, Turn,
         disk::{failed, read::visible::Visible},
     },
 };
@@ -67,7 +67,7 @@ impl Waiter {
 #[derive(Debug)]
 pub(super) struct Commit {
     /// The newest record behind it.
-    pub(crate) newest: Place,
+    pub(crate) newest: Position,
     pub(super) answers: Vec<(Waiter, Appended)>,
     /// Files whose records it has evicted.
     pub(super) orphans: Vec<AttachmentId>,

@@ -203,7 +203,7 @@ impl State {
 
     /// Counts a record that is appended.
     pub(super) fn append(&mut self, rules: &Rules, record: &Record) {
-        self.bounds.newest = record.place();
+        self.bounds.newest = record.position();
         self.whole.kept.add(record.cost());
         if let (false, Some(number)) = (record.is_close(), rules.of(&record.topics()[0])) {
             let (group, limits) = (self.groups.of_mut(number), &rules.rules[number].limits);

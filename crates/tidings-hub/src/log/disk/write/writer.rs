@@ -30,7 +30,7 @@ use crate::{
     Attachments,
     attachments::Unannounced,
     log::{
-        Append, Appended, Clock, LogError, Place, Turn, Wear,
+        Append, Appended, Clock, LogError, Position, Turn, Wear,
         disk::{
             DiskSettings, Durability, beside, failed,
             read::{
@@ -459,7 +459,7 @@ impl Writing {
         let epoch = self.state.bounds.epoch;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // The writer sees what it has written, acknowledged or not.
-        let pages = Pages { connection: &transaction, epoch, newest: Place::unchecked(u64::MAX) };
+        let pages = Pages { connection: &transaction, epoch, newest: Position::unchecked(u64::MAX) };
         let updates = waiting.as_slice().iter().map(Vec::len).sum();
         let mut appending = Appending::new(&transaction, pages, rules, self.state.clone(), updates)?;
         made.outcomes.reserve_exact(waiting.len());

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use self::files::Files;
 use super::scan::is_damage;
 use crate::{
-    Interest,
+    Selector,
     log::{
         Bounds,
         disk::{
@@ -162,7 +162,7 @@ impl Checking<'_> {
             &self.view.connection,
             self.view.version,
             self.view.epoch,
-            Interest::everything(),
+            Selector::everything(),
             oldest.saturating_sub(1),
             newest,
         );

@@ -1,10 +1,10 @@
-//! From a last event ID to a place in a stream.
+//! From a last event ID to a position in a stream.
 
 use std::sync::Arc;
 
 use super::stream::{StreamId, started};
 use crate::{
-    Interest, StartAt,
+    Selector, StartAt,
     delivery::resume,
     log::{HubId, Log, LogError, PageLimit, Record},
     model::gap::GapReason,
@@ -23,13 +23,13 @@ pub(super) async fn start_after(
     asked: String,
 ) -> Result<StartAt, LogError> {
     Ok(match locate(log, stream, &asked).await? {
-        Ok(sequence) => StartAt::Place { asked, sequence },
+        Ok(sequence) => StartAt::Position { asked, sequence },
         Err(_) => StartAt::Unknown(asked),
     })
 }
 
 /// The sequence that `asked` names in a stream. The ID of another stream's event, or of any other topic's, is as unknown
-/// here as one that nobody has given: what this stream has before that place would be left out without a word.
+/// here as one that nobody has given: what this stream has before that position would be left out without a word.
 pub(super) async fn locate(
     log: &dyn Log,
     stream: &StreamId,
@@ -52,11 +52,11 @@ pub(super) async fn announcement(log: &dyn Log, stream: &StreamId) -> Result<Opt
     }
 }
 
-/// Whether `sequence` is the place of one of a stream's events, or the place before all that is kept of
+/// Whether `sequence` is the position of one of a stream's events, or the position before all that is kept of
 /// it, which is the ID of a `gap`. Whatever stands there, who begins behind it leaves nothing out.
 async fn is_of(log: &dyn Log, stream: &StreamId, sequence: u64) -> Result<bool, LogError> {
     const ONE: PageLimit = PageLimit { records: 1, bytes: 1 };
-    let events = Interest::from(stream.topic());
+    let events = Selector::from(stream.topic());
     // Not `Log::record`: a close that has outlived its record is found in this way too.
     let at = log.read(sequence.saturating_sub(1), &events, ONE).await?;
     if at.records.first().is_some_and(|record| record.sequence() == sequence) {
@@ -82,7 +82,7 @@ mod tests {
         log.append(vec![update.into()]).await.unwrap().receipts[0].id.to_string()
     }
 
-    async fn place(log: &MemoryLog, asked: &str) -> Option<u64> {
+    async fn position(log: &MemoryLog, asked: &str) -> Option<u64> {
         locate(log, &A, asked).await.unwrap().ok()
     }
 
@@ -101,11 +101,11 @@ mod tests {
         ];
         for (sequence, id) in (1..).zip(&own) {
             let is_own = [1, 2, 6, 8].contains(&sequence);
-            assert_eq!(place(&log, id).await, is_own.then_some(sequence), "{sequence}");
+            assert_eq!(position(&log, id).await, is_own.then_some(sequence), "{sequence}");
         }
         let other_epoch = format!("~{}", "A".repeat(24));
         for garbage in ["", "~", "7", &own[1][..24], &other_epoch] {
-            assert_eq!(place(&log, garbage).await, None, "{garbage}");
+            assert_eq!(position(&log, garbage).await, None, "{garbage}");
         }
     }
 
@@ -122,7 +122,7 @@ mod tests {
         for (id, sequence) in
             [(format!("~{A}.1"), Some(1)), (format!("~{A}.2"), Some(3)), (format!("~{B}.1"), None)]
         {
-            assert_eq!(place(&log, &id).await, sequence, "{id}");
+            assert_eq!(position(&log, &id).await, sequence, "{id}");
         }
     }
 
@@ -135,10 +135,10 @@ mod tests {
             ids.push(append(&log, stream.update(Event::new("x"))).await);
         }
         // Kept are B's at 3 and 5, and A's at 4 and 6.
-        assert_eq!(place(&log, &ids[1]).await, None, "it can't be known whose it was");
-        assert_eq!(place(&log, &ids[2]).await, Some(3), "what a gap says");
-        assert_eq!(place(&log, &ids[3]).await, Some(4));
-        assert_eq!(place(&log, &ids[4]).await, None);
+        assert_eq!(position(&log, &ids[1]).await, None, "it can't be known whose it was");
+        assert_eq!(position(&log, &ids[2]).await, Some(3), "what a gap says");
+        assert_eq!(position(&log, &ids[3]).await, Some(4));
+        assert_eq!(position(&log, &ids[4]).await, None);
         append(&log, A.close("complete")).await;
         let close = log.closed(&A.topic()).await.unwrap().unwrap();
         for _ in 0..5 {
@@ -146,7 +146,7 @@ mod tests {
         }
         assert_eq!(log.record(close.sequence()).await.unwrap(), None);
         assert_eq!(
-            place(&log, &close.id().to_string()).await,
+            position(&log, &close.id().to_string()).await,
             Some(close.sequence()),
             "who has seen the end has all"
         );
