@@ -11,7 +11,7 @@ use std::{
 use rusqlite::{Connection, config::DbConfig};
 use tempfile::TempDir;
 use tidings_hub::{
-    Selector, Topic, Update, UpdateId,
+    Selector, Topic, TopicFilter, Update, UpdateId,
     log::{
         Check, DiskLog, DiskSettings, DiskView, Found, Limits, Log, NewEpoch, OpenError, PageLimit, Part,
         Retention,
@@ -575,6 +575,24 @@ async fn a_damaged_record_fails_no_pattern_that_it_does_not_match() {
     let error = read("t/*").await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("record 50"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_record_that_a_damaged_index_names_for_another_topic_is_not_served() {
+    let (directory, database) = whole_log().await;
+    sql(&database, "UPDATE topics SET topic = 't/1' WHERE topic = 't/2' AND sequence = 100");
+    let log = open(directory.path()).unwrap();
+    let topic = |text: &str| Topic::parse(text).unwrap();
+    let selectors = [
+        topic("t/1").into(),
+        ["t/1", "t/3"].map(|text| TopicFilter::parse(text).unwrap()).into_iter().collect::<Selector>(),
+    ];
+    for selector in selectors {
+        let page = PageLimit { records: 10, bytes: 1 << 20 };
+        let read = log.read(99, &selector, page).await;
+        assert!(read.is_err(), "{read:?}");
+        assert!(log.read(100, &selector, page).await.is_ok(), "what comes after it is served");
+    }
 }
 
 #[tokio::test]

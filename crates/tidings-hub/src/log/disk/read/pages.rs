@@ -172,7 +172,7 @@ impl Pages<'_> {
                 .prepare_cached(records!("WHERE sequence > ? AND sequence <= ? ORDER BY sequence"))?;
             let mut rows = statement.query([after, newest.sequence])?;
             while let Some(row) = rows.next()? {
-                if !page.take(from_row(epoch, row)?) {
+                if !page.take(from_row(epoch, row)?)? {
                     break;
                 }
             }
@@ -190,7 +190,7 @@ impl Pages<'_> {
             while let Some(row) = rows.next()? {
                 let record = from_row(epoch, row)?;
                 listed = record.sequence();
-                if !page.take(record) {
+                if !page.take(record)? {
                     return page.done();
                 }
             }
@@ -268,7 +268,7 @@ impl Pages<'_> {
             if row.get_ref(1)?.as_str()?.split('\n').any(|topic| selector.matches_text(topic)) {
                 scanned.matching += 1;
                 let record = matching.query_row([sequence], |row| from_row(self.epoch, row))?;
-                if !page.take(record) {
+                if !page.take(record)? {
                     return Ok(scanned);
                 }
             }
@@ -318,7 +318,7 @@ impl Pages<'_> {
         for sequence in sequences {
             let mut rows = statement.query([sequence])?;
             let Some(row) = rows.next()? else { continue };
-            if !page.take(from_row(self.epoch, row)?) {
+            if !page.take(from_row(self.epoch, row)?)? {
                 return Ok(true);
             }
         }
@@ -328,9 +328,18 @@ impl Pages<'_> {
     /// Takes closes that outlived their records, which stand before all that is kept; says whether the page is full.
     fn take_closes(self, after: u64, selector: &Selector, page: &mut Filling<'_>) -> rusqlite::Result<bool> {
         let oldest = page.page.oldest;
-        let take = |close| page.take(close);
+        let mut failed = None;
+        let take = |close| {
+            page.take(close).unwrap_or_else(|error| {
+                failed = Some(error);
+                false
+            })
+        };
         let all = closes::each_between(self.connection, self.epoch, (after, oldest), oldest, selector, take)?;
-        Ok(!all)
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(!all),
+        }
     }
 
     /// The position of a record that was looked at, or of one shortly before it: whoever comes back with it is known by the
@@ -388,15 +397,22 @@ impl<'a> Filling<'a> {
     }
 
     /// False when the page is full; what is in it then is all that matches up to its last record.
-    fn take(&mut self, record: Arc<Record>) -> bool {
+    ///
+    /// A damaged index may name a record of another topic, which is whole, and which nobody asked for.
+    fn take(&mut self, record: Arc<Record>) -> rusqlite::Result<bool> {
+        if !self.selector.matches(record.topics()) {
+            let reason =
+                format!("an index names record {} for a topic that it does not have", record.sequence());
+            return Err(rusqlite::Error::FromSqlConversionFailure(0, Type::Integer, reason.into()));
+        }
         let records = &mut self.page.records;
         if self.limit.is_reached(records.len(), self.bytes) {
             self.page.reached = records.last().map_or(self.page.reached, |last| last.position());
-            return false;
+            return Ok(false);
         }
         self.bytes += record.event().data().len();
         records.push(record);
-        true
+        Ok(true)
     }
 
     /// The page, with the closes that have lost their records from between others.
@@ -421,7 +437,7 @@ impl<'a> Filling<'a> {
         records.sort_by_key(|record| record.sequence());
         self.bytes = 0;
         for record in records {
-            if !self.take(record) {
+            if !self.take(record)? {
                 break;
             }
         }
