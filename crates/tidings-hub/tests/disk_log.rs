@@ -282,6 +282,34 @@ async fn space_is_given_back_to_the_file_system() {
 }
 
 #[tokio::test]
+async fn space_is_given_back_although_somebody_reads_while_the_last_of_it_is_evicted() {
+    let directory = TempDir::new().unwrap();
+    let log = open(directory.path());
+    for _ in 0..40 {
+        log.append((0..16).map(|_| update(&"x".repeat(1 << 16)).into()).collect()).await.unwrap();
+    }
+    drop(log);
+    let database = directory.path().join("log.sqlite");
+    let reader = rusqlite::Connection::open(&database).unwrap();
+    let _log = {
+        let reading = reader.unchecked_transaction().unwrap();
+        reading.query_row("SELECT count(*) FROM records", (), |_| Ok(())).unwrap();
+        let log = open_under(directory.path(), &["t=10"], 10).await;
+        // Everything is evicted, and what has been written so is copied as far as the reader allows.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(fs::metadata(&database).unwrap().len() > 40 << 20, "the reader still sees it");
+        log
+    };
+    for _ in 0..6000 {
+        if fs::metadata(&database).unwrap().len() < 10 << 20 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} bytes are left", fs::metadata(&database).unwrap().len());
+}
+
+#[tokio::test]
 async fn a_log_that_is_written_without_a_pause_stays_at_its_limit() {
     let directory = TempDir::new().unwrap();
     let log = DiskLog::open(directory.path(), limits(1_000)).unwrap();

@@ -39,6 +39,8 @@ pub(super) struct Checkpoint {
     under_way: bool,
     /// How many of the pages that are there have been copied.
     copied: i32,
+    /// Whether a reader has kept the writer from copying all.
+    lags: bool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -56,7 +58,15 @@ impl Checkpoint {
                 let _ = tell.send(copying.disk.note_copied(copying.copy()));
             }
         })?;
-        Ok(Checkpoint { disk, ask: Some(ask), done, under_way: false, copied: 0, thread: Some(thread) })
+        Ok(Checkpoint {
+            disk,
+            ask: Some(ask),
+            done,
+            under_way: false,
+            copied: 0,
+            lags: false,
+            thread: Some(thread),
+        })
     }
 
     /// Copies, or has copied, what there is after a commit of `connection`, if it is enough. `nobody_waits` says that it may
@@ -88,7 +98,13 @@ impl Checkpoint {
         }
         // Nobody but the writer writes.
         let copied = self.disk.sync_all().and_then(|()| write_ahead::checkpoint(connection));
-        self.copied = self.disk.note_copied(copied);
+        self.lags = copied.as_ref().is_ok_and(|(copied, all)| copied < all);
+        self.copied = self.disk.note_copied(copied.map(|(copied, _)| copied));
+    }
+
+    /// Whether there is more to copy once readers allow it. Until then the file keeps the space of what was evicted.
+    pub(super) fn lags(&self) -> bool {
+        self.lags
     }
 
     fn finished(&mut self, copied: i32) {
@@ -122,7 +138,7 @@ impl Copying {
         let reading = self.reader.unchecked_transaction()?;
         reading.query_row(READ, (), |_| Ok(()))?;
         self.disk.sync_all()?;
-        let copied = write_ahead::checkpoint(&self.copier)?;
+        let (copied, _) = write_ahead::checkpoint(&self.copier)?;
         write_ahead::sync_database(&self.copier)?;
         Ok(copied)
     }

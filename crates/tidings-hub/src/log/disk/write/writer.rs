@@ -245,7 +245,8 @@ impl Writing {
             false => None,
         };
         let try_in = (self.disk.has_failed_commit() && self.disk.failure().is_none()).then_some(TRY_EVERY);
-        let request = match sync_in.into_iter().chain(evict_in).chain(try_in).min() {
+        let copy_in = (self.checkpoint.lags() && self.disk.failure().is_none()).then_some(TRY_EVERY);
+        let request = match sync_in.into_iter().chain(evict_in).chain(try_in).chain(copy_in).min() {
             None => waiting.blocking_recv(),
             Some(limit) => match clock.block_on(async { timeout(limit, waiting.recv()).await }) {
                 Ok(request) => request,
@@ -364,7 +365,7 @@ impl Writing {
             Ok((_, commit)) => {
                 self.group_commit.acknowledge(commit, true);
                 // Only this gives the space to the file system, and perhaps nobody publishes who would call for it.
-                match had_more && !self.more_to_evict {
+                match (had_more && !self.more_to_evict) || self.checkpoint.lags() {
                     true => self.checkpoint.copy_all(&self.connection),
                     false => self.checkpoint.after_commit(&self.connection, true),
                 }

@@ -35,9 +35,9 @@ pub(super) fn written() -> i32 {
     WRITTEN.take()
 }
 
-/// Copies what readers allow; how many pages have then been copied of those that are there.
-pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<i32> {
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| row.get(2))
+/// Copies what readers allow: how many pages have then been copied, and of how many that are there.
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<(i32, i32)> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| Ok((row.get(2)?, row.get(1)?)))
 }
 
 /// Writes the write-ahead log that somebody left at `path` once more, as it is, and syncs it.
