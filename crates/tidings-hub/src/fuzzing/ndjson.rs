@@ -1,6 +1,6 @@
 //! Published NDJSON.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tidings_codec::EventId;
 
 use super::{cut, lengths_and_rest};
@@ -30,8 +30,8 @@ pub fn ndjson(input: &[u8]) {
         let text = lines[usize::try_from(*line).expect("a line of a small body") - 1];
         // A byte order mark may precede the first line, and white space that JSON does not know each line.
         let text = text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(text).trim_ascii();
-        let value: Value = serde_json::from_slice(text).expect("what is taken for an update is JSON");
-        let said = value["data"].as_str().expect("data is text").replace("\r\n", "\n").replace('\r', "\n");
+        let said: Said = serde_json::from_slice(text).expect("what is taken for an update is JSON");
+        let said = said.data.replace("\r\n", "\n").replace('\r', "\n");
         assert_eq!(said, data, "the data of line {line}");
 
         if update.is_close() {
@@ -41,6 +41,12 @@ pub fn ndjson(input: &[u8]) {
         let again = read([line_of(update).as_bytes()]);
         assert_eq!(again, [(1, Ok(update.clone()))], "an update's own line gives it again");
     }
+}
+
+/// The member that is looked at. Others may have any value, such as a number that fits no type.
+#[derive(serde::Deserialize)]
+struct Said {
+    data: String,
 }
 
 /// All updates with the lines that they end on, up to the first refusal, as a publish reads them.
