@@ -11,7 +11,10 @@ import { startGateway } from "./support/gateway.mjs";
 import { Model, questions } from "./support/model.mjs";
 import { startTap } from "./support/tap.mjs";
 
-const bounded = { timeout: 120_000 };
+/** For how many seconds an answer may take: a busy machine leaves a model little of its core. */
+const PATIENCE = 240;
+
+const bounded = { timeout: 2 * PATIENCE * 1000 };
 const model = await Model.start({ after });
 const browser = await startChromium({ after });
 const long = (await model.answer(questions.long)).trim();
@@ -291,7 +294,7 @@ class Chat {
     await until(async () => {
       const text = (await this.texts()).at(-1);
       return text?.length > 60 && long.startsWith(text);
-    }, 60);
+    }, PATIENCE);
   }
 
   /** Waits for these answers, which are the model's own. */
@@ -300,7 +303,7 @@ class Chat {
     await until(async () => {
       texts = await this.texts();
       return texts.length === expected.length && texts.every((text, index) => text === expected[index]);
-    }, 60).catch(() => assert.deepEqual(texts, expected));
+    }, PATIENCE).catch(() => assert.deepEqual(texts, expected));
     await this.page.locator("#turns[role=log] > [aria-busy=false]").last().waitFor();
   }
 
