@@ -81,7 +81,7 @@ async fn each_fault_breaks_its_own_rule_and_no_other() {
 }
 
 #[tokio::test]
-#[ignore = "it takes 130 s; ./check runs it"]
+#[ignore = "it takes 130 s; ./check soak runs it"]
 async fn an_idle_cut_is_told_from_a_lifetime() {
     let hub = HubProcess::start(&[]);
     let chaos = Chaos::start(&hub.url(), &["idle-cut=4s"]);

@@ -221,6 +221,10 @@ impl Writing {
                 }
                 Next::Nobody => {
                     self.try_again();
+                    // Not with each step of evicting: a reader may take its time.
+                    if self.checkpoint.lags() && !self.more_to_evict {
+                        self.checkpoint.copy_all(&self.connection);
+                    }
                     self.evict();
                 }
                 Next::End => break,
@@ -365,7 +369,7 @@ impl Writing {
             Ok((_, commit)) => {
                 self.group_commit.acknowledge(commit, true);
                 // Only this gives the space to the file system, and perhaps nobody publishes who would call for it.
-                match (had_more && !self.more_to_evict) || self.checkpoint.lags() {
+                match had_more && !self.more_to_evict {
                     true => self.checkpoint.copy_all(&self.connection),
                     false => self.checkpoint.after_commit(&self.connection, true),
                 }
