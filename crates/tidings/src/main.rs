@@ -3,9 +3,12 @@
 mod cli;
 mod cmd;
 mod console;
+mod doctor;
 mod exit;
-mod hub_url;
+mod lab;
+mod net;
 mod progress;
+mod signals;
 mod terminal;
 
 use std::{io, process::ExitCode};
@@ -46,13 +49,13 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match cli.command {
-            Command::Doctor(doctor) => return cmd::doctor::run(*doctor).await,
+            Command::Doctor(doctor) => return doctor::run(*doctor).await,
             Command::Serve(serve) => cmd::serve::run(*serve).await,
             Command::Publish(publish) => cmd::publish::run(publish).await,
             Command::Subscribe(subscribe) => cmd::subscribe::run(subscribe).await,
             Command::Log(log) => cmd::log::run(log).await,
-            Command::Bench(bench) => cmd::bench::run(bench).await,
-            Command::Chaos(chaos) => cmd::chaos::run(chaos).await,
+            Command::Bench(bench) => lab::bench::run(bench).await,
+            Command::Chaos(chaos) => lab::chaos::run(chaos).await,
         }
         .map(|()| Exit::Success)
     });

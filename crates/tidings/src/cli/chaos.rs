@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use crate::cmd::chaos::{Fault, Upstream};
+use crate::lab::chaos::{Fault, Upstream};
 
 /// Stand before a server of event streams, and spoil them as proxies do.
 ///

@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt;
 use crate::{
     cli::Publish,
     exit::{Hint, Unreachable},
-    hub_url,
+    net::hub_url,
     terminal::on_stdout,
 };
 

@@ -5,7 +5,6 @@ mod history;
 mod tls;
 
 use std::{
-    future::Future,
     io::{IsTerminal, Write, stderr},
     net::SocketAddr,
     pin::pin,
@@ -13,7 +12,6 @@ use std::{
 
 use anyhow::Context;
 use tidings_hub::{Access, Grant, Hub, Settings};
-use tokio::net::{TcpListener, TcpSocket};
 use tracing::Level;
 
 use self::tls::Certificate;
@@ -21,10 +19,9 @@ use crate::{
     cli::{Anonymous, Serve},
     console,
     exit::{Hint, UsageError},
+    net::listen::bind,
+    signals::{Hangup, stop_signal},
 };
-
-/// How many connections may wait to be accepted: many clients come back at once after a restart.
-const BACKLOG: u32 = 4096;
 
 /// How many open files are left to the hub itself, beside its readers': the log, attachments, and what waits for the next
 /// connection.
@@ -149,27 +146,6 @@ fn access(serve: &Serve) -> anyhow::Result<Access> {
     Ok(Access::Loopback)
 }
 
-pub(super) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listen = || -> std::io::Result<TcpListener> {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // A hub that restarts gets its port back at once, although connections of the old one linger. Windows does so
-        // anyway, and there the option would let two hubs share a port.
-        socket.set_reuseaddr(cfg!(unix))?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    listen().map_err(|error| {
-        let in_use = error.kind() == std::io::ErrorKind::AddrInUse;
-        let error = anyhow::Error::new(error).context(format!("can't listen on {address}"));
-        if in_use {
-            error
-                .context(Hint("another program has the port; choose one with --listen 127.0.0.1:PORT".into()))
-        } else {
-            error
-        }
-    })
-}
-
 fn greeting(
     address: SocketAddr,
     access: &Access,
@@ -215,52 +191,6 @@ fn greeting(
          Subscribe  curl{trust} -N {url}/topics/news\n\
          Publish    curl{trust} -d 'Hello, world' {url}/topics/news\n"
     )
-}
-
-/// From now on, Ctrl-C and on Unix SIGTERM end the process no more; what is returned waits for one of them.
-pub(super) fn stop_signal() -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be awaited")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C can't be awaited")?;
-        Ok(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            Ok(())
-        })
-    }
-    #[cfg(not(unix))]
-    Ok(async { tokio::signal::ctrl_c().await.context("Ctrl-C can't be awaited") })
-}
-
-/// SIGHUP, which service managers and log rotation send, and which ends a process that does not listen for it.
-struct Hangup {
-    #[cfg(unix)]
-    signal: tokio::signal::unix::Signal,
-}
-
-impl Hangup {
-    fn listen() -> anyhow::Result<Hangup> {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            Ok(Hangup { signal: signal(SignalKind::hangup()).context("SIGHUP can't be awaited")? })
-        }
-        #[cfg(not(unix))]
-        Ok(Hangup {})
-    }
-
-    /// Waits for the next one. Cancel safe.
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        if self.signal.recv().await.is_some() {
-            return;
-        }
-        std::future::pending::<()>().await;
-    }
 }
 
 fn start_logging(verbose: u8) {

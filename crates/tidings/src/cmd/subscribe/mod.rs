@@ -11,8 +11,11 @@ use tidings_client::{Error, EventId, EventSource, EventStream, Item, Request};
 use tidings_hub::TopicFilter;
 
 use self::{exec::Exec, print::Printer};
-use super::request;
-use crate::{cli::Subscribe, exit::UsageError, hub_url};
+use crate::{
+    cli::Subscribe,
+    exit::UsageError,
+    net::{hub_url, request},
+};
 
 /// A hub sends a heartbeat every 15 s by default.
 const HUB_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
