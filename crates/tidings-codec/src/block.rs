@@ -1,4 +1,5 @@
-//! The block being read: the lines since the last blank one, as far as they matter.
+//! The block being read: the fields collected since the last blank line.
+//!
 //! Source: HTML, "Interpreting an event stream", the three buffers.
 
 use alloc::string::String;
@@ -10,11 +11,11 @@ use crate::work;
 
 /// The data buffer, the event type buffer and the last event ID buffer of the standard.
 ///
-/// The buffers are reused from block to block: their memory is that of the largest block so far.
+/// Each block reuses the buffers of the one before it. Their memory is that of the largest block so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Block {
-    /// Data lines joined by LF, as they came: text is decoded once, when the event is dispatched. The bytes before
-    /// `data_start` do not count.
+    /// The data lines as they arrived, joined by LF. Text is decoded once, when the event is dispatched. The bytes
+    /// before `data_start` do not count.
     data: Vec<u8>,
     data_start: usize,
     pub(crate) has_data: bool,
@@ -37,13 +38,13 @@ impl Block {
         self.retry = None;
     }
 
-    /// How many bytes it keeps.
+    /// How many bytes this block holds.
     pub(crate) fn kept_bytes(&self) -> usize {
         let id = if self.has_id { self.id.len() } else { 0 };
         self.data.len() + self.event_type.len() + id
     }
 
-    /// Gives back the memory beyond so many bytes.
+    /// Releases memory beyond `bytes`.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         self.data.shrink_to(bytes);
         self.event_type.shrink_to(bytes);
@@ -70,7 +71,7 @@ impl Block {
         self.has_data = true;
     }
 
-    /// Hands out the empty data buffer, to be filled with a whole `data` line whose value starts at `value_start`.
+    /// Returns the empty data buffer. The caller fills it with a whole `data` line whose value starts at `value_start`.
     pub(crate) fn first_data(&mut self, value_start: usize) -> &mut Vec<u8> {
         debug_assert!(!self.has_data && self.data.is_empty());
         self.data_start = value_start;
@@ -91,7 +92,8 @@ impl Block {
 
 /// The value of a `retry` field: `None` unless it is made of ASCII digits only.
 ///
-/// A number beyond `u64` milliseconds, half a billion years, becomes `u64::MAX` of them: the field is valid and means "very long".
+/// A number above `u64::MAX` milliseconds, half a billion years, becomes `u64::MAX`: the field is valid and means "very
+/// long".
 pub(crate) fn parse_retry(value: &[u8]) -> Option<Duration> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
@@ -101,7 +103,7 @@ pub(crate) fn parse_retry(value: &[u8]) -> Option<Duration> {
     Some(Duration::from_millis(millis))
 }
 
-/// Whether the value of a `retry` field, which is made of digits, is the number that [`parse_retry`] makes of it.
+/// Whether [`parse_retry`] returns the exact number in `value`, which consists of digits.
 pub(crate) fn is_exact_retry(value: &[u8]) -> bool {
     core::str::from_utf8(value).is_ok_and(|digits| digits.parse::<u64>().is_ok())
 }

@@ -1,4 +1,6 @@
-//! Bytes to items. Source: HTML, "Parsing an event stream" and "Interpreting an event stream".
+//! The decoder: bytes in, items out.
+//!
+//! Source: HTML, "Parsing an event stream" and "Interpreting an event stream".
 
 use alloc::string::String;
 use core::mem;
@@ -17,28 +19,28 @@ const MAX_ID_BYTES: usize = 4 * 1024;
 
 /// Reads an event stream, chunk by chunk.
 ///
-/// Where the chunks end does not matter, except for what is free: an event is yielded as soon as its last byte is there,
-/// and an event of one `data` line that lies in one chunk is not copied.
+/// Chunks may end anywhere. The decoder yields an event as soon as its last byte has arrived. An event of one `data`
+/// line that lies in one chunk is not copied.
 ///
-/// One decoder serves one event source: at the end of a response call [`finish`](Self::finish) or
-/// [`reset`](Self::reset), and go on with the next response.
+/// Use one decoder for each event source. At the end of a response call [`finish`](Self::finish) or
+/// [`reset`](Self::reset), then go on with the next response.
 ///
 /// # Memory
-/// Beside the chunk, which is the caller's, a decoder holds at most an unfinished line and the data of an unfinished
-/// event, each within its limit. It keeps that memory for the next event.
+/// A decoder holds at most an unfinished line and the data of an unfinished event, each within its limit. The chunk
+/// belongs to the caller. The decoder keeps its memory for the next event.
 #[derive(Debug, Clone)]
 pub struct Decoder {
     lines: Lines,
     block: Block,
-    /// `block` has been yielded, and is cleared when the borrow of its item has ended: at the next call.
+    /// `block` has been yielded. The next call clears it, because then the borrow of its item has ended.
     dispatched: bool,
-    /// The last line was not blank, so that what follows does not begin a block.
+    /// The last line was not blank, so the next line does not begin a block.
     in_block: bool,
-    /// Nothing is interpreted until the next blank line, after an error.
+    /// After an error nothing is interpreted until the next blank line.
     skipping: bool,
     /// The last event ID string of the standard.
     last_event_id: String,
-    /// Text that had to be repaired.
+    /// Text in which ill-formed bytes were replaced.
     repaired: String,
     strict: bool,
     unknown_fields: bool,
@@ -52,31 +54,32 @@ impl Default for Decoder {
     }
 }
 
-/// What comes next, where [`Item`] cannot be made yet since it would borrow the decoder.
+/// The next item, while [`Item`] cannot be made yet because it would borrow the decoder.
 #[derive(Clone, Copy)]
 enum Step<'i> {
-    /// `Some` data lies in the input, `None` in the block.
+    /// The data: `Some` if it lies in the input, `None` if it lies in the block.
     Event(Option<&'i [u8]>),
     LastEventId,
     Retry(core::time::Duration),
-    /// A comment or unknown field; `Some` line lies in the input, `None` was joined.
+    /// A comment or an unknown field. The line is `Some` if it lies in the input, and `None` if it was joined.
     Shown(Option<&'i [u8]>),
 }
 
-/// What [`Decoder::one_line_event`] found at the start of a block.
+/// The result of [`Decoder::one_line_event`] at the start of a block.
 enum OneLine<'i> {
     /// The data of an event that is nothing but one `data` line.
     Event(&'i str),
     /// The start of a line that fills the input.
     Unfinished,
-    /// Anything else; nothing is consumed.
+    /// Any other block. Nothing is consumed.
     Other,
 }
 
 impl Decoder {
-    /// A decoder that forgives what the standard forgives, like a browser.
+    /// Makes a decoder that is as lenient as a browser.
     ///
-    /// Unknown fields and invalid values are ignored, and what is not UTF-8 becomes U+FFFD. Only limits are errors.
+    /// It ignores unknown fields and invalid values, and replaces bytes that are not UTF-8 by U+FFFD. Only limits are
+    /// errors.
     pub fn new() -> Decoder {
         Decoder {
             lines: Lines::new(MAX_LINE_BYTES),
@@ -93,61 +96,63 @@ impl Decoder {
         }
     }
 
-    /// A decoder that reports what the standard forgives, for reading what somebody publishes.
+    /// Makes a decoder that reports the mistakes that the standard tells clients to ignore. Use it for input from a
+    /// publisher.
     ///
     /// A mistake that every client would ignore in silence is an error here, with its line number: see
-    /// [`DecodeErrorKind`]. What the standard's grammar allows is no error: comments, blocks that only set an ID or a
+    /// [`DecodeErrorKind`]. Everything in the standard's grammar is accepted: comments, blocks that only set an ID or a
     /// reconnection time, fields without a colon, one leading byte order mark.
     pub fn strict() -> Decoder {
         Decoder { strict: true, ..Decoder::new() }
     }
 
-    /// Sets how long a line may be, in bytes without its line end. Default 16 MiB.
+    /// Sets the maximum length of a line, in bytes without its line end. Default 16 MiB.
     ///
-    /// A longer one is [`DecodeErrorKind::LineTooLong`], as soon as its first byte too many is there.
+    /// A longer line gives [`DecodeErrorKind::LineTooLong`] as soon as the first byte beyond the limit arrives.
     #[must_use]
     pub fn with_max_line_bytes(mut self, max: usize) -> Decoder {
         self.lines.set_max_line_bytes(max);
         self
     }
 
-    /// Sets how long the data of an event may be, in bytes as received, its lines joined. Default 16 MiB.
+    /// Sets the maximum size of an event's data, in bytes as received, with its lines joined. Default 16 MiB.
     ///
-    /// More is [`DecodeErrorKind::EventTooLarge`], at the end of the line that is too much.
+    /// More data gives [`DecodeErrorKind::EventTooLarge`] at the end of the line that exceeds the limit.
     #[must_use]
     pub fn with_max_event_bytes(mut self, max: usize) -> Decoder {
         self.max_event_bytes = max;
         self
     }
 
-    /// Sets how long an ID may be, in bytes as received. Default 4 KiB: it goes back to the server in a request header, and
-    /// servers commonly take 8 KiB of headers.
+    /// Sets the maximum length of an ID, in bytes as received. Default 4 KiB.
     ///
-    /// A longer one is ignored, as one with a NUL is by the standard: its event is yielded, and the last event ID stays what
-    /// it was. A reconnection resumes there, so that some events may come again and none is lost. If
-    /// [strict](Self::strict) it is [`DecodeErrorKind::IdTooLong`].
+    /// The client sends the ID back in a request header, and servers commonly accept 8 KiB of headers.
+    ///
+    /// A longer ID is ignored, just as the standard ignores an ID with a NUL. The event is yielded, and the last event
+    /// ID stays as it was. The next reconnection resumes from that older ID: some events may come again, and none is
+    /// lost. A [strict](Self::strict) decoder gives [`DecodeErrorKind::IdTooLong`].
     #[must_use]
     pub fn with_max_id_bytes(mut self, max: usize) -> Decoder {
         self.max_id_bytes = max;
         self
     }
 
-    /// Sets whether unknown fields are yielded as [`Item::Unknown`]. Default `false`: they are ignored, and an error if
-    /// strict. `true` makes them welcome in both.
+    /// Sets whether unknown fields are yielded as [`Item::Unknown`]. Default `false`: a lenient decoder ignores them,
+    /// and a strict one reports an error. With `true` both yield them.
     #[must_use]
     pub fn with_unknown_fields(mut self, unknown_fields: bool) -> Decoder {
         self.unknown_fields = unknown_fields;
         self
     }
 
-    /// The next item, from what is left of `input` and what earlier chunks began.
+    /// Returns the next item from `input` and from what earlier chunks began.
     ///
-    /// Advances `input` past what was read. `None` means that `input` is used up: call again with the next chunk. An
-    /// error concerns one block only; go on calling to read what follows it.
+    /// Advances `input` past the bytes it has read. `None` means that `input` is used up: call again with the next
+    /// chunk. An error concerns one block only: call again to read the blocks after it.
     ///
     /// # Errors
-    /// A limit, and if [strict](Self::strict) what the standard forgives: see [`DecodeErrorKind`]. The rest of the block
-    /// is skipped, and nothing of it takes effect except a reconnection time already yielded.
+    /// A limit is exceeded, or a [strict](Self::strict) decoder found a mistake: see [`DecodeErrorKind`]. The rest of
+    /// the block is skipped. Nothing in the block takes effect, except a reconnection time that was already yielded.
     pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Result<Item<'a>, DecodeError>> {
         if input.is_empty() {
             return None;
@@ -167,7 +172,7 @@ impl Decoder {
         match self.step(input)? {
             Ok(step) => Some(Ok(self.item(step))),
             Err(error) => {
-                // The blank line that ends a block has been read already.
+                // The blank line that ends the block has already been read.
                 self.skipping = error.kind() != DecodeErrorKind::EventWithoutData;
                 self.block.clear();
                 Some(Err(error))
@@ -175,9 +180,9 @@ impl Decoder {
         }
     }
 
-    /// The last event ID string of the standard: what a client sends as `Last-Event-ID` when it reconnects.
+    /// The last event ID string of the standard, which a client sends as `Last-Event-ID` when it reconnects.
     ///
-    /// Set at the blank line that ends its block, not before. `""` if there is none.
+    /// It changes at the blank line that ends a block, not before. `""` if there is none.
     pub fn last_event_id(&self) -> &str {
         &self.last_event_id
     }
@@ -192,16 +197,17 @@ impl Decoder {
         self.lines.number()
     }
 
-    /// How many bytes it keeps of a line and a block that are not complete: 0 between two blocks, and after a comment there.
+    /// How many bytes of an unfinished line and block the decoder holds. 0 between two blocks, also after a comment
+    /// there.
     pub fn unfinished_bytes(&self) -> usize {
         let block = if self.dispatched { 0 } else { self.block.kept_bytes() };
         self.lines.partial_bytes() + block
     }
 
-    /// Gives back the memory of long lines and events beyond this many bytes, as far as nothing is in it.
+    /// Releases the memory of long lines and events beyond this many bytes, as far as it is empty.
     ///
-    /// A decoder keeps its buffers from one event to the next. Where one stream stays open for long, this is how it costs
-    /// little after a large event.
+    /// A decoder keeps its buffers from one event to the next. Call this on a stream that stays open for long, so that
+    /// it uses little memory after a large event.
     pub fn shrink_to(&mut self, bytes: usize) {
         if self.dispatched {
             self.block.clear();
@@ -211,12 +217,12 @@ impl Decoder {
         self.block.shrink_to(bytes);
     }
 
-    /// Ends the stream and says what its end cut off. Then does what [`reset`](Self::reset) does.
+    /// Ends the stream and reports an event that the end cut off. Then does the same as [`reset`](Self::reset).
     ///
     /// # Errors
     /// [`Incomplete`] if the stream ends inside a line, or in a block that would have dispatched an event or set an ID.
-    /// By the standard that part is discarded, so a client may ignore this; a server that reads a request should not.
-    /// A block already reported as an error is not reported again.
+    /// The standard discards that part, so a client may ignore this error. A server that reads a request should not. A
+    /// block that was already reported as an error is not reported again.
     pub fn finish(&mut self) -> Result<(), Incomplete> {
         let pending = !self.dispatched && self.block.is_pending();
         let inside_line = self.lines.is_inside_line();
@@ -226,7 +232,7 @@ impl Decoder {
         if cut { Err(Incomplete { line, inside_line }) } else { Ok(()) }
     }
 
-    /// Forgets an unfinished line and block, and starts a new stream: line 1, perhaps with a byte order mark.
+    /// Discards an unfinished line and block and starts a new stream: line 1, perhaps with a byte order mark.
     ///
     /// The last event ID stays, as in browsers: it belongs to the event source, not to the connection.
     pub fn reset(&mut self) {
@@ -237,10 +243,10 @@ impl Decoder {
         self.skipping = false;
     }
 
-    /// Takes an event off `input` if all of it is there and it is nothing but one `data` line.
+    /// Takes an event off `input` if the event is complete and consists of one `data` line only.
     ///
-    /// It does for the commonest block what [`step`](Self::step) does for any: a tiny event takes half the time, and one
-    /// of 285 bytes three quarters.
+    /// It does for the commonest block what [`step`](Self::step) does for every block. A tiny event takes half the
+    /// time, and one of 285 bytes three quarters.
     #[inline]
     fn one_line_event<'i>(&mut self, input: &mut &'i [u8]) -> OneLine<'i> {
         const FIELD: &[u8] = b"data: ";
@@ -262,12 +268,12 @@ impl Decoder {
         OneLine::Event(data)
     }
 
-    /// Reads lines up to the next one that yields something.
+    /// Reads lines until one of them yields an item.
     fn step<'i>(&mut self, input: &mut &'i [u8]) -> Option<Result<Step<'i>, DecodeError>> {
         if mem::take(&mut self.dispatched) {
             self.block.clear();
         }
-        // The only `data` line of the block so far, as long as it can stay where it is.
+        // The only `data` line of the block so far, as long as it can stay in the input.
         let mut borrowed: Option<&'i [u8]> = None;
         loop {
             let (line, place) = match self.lines.next(input) {
@@ -372,7 +378,7 @@ impl Decoder {
         }
     }
 
-    /// Copies borrowed data, as the chunk is out of sight after this call.
+    /// Copies borrowed data, because the chunk is not available after this call.
     fn keep(&mut self, borrowed: Option<&[u8]>) {
         if let Some(value) = borrowed {
             self.block.push_data(value);
@@ -392,7 +398,7 @@ impl Decoder {
             Step::Retry(retry) => Item::Retry(retry),
             Step::Shown(place) => {
                 let text = utf8::decode(place.unwrap_or(self.lines.joined()), &mut self.repaired);
-                // Decoded first: both parts of a repaired line lie in one buffer.
+                // Decoded first, because both parts of a repaired line lie in one buffer.
                 let (name, value) = text.split_once(':').unwrap_or((text, ""));
                 let value = value.strip_prefix(' ').unwrap_or(value);
                 if name.is_empty() { Item::Comment(value) } else { Item::Unknown { name, value } }

@@ -1,6 +1,6 @@
-//! Events, comments and reconnection times to bytes.
+//! The encoder: events, comments and reconnection times become bytes.
 //!
-//! Everything appends to a buffer of the caller's, so that one buffer serves a whole stream without allocating.
+//! Everything is appended to the caller's buffer, so one buffer serves a whole stream without allocating.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -13,10 +13,10 @@ const DATA: &[u8] = b"data: ";
 const ID: &[u8] = b"id: ";
 
 impl Event {
-    /// Appends the event to `out` as it goes over the wire, with the blank line that dispatches it.
+    /// Appends the event to `out` in its wire format, with the blank line that dispatches it.
     ///
-    /// The order of the lines is `event`, `retry`, `data`, and `id` last: a client that is cut inside the event has not
-    /// taken its ID, and asks for it again.
+    /// The order of the lines is `event`, `retry`, `data`, and `id` last. If the connection breaks inside the event,
+    /// the client has not taken its ID and asks for the event again.
     pub fn encode(&self, out: &mut Vec<u8>) {
         encode_event(self.event_type(), self.data(), self.id().map(AsRef::as_ref), self.retry(), out);
     }
@@ -31,13 +31,14 @@ impl Event {
             line(RETRY, millis.checked_ilog10().unwrap_or(0) as usize + 1)
         });
         let data = self.data().as_bytes();
-        // Each LF within the data becomes the end of a line, and the next line needs its field.
+        // Each LF in the data ends a line, and the next line needs its own field name.
         let data = line(DATA, data.len()) + memchr::memchr_iter(b'\n', data).count() * DATA.len();
         let id = self.id().map_or(0, |id| line(ID, id.as_str().len()));
         event_type + retry + data + id + 1
     }
 
-    /// The encoded event, to be shared by every subscriber without copying. Allocates once, for the exact length.
+    /// Returns the encoded event, which all subscribers can share without copying. Allocates once, with the exact
+    /// length.
     #[cfg(feature = "bytes")]
     pub fn to_bytes(&self) -> bytes::Bytes {
         let mut out = Vec::with_capacity(self.encoded_len());
@@ -48,7 +49,7 @@ impl Event {
 
 /// Appends `text` to `out` as comment lines, which every client ignores: one `: …` line for each line of `text`.
 ///
-/// Empty text gives `":\n"`, the shortest heartbeat. No blank line follows, so a comment may stand inside a block.
+/// Empty text gives `":\n"`, the shortest heartbeat. No blank line is added, so a comment may stand inside a block.
 pub fn encode_comment(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
     loop {
@@ -66,15 +67,16 @@ pub fn encode_comment(text: &str, out: &mut Vec<u8>) {
 
 /// Appends a `retry` field to `out`: how long the client waits before it reconnects.
 ///
-/// In whole milliseconds; smaller parts are cut off, and more than `u64::MAX` milliseconds become that. No blank line
-/// follows: the field takes effect as soon as its line is complete.
+/// The time is in whole milliseconds: smaller parts are cut off, and `u64::MAX` milliseconds is the maximum. No blank
+/// line is added: the field takes effect as soon as its line is complete.
 pub fn encode_retry(retry: Duration, out: &mut Vec<u8>) {
     out.extend_from_slice(RETRY);
     push_decimal(whole_millis(retry), out);
     out.push(b'\n');
 }
 
-/// Encodes an event from its parts, which contain nothing that an [`Event`] refuses; `data` has LF line ends only.
+/// Encodes an event from its parts. The parts contain nothing that an [`Event`] refuses, and `data` has LF line ends
+/// only.
 pub(crate) fn encode_event(
     event_type: &str,
     data: &str,

@@ -1,21 +1,21 @@
-//! What can be wrong with a stream: a limit, what strict reading refuses, or an end in the middle of an event.
+//! Errors of decoding: a limit, a mistake that strict reading refuses, or an end in the middle of an event.
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-/// What was refused, and at which line of the stream.
+/// A mistake in a stream, with the number of its line.
 ///
-/// The rest of the block is skipped: decoding goes on after the next blank line, and the error is reported once.
+/// The rest of the block is skipped. Decoding goes on after the next blank line, and the error is reported once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError {
     kind: DecodeErrorKind,
     line: u64,
-    /// The start of what was refused, if showing it helps.
+    /// The start of the refused text, for kinds where it helps.
     excerpt: Option<Box<str>>,
 }
 
-/// What a decoder refuses.
+/// A kind of mistake that a decoder refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
@@ -37,7 +37,7 @@ pub enum DecodeErrorKind {
     },
     /// Strict only: a line is not UTF-8.
     InvalidUtf8,
-    /// Strict only: an ID contains NUL, for which every client ignores it.
+    /// Strict only: an ID contains NUL, so every client ignores the ID.
     NulInId,
     /// Strict only: the value of a `retry` field is not made of ASCII digits, or is more than `u64::MAX`.
     BadRetry,
@@ -62,14 +62,14 @@ impl DecodeError {
         self
     }
 
-    /// What was refused.
+    /// The kind of the mistake.
     pub fn kind(&self) -> DecodeErrorKind {
         self.kind
     }
 
     /// The number of the line that was refused, counted from 1.
     ///
-    /// For [`EventWithoutData`](DecodeErrorKind::EventWithoutData) the blank line that ends the block.
+    /// For [`EventWithoutData`](DecodeErrorKind::EventWithoutData) this is the blank line that ends the block.
     pub fn line(&self) -> u64 {
         self.line
     }
@@ -119,9 +119,9 @@ impl fmt::Display for DecodeError {
 
 impl core::error::Error for DecodeError {}
 
-/// What the end of a stream cut off.
+/// A stream ended in the middle of an event.
 ///
-/// By the standard it is discarded: an event that its blank line has not completed is never dispatched, and its ID is not
+/// By the standard the unfinished event is discarded: without its blank line it is never dispatched, and its ID is not
 /// taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incomplete {
@@ -130,7 +130,7 @@ pub struct Incomplete {
 }
 
 impl Incomplete {
-    /// The number of the last line, counted from 1: the unfinished one, or the one where the blank line is missing.
+    /// The number of the last line, counted from 1: the unfinished line, or the line where the blank line is missing.
     pub fn line(&self) -> u64 {
         self.line
     }

@@ -1,10 +1,10 @@
-//! An event that is about to be sent, or that is kept: owned, and valid from the moment it is built.
+//! An owned event, to be sent or stored. It is valid from the moment it is built.
 
 use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
 
-/// The type of an event that names none. Source: HTML, "Interpreting an event stream", dispatch.
+/// The type of an event that sets none. Source: HTML, "Interpreting an event stream", dispatch.
 pub(crate) const DEFAULT_TYPE: &str = "message";
 
 /// One event: its data, and optionally a type, an ID and a reconnection time.
@@ -34,17 +34,17 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event that carries `data`, without type, ID or reconnection time.
+    /// Makes an event with `data`, and without type, ID or reconnection time.
     ///
-    /// CRLF and CR in `data` become LF, since the wire does not keep which of the three a line ended with. Data without
-    /// a CR is taken as it is, without copying. Empty data is data: the event is dispatched.
+    /// CRLF and CR in `data` become LF, because the wire format does not keep the kind of line end. Data without a CR
+    /// is not copied. Empty data counts as data: the event is dispatched.
     pub fn new(data: impl Into<String>) -> Event {
         Event { data: with_lf_line_ends(data.into()), ..Event::default() }
     }
 
-    /// Sets the event type, which a browser's `addEventListener` selects by.
+    /// Sets the event type. In a browser `addEventListener` selects by it.
     ///
-    /// `"message"` and `""` are what an event without a type has, and are stored as none.
+    /// `"message"` and `""` mean an event without a type, and are stored as none.
     #[must_use]
     pub fn with_type(mut self, event_type: EventType) -> Event {
         self.event_type = Some(event_type).filter(|t| !matches!(t.as_str(), "" | DEFAULT_TYPE));
@@ -60,7 +60,7 @@ impl Event {
 
     /// Sets how long the client waits before it reconnects, from this event on.
     ///
-    /// Sent in whole milliseconds: smaller parts are cut off, and more than `u64::MAX` milliseconds become that.
+    /// Sent in whole milliseconds: smaller parts are cut off, and `u64::MAX` milliseconds is the maximum.
     #[must_use]
     pub fn with_retry(mut self, retry: Duration) -> Event {
         self.retry = Some(Duration::from_millis(whole_millis(retry)));
@@ -87,7 +87,7 @@ impl Event {
         self.retry
     }
 
-    /// Gives back what its texts have allocated and do not need, before it is kept for long.
+    /// Releases unused memory of the event's texts, before the event is stored for long.
     pub fn shrink_to_fit(&mut self) {
         self.data.shrink_to_fit();
         if let Some(EventType(text)) = &mut self.event_type {
@@ -98,7 +98,7 @@ impl Event {
         }
     }
 
-    /// Gives the data away without copying it.
+    /// Returns the data without copying it.
     pub fn into_data(self) -> String {
         self.data
     }
@@ -109,7 +109,7 @@ impl Event {
 pub struct EventId(String);
 
 impl EventId {
-    /// Checks that `id` reaches the other side as it is.
+    /// Checks that `id` arrives at the client unchanged.
     ///
     /// # Errors
     /// `id` contains CR or LF, which would end the field early, or NUL, which makes every client ignore the ID.
@@ -121,7 +121,7 @@ impl EventId {
         }
     }
 
-    /// For text that was read from an `id` field, which holds none of the refused characters.
+    /// For text from an `id` field, which holds none of the refused characters.
     pub(crate) fn from_wire(id: &str) -> EventId {
         EventId(id.into())
     }
@@ -131,7 +131,7 @@ impl EventId {
         &self.0
     }
 
-    /// Gives the text away without copying it.
+    /// Returns the text without copying it.
     pub fn into_string(self) -> String {
         self.0
     }
@@ -154,7 +154,7 @@ impl fmt::Display for EventId {
 pub struct EventType(String);
 
 impl EventType {
-    /// Checks that `event_type` reaches the other side as it is.
+    /// Checks that `event_type` arrives at the client unchanged.
     ///
     /// `""` and `"message"` are accepted; [`Event::with_type`] stores both as no type.
     ///
@@ -168,7 +168,7 @@ impl EventType {
         }
     }
 
-    /// For text that was read from an `event` field, which holds no line break.
+    /// For text from an `event` field, which holds no line break.
     pub(crate) fn from_wire(event_type: &str) -> EventType {
         EventType(event_type.into())
     }
@@ -178,7 +178,7 @@ impl EventType {
         &self.0
     }
 
-    /// Gives the text away without copying it.
+    /// Returns the text without copying it.
     pub fn into_string(self) -> String {
         self.0
     }
@@ -228,7 +228,7 @@ impl fmt::Display for InvalidType {
 
 impl core::error::Error for InvalidType {}
 
-/// The milliseconds that a `retry` field can say of `retry`.
+/// The number of milliseconds that a `retry` field can hold for `retry`.
 pub(crate) fn whole_millis(retry: Duration) -> u64 {
     u64::try_from(retry.as_millis()).unwrap_or(u64::MAX)
 }

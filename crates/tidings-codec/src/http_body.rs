@@ -1,4 +1,4 @@
-//! The data of a body, as chunks to decode. Feature `http-body`.
+//! The data of an HTTP body as chunks to decode. Feature `http-body`.
 
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 pin_project! {
     /// The data frames of an [`http_body::Body`] as a stream of chunks, for [`ItemStream`](crate::ItemStream).
     ///
-    /// Trailers are passed over. Chunks that are [`Bytes`] already are not copied.
+    /// Trailers are skipped. Chunks that are already [`Bytes`] are not copied.
     ///
     /// ```
     /// use futures_util::{FutureExt, StreamExt};
@@ -27,7 +27,7 @@ pin_project! {
     /// ```
     ///
     /// # Cancel safety
-    /// Dropping a future that waits for the next chunk loses nothing: no frame is held here.
+    /// Dropping a future that waits for the next chunk loses nothing: this type buffers no frame.
     #[derive(Debug, Clone)]
     #[must_use = "streams do nothing unless polled"]
     pub struct BodyChunks<B> {
@@ -37,7 +37,7 @@ pin_project! {
 }
 
 impl<B: Body> BodyChunks<B> {
-    /// The data of `body`.
+    /// Makes a stream of the data frames of `body`.
     pub fn new(body: B) -> Self {
         BodyChunks { body }
     }

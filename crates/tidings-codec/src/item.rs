@@ -1,4 +1,4 @@
-//! What a decoder yields, borrowed from the chunk or from the decoder.
+//! The items that a decoder yields, borrowed from the chunk or from the decoder.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -6,9 +6,9 @@ use core::time::Duration;
 use crate::encode::encode_event;
 use crate::event::{DEFAULT_TYPE, Event, EventId, EventType};
 
-/// One thing that an event stream said.
+/// One item of an event stream: an event, a comment or a setting.
 ///
-/// Borrowed until the next call of [`Decoder::decode`](crate::Decoder::decode).
+/// It is borrowed until the next call of [`Decoder::decode`](crate::Decoder::decode).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Item<'a> {
@@ -16,16 +16,16 @@ pub enum Item<'a> {
     Event(EventRef<'a>),
     /// The new reconnection time.
     ///
-    /// Comes as soon as its line is complete, before the block ends, as in the standard. The event of the block repeats
-    /// it in [`EventRef::retry`]. A number beyond `u64` milliseconds becomes `u64::MAX` milliseconds;
-    /// a strict decoder refuses it.
+    /// As in the standard, it comes as soon as its line is complete, before the block ends. The event of the block
+    /// repeats it in [`EventRef::retry`]. A number above `u64::MAX` milliseconds becomes `u64::MAX`; a strict decoder
+    /// refuses it.
     Retry(Duration),
     /// The new last event ID, set by a block that has no data and therefore dispatches no event.
     LastEventId(&'a str),
     /// The text of a comment line, after the colon and one space.
     Comment(&'a str),
-    /// A field that the standard does not name; only if
-    /// [`Decoder::with_unknown_fields`](crate::Decoder::with_unknown_fields) asked for it.
+    /// A field that the standard does not name. Yielded only if
+    /// [`Decoder::with_unknown_fields`](crate::Decoder::with_unknown_fields) is set.
     Unknown {
         /// The field name, such as `topic`. Never empty.
         name: &'a str,
@@ -56,14 +56,14 @@ impl<'a> EventRef<'a> {
         self.data
     }
 
-    /// The ID that this event's own block set; `None` if it set none, or one that is ignored because of a NUL.
+    /// The ID that this event's own block set. `None` if the block set none, or an ID that is ignored because of a NUL.
     pub fn id(&self) -> Option<&'a str> {
         self.sets_id.then_some(self.last_event_id)
     }
 
     /// The last event ID as of this event, set by its own block or an earlier one; `""` if there is none.
     ///
-    /// What `MessageEvent.lastEventId` shows in a browser.
+    /// The same value as `MessageEvent.lastEventId` in a browser.
     pub fn last_event_id(&self) -> &'a str {
         self.last_event_id
     }
@@ -90,7 +90,7 @@ impl<'a> EventRef<'a> {
         event
     }
 
-    /// Appends the event to `out` exactly as [`Event::encode`] would, without making an [`Event`].
+    /// Appends the same bytes to `out` as [`Event::encode`] would, without making an [`Event`].
     pub fn encode(&self, out: &mut Vec<u8>) {
         encode_event(self.event_type(), self.data, self.id(), self.retry, out);
     }

@@ -1,4 +1,4 @@
-//! JSON from the data of an event. Feature `json`.
+//! JSON in the data of an event. Feature `json`.
 
 use serde::Deserialize;
 
@@ -6,7 +6,7 @@ use crate::event::Event;
 use crate::item::EventRef;
 
 impl<'a> EventRef<'a> {
-    /// Reads the data as JSON, into types that may borrow from it.
+    /// Reads the data as JSON into a type that may borrow from it.
     ///
     /// ```
     /// use serde::Deserialize;
@@ -25,22 +25,22 @@ impl<'a> EventRef<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// A JSON string with an escape in it cannot be borrowed: where one may come, use `Cow<'a, str>` with
+    /// A JSON string with an escape in it cannot be borrowed. For such strings use `Cow<'a, str>` with
     /// `#[serde(borrow)]`, or `String`.
     ///
     /// # Errors
-    /// The data is not JSON, or not of the shape of `T`. The stream is not broken by it: go on with the next event. Some
-    /// streams end with an event that is not JSON, such as `[DONE]`.
+    /// The data is not JSON, or does not fit the type `T`. This does not break the stream: go on with the next event.
+    /// Some streams end with an event that is not JSON, such as `[DONE]`.
     pub fn json<T: Deserialize<'a>>(&self) -> serde_json::Result<T> {
         serde_json::from_str(self.data())
     }
 }
 
 impl Event {
-    /// Reads the data as JSON, into types that may borrow from it.
+    /// Reads the data as JSON into a type that may borrow from it.
     ///
     /// # Errors
-    /// As of [`EventRef::json`].
+    /// The same as of [`EventRef::json`].
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
         serde_json::from_str(self.data())
     }

@@ -1,8 +1,8 @@
 //! The wire format of Server-Sent Events: bytes to events and back, by every rule of the HTML standard.
 //!
-//! Whoever writes a client, a server, a proxy or a test of an event stream needs this part, and little else of it is the
-//! same twice. A [`Decoder`] is handed chunks of a response body as they arrive and gives back what they say; where the
-//! chunks end does not matter, and an event that lies inside one is borrowed from it, without a copy or an allocation.
+//! Use it to write a client, a server, a proxy or a test of event streams. Hand a [`Decoder`] the chunks of a response
+//! body as they arrive, and it returns the events in them. Chunks may end anywhere. An event that lies inside one chunk
+//! is borrowed from it, without a copy or an allocation.
 //!
 //! ```
 //! use tidings_codec::{Decoder, Item};
@@ -24,8 +24,8 @@
 //! # Ok::<(), tidings_codec::DecodeError>(())
 //! ```
 //!
-//! The other way round, an [`Event`] is checked when it is built, so that encoding it can't fail, and no user's text can
-//! become a field of its own:
+//! In the other direction, an [`Event`] is checked when you build it. Encoding it therefore cannot fail, and text from
+//! a user cannot become a field of its own:
 //!
 //! ```
 //! use tidings_codec::{Event, EventId, EventType};
@@ -40,20 +40,26 @@
 //!
 //! # Which decoder
 //!
-//! [`Decoder::new`] forgives what a browser forgives. [`Decoder::strict`] reports it, with the line: for those who read
-//! what somebody else publishes, where to forgive would be to lose in silence. Both have limits on lines, events and IDs,
-//! so that a stream from the network can't fill the memory.
+//! [`Decoder::new`] forgives the mistakes that a browser forgives. [`Decoder::strict`] reports them with their line
+//! number. Use it to read input from publishers, where forgiving would lose data in silence. Both have limits on lines,
+//! events and IDs, so a stream from the network cannot fill the memory.
 //!
-//! # What it is not
+//! # Limits of this crate
 //!
-//! It reads no socket, awaits nothing and keeps no time: it does not reconnect (that is `tidings-client`), it does not
-//! keep a response open (`tidings-server`), and it does not know what an event means. Without features it needs `alloc`
-//! alone; the feature `std`, on by default, only lets its search use the processor at hand.
+//! This crate reads no socket, awaits nothing and keeps no time. It does not reconnect (`tidings-client` does), it does
+//! not keep a response open (`tidings-server` does), and it does not know the meaning of an event. Without features it
+//! needs only `alloc`. The feature `std`, on by default, only lets the search for line ends use the processor's vector
+//! instructions.
 //!
 //! # Features
 //!
-//! `bytes`: an event as shared bytes. `stream`, `http-body`: a decoder around a stream of chunks, or a body. `json`: the
-//! data of an event into serde's types.
+//! | Feature | Adds |
+//! |---|---|
+//! | `std` (default) | vector instructions chosen when the program starts |
+//! | `bytes` | [`Event::to_bytes`](Event): an encoded event as shared bytes |
+//! | `stream` | a decoder around a stream of chunks |
+//! | `http-body` | a decoder around an HTTP body |
+//! | `json` | reads the data of an event into serde's types |
 #![no_std]
 #![forbid(unsafe_code)]
 

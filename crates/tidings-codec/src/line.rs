@@ -1,4 +1,4 @@
-//! Chunks to lines, and a line to the field it says. Source: HTML, "Parsing an event stream".
+//! Cuts chunks into lines, and a line into its field and value. Source: HTML, "Parsing an event stream".
 
 use alloc::vec::Vec;
 use core::mem;
@@ -7,39 +7,39 @@ use crate::work;
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// Cuts chunks into lines; keeps the start of a line whose end has not arrived.
+/// Cuts chunks into lines. Keeps the start of a line until its end arrives.
 #[derive(Debug, Clone)]
 pub(crate) struct Lines {
-    /// The start of the line being read, from earlier chunks; or, until the next call, the line just returned.
+    /// The start of the line being read, from earlier chunks. Until the next call: the line just returned.
     partial: Vec<u8>,
     expected: Expected,
-    /// The line being read has been reported as too long: its bytes are dropped.
+    /// The line being read was reported as too long, and its bytes are dropped.
     overlong: bool,
-    /// The `partial` line has been returned, and gives way to the next one.
+    /// The line in `partial` has been returned. The next line replaces it.
     returned: bool,
     number: u64,
     max_line_bytes: usize,
 }
 
-/// What may come before the next line, and is not part of it.
+/// Bytes that may come before the next line and are not part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
     Nothing,
-    /// The rest of a byte order mark at the start of the stream, of which this many bytes were there.
+    /// The rest of a byte order mark at the start of the stream, of which this many bytes have arrived.
     Bom(usize),
-    /// A LF that belongs to the CR before it. The CR may have been the last byte of its chunk: its line was returned at
+    /// A LF that belongs to the CR before it. The CR may have been the last byte of its chunk. Its line was returned at
     /// once, so that an event never waits for a byte that carries nothing.
     Lf,
 }
 
-/// What [`Lines::next`] found.
+/// The result of [`Lines::next`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Next<'i> {
     /// A line that lies in the input, without its end.
     Whole(&'i [u8]),
     /// A line that began in an earlier chunk; see [`Lines::joined`].
     Joined,
-    /// The line being read has outgrown the limit. Comes once for a line.
+    /// The line being read exceeds the limit. Returned once for each such line.
     TooLong,
     /// The input is used up.
     More,
@@ -70,13 +70,13 @@ impl Lines {
         self.number
     }
 
-    /// Whether the next byte of the input is the first of a line, for certain.
+    /// Whether the next byte of the input is certainly the first of a line.
     #[inline]
     pub(crate) fn is_between_lines(&self) -> bool {
         self.expected == Expected::Nothing && !self.overlong && (self.partial.is_empty() || self.returned)
     }
 
-    /// Counts lines that the caller took off the input by itself.
+    /// Counts lines that the caller took off the input itself.
     #[inline]
     pub(crate) fn count(&mut self, lines: u64) {
         self.number += lines;
@@ -89,28 +89,28 @@ impl Lines {
             || matches!(self.expected, Expected::Bom(1 | 2))
     }
 
-    /// How many bytes of a line are kept whose end has not come.
+    /// How many bytes of an unfinished line are held.
     pub(crate) fn partial_bytes(&self) -> usize {
         if self.returned { 0 } else { self.partial.len() }
     }
 
-    /// Gives back the memory beyond so many bytes.
+    /// Releases memory beyond `bytes`.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         self.forget_returned();
         self.partial.shrink_to(bytes);
     }
 
-    /// The line that [`Next::Joined`] announced.
+    /// The line to which [`Next::Joined`] refers.
     pub(crate) fn joined(&self) -> &[u8] {
         &self.partial
     }
 
-    /// Exchanges the joined line's buffer for `other`, so that a long line is not copied to where it is kept.
+    /// Exchanges the joined line's buffer for `other`, so that a long line is not copied.
     pub(crate) fn swap_joined(&mut self, other: &mut Vec<u8>) {
         mem::swap(&mut self.partial, other);
     }
 
-    /// Starts anew for the next stream; keeps the limit and the buffer.
+    /// Starts again for the next stream. Keeps the limit and the buffer.
     pub(crate) fn reset(&mut self) {
         self.partial.clear();
         self.expected = Expected::Bom(0);
@@ -134,7 +134,7 @@ impl Lines {
             let end = line_end(bytes);
             let here = end.unwrap_or(bytes.len());
             if !self.overlong && self.partial.len() + here > self.max_line_bytes {
-                // Nothing is consumed: how long a line is must not depend on where its chunks end.
+                // Nothing is consumed: the length of a line must not depend on where its chunks end.
                 self.overlong = true;
                 self.partial.clear();
                 return Next::TooLong;
@@ -171,7 +171,7 @@ impl Lines {
         }
     }
 
-    /// Keeps part of a line until its end arrives. The caller has held it against the limit.
+    /// Keeps part of a line until its end arrives. The caller has checked it against the limit.
     pub(crate) fn keep(&mut self, bytes: &[u8]) {
         self.forget_returned();
         work::count(bytes.len());
@@ -188,7 +188,7 @@ impl Lines {
                     self.expected = Expected::Bom(matched + 1);
                     continue;
                 }
-                // What only began like a byte order mark is the start of the first line.
+                // The bytes began like a byte order mark but are the start of the first line.
                 Expected::Bom(matched) if matched < BOM.len() => self.keep(&BOM[..matched]),
                 Expected::Lf if *first == b'\n' => *input = tail,
                 _ => {}
@@ -201,8 +201,8 @@ impl Lines {
 
 /// Where the first CR or LF of `bytes` is.
 ///
-/// Blank lines and short ones end within the two words that are looked at here: a call of memchr2 costs more than finding
-/// their end (a third of the time of a tiny event).
+/// Most blank and short lines end within the two words that are examined here. For them a call of memchr2 costs more
+/// than finding the end (a third of the time of a tiny event).
 #[inline]
 pub(crate) fn line_end(bytes: &[u8]) -> Option<usize> {
     let end = find_line_end(bytes);
@@ -233,7 +233,7 @@ fn line_breaks(word: u64) -> u64 {
     zero_bytes(word ^ (ONES * b'\n' as u64)) | zero_bytes(word ^ (ONES * b'\r' as u64))
 }
 
-/// What one line says. Source: HTML, "Interpreting an event stream".
+/// The meaning of one line. Source: HTML, "Interpreting an event stream".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
     /// Dispatches the event.
@@ -284,7 +284,8 @@ mod tests {
 
     #[test]
     fn the_quick_line_end_is_the_first_cr_or_lf() {
-        // 0x8A and 0x8D differ from LF and CR in the high bit only, 0x0B and 0x0C by what a borrow would change.
+        // 0x8A and 0x8D differ from LF and CR in the high bit only, 0x0B and 0x0C by the bit that a borrow would
+        // change.
         for filler in [b'a', 0x00, 0x0B, 0x0C, 0x8A, 0x8D, 0xFF] {
             for length in 0..40 {
                 let mut bytes = vec![filler; length];

@@ -1,4 +1,4 @@
-//! What a decoder yields, kept.
+//! The items that a decoder yields, as owned copies.
 
 use alloc::string::String;
 use core::time::Duration;
@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::event::{Event, EventId};
 use crate::item::Item;
 
-/// One thing that an event stream said, as an owned copy of [`Item`].
+/// One item of an event stream, as an owned copy of [`Item`].
 ///
 /// ```
 /// use tidings_codec::{Decoder, Event, OwnedItem};
@@ -20,8 +20,8 @@ use crate::item::Item;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnedItem {
-    /// See [`Item::Event`]. It has the ID that its own block set;
-    /// [`Decoder::last_event_id`](crate::Decoder::last_event_id) may come from an earlier one.
+    /// See [`Item::Event`]. It has only the ID that its own block set;
+    /// [`Decoder::last_event_id`](crate::Decoder::last_event_id) may come from an earlier block.
     Event(Event),
     /// See [`Item::Retry`].
     Retry(Duration),

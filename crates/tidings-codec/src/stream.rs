@@ -1,4 +1,4 @@
-//! A stream of chunks to a stream of items. Feature `stream`.
+//! A stream of chunks becomes a stream of items. Feature `stream`.
 
 use core::fmt;
 use core::pin::Pin;
@@ -14,7 +14,7 @@ use crate::owned_item::OwnedItem;
 pin_project! {
     /// Decodes a stream of chunks, such as the body of a response, into a stream of [`OwnedItem`]s.
     ///
-    /// Items come as soon as their last byte is there. Where the chunks end does not matter.
+    /// An item comes as soon as its last byte has arrived. Chunks may end anywhere.
     ///
     /// ```
     /// use futures_util::{FutureExt, StreamExt, stream};
@@ -32,10 +32,11 @@ pin_project! {
     /// ```
     ///
     /// # Cancel safety
-    /// Dropping a future that waits for the next item loses nothing: what has been read stays in the stream.
+    /// Dropping a future that waits for the next item loses nothing: the bytes already read stay in the stream.
     ///
     /// # Memory
-    /// One chunk beside what the [`Decoder`] holds: the next is asked for when all items of the last one are taken.
+    /// One chunk, and the memory of the [`Decoder`]. The next chunk is requested when all items of the last one are
+    /// taken.
     #[derive(Debug, Clone)]
     #[must_use = "streams do nothing unless polled"]
     pub struct ItemStream<S, B> {
@@ -43,7 +44,7 @@ pin_project! {
         chunks: S,
         decoder: Decoder,
         chunk: Option<B>,
-        // How much of `chunk` the decoder has consumed.
+        // The number of bytes of `chunk` that the decoder has consumed.
         consumed: usize,
         ended: bool,
     }
@@ -59,7 +60,7 @@ where
         ItemStream::with_decoder(chunks, Decoder::new())
     }
 
-    /// Reads `chunks` with a decoder of one's own: strict, with other limits, or with a last event ID.
+    /// Reads `chunks` with your own decoder: a strict one, one with other limits, or one with a last event ID.
     pub fn with_decoder(chunks: S, decoder: Decoder) -> Self {
         ItemStream { chunks, decoder, chunk: None, consumed: 0, ended: false }
     }
@@ -71,8 +72,8 @@ impl<S, B> ItemStream<S, B> {
         self.decoder.last_event_id()
     }
 
-    /// Gives back the decoder, to go on with the chunks of the next response: it keeps the last event ID, and forgets
-    /// an unfinished event.
+    /// Returns the decoder, to go on with the chunks of the next response. It keeps the last event ID and forgets an
+    /// unfinished event.
     pub fn into_decoder(self) -> Decoder {
         let mut decoder = self.decoder;
         decoder.reset();
@@ -122,17 +123,17 @@ where
     }
 }
 
-/// Why an [`ItemStream`] has no item.
+/// The reason why an [`ItemStream`] has no item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamError<E> {
-    /// The stream of chunks failed. Nothing follows: connect anew, and go on with
+    /// The stream of chunks failed. Nothing follows: connect again, and go on with
     /// [`into_decoder`](ItemStream::into_decoder).
     Chunks(E),
     /// A block was refused. The items after it follow.
     Decode(DecodeError),
-    /// The stream of chunks ended in the middle of an event. Nothing follows. A browser discards such an event in silence
-    /// and connects anew; who reads a request should refuse it.
+    /// The stream of chunks ended in the middle of an event. Nothing follows. A browser discards such an event in
+    /// silence and reconnects. A server that reads a request should refuse the request.
     Incomplete(Incomplete),
 }
 

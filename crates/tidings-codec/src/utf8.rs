@@ -1,13 +1,13 @@
-//! Bytes to text by the Encoding Standard's "UTF-8 decode": every maximal ill-formed part becomes one U+FFFD.
+//! Bytes to text by the Encoding Standard's "UTF-8 decode": each maximal ill-formed part becomes one U+FFFD.
 //!
-//! The standard decodes the stream before it looks for lines. Decoding line by line gives the same text, as no ill-formed
-//! part contains an ASCII byte, and lines and fields are delimited by ASCII bytes only.
+//! The standard decodes the stream before it looks for lines. Decoding line by line gives the same text: no ill-formed
+//! part contains an ASCII byte, and only ASCII bytes delimit lines and fields.
 
 use alloc::string::String;
 
 use crate::work;
 
-/// `bytes` as text: themselves if they are UTF-8, else a repaired copy in `repaired`.
+/// Returns `bytes` as text: the bytes themselves if they are UTF-8, otherwise a repaired copy in `repaired`.
 #[inline]
 pub(crate) fn decode<'a>(bytes: &'a [u8], repaired: &'a mut String) -> &'a str {
     work::count(bytes.len());

@@ -1,6 +1,7 @@
-//! Counts the bytes that decoding looks at or moves, so that "linear time" is a count in a test and not a stopwatch.
+//! Counts the bytes that decoding examines or moves, so that a test can prove "linear time" by a count and not by a
+//! stopwatch.
 //!
-//! Only this crate's own tests count; in any other build there is nothing here.
+//! Only this crate's own tests count. In every other build this module does nothing.
 
 #[cfg(not(test))]
 #[inline(always)]
@@ -36,8 +37,8 @@ mod tests {
     use crate::Decoder;
     use alloc::vec::Vec;
 
-    /// Each byte is looked for a line end, perhaps twice; copied out of its chunk; copied again if its event has more than one
-    /// line; and made text.
+    /// Each byte is searched for a line end, perhaps twice; copied out of its chunk; copied again if its event has
+    /// several lines; and decoded to text.
     const MAX_WORK_PER_BYTE: usize = 5;
 
     fn work(decoder: &Decoder, stream: &[u8], chunk_bytes: impl Fn(usize) -> usize) -> usize {

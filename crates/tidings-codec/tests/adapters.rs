@@ -1,4 +1,4 @@
-//! The adapters give what the decoder gives, and end as their documentation says.
+//! The adapters yield the same items as the decoder, and end as their documentation says.
 
 use std::convert::Infallible;
 use std::task::Poll;
@@ -33,7 +33,7 @@ fn chunks(text: &str, size: usize) -> impl Stream<Item = Result<Bytes, Infallibl
     )
 }
 
-/// All that a stream yields without waiting.
+/// All items that a stream yields without waiting.
 fn all<T>(stream: impl Stream<Item = T>) -> Vec<T> {
     stream.collect().now_or_never().expect("the stream waits for nothing")
 }

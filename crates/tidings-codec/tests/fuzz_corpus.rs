@@ -1,4 +1,4 @@
-//! What the fuzz targets promise, over the inputs kept in `fuzz/corpus`. How to look for more: `fuzz/README.md`.
+//! The promises of the fuzz targets, tested with the inputs in `fuzz/corpus`. For new inputs see `fuzz/README.md`.
 
 #[path = "../../../fuzz/promises.rs"]
 mod promises;

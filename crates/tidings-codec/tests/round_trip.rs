@@ -1,10 +1,10 @@
-//! Encoding is judged by decoding.
+//! The encoder is tested by decoding its output.
 
 use std::time::Duration;
 
 use tidings_codec::{Decoder, Event, EventId, EventType, Item, encode_comment, encode_retry};
 
-/// Decodes `bytes` in chunks of `size` and gives the events, all items counted.
+/// Decodes `bytes` in chunks of `size`. Returns the events, and the number of all items.
 fn decoded(bytes: &[u8], size: usize) -> (Vec<Event>, usize) {
     let mut decoder = Decoder::strict();
     let (mut events, mut count) = (Vec::new(), 0);

@@ -1,8 +1,8 @@
-//! The streams in `streams/`, each beside what the standard makes of it.
+//! The streams in `streams/`, each compared with its result by the standard.
 //!
-//! `name.sse` is the body of a response, byte for byte. `name.json` is what a browser makes of it by the sections
-//! "Parsing an event stream" and "Interpreting an event stream", written by hand from their text. The same files are
-//! run through Chromium by `tests/browser/codec_streams.test.mjs`.
+//! `name.sse` is the body of a response, byte for byte. `name.json` is the result in a browser, by the sections
+//! "Parsing an event stream" and "Interpreting an event stream", written by hand from their text.
+//! `tests/browser/codec_streams.test.mjs` runs the same files through Chromium.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use tidings_codec::{Decoder, Item};
 
-/// What a stream comes to.
+/// The result of a stream.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Outcome {
-    /// The sentence that the stream is about, in short.
+    /// The sentence of the standard that the stream tests, in short.
     standard: String,
     /// As dispatched.
     events: Vec<Dispatched>,
@@ -33,7 +33,7 @@ struct Dispatched {
     last_event_id: String,
 }
 
-/// A reconnection time as the decoder has it: one beyond `u64` is its maximum.
+/// A reconnection time as the decoder has it: the maximum if it exceeds `u64`.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(from = "serde_json::Number")]
 struct Milliseconds(Duration);
@@ -89,7 +89,7 @@ fn decode(stream: &[u8], size: usize) -> Outcome {
             }
         }
     }
-    // What the end cuts off is discarded: a browser says nothing about it.
+    // The end cuts an event off, and it is discarded: a browser reports nothing.
     let _ = decoder.finish();
     Outcome { standard: String::new(), events, retry, last_event_id: decoder.last_event_id().to_owned() }
 }

@@ -1,4 +1,4 @@
-//! Counts allocations, so that a claim of zero is a count and not a belief.
+//! Counts allocations, so that a claim of zero rests on a count.
 #![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait; every call goes to System as it came")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

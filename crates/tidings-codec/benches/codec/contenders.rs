@@ -1,4 +1,4 @@
-//! Who is measured. Each reads the same chunks and looks at the data of every event.
+//! The contenders of the benchmark. Each reads the same chunks and examines the data of every event.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -78,7 +78,7 @@ fn tidings(decoder: &mut Decoder, chunks: &[&'static [u8]]) -> usize {
     events
 }
 
-/// The least that a parser must do: find every CR and LF.
+/// The least work of any parser: find every CR and LF.
 fn memchr2_positions(chunks: &[&'static [u8]]) -> Option<usize> {
     for chunk in chunks {
         for position in memchr::memchr2_iter(b'\r', b'\n', chunk) {
@@ -88,7 +88,7 @@ fn memchr2_positions(chunks: &[&'static [u8]]) -> Option<usize> {
     None
 }
 
-/// The least that a parser without unsafe code must do to give out text, if no line is ever split between chunks.
+/// The least work of a parser without unsafe code that returns text, if no line is ever split between chunks.
 fn memchr2_and_utf8(chunks: &[&'static [u8]]) -> Option<usize> {
     for chunk in chunks {
         let mut start = 0;
@@ -101,7 +101,7 @@ fn memchr2_and_utf8(chunks: &[&'static [u8]]) -> Option<usize> {
 }
 
 fn sse_core(chunks: &[&'static [u8]]) -> usize {
-    // Its default refuses the longest lines; this is the limit that ours has by default.
+    // Its default refuses the longest lines. This is the default limit of tidings-codec.
     const MAX_BYTES: NonZeroUsize = NonZeroUsize::new(16 * 1024 * 1024).expect("not zero");
     let mut decoder = sse_core::SseDecoder::with_limit(MAX_BYTES);
     let mut events = 0;
@@ -125,7 +125,7 @@ fn eventsource_stream(chunks: &[&'static [u8]]) -> usize {
     drain(eventsource_stream::EventStream::new(Chunks(chunks.iter())), |event| drop(black_box(event.data)))
 }
 
-/// A stream of chunks that are all there.
+/// A stream of chunks that are all available at once.
 struct Chunks<'w>(std::slice::Iter<'w, &'static [u8]>);
 
 impl Stream for Chunks<'_> {

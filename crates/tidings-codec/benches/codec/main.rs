@@ -1,4 +1,4 @@
-//! `cargo bench -p tidings-codec`: this crate beside its peers and beside the bound, on the same bytes in the same run.
+//! `cargo bench -p tidings-codec`: this crate, its peers and the bound, on the same bytes in the same run.
 //!
 //! - `-- --check` fails if a promised ratio does not hold.
 //! - `-- --write` puts the tables into `bench/codec.md` and the crate's README.

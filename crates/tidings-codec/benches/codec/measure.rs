@@ -1,7 +1,8 @@
-//! Interleaved medians: in every round each contender has its turn, so that a slow moment of the machine is everybody's.
+//! Interleaved medians: in every round each contender has its turn, so that a slow moment of the machine affects all of
+//! them.
 //!
-//! A turn is two runs, and the second one counts: what is in the caches is then the contender's own doing. Whoever comes
-//! after a contender that maps and unmaps megabytes is still slower for it, so the order is shuffled for every round.
+//! A turn is two runs, and only the second run counts: by then the caches hold the contender's own data. A contender
+//! that runs after one that maps and unmaps megabytes is still slower because of it, so every round shuffles the order.
 
 use std::time::Instant;
 
@@ -17,25 +18,25 @@ pub(crate) struct Contender<'w> {
     pub(crate) run: Box<dyn Fn() -> Option<usize> + 'w>,
 }
 
-/// What one workload gave.
+/// The result of one workload.
 pub(crate) struct Measured {
     pub(crate) workload: &'static str,
     pub(crate) rows: Vec<Row>,
 }
 
-/// What one contender gave on it.
+/// The result of one contender on a workload.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) mb_per_second: f64,
     pub(crate) ns_per_event: f64,
-    /// Of the last round, when every buffer has its size.
+    /// From the last round, when every buffer has reached its size.
     pub(crate) allocations_per_event: f64,
     /// The time of each round.
     nanos: Vec<f64>,
 }
 
 impl Measured {
-    /// How many times faster `name` is than `other`: the median of what the rounds say. `None` if one did not run.
+    /// How many times faster `name` is than `other`: the median over the rounds. `None` if one of them did not run.
     pub(crate) fn ratio(&self, name: &str, other: &str) -> Option<f64> {
         let nanos = |name| self.rows.iter().find(|row| row.name == name).map(|row| &row.nanos);
         Some(median(nanos(name)?.iter().zip(nanos(other)?).map(|(own, other)| other / own).collect()))
@@ -45,7 +46,7 @@ impl Measured {
 /// Runs all `contenders` over a workload of `bytes` bytes in `events` events.
 ///
 /// # Panics
-/// If a contender sees another number of events than there are: a fast parser of something else is no contender.
+/// If a contender sees another number of events than there are: its speed would mean nothing.
 pub(crate) fn run(
     workload: &'static str,
     bytes: usize,

@@ -1,4 +1,4 @@
-//! The ratios that this crate promises, held against what was measured.
+//! The ratios that this crate promises, compared with the measured ones.
 
 use crate::contenders::{AXUM, BOUND, EVENTSOURCE_STREAM, SSE_CORE, TIDINGS, TIDINGS_BUILT};
 use crate::measure::Measured;

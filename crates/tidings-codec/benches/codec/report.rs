@@ -1,4 +1,4 @@
-//! The tables, on the terminal and in the two files that show them.
+//! The tables, on the terminal and in the two files that contain them.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(crate) fn tables(decoding: &[Measured], encoding: &[Measured]) -> String {
             line(&mut out, measured.workload, row, None);
         }
     }
-    // What this says about the figures for long lines is in bench/codec.md.
+    // bench/codec.md explains how this place affects the figures for long lines.
     let place = std::str::from_utf8 as fn(&[u8]) -> Result<&str, std::str::Utf8Error> as usize % 64;
     out + &format!(
         "\nIn this binary `str::from_utf8` starts at byte {place} of a line of the instruction cache.\n"
@@ -41,7 +41,7 @@ fn line(out: &mut String, workload: &str, row: &crate::measure::Row, of_bound: O
 /// Replaces the tables in `bench/codec.md` and the README.
 ///
 /// # Panics
-/// If a file or its markers are not there.
+/// If a file or its markers are missing.
 pub(crate) fn write(tables: &str) {
     const START: &str = "<!-- tables: written by `cargo bench -p tidings-codec -- --write` -->\n";
     const END: &str = "<!-- end of tables -->";

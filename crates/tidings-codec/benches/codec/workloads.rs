@@ -1,11 +1,11 @@
-//! The streams that are measured. All are made from fixed seeds: each run sees the same bytes in the same chunks.
+//! The measured streams. All are made from fixed seeds: each run sees the same bytes in the same chunks.
 
 use std::ops::RangeInclusive;
 
 /// A stream to be decoded, as the chunks in which it arrives.
 pub(crate) struct Decoding {
     pub(crate) name: &'static str,
-    /// Leaked, as some peers want `'static` chunks.
+    /// Leaked, because some peers require `'static` chunks.
     pub(crate) chunks: Vec<&'static [u8]>,
     pub(crate) events: usize,
 }
@@ -41,9 +41,9 @@ pub(crate) const MANY_LINES: &str = "1,000-line events";
 pub(crate) const ONE_LINE: &str = "one 2 MiB line";
 pub(crate) const ONE_LINE_TWICE: &str = "one 4 MiB line";
 
-/// As from a socket: a packet or less.
+/// Sizes as from a socket: a packet or less.
 const PACKETS: RangeInclusive<usize> = 1..=1_500;
-/// As from a TLS connection: full records.
+/// Sizes as from a TLS connection: full records.
 const RECORDS: RangeInclusive<usize> = 16_384..=16_384;
 const WHOLE: RangeInclusive<usize> = usize::MAX..=usize::MAX;
 

@@ -1,8 +1,9 @@
-//! Items as short text, so that a test reads like the stream it is about; and every stream read in three ways.
+//! Items as short text, so that a test reads like the stream it is about. Every stream is read in three ways.
 
 use tidings_codec::{Decoder, Item};
 
-/// Feeds `stream` in chunks of `size` bytes and writes each item and error as a line of text; last, what was cut.
+/// Feeds `stream` in chunks of `size` bytes, and writes each item and error as a line of text. The last line is the
+/// cut.
 pub(crate) fn items_in_chunks(mut decoder: Decoder, stream: &[u8], size: usize) -> Vec<String> {
     let mut shown = Vec::new();
     for chunk in stream.chunks(size) {
