@@ -21,7 +21,7 @@ where
     }
 }
 
-/// Never rejects: a request without a last event ID is `None`.
+/// Never rejects a request. Without a last event ID the extractor gives `None`.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for LastEventId {
     type Rejection = Infallible;
 

@@ -1,4 +1,4 @@
-//! The body of the response.
+//! The body of an event stream's response.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,23 +13,24 @@ use crate::keep_alive::Heartbeats;
 use crate::{Frame, IntoFrame, KeepAlive};
 
 pin_project! {
-    /// The body of an event stream: the first bytes, then each frame as it comes, with heartbeats in between.
+    /// The body of an event stream: the first bytes, then each frame as soon as it is ready, with heartbeats in
+    /// between.
     ///
-    /// Made by [`Sse::into_response`](crate::Sse::into_response). It holds one frame at most, and takes the next from
+    /// [`Sse::into_response`](crate::Sse::into_response) makes it. It holds at most one frame, and takes the next from
     /// its stream only when the server asks for it: a client that reads slowly slows the stream down.
     ///
-    /// Unless there are no heartbeats, it must be polled within a Tokio runtime that has its timer enabled.
+    /// Poll it within a Tokio runtime that has its timer enabled, unless heartbeats are turned off.
     pub struct SseBody<S>
     where
         S: Stream,
         S::Item: IntoFrame,
     {
-        // Until the first poll, if there is one.
+        // `None` after the first poll, or if there are no first bytes.
         opening: Option<Frame>,
-        // Until it has ended or failed.
+        // `None` once the stream has ended or failed.
         #[pin]
         stream: Option<S>,
-        // Between the poll that met it and the next one, which reports it.
+        // Holds the error from the poll that met it until the next poll, which reports it.
         failure: Option<<S::Item as IntoFrame>::Error>,
         #[pin]
         heartbeats: Heartbeats,
@@ -45,8 +46,8 @@ where
         SseBody { opening, stream: Some(stream), failure: None, heartbeats: Heartbeats::new(keep_alive) }
     }
 
-    /// The stream that the events come from, unless it has ended: to tell it something. What is taken from it by hand is
-    /// missing in the response.
+    /// The stream of events, so that you can send it commands. `None` once it has ended. Events that you take from it
+    /// yourself are missing in the response.
     pub fn stream(self: Pin<&mut Self>) -> Option<Pin<&mut S>> {
         self.project().stream.as_pin_mut()
     }
@@ -72,7 +73,7 @@ where
         if let Some(error) = this.failure.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        // The stream before the heartbeat: when both are ready, the event goes first.
+        // The stream comes before the heartbeat: when both are ready, the event goes first.
         while let Some(stream) = this.stream.as_mut().as_pin_mut() {
             match stream.poll_next(cx).map(|next| next.map(IntoFrame::into_frame)) {
                 Poll::Ready(Some(Ok(frame))) if frame.as_bytes().is_empty() => {}
@@ -81,8 +82,8 @@ where
                     return Poll::Ready(Some(Ok(data(frame))));
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    // Over HTTP/1.1, hyper drops what it has not flushed as soon as it sees an error, even the head
-                    // of the response, and it flushes when a body is pending. So be pending once, then report it.
+                    // Over HTTP/1.1, hyper drops unflushed bytes as soon as it sees an error, even the head of the
+                    // response. It flushes when a body is pending. So be pending once, then report the error.
                     this.stream.set(None);
                     *this.failure = Some(error);
                     cx.waker().wake_by_ref();

@@ -1,4 +1,4 @@
-//! Bytes that are ready to be sent.
+//! Encoded bytes of events and comments.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -21,20 +21,20 @@ use tidings_codec::{Event, encode_comment, encode_retry};
 pub struct Frame(Bytes);
 
 impl Frame {
-    /// Takes bytes that somebody has encoded: one event or several, comments, or nothing.
+    /// Wraps bytes that are already encoded: one event or several, comments, or nothing.
     ///
-    /// The bytes are sent as they are. They must end between two events, that is after the blank line of an event or
-    /// after a comment line outside of one: otherwise the heartbeat or the event that follows becomes part of the last
-    /// event. A frame without bytes is not sent.
+    /// The bytes are sent unchanged. They must end between two events: after the blank line of an event, or after a
+    /// comment line outside of an event. Otherwise the next heartbeat or event becomes part of the last event. A frame
+    /// without bytes is not sent.
     #[must_use]
     pub const fn from_encoded(bytes: Bytes) -> Frame {
         Frame(bytes)
     }
 
-    /// A comment, which clients ignore; for people who watch the stream.
+    /// Encodes a comment. Clients ignore it; people who watch the stream can read it.
     ///
-    /// Each line of `text` becomes a comment line. There is no blank line after it, since some clients take that for
-    /// an empty event.
+    /// Each line of `text` becomes a comment line. No blank line follows, because some clients take a blank line for an
+    /// empty event.
     #[must_use]
     pub fn comment(text: &str) -> Frame {
         let mut bytes = Vec::new();
@@ -44,9 +44,9 @@ impl Frame {
 
     /// The first bytes of a stream: an empty comment, then `retry` as the reconnection time.
     ///
-    /// They are sent before there is an event, so that proxies and clients know at once that the stream is open. As
-    /// with [`comment`](Frame::comment), there is no blank line after them; a `retry` field takes effect without one.
-    /// [`Sse`](crate::Sse) sends these bytes by itself.
+    /// They are sent before the first event, so that proxies and clients know at once that the stream is open. As with
+    /// [`comment`](Frame::comment), no blank line follows; a `retry` field takes effect without one.
+    /// [`Sse`](crate::Sse) sends these bytes itself.
     #[must_use]
     pub fn opening(retry: Option<Duration>) -> Frame {
         let Some(retry) = retry else { return Frame(Bytes::from_static(b":\n")) };
@@ -56,13 +56,13 @@ impl Frame {
         Frame(bytes.into())
     }
 
-    /// The bytes, as they are sent.
+    /// The bytes as they are sent.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The bytes, as they are sent.
+    /// The bytes as they are sent.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         self.0
@@ -81,10 +81,10 @@ impl From<Event> for Frame {
     }
 }
 
-/// What a stream may yield to be sent by [`Sse`](crate::Sse).
+/// An item that a stream may yield so that [`Sse`](crate::Sse) can send it.
 ///
-/// An [`Event`], a [`Frame`], or a `Result` of one, whose error [cuts the connection](crate::Sse#when-a-stream-fails).
-/// Implement it for a type of yours to stream that type as it is:
+/// It is implemented for [`Event`], for [`Frame`], and for a `Result` of either. An error [cuts the
+/// connection](crate::Sse#when-a-stream-fails). Implement it for a type of your own to stream that type directly:
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -102,14 +102,14 @@ impl From<Event> for Frame {
 /// }
 /// ```
 pub trait IntoFrame {
-    /// Why there may be no frame; [`Infallible`] if there is always one.
+    /// The reason why there is no frame. [`Infallible`] if there is always one.
     type Error;
 
-    /// The bytes to send.
+    /// Returns the bytes to send.
     ///
     /// # Errors
     ///
-    /// Whatever the stream failed with; the response is then cut.
+    /// The error of the stream. The response is then cut.
     fn into_frame(self) -> Result<Frame, Self::Error>;
 }
 

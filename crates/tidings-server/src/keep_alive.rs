@@ -1,4 +1,4 @@
-//! Bytes against silence.
+//! Heartbeats: bytes that keep a silent stream open.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,18 +11,18 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::Frame;
 
-/// What a stream sends when it has been silent for a while, and for how long it may be silent.
+/// The heartbeat of a stream, and the length of silence before it.
 ///
-/// Proxies and load balancers cut a connection that carries no bytes, the impatient ones after 30 s; and a server
-/// notices only by writing that a client is gone without a word. The default is [`comment`](KeepAlive::comment) after
-/// 15 s of silence.
+/// Proxies and load balancers cut a connection that carries no bytes, some of them after 30 s. A server, too, notices
+/// only by writing that a client has disappeared. The default is a [`comment`](KeepAlive::comment) after 15 s of
+/// silence.
 ///
 /// | Form | Bytes | For |
 /// |---|---|---|
 /// | [`comment`](KeepAlive::comment) | `:␊` | every client that follows the standard |
 /// | [`block`](KeepAlive::block) | `:␊␊` | proxies and clients that pass bytes on only at a blank line |
-/// | [`event`](KeepAlive::event) | `event: ping␊data:␊␊` | pages that want to see a heartbeat: an `EventSource` hides comments |
-/// | [`none`](KeepAlive::none) | | clients that fail on the others |
+/// | [`event`](KeepAlive::event) | `event: ping␊data:␊␊` | pages that need to see a heartbeat: an `EventSource` hides comments |
+/// | [`none`](KeepAlive::none) | | clients that fail on the other forms |
 ///
 /// A heartbeat is sent only between two events and never delays one: when both are due, the event goes first.
 ///
@@ -51,26 +51,26 @@ enum Form {
 }
 
 impl KeepAlive {
-    /// An empty comment.
+    /// Sends an empty comment.
     pub const fn comment() -> KeepAlive {
         KeepAlive::new(Form::Comment)
     }
 
-    /// An empty comment and a blank line.
+    /// Sends an empty comment and a blank line.
     ///
     /// Some clients take the blank line for an empty event.
     pub const fn block() -> KeepAlive {
         KeepAlive::new(Form::Block)
     }
 
-    /// An event of type `ping` whose data is empty.
+    /// Sends an event of type `ping` with empty data.
     ///
-    /// It has no ID, so a client's last event ID stays.
+    /// The event has no ID, so a client's last event ID stays.
     pub const fn event() -> KeepAlive {
         KeepAlive::new(Form::Event)
     }
 
-    /// Bytes that somebody has encoded: whole events or comments, for clients that know a heartbeat of their own.
+    /// Sends bytes that are already encoded: whole events or comments, for clients with a heartbeat of their own.
     ///
     /// As with [`Frame::from_encoded`], they must end between two events.
     ///
@@ -84,14 +84,14 @@ impl KeepAlive {
         KeepAlive::new(Form::Encoded(bytes))
     }
 
-    /// Nothing: a silent stream stays silent.
+    /// Sends nothing: a silent stream stays silent.
     pub const fn none() -> KeepAlive {
         KeepAlive::new(Form::None)
     }
 
     /// Sends a heartbeat after this much silence, instead of 15 s.
     ///
-    /// Any frame, a heartbeat too, begins a new silence. Zero means no heartbeat; more than a year means a year.
+    /// Every frame, also a heartbeat, begins a new silence. Zero means no heartbeat. The maximum is a year.
     pub const fn after(mut self, silence: Duration) -> KeepAlive {
         self.silence = if silence.as_secs() < MAX_SILENCE.as_secs() { silence } else { MAX_SILENCE };
         self
@@ -103,7 +103,7 @@ impl KeepAlive {
         self.silence
     }
 
-    /// The bytes of a heartbeat, or `None` where none is to be sent.
+    /// The bytes of a heartbeat. `None` if none is sent.
     #[must_use]
     pub const fn heartbeat(&self) -> Option<Frame> {
         let bytes: &[u8] = match self.form {
@@ -130,14 +130,14 @@ impl Default for KeepAlive {
 
 const DEFAULT_SILENCE: Duration = Duration::from_secs(15);
 
-/// Short enough that adding it to the present cannot overflow.
+/// Short enough that adding it to the current time cannot overflow.
 const MAX_SILENCE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 pin_project! {
-    /// Tells one stream when its next heartbeat is due.
+    /// Decides when the next heartbeat of one stream is due.
     ///
-    /// A frame only notes the time. The timer is registered at the first silence, and when it expires it looks whether
-    /// frames were sent since: a busy stream moves it once per silence, not once per frame.
+    /// A frame only notes the time. The timer is registered at the first silence. When it expires, it checks whether
+    /// frames were sent since then. A busy stream therefore moves the timer once per silence, not once per frame.
     pub(crate) struct Heartbeats {
         keep_alive: KeepAlive,
         last_write: Instant,
@@ -156,7 +156,7 @@ impl Heartbeats {
         *self.project().last_write = Instant::now();
     }
 
-    /// Ready with a heartbeat when the silence has lasted; that begins a new one.
+    /// Ready with a heartbeat when the silence has lasted long enough. The heartbeat begins a new silence.
     pub(crate) fn poll_due(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Frame> {
         let mut this = self.project();
         let Some(heartbeat) = this.keep_alive.heartbeat() else { return Poll::Pending };

@@ -1,18 +1,18 @@
-//! Where a client wants to continue.
+//! The position from which a client wants to continue.
 
 use std::fmt;
 
 use http::{HeaderMap, Request};
 
-/// The ID of the last event a client has received, as it says when it reconnects.
+/// The ID of the last event that a client received, which it sends when it reconnects.
 ///
 /// An `EventSource` sends it in the `Last-Event-ID` header. Clients that cannot set headers put it into the query, and
-/// do not agree on its name there: `lastEventId`, `last_event_id`, `lastEventID` and `Last-Event-ID` are all read. The
-/// header counts first, as an `EventSource` repeats the URL it was created with. Of several in the query the last one
-/// counts, as polyfills append theirs. An empty ID is no ID.
+/// do not agree on its name: `lastEventId`, `last_event_id`, `lastEventID` and `Last-Event-ID` are all read. The header
+/// wins, because an `EventSource` sends its original URL again. Of several IDs in the query the last one wins, because
+/// polyfills append theirs. An empty ID counts as no ID.
 ///
-/// It is text from a client: it may be the ID of no event at all. One that is not UTF-8 is kept, with U+FFFD in place
-/// of what is wrong, so that a client that asks to resume is never taken for a new one.
+/// The text comes from a client, so it may not be the ID of any event. An ID that is not UTF-8 is kept, with U+FFFD in
+/// place of ill-formed bytes, so that a client that asks to resume is never taken for a new one.
 ///
 /// With the feature `axum`, `Option<LastEventId>` is an extractor.
 ///
@@ -41,7 +41,7 @@ impl LastEventId {
         from_headers(headers).or_else(|| from_query(query?)).map(LastEventId)
     }
 
-    /// The ID; never empty.
+    /// The ID, which is never empty.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -62,7 +62,7 @@ impl fmt::Display for LastEventId {
 
 fn from_headers(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(HEADER)?;
-    // Browsers send the ID's UTF-8 bytes, so `HeaderValue::to_str`, which wants ASCII, would lose it.
+    // Browsers send the ID's UTF-8 bytes. `HeaderValue::to_str`, which accepts only ASCII, would lose it.
     let id = String::from_utf8_lossy(value.as_bytes());
     (!id.is_empty()).then(|| id.into_owned())
 }

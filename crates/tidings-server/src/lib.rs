@@ -1,8 +1,8 @@
 //! Answers an HTTP request with a stream of events, and keeps it open.
 //!
-//! A web page opens `new EventSource("/clock")`, and from then on the server tells it what happens, over one plain
-//! HTTP response that does not end. This crate is the server's half of one such response. Give it a [stream] of
-//! [`Event`]s; it gives back an [`http::Response`] whose body is an event stream:
+//! A web page opens `new EventSource("/clock")`. From then on the server sends it events, over one plain HTTP response
+//! that does not end. This crate is the server's half of such a response. You give it a [stream] of [`Event`]s, and it
+//! returns an [`http::Response`] whose body is an event stream:
 //!
 //! ```
 //! use std::time::Duration;
@@ -11,7 +11,7 @@
 //! use http::{Request, Response};
 //! use tidings_server::{Event, EventId, LastEventId, Sse, SseBody};
 //!
-//! /// Counts up, one number a second; a client that reconnects goes on where it was cut.
+//! /// Counts up, one number a second. A client that reconnects continues after its last number.
 //! fn count<B>(request: &Request<B>) -> Response<SseBody<impl Stream<Item = Event> + use<B>>> {
 //!     let last = LastEventId::from_request(request);
 //!     let first = last.and_then(|id| id.as_str().parse().ok()).map_or(0, |last: u64| last.saturating_add(1));
@@ -39,8 +39,8 @@
 //! # }
 //! ```
 //!
-//! Any server that takes an [`http_body::Body`] can send it: hyper, and everything built on hyper. With the feature
-//! `axum`, [`Sse`] is what a handler returns and `Option<LastEventId>` is what it takes:
+//! Any server that accepts an [`http_body::Body`] can send it: hyper, and everything built on hyper. With the feature
+//! `axum`, a handler returns [`Sse`] and takes `Option<LastEventId>` as an argument:
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
@@ -57,31 +57,31 @@
 //! # }
 //! ```
 //!
-//! # What it takes care of
+//! # Features of a response
 //!
-//! - **The stream is open at once.** The head and a first comment are sent before there is an event, so a client sees
-//!   `open`, and a gateway that waits 30 s for a first byte has one. See [`Frame::opening`].
-//! - **It stays open.** Into a silence it sends heartbeats, in the form that your clients and proxies need. See
-//!   [`KeepAlive`].
-//! - **It passes proxies.** The [header fields](stream_headers) tell them not to buffer, compress or keep it.
-//! - **It can go on.** A client that was cut says which event it received last, in one of five ways. See
+//! - **The stream is open at once.** The head and a first comment are sent before the first event. A client sees `open`
+//!   at once, and a gateway that waits 30 s for a first byte has one. See [`Frame::opening`].
+//! - **The stream stays open.** It sends heartbeats when it is silent, in the form that your clients and proxies need.
+//!   See [`KeepAlive`].
+//! - **The stream passes proxies.** The [header fields](stream_headers) tell them not to buffer, compress or store it.
+//! - **The stream can resume.** A client that reconnects sends the ID of its last event, in one of five ways. See
 //!   [`LastEventId`].
-//! - **No value breaks it.** Text with any line breaks is data, and comes out as the same lines; event types and IDs
-//!   are checked where they are made. Nothing that a user typed can panic, end an event early or add a field.
-//! - **A failure looks like one.** A stream that fails cuts the connection, so that nobody takes half a stream for a
-//!   whole one. See [`Sse`](Sse#when-a-stream-fails).
+//! - **No value breaks the stream.** Data may contain any line breaks, and arrives as the same lines. Event types and
+//!   IDs are checked where you make them. No text from a user can panic, end an event early or add a field.
+//! - **A failure is visible.** A stream that fails cuts the connection, so that a client does not take half a stream
+//!   for a whole one. See [`Sse`](Sse#when-a-stream-fails).
 //!
-//! # What it does not do
+//! # Limits of this crate
 //!
-//! It remembers nothing. Which events there are, who gets them, and which ones a client missed is up to your stream;
-//! `tidings-hub` is a hub that keeps events and answers those questions. It does not compress, since that takes a
-//! flush for each event, and it sets no CORS headers, which are the application's to decide.
+//! It remembers nothing. Your stream decides which events there are, which clients get them, and which ones a client
+//! has missed; `tidings-hub` is a hub that stores events and does all of this. This crate does not compress, because
+//! compression needs a flush for each event. It sets no CORS headers, because the application decides about them.
 //!
-//! One stream to many clients: encode each event once as a [`Frame`] and clone that.
+//! To send one stream to many clients, encode each event once as a [`Frame`] and clone the frame.
 //!
 //! # Features
 //!
-//! - `axum`: `IntoResponse` for [`Sse`] and `OptionalFromRequestParts` for [`LastEventId`], for axum 0.8.
+//! - `axum`: `IntoResponse` for [`Sse`] and `OptionalFromRequestParts` for [`LastEventId`], with axum 0.8.
 //!
 //! [stream]: futures_core::Stream
 

@@ -1,4 +1,4 @@
-//! The response.
+//! A response that streams events.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use crate::{Frame, IntoFrame, KeepAlive, SseBody, Visibility, stream_headers};
 
 /// A response that is an event stream, made from a stream of events.
 ///
-/// The stream yields [`Event`](crate::Event)s, [`Frame`](crate::Frame)s that are encoded already, or `Result`s of
-/// either. The response ends when the stream does, and the stream is dropped when the client goes away: that is
-/// noticed when its connection closes, and if it vanished without a word, some heartbeats later.
+/// The stream yields [`Event`](crate::Event)s, encoded [`Frame`](crate::Frame)s, or `Result`s of either. The response
+/// ends when the stream ends. The stream is dropped when the client disconnects. A closed connection is noticed at
+/// once, and a client that disappeared without closing it is noticed some heartbeats later.
 ///
-/// [`into_response`](Sse::into_response) makes an [`http::Response`], for hyper and everything above it. With the
-/// feature `axum`, a handler can return `Sse` as it is.
+/// [`into_response`](Sse::into_response) makes an [`http::Response`] for hyper and everything built on it. With the
+/// feature `axum`, a handler can return `Sse` directly.
 ///
-/// A stream that ends is not the end for a client: it reconnects after its reconnection time. What stops an
-/// `EventSource` for good is the answer `204 No Content` to the next request.
+/// When a stream ends, its client does not stop: it reconnects after its reconnection time. To stop an `EventSource`
+/// for good, answer its next request with `204 No Content`.
 ///
 /// # When a stream fails
 ///
-/// An `Err` cuts the connection: HTTP/1.1 without the last chunk, HTTP/2 with a reset. So a client can tell it from a
-/// stream that is over, and a proxy does not take what it has for complete. The error is given to the server,
-/// [hyper](https://docs.rs/hyper) returns it from the connection. What was sent before it is flushed first, unless the
-/// client reads too slowly. To tell the client why, send an event before the error.
+/// An `Err` cuts the connection: HTTP/1.1 without the last chunk, HTTP/2 with a reset. A client can therefore tell a
+/// failure from the end of the stream, and a proxy does not take the part for the whole. The server gets the error;
+/// [hyper](https://docs.rs/hyper) returns it from the connection. Events before the error are flushed first, unless the
+/// client reads too slowly. To tell the client the reason, send an event before the error.
 ///
 /// ```
 /// use std::io;
@@ -55,7 +55,7 @@ where
     S: Stream,
     S::Item: IntoFrame,
 {
-    /// Sends what `stream` yields.
+    /// Makes a response that sends the items of `stream`.
     pub fn new(stream: S) -> Sse<S> {
         Sse {
             stream,
@@ -68,22 +68,22 @@ where
 
     /// Tells the client how long to wait before it reconnects.
     ///
-    /// Sent in the first bytes, in whole milliseconds; smaller parts are cut off. Without it a client keeps its own
-    /// value: 3 s in Chrome, 5 s in Firefox. Source: HTML, "reconnection time".
+    /// The time is part of the first bytes, in whole milliseconds; smaller parts are cut off. Without it a client keeps
+    /// its own value: 3 s in Chrome, 5 s in Firefox. Source: HTML, "reconnection time".
     pub fn retry(mut self, reconnection_time: Duration) -> Sse<S> {
         self.retry = Some(reconnection_time);
         self
     }
 
-    /// Chooses what is sent into a silence, instead of an empty comment every 15 s.
+    /// Sets the heartbeat that is sent when the stream is silent. Default: an empty comment every 15 s.
     pub fn keep_alive(mut self, keep_alive: KeepAlive) -> Sse<S> {
         self.keep_alive = keep_alive;
         self
     }
 
-    /// Sends no first bytes, for clients that know neither comments nor `retry`.
+    /// Sends no first bytes, for clients that understand neither comments nor `retry`.
     ///
-    /// The head alone then has to tell proxies and clients that the stream is open.
+    /// Proxies and clients then know only by the head that the stream is open.
     pub fn without_opening(mut self) -> Sse<S> {
         self.opening = false;
         self
@@ -95,9 +95,9 @@ where
         self
     }
 
-    /// The response: status 200, [its headers](stream_headers), and the body.
+    /// Makes the response: status 200, [its headers](stream_headers), and the body.
     ///
-    /// More headers can be added; a `Content-Length` or `Content-Encoding` would break the stream.
+    /// You may add other headers, but a `Content-Length` or `Content-Encoding` would break the stream.
     pub fn into_response(self) -> Response<SseBody<S>> {
         let opening = self.opening.then(|| Frame::opening(self.retry));
         let mut response = Response::new(SseBody::new(self.stream, opening, self.keep_alive));

@@ -1,4 +1,4 @@
-//! When the body of a response sends what.
+//! The order and the times at which the body of a response sends its bytes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,6 +1,6 @@
-//! Whatever a user typed comes out as it went in, and as nothing else.
+//! Text from a user arrives unchanged, and as nothing but data.
 //!
-//! What is sent is judged by decoding it, and by a look at the bytes of each line.
+//! The tests decode the sent bytes, and examine the bytes of each line.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -29,7 +29,7 @@ const HOSTILE: [&str; 16] = [
     "trailing\n",
 ];
 
-/// What a client receives.
+/// The bytes that a client receives.
 async fn sent<T: IntoFrame>(items: Vec<T>) -> Vec<u8>
 where
     T::Error: std::fmt::Debug,

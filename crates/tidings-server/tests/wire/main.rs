@@ -1,4 +1,4 @@
-//! What a client reads from its socket, byte for byte.
+//! The bytes that a client reads from its socket, one by one.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

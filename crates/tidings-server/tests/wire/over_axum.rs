@@ -21,7 +21,7 @@ async fn serve(app: Router) -> SocketAddr {
     address
 }
 
-/// Tells the client what it has asked for.
+/// Sends the client's last event ID back.
 async fn echo(last: Option<LastEventId>) -> Sse<impl Stream<Item = Event>> {
     let told = last.map_or("none".to_owned(), |id| format!("after {id}"));
     Sse::new(stream::iter([Event::new(told)]).chain(stream::pending()))

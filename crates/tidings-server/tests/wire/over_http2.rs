@@ -1,4 +1,4 @@
-//! Over HTTP/2, where streams share a connection and one that is cut is reset.
+//! Over HTTP/2, where streams share a connection and a stream that is cut is reset.
 
 use std::convert::Infallible;
 use std::io;
@@ -12,7 +12,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tidings_server::{Event, Sse};
 
-/// What a client on the other end of a pipe gets for `events`.
+/// The response for `events`, as a client on the other end of a pipe gets it.
 async fn response<S>(events: S) -> Response<Incoming>
 where
     S: Stream<Item = io::Result<Event>> + Send + 'static,

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::raw_client::{LAST_CHUNK, RawClient, chunk};
 
-/// Serves one connection, whose first request is answered with `sse`.
+/// Serves one connection. Its first request is answered with `sse`.
 async fn serve_once<S>(sse: Sse<S>) -> (SocketAddr, JoinHandle<hyper::Result<()>>)
 where
     S: Stream + Send + 'static,

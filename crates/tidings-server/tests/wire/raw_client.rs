@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client that shows what arrives, undecoded.
+//! An HTTP/1.1 client that shows the received bytes, undecoded.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ pub(crate) struct RawClient {
 }
 
 impl RawClient {
-    /// Connects and asks for `path`; `fields` are further header lines.
+    /// Connects and requests `path`; `fields` are further header lines.
     pub(crate) async fn get(address: SocketAddr, path: &str, fields: &str) -> RawClient {
         let mut socket = TcpStream::connect(address).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{fields}\r\n");
@@ -22,7 +22,7 @@ impl RawClient {
         RawClient { socket, received: Vec::new() }
     }
 
-    /// Reads until what has arrived, from the status line on, ends with `end`.
+    /// Reads until the bytes so far, from the status line on, end with `end`.
     pub(crate) async fn read_until(&mut self, end: &str) -> &str {
         let read = timeout(PATIENCE, async {
             while !self.received.ends_with(end.as_bytes()) {
@@ -38,7 +38,7 @@ impl RawClient {
         }
     }
 
-    /// Reads until the server closes the connection, in order or not.
+    /// Reads until the server closes the connection, properly or not.
     pub(crate) async fn read_to_end(&mut self) -> &str {
         let read = timeout(PATIENCE, self.socket.read_to_end(&mut self.received)).await;
         match read {
@@ -58,7 +58,7 @@ pub(crate) fn chunk(text: &str) -> String {
     format!("{:X}\r\n{text}\r\n", text.len())
 }
 
-/// Says that the body is complete.
+/// Ends a complete body.
 pub(crate) const LAST_CHUNK: &str = "0\r\n\r\n";
 
 /// How long a loaded machine may take; no test waits this long unless it fails.
