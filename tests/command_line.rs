@@ -188,7 +188,7 @@ async fn silence_is_noticed_with_an_idle_timeout() {
     let server = Server::start([stream().send("data: a\n\n").hold(), stream().send("data: b\n\n")]).await;
     let outcome = subscribe(&server, &["--idle-timeout", "100ms"]).await;
     assert_eq!((outcome.code, &*outcome.out), (Some(0), "a\nb\n"));
-    assert!(outcome.err.contains("nothing came for 100ms"), "{}", outcome.err);
+    assert!(outcome.err.contains("nothing arrived for 100ms"), "{}", outcome.err);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The two bodies of an exchange: what is sent, and what comes back piece by piece.
+//! The two bodies of an exchange: the request's, which is sent, and the response's, which arrives piece by piece.
 
 use std::{
     fmt,
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::error::{BoxError, TransportError};
 
-/// What a request sends: nothing, bytes, or pieces as they come.
+/// The body of a request: empty, bytes, or pieces that are sent as they become available.
 pub struct RequestBody(Sending);
 
 enum Sending {
@@ -22,14 +22,14 @@ enum Sending {
 }
 
 impl RequestBody {
-    /// A body without bytes.
+    /// Makes a body without bytes.
     #[must_use]
     pub fn empty() -> Self {
         Self(Sending::Full(Bytes::new()))
     }
 
-    /// Sends pieces as a stream yields them. An error of the stream breaks the exchange off, so that the server does
-    /// not take the part for the whole.
+    /// Sends pieces as a stream yields them. An error of the stream aborts the exchange, so that the server does not
+    /// take an incomplete body for a complete one.
     pub fn from_stream<S>(stream: S) -> Self
     where
         S: Stream<Item = Result<Bytes, BoxError>> + Send + 'static,
@@ -37,10 +37,10 @@ impl RequestBody {
         Self(Sending::Stream(Box::pin(stream)))
     }
 
-    /// Sends pieces as they are given to the sender.
+    /// Sends pieces as you give them to the sender.
     ///
-    /// One piece waits at a time: [`RequestBodySender::send`] returns when there is room for the next one, which is
-    /// how a slow server slows its publisher down.
+    /// One piece waits at a time: [`RequestBodySender::send`] returns when there is room for the next one. A slow
+    /// server therefore slows down its publisher.
     #[must_use]
     pub fn channel() -> (RequestBodySender, Self) {
         let (sender, receiver) = mpsc::channel(1);
@@ -90,33 +90,33 @@ impl fmt::Debug for RequestBody {
     }
 }
 
-/// The giving end of [`RequestBody::channel`]. Dropping it completes the body.
+/// The sending end of [`RequestBody::channel`]. Dropping it completes the body.
 #[derive(Debug)]
 pub struct RequestBodySender(mpsc::Sender<Result<Bytes, BoxError>>);
 
 impl RequestBodySender {
-    /// Gives the next piece, and waits for room if one is still waiting to be sent.
+    /// Sends the next piece. Waits for room while the piece before it is not sent yet.
     ///
-    /// Cancel safe: a piece is either given whole or not at all.
+    /// Cancel safe: a piece is either accepted whole or not at all.
     ///
     /// # Errors
     ///
-    /// [`ExchangeEnded`] when the exchange is over; the response tells why.
+    /// [`ExchangeEnded`] when the exchange is over. The response tells the reason.
     pub async fn send(&mut self, piece: impl Into<Bytes>) -> Result<(), ExchangeEnded> {
         self.0.send(Ok(piece.into())).await.map_err(|_| ExchangeEnded)
     }
 
-    /// Breaks the exchange off, so that the server does not take the part for the whole.
+    /// Aborts the exchange, so that the server does not take an incomplete body for a complete one.
     ///
     /// # Errors
     ///
-    /// [`ExchangeEnded`] when the exchange is over already.
+    /// [`ExchangeEnded`] when the exchange is already over.
     pub async fn abort(self, reason: impl Into<BoxError>) -> Result<(), ExchangeEnded> {
         self.0.send(Err(reason.into())).await.map_err(|_| ExchangeEnded)
     }
 }
 
-/// Nobody reads the request's body any more: the server has answered or the connection is gone.
+/// Nothing reads the request's body any more: the server has answered, or the connection is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the exchange is over; nobody reads the request's body any more")]
 pub struct ExchangeEnded;
@@ -131,7 +131,7 @@ impl Stream for Received {
     }
 }
 
-/// What comes back, piece by piece. Dropping it closes the connection.
+/// The body of a response, piece by piece. Dropping it closes the connection.
 pub struct ResponseBody(Pin<Box<dyn Body<Data = Bytes, Error = TransportError> + Send>>);
 
 impl ResponseBody {
@@ -140,9 +140,9 @@ impl ResponseBody {
         Self(Box::pin(body))
     }
 
-    /// Waits for the next piece; `None` is the end of a complete body. Trailers are skipped.
+    /// Waits for the next piece. `None` is the end of a complete body. Trailers are skipped.
     ///
-    /// Cancel safe: a piece that was not returned is returned by the next call.
+    /// Cancel safe: the next call returns a piece that this call did not return.
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ impl ResponseBody {
         std::future::poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
-    /// As [`ResponseBody::chunk`], for state machines.
+    /// The same as [`ResponseBody::chunk`], for state machines.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
         loop {
             match ready!(self.0.as_mut().poll_frame(cx)) {

@@ -1,10 +1,10 @@
-//! What lets its bearer in: headers, and user and password in a URL, which are taken out before anything can show them.
+//! Credentials: headers, and user and password in a URL. They are removed from URLs before anything can show them.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderName, HeaderValue, Uri, uri::Authority};
 use percent_encoding::percent_decode_str;
 
-/// Whether a header may be a credential, as far as its name tells. It is better to hide too much than too little.
+/// Whether a header may be a credential, judged by its name. It is better to hide too much than too little.
 pub(crate) fn is_one(name: &HeaderName) -> bool {
     let parts =
         ["auth", "cookie", "token", "secret", "password", "credential", "session", "signature", "apikey"];
@@ -12,7 +12,7 @@ pub(crate) fn is_one(name: &HeaderName) -> bool {
     parts.iter().any(|part| name.contains(part)) || (name.ends_with("-key") && name != "idempotency-key")
 }
 
-/// Takes user and password out of a URL, and gives them back as the value of an `Authorization` header.
+/// Removes user and password from a URL, and returns them as the value of an `Authorization` header.
 ///
 /// Source: RFC 7617, "The 'Basic' Authentication Scheme".
 pub(crate) fn take(url: &mut Uri) -> Option<HeaderValue> {
@@ -24,7 +24,7 @@ pub(crate) fn take(url: &mut Uri) -> Option<HeaderValue> {
     value
 }
 
-/// `None` where there is nobody to introduce, as in `http://@host/`.
+/// `None` if user and password are empty, as in `http://@host/`.
 fn user_info_header(user_info: &str) -> Option<HeaderValue> {
     let mut credentials: Vec<u8> = percent_decode_str(user_info).collect();
     if !user_info.contains(':') {
@@ -41,9 +41,9 @@ pub(crate) fn basic(credentials: &[u8]) -> HeaderValue {
     value
 }
 
-/// Text that may be a URL, without anything that may be a user or password.
+/// Returns text that may be a URL, without anything that may be a user or password.
 pub(crate) fn hidden(text: &str) -> String {
-    // Where it is no URL, nobody can say where the password ends.
+    // If the text is not a URL, the end of the password cannot be found.
     let Some((before, after)) = text.rsplit_once('@') else { return text.to_owned() };
     match before.split_once("://") {
         Some((scheme, _)) => format!("{scheme}://…@{after}"),

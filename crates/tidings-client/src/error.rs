@@ -1,4 +1,4 @@
-//! What ends a stream for good, and what a transport reports.
+//! The errors that end a stream for good, and those that a transport reports.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
@@ -8,15 +8,14 @@ use crate::encoding;
 /// Any error, for causes that come from other crates.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a stream ended for good.
+/// The reason why a stream ended for good.
 ///
-/// It is the last thing that a stream yields: after it comes `None`. A variant that an
-/// [`EventSource`](crate::EventSource) can recover from, such as a broken connection, is seen here only where
-/// repeating the request is not allowed.
+/// It is the last item of a stream: after it comes `None`. An [`EventSource`](crate::EventSource) recovers from some of
+/// the variants, such as a broken connection. You see those only if the request must not be repeated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server answered with a status that is neither 200 nor 204. What it had to say is in the [`Refusal`].
+    /// The server answered with a status that is neither 200 nor 204. The [`Refusal`] holds the response.
     #[error("{0}; a stream opens with 200")]
     Status(Box<Refusal>),
 
@@ -27,73 +26,74 @@ pub enum Error {
     )]
     ContentType(Box<Refusal>),
 
-    /// The stream is compressed in a way that is not read, although nobody asked for it. The feature `gzip` (on by
-    /// default) reads gzip; nothing reads another one. A name that is no content encoding, such as `utf-8`, is ignored.
+    /// The stream is compressed in a way that this client does not read, although the request did not ask for it. The
+    /// feature `gzip` (on by default) reads gzip; no feature reads another encoding. A name that is not a content
+    /// encoding, such as `utf-8`, is ignored.
     #[error("{} is encoded as {:?}, which this client does not read", .0.url, .0.content_encoding())]
     ContentEncoding(Box<Refusal>),
 
-    /// The server redirected more often than is followed, most likely in a circle.
+    /// The server redirected more often than the limit, most likely in a circle.
     #[error("more than {limit} redirects; the last one led to {url}")]
     TooManyRedirects {
-        /// How many redirects are followed.
+        /// The maximum number of redirects.
         limit: usize,
-        /// Where the first redirect that was not followed led.
+        /// The target of the first redirect that was not followed.
         url: Uri,
     },
 
-    /// The server redirected to something that is not a URL, or to several at once.
+    /// The server redirected to text that is not a URL, or to several URLs at once.
     #[error("{url} redirects to {location:?}, which is not a URL")]
     Redirect {
         /// The URL that answered with a redirect.
         url: Uri,
-        /// Its `Location` header, of which the first 200 bytes are shown.
+        /// Its `Location` header, cut to the first 200 bytes.
         location: String,
     },
 
-    /// The exchange failed, and the request may not be repeated or repeating it is futile.
+    /// The exchange failed, and the request must not be repeated, or repeating it is futile.
     #[error(transparent)]
     Transport(#[from] TransportError),
 
-    /// The stream exceeds a limit that this side sets on lines or events.
+    /// The stream exceeds one of the client's limits on lines and events.
     #[error("the event stream cannot be read")]
     Decode(#[source] tidings_codec::DecodeError),
 
-    /// Nothing came for so long, and the request may not be repeated.
-    #[error("nothing came for {0:?}")]
+    /// Nothing arrived for this long, and the request must not be repeated.
+    #[error("nothing arrived for {0:?}")]
     Idle(std::time::Duration),
 
-    /// The response ended without the terminal event that was expected: it is most likely cut short.
+    /// The response ended without the expected terminal event. Most likely it was cut short.
     #[error("the response ended without its terminal event")]
     Unfinished,
 
-    /// The last event ID holds a control character, which no HTTP header can carry. Reconnecting without it would lose events
-    /// in silence.
+    /// The last event ID holds a control character, which no HTTP header can carry. Reconnecting without the ID would
+    /// lose events in silence.
     #[error("last event id {0:?} contains a control character; the `Last-Event-ID` header cannot carry it")]
     LastEventId(String),
 
-    /// The request factory failed. It is asked for one request per attempt, and may itself try as often as it likes.
+    /// The request factory failed. It is called once per attempt; it may retry inside as often as it likes.
     #[error("the request factory failed")]
     Factory(#[source] BoxError),
 }
 
-/// A response that does not open a stream, with enough of its body to tell why.
+/// A response that does not open a stream, with enough of its body to see the reason.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Refusal {
     /// The URL that answered, after redirects.
     pub url: Uri,
-    /// Its status.
+    /// The status of the response.
     pub status: StatusCode,
-    /// Its headers.
+    /// The headers of the response.
     pub headers: HeaderMap,
-    /// The first bytes of its body, at most [`Refusal::MAX_BODY_BYTES`].
+    /// The first bytes of the body, at most [`Refusal::MAX_BODY_BYTES`].
     pub body: Bytes,
-    /// Whether the body had more than that, broke off, or took longer than five seconds.
+    /// Whether the body was longer, broke off, or took longer than five seconds.
     pub truncated: bool,
 }
 
 impl Refusal {
-    /// How much of the body is kept: 64 KiB.
+    /// The maximum size of the body that is kept: 64 KiB.
     pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
     /// The `Content-Type` header, if it is text.
@@ -102,7 +102,7 @@ impl Refusal {
         self.headers.get(http::header::CONTENT_TYPE)?.to_str().ok()
     }
 
-    /// The content encodings, in lower case and separated by commas; empty when there are none.
+    /// The content encodings, in lower case and separated by commas. Empty if there are none.
     pub(crate) fn content_encoding(&self) -> String {
         encoding::named(&self.headers).join(",")
     }
@@ -122,49 +122,49 @@ pub struct InvalidUrl {
     pub(crate) reason: String,
 }
 
-/// Why an exchange of a request for a response failed.
+/// The reason why an exchange of a request for a response failed.
 ///
-/// The variants say how far it came, since that decides whether the request may be sent again.
+/// The variants tell how far the exchange came, because that decides whether the request may be sent again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// This transport cannot send such a request: trying again is futile.
+    /// This transport cannot send such a request. Trying again is futile.
     #[error("cannot request {url}: {reason}")]
     Unsupported {
-        /// The URL that was to be requested.
+        /// The URL of the request.
         url: Uri,
-        /// What about it is not supported.
+        /// The unsupported part of the request.
         reason: &'static str,
     },
 
-    /// The proxy cannot be used as it is configured, or does not let this client in: trying again is futile.
+    /// The proxy cannot be used as it is configured, or refuses this client. Trying again is futile.
     #[error("proxy {proxy}: {reason}")]
     Proxy {
-        /// Its URL without credentials, or the variable that names it.
+        /// The URL of the proxy without credentials, or the variable that names it.
         proxy: String,
-        /// What is wrong, and what to do about it.
+        /// The reason, and the next step.
         reason: String,
     },
 
-    /// No connection came about. The server has seen nothing of the request, so any request may be sent again.
+    /// No connection was made. The server has seen nothing of the request, so any request may be sent again.
     #[error("cannot connect to {authority}")]
     Connect {
-        /// The host and port that were tried.
+        /// The host and port of the attempt.
         authority: String,
-        /// What went wrong.
+        /// The cause.
         source: BoxError,
     },
 
     /// The connection broke after a part of the request may have been sent. The server may have acted on it.
     #[error("the connection broke")]
     Broken {
-        /// What went wrong.
+        /// The cause.
         source: BoxError,
     },
 }
 
 impl TransportError {
-    /// Wraps what went wrong on a connection that had come about.
+    /// Wraps an error on a connection that had been made.
     pub fn broken(source: impl Into<BoxError>) -> Self {
         Self::Broken { source: source.into() }
     }

@@ -1,4 +1,4 @@
-//! A stream that is followed across reconnections.
+//! A client that follows an event stream across reconnections.
 
 use std::{
     future::Future,
@@ -21,7 +21,7 @@ use crate::{
     transport::{HyperTransport, Transport},
 };
 
-/// Follows an event stream, and connects again whenever the connection is gone, as a browser's `EventSource` does.
+/// Follows an event stream, and reconnects whenever the connection is lost, as a browser's `EventSource` does.
 ///
 /// ```no_run
 /// use tidings_client::{EventSource, Item};
@@ -37,11 +37,11 @@ use crate::{
 /// # }
 /// ```
 ///
-/// # What opens, ends and fails a stream
+/// # Opening, ending and failing
 ///
 /// | The server | The source |
 /// |---|---|
-/// | answers 200 with `text/event-stream` | yields [`Item::Opened`], then what the stream says |
+/// | answers 200 with `text/event-stream` | yields [`Item::Opened`], then the items of the stream |
 /// | answers 204 | ends: `next` returns `None` |
 /// | redirects with 301, 302, 303, 307 or 308 | follows, at most 20 times for each attempt |
 /// | answers anything else | yields the [`Error`], and ends |
@@ -49,25 +49,26 @@ use crate::{
 ///
 /// Source: HTML, "Processing model".
 ///
-/// A request whose method is not idempotent, such as POST, is not sent again once it may have reached the server, unless
-/// [it says so](Request::with_repeatable) or carries an `Idempotency-Key`. The end of its response is then the end of
-/// the source.
+/// A request whose method is not idempotent, such as POST, is not sent again once it may have reached the server,
+/// unless [you allow it](Request::with_repeatable) or it carries an `Idempotency-Key`. The source then ends when its
+/// response ends.
 ///
 /// # Redirects
 ///
-/// Browsers differ on the URL of a reconnection. Here every attempt starts from the URL that was asked for, after
-/// permanent redirects too: the place that a redirect leads to may be the node that has just gone, and who answers the
-/// first URL knows a living one.
+/// Browsers differ on the URL of a reconnection. Here every attempt starts from the original URL, after permanent
+/// redirects too. The target of a redirect may be a node that has just failed, and the server at the original URL knows
+/// a node that works.
 ///
-/// To another origin (scheme, host and port) go the method, the body, and of the headers only those that any server may
-/// know: `Accept`, `Accept-Encoding`, `Accept-Language`, `Cache-Control`, `Content-Encoding`, `Content-Language`,
-/// `Content-Type`, `Idempotency-Key`, `Last-Event-ID` and `User-Agent`. All others stay behind, since any of them may be a
-/// key. A stream that needs them there is asked for by the URL that the redirect leads to.
+/// A redirect to another origin (scheme, host and port) takes along the method, the body, and only the headers that any
+/// server may know: `Accept`, `Accept-Encoding`, `Accept-Language`, `Cache-Control`, `Content-Encoding`,
+/// `Content-Language`, `Content-Type`, `Idempotency-Key`, `Last-Event-ID` and `User-Agent`. All others are left out,
+/// because any of them may be a credential. If the stream needs them at the other origin, use the URL of the redirect's
+/// target.
 ///
 /// # Ending
 ///
-/// Nothing runs in the background: the source connects and reads while [`next`](Self::next) is awaited. Dropping or
-/// [closing](Self::close) it closes its connection at once.
+/// Nothing runs in the background: the source connects and reads while you await [`next`](Self::next). Drop the source
+/// or [close](Self::close) it, and its connection is closed at once.
 #[derive(Debug)]
 pub struct EventSource {
     phase: Phase,
@@ -82,7 +83,7 @@ pub struct EventSource {
 
 #[derive(Debug)]
 enum Phase {
-    /// Connecting begins at the next poll.
+    /// The next poll begins to connect.
     Connect,
     Connecting,
     Open,
@@ -93,16 +94,16 @@ enum Phase {
 /// The state of a source. Source: HTML, "readyState".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadyState {
-    /// It has not connected yet, or has lost the connection and is connecting again.
+    /// It has not connected yet, or has lost the connection and is reconnecting.
     Connecting,
     /// It has a connection and dispatches events.
     Open,
-    /// It has ended, and does not connect again.
+    /// It has ended, and does not reconnect.
     Closed,
 }
 
 impl EventSource {
-    /// Follows what a request opens, with the same request for every attempt.
+    /// Follows the stream that a request opens. Every attempt sends the same request.
     ///
     /// It connects when it is first polled.
     #[must_use]
@@ -110,7 +111,7 @@ impl EventSource {
         Self::with_requests(Requests::Same(Box::new(request)))
     }
 
-    /// Follows a URL: short for [`EventSource::new`] with [`Request::get`].
+    /// Follows the stream at a URL: short for [`EventSource::new`] with [`Request::get`].
     ///
     /// # Errors
     ///
@@ -119,10 +120,10 @@ impl EventSource {
         Request::get(url).map(Self::new)
     }
 
-    /// Asks `factory` for a request before each attempt, for instance to put a fresh token into it.
+    /// Calls `factory` for a request before each attempt, for instance to put a fresh token into it.
     ///
-    /// The last event ID is added to what it makes. Its error ends the stream with [`Error::Factory`]: a factory that
-    /// hopes for better times awaits them itself.
+    /// The source adds the last event ID to the request. An error of the factory ends the stream with
+    /// [`Error::Factory`]. A factory that can recover from an error should retry inside.
     pub fn from_factory<F, M>(mut factory: F) -> Self
     where
         F: FnMut(Attempt) -> M + Send + 'static,
@@ -144,9 +145,10 @@ impl EventSource {
         }
     }
 
-    /// Waits this long before it connects again, until the server says otherwise. Default 3 s; more than a day is a day.
+    /// Sets how long the source waits before it reconnects, until the server sets another time. Default 3 s, maximum
+    /// one day.
     ///
-    /// A server sets another time by a `retry` field: at least 100 ms, and at most
+    /// A server sets another time with a `retry` field: at least 100 ms, and at most
     /// [an hour](Self::with_max_reconnection_time). Source: HTML, "reconnection time".
     #[must_use]
     pub fn with_reconnection_time(mut self, time: Duration) -> Self {
@@ -154,73 +156,73 @@ impl EventSource {
         self
     }
 
-    /// The longest wait that a server may ask for, by a `retry` field or a `Retry-After` header. Default 1 h; more than a
-    /// day is a day, and less than 100 ms is 100 ms.
+    /// Sets the longest wait that a server may ask for, by a `retry` field or a `Retry-After` header. Default 1 h,
+    /// minimum 100 ms, maximum one day.
     ///
-    /// A server that asks for more gets this. Otherwise one slip, or whoever may publish on a hub, would silence its
-    /// clients for years.
+    /// A longer wait is shortened to this one. Otherwise a mistake of the server, or a publisher on a hub, could
+    /// silence its clients for years.
     #[must_use]
     pub fn with_max_reconnection_time(mut self, max: Duration) -> Self {
         self.pace.set_max_asked(max);
         self
     }
 
-    /// The longest back-off, on top of the reconnection time. Default 60 s; zero turns it off, and more than a day is a
-    /// day.
+    /// Sets the longest back-off, which is added to the reconnection time. Default 60 s, maximum one day. Zero turns
+    /// the back-off off.
     ///
-    /// After a connection that failed, the source waits for the reconnection time and a random part of a span, which
-    /// begins at the reconnection time (at 1 s if that is shorter) and doubles with each failure in a row. A response
-    /// that ended is a failure only if it brought no event and was not [healthy](Self::with_healthy_after).
+    /// After a connection that failed, the source waits for the reconnection time plus a random part of a span. The
+    /// span starts at the reconnection time (at 1 s if that is shorter) and doubles with each failure in a row. A
+    /// response that ended is a failure only if it brought no event and was not [healthy](Self::with_healthy_after).
     ///
-    /// Responses that end soon and bring the same events each time are not asked for in a storm either: the wait after
-    /// them doubles from 100 ms up to 3 s, where the reconnection time is shorter.
+    /// If responses end soon and bring the same events each time, the wait after them doubles from 100 ms up to 3 s,
+    /// even if the reconnection time is shorter. This prevents a storm of requests.
     #[must_use]
     pub fn with_max_backoff(mut self, max: Duration) -> Self {
         self.pace.set_max_backoff(max);
         self
     }
 
-    /// How long a connection has to last to be healthy, so that failures are counted from zero again. Default 30 s. One
-    /// that has brought an event is healthy at once.
+    /// Sets how long a connection must last to count as healthy. After a healthy connection, failures are counted from
+    /// zero again. Default 30 s. A connection that has brought an event is healthy at once.
     #[must_use]
     pub fn with_healthy_after(mut self, time: Duration) -> Self {
         self.pace.healthy_after = time;
         self
     }
 
-    /// Whether the source tries again after a status of 408, 429, or 5xx, and stays away for as long as a `Retry-After`
-    /// asks for. Default `false`: by the standard they are final.
+    /// Sets whether the source tries again after a status of 408, 429, or 5xx. It then waits for as long as a
+    /// `Retry-After` header asks. Default `false`: by the standard these statuses are final.
     #[must_use]
     pub fn with_status_retries(mut self, retries: bool) -> Self {
         self.status_retries = retries;
         self
     }
 
-    /// Drops events that an earlier connection has brought already, as told by their IDs: the `window` latest ones are
-    /// remembered. Default 0, which drops nothing.
+    /// Drops events that an earlier connection has already brought. The source recognises them by their IDs, and
+    /// remembers the `window` latest IDs. Default 0, which drops nothing.
     ///
-    /// For servers that resume at the last event ID instead of after it. IDs that one connection brings twice are not
-    /// dropped, and neither are events without an ID.
+    /// Use it with servers that resume at the last event ID instead of after it. If one connection brings an ID twice,
+    /// neither event is dropped. Events without an ID are never dropped.
     #[must_use]
     pub fn with_deduplication(mut self, window: usize) -> Self {
         self.repeats = (window > 0).then(|| Repeats::new(window));
         self
     }
 
-    /// Waits for what happens next; `None` when the source has ended.
+    /// Waits for the next item. `None` means that the source has ended.
     ///
-    /// Cancel safe: nothing is lost when the future is dropped, as in a `tokio::select!`; the next call goes on where
-    /// this one was. While nobody calls it, nothing is read, and the server sees a slow reader.
+    /// Cancel safe: nothing is lost when you drop the future, as in a `tokio::select!`. The next call goes on where
+    /// this one stopped. While you do not call it, nothing is read, and the server sees a slow reader.
     ///
     /// # Errors
     ///
-    /// An [`Error`] is the last thing before `None`. What the source recovers from is no error but an
-    /// [`Item::Retrying`].
+    /// An [`Error`] is the last item before `None`. Failures from which the source recovers are not errors: each gives
+    /// an [`Item::Retrying`].
     pub async fn next(&mut self) -> Option<Result<Item, Error>> {
         std::future::poll_fn(|cx| self.poll_item(cx)).await
     }
 
-    /// Ends the source. Its connection is closed at once, and `next` returns `None` from now on.
+    /// Ends the source. Its connection is closed at once, and from now on `next` returns `None`.
     pub fn close(&mut self) {
         self.exchange.stop();
         self.phase = Phase::Closed;
@@ -236,12 +238,12 @@ impl EventSource {
         }
     }
 
-    /// Where a reconnection would resume. Empty when there is no such place.
+    /// The ID from which a reconnection would resume. Empty if there is none.
     ///
-    /// An ID of more than 4 KiB is ignored, since servers commonly take 8 KiB of headers: a reconnection resumes at the ID
-    /// before it, so that some events may come again and none is lost.
+    /// An ID of more than 4 KiB is ignored, because servers commonly accept 8 KiB of headers. A reconnection then
+    /// resumes from the ID before it: some events may come again, and none is lost.
     ///
-    /// It runs ahead of the events only where a server sets an ID without sending an event. Source: HTML, "last event ID
+    /// The ID is ahead of the events only if a server sets an ID without sending an event. Source: HTML, "last event ID
     /// string".
     #[must_use]
     pub fn last_event_id(&self) -> &str {
@@ -270,7 +272,7 @@ impl EventSource {
         }
     }
 
-    /// Learns from an item. `false` if it is a repeat, which is not yielded.
+    /// Takes note of an item. Returns `false` for a repeat, which is not yielded.
     fn note(&mut self, item: &Item) -> bool {
         match item {
             Item::Opened(_) => {
@@ -282,7 +284,7 @@ impl EventSource {
             }
             Item::Event(event) => {
                 if let (Some(repeats), Some(id)) = (&mut self.repeats, event.id()) {
-                    // An empty ID is none.
+                    // An empty ID counts as no ID.
                     if !id.as_str().is_empty() && repeats.is_repeat(id) {
                         return false;
                     }
@@ -310,7 +312,7 @@ impl EventSource {
             End::Failed(error) => self.recover(error).map_err(Some),
         };
         let again = match again {
-            // What was never sent may be sent, whatever it is.
+            // A request that was never sent may be sent again, even if its method is not idempotent.
             Ok(cause @ Cause::Network(TransportError::Connect { .. })) => Ok(cause),
             Ok(Cause::Ended) if !self.exchange.is_repeatable() && self.exchange.expects_terminal_event() => {
                 Err(Some(Error::Unfinished))
@@ -331,7 +333,7 @@ impl EventSource {
         }
     }
 
-    /// The cause for another attempt, if there is one in what went wrong.
+    /// Returns the cause for another attempt, if the error allows one.
     fn recover(&self, error: Error) -> Result<Cause, Error> {
         match error {
             Error::Transport(error @ (TransportError::Connect { .. } | TransportError::Broken { .. })) => {

@@ -1,4 +1,4 @@
-//! One response, read to its end.
+//! A client that reads one response to its end.
 
 use std::{
     future::ready,
@@ -18,7 +18,7 @@ use crate::{
     transport::{HyperTransport, Transport},
 };
 
-/// Sends one request and reads the event stream that answers it, as `fetch` would: an answer of an LLM, for instance.
+/// Sends one request and reads the event stream in its response, such as the answer of an LLM.
 ///
 /// It never sends the request twice. To reconnect, follow the same request with an [`EventSource`](crate::EventSource).
 ///
@@ -40,9 +40,9 @@ use crate::{
 ///
 /// # How it ends
 ///
-/// `None` means that the answer is complete. Everything else is an [`Error`]: a refusal, a connection that broke, and,
-/// if a [terminal event](Self::with_terminal_event) is expected, a response that ended without it. A connection that is
-/// cut often looks like an end, so expect one where the server sends one.
+/// `None` means that the answer is complete. Every other end is an [`Error`]: a refusal, a connection that broke, or a
+/// response that ended without the [terminal event](Self::with_terminal_event) that you expect. A connection that is
+/// cut often looks like a normal end, so expect a terminal event if the server sends one.
 #[derive(Debug)]
 pub struct EventStream {
     phase: Phase,
@@ -52,7 +52,7 @@ pub struct EventStream {
 
 #[derive(Debug)]
 enum Phase {
-    /// The request is sent at the first poll.
+    /// The next poll sends the request.
     Asking(Box<Request>),
     Connecting,
     Open,
@@ -60,7 +60,7 @@ enum Phase {
 }
 
 impl EventStream {
-    /// Reads what answers a request. The request is sent when the stream is first polled.
+    /// Reads the response to a request. The request is sent when the stream is first polled.
     #[must_use]
     pub fn new(request: Request) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl EventStream {
         }
     }
 
-    /// Reads what a URL answers: short for [`EventStream::new`] with [`Request::get`].
+    /// Reads the response from a URL: short for [`EventStream::new`] with [`Request::get`].
     ///
     /// # Errors
     ///
@@ -79,19 +79,19 @@ impl EventStream {
         Request::get(url).map(Self::new)
     }
 
-    /// Waits for what comes next; `None` when the answer is complete.
+    /// Waits for the next item. `None` means that the answer is complete.
     ///
-    /// Cancel safe: nothing is lost when the future is dropped, as in a `tokio::select!`; the next call goes on where
-    /// this one was. While nobody calls it, nothing is read, and the server sees a slow reader.
+    /// Cancel safe: nothing is lost when you drop the future, as in a `tokio::select!`. The next call goes on where
+    /// this one stopped. While you do not call it, nothing is read, and the server sees a slow reader.
     ///
     /// # Errors
     ///
-    /// An [`Error`] is the last thing before `None`.
+    /// An [`Error`] is the last item before `None`.
     pub async fn next(&mut self) -> Option<Result<Item, Error>> {
         std::future::poll_fn(|cx| self.poll_item(cx)).await
     }
 
-    /// Ends the stream. Its connection is closed at once, and `next` returns `None` from now on.
+    /// Ends the stream. Its connection is closed at once, and from now on `next` returns `None`.
     pub fn close(&mut self) {
         self.exchange.stop();
         self.phase = Phase::Closed;
@@ -107,7 +107,7 @@ impl EventStream {
         }
     }
 
-    /// Where another request could resume. Empty when there is no such place.
+    /// The ID from which another request could resume. Empty if there is none.
     #[must_use]
     pub fn last_event_id(&self) -> &str {
         self.exchange.last_event_id()
@@ -129,7 +129,7 @@ impl EventStream {
                         }
                         return Poll::Ready(Some(Ok(item)));
                     }
-                    // There is no reconnection.
+                    // An `EventStream` never reconnects.
                     Step::ReconnectionTime(_) => {}
                     Step::End(end) => {
                         self.phase = Phase::Closed;

@@ -1,4 +1,4 @@
-//! One request and the stream that answers it, as a state machine.
+//! One request and the stream in its response, as a state machine.
 
 use std::{
     fmt,
@@ -24,39 +24,39 @@ use crate::{
     transport::Transport,
 };
 
-/// Sends one request and decodes its response. Then it rests, until it is started again.
+/// Sends one request and decodes its response. Then it is idle until it is started again.
 ///
-/// All state is in here and nothing in the future of a caller, which makes every `next` cancel safe.
+/// All state is in here and none in the future of a caller. This makes every `next` cancel safe.
 pub(crate) struct Exchange {
     state: State,
     decoder: Decoder,
     comments: bool,
     idle_timeout: Option<Duration>,
-    /// The watchdog of the exchange at hand.
+    /// The watchdog of the current exchange.
     idle: Option<Idle>,
     is_terminal: Option<IsTerminal>,
-    /// Whether the request of the exchange at hand may be sent again.
+    /// Whether the request of the current exchange may be sent again.
     repeatable: bool,
-    /// The last event ID, shared with the events that do not carry one themselves.
+    /// The last event ID, shared with the events that do not carry their own.
     inherited_id: Arc<str>,
     /// The `topic` field of the block that is being read.
     topic: Option<String>,
-    /// Whether the stream is a hub's, so that its gaps are gaps.
+    /// Whether the stream is a hub's, so that its `gap` events are gaps.
     is_hub: bool,
 }
 
-/// Tells the event after which nothing is to be expected.
+/// Recognises the event after which no other is expected.
 type IsTerminal = Box<dyn FnMut(&ReceivedEvent) -> bool + Send>;
 
 enum State {
     Resting,
     /// The terminal event has been yielded.
     Finished,
-    /// The request factory is at work.
+    /// The request factory is running.
     Making(MakingRequest, Arc<dyn Transport>),
     /// The request is on its way, redirects included.
     Opening(Pin<Box<dyn Future<Output = Result<Option<Opened>, Error>> + Send>>),
-    /// The response is being read. What the decoder has not seen yet is in `unread`.
+    /// The response is being read. `unread` holds the bytes that the decoder has not seen yet.
     Open {
         body: ResponseBody,
         unread: Bytes,
@@ -78,7 +78,7 @@ pub(crate) enum Step {
 pub(crate) enum End {
     /// The response was complete.
     Clean,
-    /// The server has nothing more to say, ever: 204, or the terminal event.
+    /// The server will send nothing more: 204, or the terminal event.
     ForGood,
     Failed(Error),
 }
@@ -119,7 +119,7 @@ impl Exchange {
         self.decoder = set(mem::take(&mut self.decoder));
     }
 
-    /// Whether the request of the exchange at hand may be sent again.
+    /// Whether the request of the current exchange may be sent again.
     pub(crate) fn is_repeatable(&self) -> bool {
         self.repeatable
     }
@@ -132,7 +132,7 @@ impl Exchange {
         self.decoder.last_event_id()
     }
 
-    /// Begins the next exchange. Half an event of the last one is forgotten, the last event ID is not.
+    /// Begins the next exchange. An unfinished event of the last one is discarded; the last event ID is kept.
     pub(crate) fn start(&mut self, request: MakingRequest, transport: Arc<dyn Transport>) {
         self.decoder.reset();
         self.topic = None;
@@ -145,11 +145,11 @@ impl Exchange {
         self.state = State::Resting;
     }
 
-    /// The next step. After [`Step::End`] it must be started again before it is polled.
+    /// The next step. After [`Step::End`] the exchange must be started again before it is polled.
     pub(crate) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         let step = match self.poll_exchange(cx) {
             Poll::Ready(step) => step,
-            // Only now, since what has come while nobody asked counts as a sign of life.
+            // Only now, because bytes that arrived while nobody polled count as a sign of life.
             Poll::Pending => {
                 let Some(idle) = &mut self.idle else { return Poll::Pending };
                 ready!(idle.poll_expired(cx));
@@ -225,7 +225,7 @@ impl Exchange {
         loop {
             let mut input = &unread[..];
             let Some(decoded) = self.decoder.decode(&mut input) else {
-                // All is read. A poll without news must not read it again.
+                // The chunk is used up. The next poll must not read it again.
                 unread.clear();
                 return None;
             };

@@ -1,4 +1,5 @@
-//! What holds for every answer of a server, as functions that panic where it does not. No part of the API.
+//! Properties that hold for every response of a server, as functions that panic where one does not. Not part of the
+//! API.
 //!
 //! Each fuzz target (`fuzz/`) runs one of them, and `tests/fuzz_corpus.rs` runs all of them over `fuzz/corpus/`.
 
@@ -22,12 +23,13 @@ use crate::{
 const MAX_EVENT_BYTES: usize = 64;
 const MAX_LINE_BYTES: usize = 128;
 
-/// Reading a response never panics and comes to an end; what it yields and keeps is within the limits; how it is cut into
-/// pieces changes nothing but how much is yielded before a failure; and the last event ID can be asked for again, or is
-/// refused with its name.
+/// Reading a response never panics and comes to an end. The items and the decoder stay within the limits. Cutting the
+/// response into other pieces changes only how many items are yielded before a failure. The last event ID can be sent
+/// in a request, or is refused with an error that names it.
 ///
-/// Input: one byte that says how many bytes follow it (modulo 16), these bytes as the lengths of pieces, over and over; then
-/// what the server sends before it closes the connection, to each request the same.
+/// Input: one byte with the number of bytes that follow it (modulo 16). These bytes are the lengths of pieces, used in
+/// turn. The rest is the server's response, which is the same for each request. After it the server closes the
+/// connection.
 pub fn response(input: &[u8]) {
     let (count, rest) = input.split_first().unwrap_or((&0, &[]));
     let (lengths, answer) = rest.split_at(rest.len().min(usize::from(count % 16)));
@@ -49,7 +51,7 @@ pub fn response(input: &[u8]) {
     });
 }
 
-/// What a response came to.
+/// The result of reading a response.
 struct Outcome {
     items: Vec<String>,
     failed: bool,
@@ -70,7 +72,7 @@ async fn read(pieces: VecDeque<Bytes>, last_event_id: Option<EventId>) -> Outcom
     while let Some(item) = stream.next().await {
         match item {
             Ok(Item::Event(event)) => {
-                // One refused byte becomes a U+FFFD of three.
+                // One ill-formed byte becomes a U+FFFD of three bytes.
                 assert!(event.data().len() <= 3 * MAX_EVENT_BYTES, "data of {} bytes", event.data().len());
                 items.push(format!("{event:?}"));
             }
@@ -93,7 +95,8 @@ async fn read(pieces: VecDeque<Bytes>, last_event_id: Option<EventId>) -> Outcom
     Outcome { items, failed, last_event_id: stream.last_event_id().to_owned() }
 }
 
-/// Cuts `answer` into pieces of these lengths, over and over; none is empty, since that would be the end.
+/// Cuts `answer` into pieces of these lengths, used in turn. No piece is empty, because an empty piece would be the
+/// end.
 fn cut(answer: &[u8], lengths: &[u8]) -> VecDeque<Bytes> {
     let mut pieces = VecDeque::new();
     let mut rest = answer;
@@ -107,7 +110,7 @@ fn cut(answer: &[u8], lengths: &[u8]) -> VecDeque<Bytes> {
     pieces
 }
 
-/// A transport without a network, whose every connection says the same.
+/// A transport without a network. Each of its connections brings the same bytes.
 #[derive(Debug)]
 struct InMemory(VecDeque<Bytes>);
 
@@ -117,7 +120,7 @@ impl Transport for InMemory {
     }
 }
 
-/// A connection that takes all, and gives what it has.
+/// A connection that accepts everything and returns its own bytes.
 struct Connection(VecDeque<Bytes>);
 
 impl AsyncRead for Connection {

@@ -1,16 +1,16 @@
-//! What a hub says when it cannot resume a subscriber completely.
+//! The notice of a hub that it cannot resume a subscriber completely.
 
 use serde_json::Value;
 
 use crate::item::ReceivedEvent;
 
-/// The event type of a gap. The hub keeps it to itself.
+/// The event type of a gap. The hub lets no publisher use it.
 const TYPE: &str = "gap";
 
 /// Updates that this subscriber may have missed for good.
 ///
-/// A hub tells it once, before the first update that it can still give. Whoever keeps a state made from updates loads it
-/// anew at this point.
+/// A hub sends it once a connection, before the first update that it still has. If your application builds a state from
+/// updates, load the state again at this point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
     asked: Option<String>,
@@ -22,8 +22,8 @@ pub struct Gap {
 impl Gap {
     /// Reads an event of type `gap`, whose data is for instance `{"asked":"a7","reason":"evicted","first":"b2"}`.
     ///
-    /// `None` for any other event, and for one of that type without a reason. In a stream that is not a hub's, nobody asks:
-    /// a foreign server's events of that type are its own.
+    /// Returns `None` for any other event, and for one of that type without a reason. Do not call it for a stream that
+    /// is not a hub's: there, events of type `gap` have another meaning.
     pub(crate) fn read(event: &ReceivedEvent) -> Option<Self> {
         if event.event_type() != TYPE {
             return None;
@@ -41,25 +41,25 @@ impl Gap {
         })
     }
 
-    /// The last event ID that the hub was asked to resume from.
+    /// The last event ID from which the hub was asked to resume.
     #[must_use]
     pub fn asked(&self) -> Option<&str> {
         self.asked.as_deref()
     }
 
-    /// Why the hub cannot resume from there, for instance `evicted`.
+    /// The reason why the hub cannot resume from there, such as `evicted`.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// The ID of the first update that the hub still has; `None` when it has none.
+    /// The ID of the first update that the hub still has. `None` if it has none.
     #[must_use]
     pub fn first(&self) -> Option<&str> {
         self.first.as_deref()
     }
 
-    /// The event that told it. Its ID is the place just before the first update that is kept.
+    /// The event that announced the gap. Its ID is the position just before the first update that the hub still has.
     #[must_use]
     pub fn event(&self) -> &ReceivedEvent {
         &self.event

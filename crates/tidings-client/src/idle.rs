@@ -1,4 +1,4 @@
-//! A watchdog over bytes: a connection whose other end is gone looks like one on which nothing happens.
+//! A watchdog over bytes: a connection with a dead peer looks like a silent one.
 
 use std::{
     future::Future,
@@ -9,13 +9,13 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Says when nothing has come for a given time.
+/// Reports when nothing has arrived for a given time.
 #[derive(Debug)]
 pub(crate) struct Idle {
     timeout: Duration,
     last_sign: Instant,
-    /// Due no later than `last_sign + timeout`. It is not moved with each sign of life, since moving a timer costs more
-    /// than noting the time; it is moved when it fires too early.
+    /// Due no later than `last_sign + timeout`. It does not move with each sign of life, because moving a timer costs
+    /// more than noting the time. It moves when it fires too early.
     timer: Pin<Box<Sleep>>,
 }
 
@@ -28,12 +28,12 @@ impl Idle {
         self.timeout
     }
 
-    /// Something came.
+    /// Call this when something has arrived.
     pub(crate) fn sign_of_life(&mut self) {
         self.last_sign = Instant::now();
     }
 
-    /// Ready when nothing has come for the time-out.
+    /// Ready when nothing has arrived for the time-out.
     pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.timer.as_mut().poll(cx));

@@ -1,4 +1,4 @@
-//! What a stream yields.
+//! The items that a stream yields.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use tidings_codec::{Event, EventId};
 
 use crate::{gap::Gap, reconnect::Cause, response::ResponseHead};
 
-/// What an [`EventSource`](crate::EventSource) yields, in the order in which it happened.
+/// An item of an [`EventSource`](crate::EventSource), in the order of arrival.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Item {
@@ -16,23 +16,23 @@ pub enum Item {
     Event(ReceivedEvent),
     /// The text of a comment line; only if [asked for](crate::EventSource::with_comments).
     Comment(String),
-    /// The hub cannot give what this subscriber has missed. What follows is complete again. Only of a stream that
-    /// [is a hub's](crate::ResponseHead::is_hub).
+    /// The hub no longer has some updates that this subscriber missed. The updates that follow are complete again. Only
+    /// in a stream that [is a hub's](crate::ResponseHead::is_hub).
     Gap(Gap),
-    /// The connection is gone, and the next attempt begins when `after` has passed.
+    /// The connection is lost. The next attempt begins after `after`.
     Retrying {
-        /// What became of the connection.
+        /// The reason why the connection was lost.
         cause: Cause,
         /// How long the source waits, from now.
         after: Duration,
     },
 }
 
-/// An event as this subscriber received it: the [`Event`], and what only its stream tells.
+/// An event as this subscriber received it: the [`Event`], and its context in the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedEvent {
     event: Event,
-    /// The last event ID where the event's own block did not set one. Shared by all events until it changes.
+    /// The last event ID, used if the event's own block set none. All events share it until it changes.
     inherited_id: Option<Arc<str>>,
     topic: Option<String>,
 }
@@ -42,7 +42,7 @@ impl ReceivedEvent {
         Self { event, inherited_id, topic }
     }
 
-    /// The event type; `"message"` when the server named none.
+    /// The event type; `"message"` if the server sent none.
     #[must_use]
     pub fn event_type(&self) -> &str {
         self.event.event_type()
@@ -54,8 +54,8 @@ impl ReceivedEvent {
         self.event.data()
     }
 
-    /// The last event ID at the dispatch of this event: its own, or else that of an earlier event. Empty when there is
-    /// none. It is what a browser shows as `lastEventId`.
+    /// The last event ID at the dispatch of this event: its own, or that of an earlier event. Empty if there is none.
+    /// The same value as `lastEventId` in a browser.
     #[must_use]
     pub fn last_event_id(&self) -> &str {
         match (self.event.id(), &self.inherited_id) {
@@ -71,28 +71,28 @@ impl ReceivedEvent {
         self.event.id()
     }
 
-    /// The reconnection time that the event itself carried. The source obeys it already, within
-    /// [its bounds](crate::EventSource::with_max_reconnection_time).
+    /// The reconnection time that the event itself carried. The source already obeys it, within [its
+    /// bounds](crate::EventSource::with_max_reconnection_time).
     #[must_use]
     pub fn retry(&self) -> Option<Duration> {
         self.event.retry()
     }
 
-    /// The topic that the update was published to, if the server says so in a `topic` field.
+    /// The topic of the update, if the server sends it in a `topic` field.
     ///
-    /// The field is not part of the standard; a hub adds it when asked, and every other client ignores it.
+    /// This field is not part of the standard. A hub adds it on request, and every other client ignores it.
     #[must_use]
     pub fn topic(&self) -> Option<&str> {
         self.topic.as_deref()
     }
 
-    /// Takes the data out.
+    /// Returns the data without copying it.
     #[must_use]
     pub fn into_data(self) -> String {
         self.event.into_data()
     }
 
-    /// Takes out what was sent, for instance to send it on.
+    /// Returns the event as it was sent, for instance to send it on.
     #[must_use]
     pub fn into_event(self) -> Event {
         self.event

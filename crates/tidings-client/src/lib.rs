@@ -1,4 +1,4 @@
-//! `EventSource` for Rust: follows a Server-Sent Events stream, reconnects, and resumes where it was.
+//! `EventSource` for Rust: follows a Server-Sent Events stream, reconnects, and resumes after the last event.
 //!
 //! ```
 //! use tidings_client::{EventSource, Item};
@@ -32,28 +32,32 @@
 //! }
 //! ```
 //!
-//! # Which of the two
+//! # Which type to use
 //!
-//! An [`EventSource`] follows a stream for as long as it goes on, by the rules of the browser's one: 200 with
-//! `text/event-stream` opens, 204 ends for good, redirects are followed, any other answer is an [`Error`] with what the
-//! server had to say; a response that ends or breaks is asked for again after the reconnection time, from the last event
-//! ID. An [`EventStream`] reads one response, the answer of an LLM for instance, and says whether it was whole. Both yield
-//! [`Item`]s: events, and what happens to the connection.
+//! | Type | Use it to |
+//! |---|---|
+//! | [`EventSource`] | follow a stream that goes on: it reconnects and resumes |
+//! | [`EventStream`] | read one response, such as the answer of an LLM, and know whether it was complete |
 //!
-//! What a browser leaves out is there by choice: any method, headers and body; a fresh [`Request`] before each attempt;
-//! back-off, `Retry-After`, a watchdog for silent connections, terminal events, limits.
+//! Both yield [`Item`]s: events, and news about the connection.
 //!
-//! # What it is not
+//! An [`EventSource`] follows the rules of a browser. 200 with `text/event-stream` opens the stream, 204 ends it for
+//! good, and redirects are followed. Any other response is an [`Error`] with the server's explanation. If a response
+//! ends or breaks, the source waits for the reconnection time and resumes after the last event ID.
 //!
-//! It does not publish, but its [`Transport`] can carry the request of one who does. It runs no task of its own: nothing
-//! is read while nobody polls, so a slow reader slows the server down, and dropping a source closes its connection at
-//! once.
+//! You can also choose things that a browser does not offer: any method, headers and body; a fresh [`Request`] before
+//! each attempt; back-off, `Retry-After`, a watchdog for silent connections, terminal events, limits.
+//!
+//! # Limits of this crate
+//!
+//! It does not publish, but its [`Transport`] can carry a publisher's request. It runs no task of its own. Nothing is
+//! read while nobody polls, so a slow reader slows the server down. Dropping a source closes its connection at once.
 //!
 //! # How it connects
 //!
-//! [`HyperTransport`] uses one connection for each stream: by HTTP/2 where a server offers it in TLS, else by HTTP/1.1. It
-//! takes its proxies from the environment (`HTTP_PROXY` and so on) unless told otherwise, and gives a connection 30 s to
-//! come about. A transport with other settings is given to a source by
+//! [`HyperTransport`] uses one connection for each stream: HTTP/2 if the server offers it in TLS, otherwise HTTP/1.1.
+//! It takes its proxies from the environment (`HTTP_PROXY` and so on) unless you set others, and tries for 30 s to make
+//! a connection. To use other settings, give a source another transport by
 //! [`with_transport`](EventSource::with_transport):
 //!
 //! ```

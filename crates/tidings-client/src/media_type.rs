@@ -3,22 +3,24 @@
 use http::{HeaderMap, header::CONTENT_TYPE};
 
 /// Whether the headers of a response say that it is an event stream, as browsers read them: a source takes no other.
+/// Whether the headers of a response declare an event stream, by the rules of browsers. A source accepts no other
+/// response.
 ///
-/// Of several types, on one line or on more, the last one counts that is a type. Parameters are ignored, `charset` too: an
-/// event stream is always UTF-8. Source: Fetch, "extract a MIME type".
+/// If there are several types, on one line or on more, the last valid one counts. Parameters are ignored, `charset`
+/// too: an event stream is always UTF-8. Source: Fetch, "extract a MIME type".
 #[must_use]
 pub fn is_event_stream(headers: &HeaderMap) -> bool {
     essence(headers).is_some_and(|essence| essence.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
-/// Type and subtype. Of several, on one line or on more, the last one counts that is a type at all and not `*/*`.
+/// Type and subtype. Of several values, on one line or on more, the last one counts that is valid and not `*/*`.
 fn essence(headers: &HeaderMap) -> Option<&[u8]> {
     let lines = headers.get_all(CONTENT_TYPE).iter();
     let values = lines.flat_map(|line| split(line.as_bytes()));
     values.filter_map(parse).filter(|essence| *essence != b"*/*").last()
 }
 
-/// Splits a line at its commas, but not in quotes, where a backslash takes the meaning from the next byte.
+/// Splits a line at its commas, except inside quotes. There a backslash escapes the next byte.
 fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     line.split(move |&byte| {
@@ -33,7 +35,7 @@ fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The type and the subtype of one value; `None` for what is no media type.
+/// The type and the subtype of one value; `None` if it is not a media type.
 fn parse(value: &[u8]) -> Option<&[u8]> {
     let essence = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
     let slash = essence.iter().position(|&byte| byte == b'/')?;

@@ -1,4 +1,4 @@
-//! Opens a stream: sends the request, follows redirects, and judges what comes back.
+//! Opens a stream: sends the request, follows redirects, and judges the response.
 
 use http::{
     HeaderName, HeaderValue,
@@ -17,18 +17,18 @@ use crate::{
 
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// A stream that begins.
+/// A stream that has been opened.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) head: ResponseHead,
     pub(crate) body: ResponseBody,
 }
 
-/// Adds what every request for an event stream carries.
+/// Adds the headers of every request for an event stream.
 ///
 /// # Errors
 ///
-/// [`Error::LastEventId`] when no header can hold it.
+/// [`Error::LastEventId`] if no header can hold it.
 pub(crate) fn prepare(mut request: Request, last_event_id: &str) -> Result<Request, Error> {
     let headers = request.headers_mut();
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("text/event-stream"));
@@ -36,7 +36,7 @@ pub(crate) fn prepare(mut request: Request, last_event_id: &str) -> Result<Reque
     headers
         .entry(USER_AGENT)
         .or_insert(HeaderValue::from_static(concat!("tidings-client/", env!("CARGO_PKG_VERSION"))));
-    // An empty header would ask some servers to resume from an event whose ID is empty.
+    // An empty header would ask some servers to resume after an event with an empty ID.
     if !last_event_id.is_empty() {
         let value = HeaderValue::from_bytes(last_event_id.as_bytes())
             .map_err(|_| Error::LastEventId(last_event_id.to_owned()))?;
@@ -45,12 +45,12 @@ pub(crate) fn prepare(mut request: Request, last_event_id: &str) -> Result<Reque
     Ok(request)
 }
 
-/// Sends a prepared request. Every attempt starts from the URL that was asked for: see
-/// [`EventSource`](crate::EventSource) on redirects. `None` is the server's word that it has nothing more to say, ever.
+/// Sends a prepared request. Every attempt starts from the original URL: see [`EventSource`](crate::EventSource) on
+/// redirects. `None` means that the server will send nothing more.
 ///
 /// # Errors
 ///
-/// Whatever does not open the stream and does not end it for good.
+/// Every response that neither opens the stream nor ends it for good.
 pub(crate) async fn open(transport: &dyn Transport, mut request: Request) -> Result<Option<Opened>, Error> {
     let mut redirects = 0;
     loop {

@@ -1,4 +1,4 @@
-//! When a source connects again, and why.
+//! Decides when a source reconnects, and records the reason.
 
 use std::{
     fmt,
@@ -13,23 +13,23 @@ use crate::{
     item::ReceivedEvent,
 };
 
-/// What became of a connection, that the source has to connect again.
+/// The reason why a source reconnects.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The server ended the response. By the standard that is no end of the stream.
+    /// The server ended the response. By the standard this does not end the stream.
     Ended,
-    /// The connection could not be made, or broke.
+    /// The connection could not be made, or it broke.
     Network(TransportError),
-    /// Nothing came for so long: see [`EventSource::with_idle_timeout`](crate::EventSource::with_idle_timeout).
+    /// Nothing arrived for this long: see [`EventSource::with_idle_timeout`](crate::EventSource::with_idle_timeout).
     Idle(Duration),
-    /// The server refused for the time being: see
+    /// The server refused the request for now: see
     /// [`EventSource::with_status_retries`](crate::EventSource::with_status_retries).
     Status(Box<Refusal>),
 }
 
 impl Cause {
-    /// The error that this is to a source that may not try again. The end of a response is none.
+    /// The error for a source that must not try again. `None` for the normal end of a response.
     pub(crate) fn into_error(self) -> Option<Error> {
         match self {
             Self::Ended => None,
@@ -45,7 +45,7 @@ impl fmt::Display for Cause {
         match self {
             Self::Ended => f.write_str("the server ended the response"),
             Self::Network(error) => error.fmt(f),
-            Self::Idle(timeout) => write!(f, "nothing came for {timeout:?}"),
+            Self::Idle(timeout) => write!(f, "nothing arrived for {timeout:?}"),
             Self::Status(refusal) => refusal.fmt(f),
         }
     }
@@ -53,12 +53,12 @@ impl fmt::Display for Cause {
 
 /// Decides how long to wait before each attempt.
 ///
-/// The standard wants at least the reconnection time, and allows more after an attempt that failed. More is: a random
-/// part of a span that doubles with each failure in a row, so that the subscribers of a server that has just come back
-/// do not all arrive in the same moment.
+/// The standard requires at least the reconnection time, and allows more after an attempt that failed. The source adds
+/// a random part of a span that doubles with each failure in a row. Without it, all subscribers of a server that has
+/// just restarted would reconnect at the same moment.
 ///
-/// What a server asks for is obeyed within bounds: neither a slip of its author nor malice silences a client for good, or
-/// makes it connect in a storm.
+/// A server's request for a wait is obeyed within bounds. Neither a mistake nor malice can silence a client for good,
+/// or make it reconnect in a storm.
 #[derive(Debug)]
 pub(crate) struct Pace {
     reconnection_time: Duration,
@@ -66,31 +66,31 @@ pub(crate) struct Pace {
     max_asked: Duration,
     /// The longest span to wait on top of the reconnection time.
     max_backoff: Duration,
-    /// A connection that lasted so long was no failure.
+    /// A connection that lasted this long is not a failure.
     pub(crate) healthy_after: Duration,
-    /// How many connections in a row were failures.
+    /// The number of failed connections in a row.
     failures: u32,
     opened_at: Option<Instant>,
     brought: Brought,
-    /// What the connection before the one at hand brought, if it was short.
+    /// The events of the connection before the current one, if that connection was short.
     brought_before: Option<u64>,
-    /// How many short connections in a row brought what the one before them had brought.
+    /// The number of short connections in a row that brought the same events as the one before them.
     repetitions: u32,
 }
 
-/// The reconnection time until anybody says otherwise: what browsers take, give or take two seconds.
+/// The reconnection time until the application or the server sets one. Browsers use about 1 to 5 s.
 const USUAL: Duration = Duration::from_secs(3);
 
-/// The shortest wait that a server may ask for. A `retry` of zero with a response that ends at once would be a storm.
+/// The shortest wait that a server may ask for. `retry: 0` with a response that ends at once would cause a storm.
 const MIN_ASKED: Duration = Duration::from_millis(100);
 
-/// The longest wait that a server may ask for, unless the application says otherwise.
+/// The longest wait that a server may ask for, unless the application sets another limit.
 const MAX_ASKED: Duration = Duration::from_secs(60 * 60);
 
-/// The longest of each wait that may be set at all: a longer one is a mistake.
+/// The maximum for every wait that can be set. A longer one is a mistake.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The span after the first failure, where the reconnection time is shorter. With `retry: 0` there would be no back-off.
+/// The first span if the reconnection time is shorter. Otherwise `retry: 0` would turn the back-off off.
 const MIN_SPAN: Duration = Duration::from_secs(1);
 
 impl Pace {
@@ -133,15 +133,15 @@ impl Pace {
         self.opened_at = Some(Instant::now());
     }
 
-    /// It has brought an event.
+    /// The connection has brought an event.
     pub(crate) fn event(&mut self, event: &ReceivedEvent) {
         self.brought.event(event);
     }
 
-    /// The connection is gone: how long to wait before the next one.
+    /// The connection is lost. Returns how long to wait before the next one.
     ///
-    /// A response that ended is a failure only if it brought no event and was short; otherwise a server that accepts
-    /// and ends in a circle would be asked in a circle.
+    /// A response that ended is a failure only if it brought no event and was short. Otherwise a server that accepts
+    /// and ends every request at once would get requests without a pause.
     pub(crate) fn wait(&mut self, cause: &Cause) -> Duration {
         self.wait_with(cause, random())
     }
@@ -168,8 +168,8 @@ impl Pace {
         }
     }
 
-    /// The least to wait where connections end soon and bring nothing new: it doubles up to what is usual. A server that
-    /// is polled more often than that, and has something new each time, is not slowed down.
+    /// The minimum wait for connections that end soon and bring nothing new. It doubles up to the usual time. A server
+    /// that is polled more often than that, and has new events each time, is not slowed down.
     fn floor(&self) -> Duration {
         if self.repetitions == 0 {
             return Duration::ZERO;
@@ -178,7 +178,7 @@ impl Pace {
         MIN_ASKED.saturating_mul(factor).min(USUAL).min(self.max_backoff)
     }
 
-    /// The span that a part is taken of: zero without failures, then doubling up to the bound.
+    /// The span for the random part of the wait: zero without failures, then doubling up to the bound.
     fn span(&self) -> Duration {
         let Some(doublings) = self.failures.checked_sub(1) else { return Duration::ZERO };
         let first = self.reconnection_time.max(MIN_SPAN);
@@ -187,14 +187,14 @@ impl Pace {
     }
 }
 
-/// What a connection has brought, as a fingerprint.
+/// The events that a connection has brought, as a fingerprint.
 #[derive(Debug, Default)]
 struct Brought {
     events: u64,
     hasher: DefaultHasher,
 }
 
-/// How much goes into a fingerprint: a long stream is not slowed down by what matters for short ones.
+/// How many events go into a fingerprint, so that a long stream pays nothing for a rule about short ones.
 const MAX_EVENTS: u64 = 16;
 const MAX_DATA_BYTES: usize = 1024;
 
@@ -215,7 +215,7 @@ impl Brought {
     }
 }
 
-/// A number from 0 to below 1. The keys of a hasher are random, which is all that spreading subscribers takes.
+/// A random number from 0 to below 1. The keys of a hasher are random enough to spread subscribers.
 fn random() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 11;
     bits as f64 / (1_u64 << 53) as f64
@@ -247,7 +247,7 @@ mod tests {
         Cause::Network(TransportError::broken("cable"))
     }
 
-    /// Milliseconds to wait after a failure, at the given place of the span.
+    /// Milliseconds to wait after a failure, at the given point of the span.
     fn failure(pace: &mut Pace, random: f64) -> u128 {
         pace.wait_with(&broken(), random).as_millis()
     }

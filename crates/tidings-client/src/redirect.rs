@@ -1,4 +1,4 @@
-//! Where a redirect leads, and what of the request goes with it. Source: Fetch, "HTTP-redirect fetch".
+//! Redirects: the target, and the parts of the request that go with it. Source: Fetch, "HTTP-redirect fetch".
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
@@ -18,9 +18,10 @@ use crate::{
 /// How many redirects one attempt follows, as in Fetch.
 pub(crate) const MAX_REDIRECTS: usize = 20;
 
-/// What goes along to another origin: what a request for a stream consists of, whoever answers it.
+/// The headers that a redirect may take to another origin: those of any request for a stream.
 ///
-/// Any other header was meant for the server that was asked, and may be its key: whether `X-Acme` is one, nobody can tell.
+/// Every other header was meant for the original server, and may be a credential. For a header such as `X-Acme` nobody
+/// can tell.
 const FOR_ANY_ORIGIN: [HeaderName; 10] = [
     ACCEPT,
     ACCEPT_ENCODING,
@@ -34,11 +35,11 @@ const FOR_ANY_ORIGIN: [HeaderName; 10] = [
     USER_AGENT,
 ];
 
-/// The `Location` of a response that redirects. Without one, a 3xx is a status like any other.
+/// The `Location` of a response that redirects. A 3xx without one is handled like any other status.
 ///
 /// # Errors
 ///
-/// [`Error::Redirect`] when there are several, and they differ: one of them is not the server's own.
+/// [`Error::Redirect`] if there are several and they differ: one of them does not come from the server.
 pub(crate) fn location<'a>(
     url: &Uri,
     status: StatusCode,
@@ -59,7 +60,7 @@ pub(crate) fn location<'a>(
 }
 
 fn unusable(url: &Uri, location: &[u8]) -> Error {
-    // Enough to recognise it, too little to fill a log.
+    // Enough to recognise the target, too little to fill a log.
     const MAX_BYTES: usize = 200;
     let shown = String::from_utf8_lossy(&location[..location.len().min(MAX_BYTES)]);
     Error::Redirect { url: url.clone(), location: credentials::hidden(&shown) }
@@ -181,7 +182,8 @@ fn remove_dot_segments(path: &str) -> String {
     path
 }
 
-/// Escapes what servers put into `Location` although a URL cannot hold it: spaces and anything outside ASCII.
+/// Escapes the characters that servers put into `Location` although a URL cannot hold them: spaces, and everything
+/// outside ASCII.
 fn percent_encode(reference: &[u8]) -> String {
     let mut encoded = String::with_capacity(reference.len());
     for &byte in reference {

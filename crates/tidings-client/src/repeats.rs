@@ -6,8 +6,8 @@ use tidings_codec::EventId;
 
 /// Remembers the IDs of the latest events, and which connection brought them first.
 ///
-/// Only what an earlier connection brought is a repeat. Some servers number events by the clock and give one ID to
-/// several events: dropping those would lose data.
+/// An event is a repeat only if an earlier connection brought its ID. Some servers number events by the clock and give
+/// one ID to several events: dropping those would lose data.
 #[derive(Debug)]
 pub(crate) struct Repeats {
     window: usize,
@@ -18,7 +18,7 @@ pub(crate) struct Repeats {
 }
 
 impl Repeats {
-    /// Remembers so many IDs.
+    /// Remembers `window` IDs.
     pub(crate) fn new(window: usize) -> Self {
         Self { window, first_brought_by: HashMap::new(), order: VecDeque::new(), connection: 0 }
     }

@@ -1,4 +1,4 @@
-//! What is asked of the server, and who decides it before each attempt.
+//! The request for a stream, and the factory that makes a new one before each attempt.
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -28,8 +28,7 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 /// # }
 /// ```
 ///
-/// `Accept: text/event-stream` and `Cache-Control: no-cache` are added when the stream is opened, unless the request
-/// has its own.
+/// The source adds `Accept: text/event-stream` and `Cache-Control: no-cache` unless the request sets its own.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: Method,
@@ -40,15 +39,15 @@ pub struct Request {
 }
 
 impl Request {
-    /// Asks for a URL, as a browser's `EventSource` does.
+    /// Makes a GET request, as a browser's `EventSource` does.
     ///
     /// # Errors
     ///
     /// [`InvalidUrl`] when the text is not an absolute URL such as `https://example.org/stream`. Characters outside
     /// ASCII must be percent-encoded. A fragment is ignored.
     ///
-    /// User and password of the URL, as in `https://user:password@example.org/`, become an `Authorization` header, which
-    /// another one replaces. Nothing that shows the URL shows them.
+    /// User and password in the URL, as in `https://user:password@example.org/`, become an `Authorization` header. If
+    /// you set that header yourself, yours is used. Nothing that shows the URL shows user and password.
     pub fn get(url: &str) -> Result<Self, InvalidUrl> {
         let invalid = |reason: String| InvalidUrl { url: credentials::hidden(url), reason };
         let parsed: Uri = url.parse().map_err(|error: http::uri::InvalidUri| invalid(error.to_string()))?;
@@ -72,11 +71,11 @@ impl Request {
         Ok(request)
     }
 
-    /// Posts to a URL, as LLM interfaces want it.
+    /// Makes a POST request, as APIs of LLMs require.
     ///
     /// # Errors
     ///
-    /// As [`Request::get`].
+    /// The same as of [`Request::get`].
     pub fn post(url: &str) -> Result<Self, InvalidUrl> {
         Ok(Self::get(url)?.with_method(Method::POST))
     }
@@ -88,11 +87,11 @@ impl Request {
         self
     }
 
-    /// Sets a header; an earlier value of the same name is replaced.
+    /// Sets a header. It replaces an earlier value of the same name.
     ///
-    /// What may be a credential by its name, such as `Authorization`, `Cookie` or `X-Api-Key`, is marked as sensitive, so
-    /// that `Debug` does not show it. A redirect to another origin takes none of these headers along, and no header that
-    /// [may be meant for one origin alone](crate::EventSource#redirects).
+    /// A header that may be a credential by its name, such as `Authorization`, `Cookie` or `X-Api-Key`, is marked as
+    /// sensitive, so that `Debug` does not show it. A redirect to another origin drops these headers, and every header
+    /// that [may be meant for one origin alone](crate::EventSource#redirects).
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
         if credentials::is_one(&name) {
@@ -102,41 +101,41 @@ impl Request {
         self
     }
 
-    /// Introduces the user by name and password: sets `Authorization: Basic …`. A name with a colon in it is read as a
-    /// shorter name and a longer password.
+    /// Authenticates with user and password: sets `Authorization: Basic …`. The user name must not contain a colon,
+    /// because the server takes the text after the first colon as the password.
     #[must_use]
     pub fn with_basic_auth(self, user: &str, password: &str) -> Self {
         let value = credentials::basic(format!("{user}:{password}").as_bytes());
         self.with_header(AUTHORIZATION, value)
     }
 
-    /// Sends this body with every attempt. It is shared, not copied.
+    /// Sends this body with every attempt. The body is shared, not copied.
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// Says that the request may be sent again although its method is not idempotent. Default `false`.
+    /// Sets whether the request may be sent again although its method is not idempotent. Default `false`.
     ///
-    /// A request whose method is idempotent, or that carries an `Idempotency-Key`, may be sent again in any case.
+    /// A request with an idempotent method or an `Idempotency-Key` may be sent again in any case.
     #[must_use]
     pub fn with_repeatable(mut self, repeatable: bool) -> Self {
         self.repeatable = repeatable;
         self
     }
 
-    /// The request that follows this one where the answer redirects to `location`, as a source makes it: see
-    /// [`EventSource`](crate::EventSource#redirects) on what goes along. The status decides whether a POST stays one.
+    /// Returns the request to send after a redirect to `location`, by the same rules as a source: see
+    /// [`EventSource`](crate::EventSource#redirects). The status decides whether a POST stays a POST.
     ///
     /// # Errors
     ///
-    /// [`Error::Redirect`] when `location` is not a URL.
+    /// [`Error::Redirect`] if `location` is not a URL.
     pub fn redirected(self, status: StatusCode, location: &HeaderValue) -> Result<Self, Error> {
         redirect::follow(self, status, location)
     }
 
-    /// Whether a source may send this request again when it cannot know what became of it.
+    /// Whether a source may send this request again if it cannot know whether the server has acted on it.
     ///
     /// Source: RFC 9110, "Idempotent Methods".
     #[must_use]
@@ -156,13 +155,13 @@ impl Request {
         &self.url
     }
 
-    /// The headers that were set.
+    /// The headers that you set.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The body; empty when there is none.
+    /// The body. Empty if there is none.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
@@ -172,7 +171,7 @@ impl Request {
         &mut self.headers
     }
 
-    /// Changes the URL. Its user and password go into the headers, unless other credentials are there.
+    /// Changes the URL. Its user and password become a header, unless the request has other credentials.
     pub(crate) fn set_url(&mut self, mut url: Uri) {
         if let Some(basic) = credentials::take(&mut url) {
             self.headers.entry(AUTHORIZATION).or_insert(basic);
@@ -181,23 +180,23 @@ impl Request {
     }
 }
 
-/// What a request factory is told about the attempt that it makes a request for.
+/// An attempt to connect, as the request factory sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// The number of this attempt since the source was made, from 1.
+    /// The number of this attempt, counted from 1 since the source was made.
     pub number: u64,
-    /// The last event ID that the request will carry; empty when it will carry none.
+    /// The last event ID that the request will carry. Empty if it will carry none.
     pub last_event_id: String,
 }
 
-/// Where the requests of a source come from.
+/// The origin of the requests: one fixed request, or a factory.
 pub(crate) enum Requests {
     Same(Box<Request>),
     Factory(Box<dyn FnMut(Attempt) -> MakingRequest + Send>),
 }
 
-/// A request that its factory is still making.
+/// A request that the factory is still making.
 pub(crate) type MakingRequest = Pin<Box<dyn Future<Output = Result<Request, BoxError>> + Send>>;
 
 impl Requests {

@@ -1,4 +1,4 @@
-//! What a response means for the stream that it was to open. Source: HTML, "Processing model".
+//! Judges whether a response opens a stream. Source: HTML, "Processing model".
 
 use std::time::Duration;
 
@@ -13,35 +13,35 @@ use crate::{body::ResponseBody, error::Refusal, media_type::is_event_stream};
 pub struct ResponseHead {
     /// The URL that answered, after redirects.
     pub url: Uri,
-    /// Its headers.
+    /// The headers of the response.
     pub headers: HeaderMap,
-    /// The version of HTTP that it came by.
+    /// The version of HTTP of the response.
     pub version: http::Version,
 }
 
 const TIDINGS_HUB: HeaderName = HeaderName::from_static("tidings-hub");
 
 impl ResponseHead {
-    /// Whether the stream is a Tidings hub's, as the header `Tidings-Hub` says.
+    /// Whether the stream comes from a Tidings hub, according to the header `Tidings-Hub`.
     ///
-    /// Event types such as `start`, `gap` and `close` have a meaning of their own there. In any other stream they are
-    /// events like others.
+    /// In such a stream, event types such as `start`, `gap` and `close` have a special meaning. In any other stream
+    /// they are ordinary events.
     #[must_use]
     pub fn is_hub(&self) -> bool {
         self.headers.contains_key(TIDINGS_HUB)
     }
 }
 
-/// What a response that is no redirect does to the stream.
+/// The effect of a response on the stream. Redirects are handled elsewhere.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// 200 with an event stream: the connection is announced.
+    /// 200 with an event stream opens the stream.
     Opens,
-    /// 204: the server has nothing more to say, ever.
+    /// 204: the server will send nothing more.
     Ends,
     /// Any other status fails the connection.
     FailsByStatus,
-    /// So does any other type.
+    /// Any other content type fails the connection.
     FailsByType,
 }
 
@@ -56,11 +56,11 @@ impl Verdict {
     }
 }
 
-/// A server that refuses and then drips its reasons must not hold up the refusal.
+/// The bound for reading the body of a refusal. A server that sends it in drips must not delay the error.
 const REFUSAL_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Refusal {
-    /// Reads what the server has to say, within bounds.
+    /// Reads the server's explanation, within bounds.
     pub(crate) async fn read(url: Uri, response: Response<ResponseBody>) -> Box<Self> {
         let (head, mut body) = response.into_parts();
         let mut kept = BytesMut::new();

@@ -7,17 +7,17 @@ use http::{HeaderMap, header::RETRY_AFTER};
 use crate::error::Refusal;
 
 impl Refusal {
-    /// How long the server asks its clients to stay away, counted from now. Given as seconds or as a date; `None` where it
-    /// says neither.
+    /// How long the server asks its clients to wait, counted from now. The header gives seconds or a date; `None` if it
+    /// holds neither.
     ///
-    /// It is what the server says, which may be years. A source obeys it within
-    /// [its bounds](crate::EventSource::with_max_reconnection_time).
+    /// This is the server's own value, which may be years. A source obeys it within [its
+    /// bounds](crate::EventSource::with_max_reconnection_time).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         retry_after(&self.headers, SystemTime::now())
     }
 
-    /// Whether the server may answer differently after a while: 408, 429, and 5xx.
+    /// Whether the server may answer differently later: 408, 429, and 5xx.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(self.status.as_u16(), 408 | 429 | 500..=599)
@@ -31,7 +31,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;
-    // A date in the past asks for nothing.
+    // A date in the past means no wait.
     Some(date.duration_since(now).unwrap_or_default())
 }
 

@@ -1,4 +1,4 @@
-//! What can be set on an [`EventSource`] and on an [`EventStream`] alike: how a response is read.
+//! The settings that an [`EventSource`] and an [`EventStream`] share: how to read a response.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,32 +11,33 @@ use crate::{
 macro_rules! reading_settings {
     ($type:ident) => {
         impl $type {
-            /// Resumes after this event, as if it had been received.
+            /// Resumes after this event, as if the client had received it.
             #[must_use]
             pub fn with_last_event_id(mut self, id: EventId) -> Self {
                 self.exchange.set_last_event_id(id);
                 self
             }
 
-            /// Whether comments are yielded, for instance to see heartbeats. Default `false`.
+            /// Sets whether comments are yielded, for instance to see heartbeats. Default `false`.
             #[must_use]
             pub fn with_comments(mut self, comments: bool) -> Self {
                 self.exchange.set_comments(comments);
                 self
             }
 
-            /// Gives the connection up when nothing comes for so long, not even a comment: neither the head of the
-            /// response nor a byte of its body. Default: never.
+            /// Gives up the connection when nothing arrives for this long: neither the head of the response, nor a byte
+            /// of its body, nor a comment. Default: never.
             ///
-            /// A peer that vanished without a word looks like one that has nothing to say. Choose at least twice the
-            /// interval of the server's heartbeat, often 15 s.
+            /// A dead peer looks like a silent one. Choose at least twice the interval of the server's heartbeat, which
+            /// is often 15 s.
             #[must_use]
             pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
                 self.exchange.set_idle_timeout(timeout);
                 self
             }
 
-            /// Ends after the first event that `is_terminal` accepts. It is yielded, then the connection is closed.
+            /// Ends the stream after the first event that `is_terminal` accepts. The event is yielded, then the
+            /// connection is closed.
             ///
             /// ```
             /// # use tidings_client::*;
@@ -55,7 +56,7 @@ macro_rules! reading_settings {
                 self
             }
 
-            /// How long a line of the stream may be, in bytes. Default 16 MiB. A longer one is
+            /// Sets the maximum length of a line of the stream, in bytes. Default 16 MiB. A longer line gives
             /// [`Error::Decode`](crate::Error::Decode).
             #[must_use]
             pub fn with_max_line_bytes(mut self, max: usize) -> Self {
@@ -63,7 +64,7 @@ macro_rules! reading_settings {
                 self
             }
 
-            /// How long the data of an event may be, in bytes. Default 16 MiB. More is
+            /// Sets the maximum size of an event's data, in bytes. Default 16 MiB. More data gives
             /// [`Error::Decode`](crate::Error::Decode).
             #[must_use]
             pub fn with_max_event_bytes(mut self, max: usize) -> Self {
@@ -71,7 +72,7 @@ macro_rules! reading_settings {
                 self
             }
 
-            /// Sends requests by this transport. Default: [`HyperTransport`](crate::HyperTransport).
+            /// Sends requests through this transport. Default: [`HyperTransport`](crate::HyperTransport).
             #[must_use]
             pub fn with_transport(mut self, transport: Arc<dyn Transport>) -> Self {
                 self.transport = transport;

@@ -1,4 +1,5 @@
-//! What holds for every answer of a server, over the inputs kept in `fuzz/corpus`. How to look for more: `fuzz/README.md`.
+//! The properties of every server response, tested with the inputs in `fuzz/corpus`. For new inputs see
+//! `fuzz/README.md`.
 
 #[path = "../../../fuzz/replay.rs"]
 mod replay;

@@ -13,12 +13,12 @@ use http_body::{Body, Frame};
 
 use crate::{body::ResponseBody, error::TransportError};
 
-/// How much is decompressed at a time. It becomes about a thousand times as much at the most, which is what a
-/// hostile server can make this side hold.
+/// How many bytes are decompressed at a time. They become at most about a thousand times as many, so this bounds the
+/// memory that a hostile server can occupy here.
 const BITE_BYTES: usize = 512;
 
-/// A body that decompresses another one. All that a piece says is yielded before the next piece is awaited, so
-/// that no event waits for the one after it.
+/// A body that decompresses another one. All events of a piece are yielded before the next piece is awaited, so that no
+/// event waits for the one after it.
 pub(super) struct Gunzip {
     body: ResponseBody,
     decoder: MultiGzDecoder<Vec<u8>>,

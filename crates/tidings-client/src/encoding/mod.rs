@@ -1,4 +1,4 @@
-//! Responses that a server compresses. They are not asked for, since whatever compresses a stream tends to hold it back.
+//! Decompression of responses. The client does not ask for compression, because compressors tend to delay a stream.
 
 #[cfg(feature = "gzip")]
 mod gzip;
@@ -7,14 +7,14 @@ use http::{HeaderMap, Response, header::CONTENT_ENCODING};
 
 use crate::body::ResponseBody;
 
-/// How many encodings are undone, one around the other. More are no mistake of a proxy but a bomb.
+/// How many encodings are undone, one around the other. No proxy adds more by mistake: a response with more is a bomb.
 const MAX_ENCODINGS: usize = 4;
 
 /// Undoes the content encoding of a response.
 ///
 /// # Errors
 ///
-/// The response as it is, when its encoding is one that can't be undone here.
+/// Returns the response unchanged if its encoding cannot be undone here.
 #[expect(clippy::result_large_err, reason = "a response goes in and comes out, once per attempt")]
 pub(crate) fn decoded(
     response: Response<ResponseBody>,
@@ -36,8 +36,8 @@ pub(crate) fn decoded(
 
 /// The content encodings that the headers name, in lower case.
 ///
-/// A name that is no encoding is left out, as browsers do it. Servers say `identity` for none, `none` to keep proxies from
-/// compressing, and `utf-8` or `chunked` by mistake; what they send is the stream itself.
+/// A name that is not an encoding is left out, as in browsers. Some servers send `identity` for none, `none` to keep
+/// proxies from compressing, and `utf-8` or `chunked` by mistake. The body is then the stream itself.
 pub(crate) fn named(headers: &HeaderMap) -> Vec<String> {
     headers
         .get_all(CONTENT_ENCODING)
@@ -48,7 +48,7 @@ pub(crate) fn named(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// Source: the registry of content codings that RFC 9110, "Content Coding Registry", has begun.
+/// Source: the registry of content codings (RFC 9110, "Content Coding Registry").
 fn is_encoding(name: &str) -> bool {
     let names = [
         "gzip",

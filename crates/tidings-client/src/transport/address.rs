@@ -1,10 +1,10 @@
-//! The part of a URL that says where to connect to.
+//! The part of a URL that a connection needs: host and port.
 
 use http::Uri;
 
 use crate::error::{BoxError, TransportError};
 
-/// Where to connect to.
+/// The host and port of a server.
 pub(super) struct Address<'a> {
     /// A name or an IP address, IPv6 without brackets.
     pub(super) host: &'a str,
@@ -25,7 +25,7 @@ impl<'a> Address<'a> {
             return Err(unsupported("its port is not a number from 1 to 65535"));
         }
         let host = url.host().ok_or_else(|| unsupported("it names no host"))?;
-        // An IPv6 address is in brackets in a URL, and without them everywhere else.
+        // An IPv6 address has brackets in a URL, but not in a socket address.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         Ok(Self { host, port: url.port_u16().unwrap_or(default_port), is_secure: default_port == 443 })
     }
@@ -39,14 +39,14 @@ impl<'a> Address<'a> {
         }
     }
 
-    /// The error for a server that no connection came about to.
+    /// The error for a server to which no connection was made.
     pub(super) fn unreachable(&self, source: impl Into<BoxError>) -> TransportError {
         TransportError::Connect { authority: self.authority(), source: source.into() }
     }
 }
 
-/// Whether the port of a URL is one that can be connected to, or left out. The parser takes anything for a port: in
-/// `http://user:pass/word@host/`, where the slash should be escaped, a part of the password.
+/// Whether the port of a URL is valid or missing. The URL parser accepts any text as a port. In
+/// `http://user:pass/word@host/`, where the slash should be escaped, that text is a part of the password.
 pub(crate) fn has_valid_port(url: &Uri) -> bool {
     let Some(authority) = url.authority() else { return true };
     let host_and_port = authority.as_str().rsplit('@').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! How a connection comes about: proxy, TCP, tunnel, TLS.
+//! Makes a connection: proxy, TCP, tunnel, TLS.
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -7,7 +7,7 @@ use crate::{
     transport::{address::Address, hyper::HyperTransport, protocol::Protocol, proxy::Proxy, tcp, tunnel},
 };
 
-/// The bytes of a connection, whatever is below them.
+/// The bytes of a connection, over any kind of socket.
 pub(super) type Io = Box<dyn Duplex>;
 
 /// Both directions of a connection.
@@ -19,16 +19,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
 pub(super) struct Connected {
     pub(super) io: Io,
     pub(super) protocol: Protocol,
-    /// The proxy at its other end, which is to pass the request on. A tunnel through a proxy ends at the server.
+    /// The proxy at the other end, if it passes requests on. A tunnel through a proxy ends at the server instead.
     pub(super) passed_on_by: Option<Proxy>,
 }
 
 impl HyperTransport {
-    /// Connects to a server in the time that there is, and agrees with it on a protocol.
+    /// Connects to a server within the time limit, and agrees with it on a protocol.
     pub(super) async fn connect(&self, server: &Address<'_>) -> Result<Connected, TransportError> {
         let connecting = tokio::time::timeout(self.connect_timeout, self.connect_by_any_way(server));
         connecting.await.unwrap_or_else(|_| {
-            let reason = format!("no connection came about within {:?}", self.connect_timeout);
+            let reason = format!("no connection within {:?}", self.connect_timeout);
             Err(server.unreachable(reason))
         })
     }
@@ -60,7 +60,7 @@ impl HyperTransport {
         Ok(Box::new(stream))
     }
 
-    /// Begins TLS where the URL asks for it, and finds the protocol to speak.
+    /// Begins TLS if the URL requires it, and finds the protocol to speak.
     async fn agree(&self, io: Io, server: &Address<'_>) -> Result<Connected, TransportError> {
         #[cfg(feature = "tls")]
         if server.is_secure {

@@ -1,4 +1,4 @@
-//! A connection that is moved by whoever waits for its response, or reads it: there is no task for it.
+//! A connection without a task: the caller that waits for the response or reads it also drives the connection.
 
 use std::{
     future::Future,
@@ -17,11 +17,11 @@ use crate::{
     transport::pool::{Home, Idle},
 };
 
-/// A connection that is polled together with what is read from it. Dropping it closes the connection.
+/// A connection that is polled together with its response. Dropping it closes the connection.
 pub(super) struct Driver(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 impl Driver {
-    /// Drives a connection. What goes wrong on it is reported by the response or its body.
+    /// Drives a connection. The response or its body reports the connection's errors.
     pub(super) fn new<C>(connection: C) -> Self
     where
         C: Future + Send + 'static,
@@ -31,7 +31,7 @@ impl Driver {
         })))
     }
 
-    /// Waits for something that the connection brings.
+    /// Waits for a future that depends on the connection.
     pub(super) async fn wait_for<F: Future>(&mut self, future: F) -> F::Output {
         let mut future = pin!(future);
         std::future::poll_fn(|cx| {
@@ -50,7 +50,8 @@ impl Driver {
         Ok(self.body_of(response, None))
     }
 
-    /// The response with its body, which takes the connection with it. When it is read to the end, the connection goes home.
+    /// Returns the response with its body, which takes the connection with it. When the body has been read to the end,
+    /// the connection goes to its home.
     pub(super) fn body_of(
         self,
         response: Response<Incoming>,
@@ -59,7 +60,7 @@ impl Driver {
         response.map(|incoming| ResponseBody::new(Driven { incoming, connection: self, home }))
     }
 
-    /// Reads and writes what is possible now.
+    /// Reads and writes as much as possible now.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         if let Some(connection) = &mut self.0 {
             if connection.as_mut().poll(cx).is_ready() {
@@ -69,7 +70,7 @@ impl Driver {
     }
 }
 
-/// A body that moves its own connection.
+/// A body that drives its own connection.
 struct Driven {
     incoming: Incoming,
     connection: Driver,
@@ -100,7 +101,7 @@ impl Body for Driven {
             this.connection.poll(cx);
             frame = Pin::new(&mut this.incoming).poll_frame(cx);
         }
-        // Whoever knows the length does not ask for more than the last piece.
+        // A reader that knows the length stops after the last piece.
         if matches!(frame, Poll::Ready(None)) || (frame.is_ready() && this.incoming.is_end_stream()) {
             this.finish(cx);
         }

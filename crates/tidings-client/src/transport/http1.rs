@@ -19,11 +19,11 @@ use crate::{
     },
 };
 
-/// How many fields a response may have. Its whole head is bounded by hyper, at 408 KiB.
+/// How many header fields a response may have. hyper bounds its whole head at 408 KiB.
 const MAX_FIELDS: usize = 4096;
 
-/// Reads responses as browsers and curl do: with a folded line, a space before the colon, a line that is no field, or many
-/// fields. To refuse such a head would turn away a server that everything else gets along with.
+/// Accepts the same responses as browsers and curl: with a folded line, a space before the colon, a line that is not a
+/// field, or many fields. Refusing such a head would exclude servers that work with every other client.
 pub(super) fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
@@ -34,8 +34,8 @@ pub(super) fn builder() -> http1::Builder {
     builder
 }
 
-/// Sends a request, whose URL is absolute, and returns what answers it. With `passed_on_by`, a proxy answers for the
-/// server. With `home`, the connection goes there when the answer was read to its end.
+/// Sends a request with an absolute URL, and returns the response. With `passed_on_by`, a proxy answers for the server.
+/// With `home`, the connection goes there when the response has been read to its end.
 pub(super) async fn exchange(
     io: Io,
     request: Request<RequestBody>,
@@ -53,14 +53,14 @@ pub(super) async fn exchange(
     Ok(driver.body_of(response, home.map(|home| (home, sender))))
 }
 
-/// What came of a request on a connection that was kept.
+/// The result of a request on a connection that was kept.
 pub(super) enum Reused {
     Answered(Response<ResponseBody>),
-    /// The server had closed it: it has seen nothing of the request.
+    /// The server had closed the connection, so it has seen nothing of the request.
     Unsent(Request<RequestBody>),
 }
 
-/// The same on a connection that was kept.
+/// Sends a request on a connection that was kept.
 pub(super) async fn exchange_again(
     idle: Idle,
     request: Request<RequestBody>,
@@ -88,7 +88,7 @@ fn origin_form(mut request: Request<RequestBody>) -> Result<Request<RequestBody>
     Ok(request)
 }
 
-/// Keeps the absolute URL, for a proxy to read. Source: RFC 9112, "absolute-form".
+/// Keeps the absolute URL, which the proxy reads. Source: RFC 9112, "absolute-form".
 fn absolute_form(
     mut request: Request<RequestBody>,
     proxy: &Proxy,
@@ -100,7 +100,7 @@ fn absolute_form(
     Ok(request)
 }
 
-/// Names the host that the URL has, unless the caller names one.
+/// Sets `Host` to the host of the URL, unless the caller has set it.
 fn name_host(request: &mut Request<RequestBody>) -> Result<(), TransportError> {
     if !request.headers().contains_key(HOST) {
         let host = request.uri().authority().map_or("", http::uri::Authority::as_str);

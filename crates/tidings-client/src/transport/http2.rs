@@ -1,9 +1,9 @@
 //! HTTP/2: one request on a connection of its own, moved without a task.
 //!
-//! hyper divides the work on an HTTP/2 connection into futures: one hands requests out, one reads and writes frames, one
-//! waits for the response, and one sends the request's body if it is not there at once. It gives all but the first to an
-//! executor, which is expected to spawn them. Here they are put into a queue instead, and polled side by side with the
-//! first one by whoever waits for the response or reads it. So they end when that is dropped.
+//! hyper splits the work on an HTTP/2 connection into futures. One accepts requests, one reads and writes frames, one
+//! waits for the response, and one sends the request's body if it is not complete at once. hyper gives all but the
+//! first to an executor, which is expected to spawn them. Here a queue holds them instead. Each poll of the response or
+//! its body polls all of them, so they end when the response is dropped.
 
 use std::{
     future::Future,
@@ -22,14 +22,14 @@ use crate::{
     transport::{connect::Io, driven::Driver},
 };
 
-/// What a server may send ahead of what is read: it bounds what a slow reader holds, and at a round trip of 100 ms lets
-/// 10 MB come in a second. There is one stream on a connection, so both have the same window.
+/// How many bytes a server may send before they are read. This bounds the memory that a slow reader occupies, and with
+/// a round trip of 100 ms it allows 10 MB a second. A connection has one stream, so both have the same window.
 const WINDOW_BYTES: u32 = 1024 * 1024;
 
-/// How large the head of a response may be, as in browsers. hyper's own limit is 16 KiB.
+/// The maximum size of the head of a response, as in browsers. hyper's default is 16 KiB.
 const MAX_HEAD_BYTES: u32 = 256 * 1024;
 
-/// Sends a request, whose URL is absolute, and returns what answers it.
+/// Sends a request with an absolute URL, and returns the response.
 pub(super) async fn exchange(
     io: Io,
     request: Request<RequestBody>,
@@ -49,7 +49,7 @@ pub(super) async fn exchange(
     Driver::new(connection).response(sender.send_request(with_authority(request)?)).await
 }
 
-/// Turns a `Host` header into the authority of the URL, which is its place in HTTP/2. Source: RFC 9113, "Request
+/// Makes a `Host` header the authority of the URL, which replaces the header in HTTP/2. Source: RFC 9113, "Request
 /// Pseudo-Header Fields".
 fn with_authority(mut request: Request<RequestBody>) -> Result<Request<RequestBody>, TransportError> {
     *request.version_mut() = Version::HTTP_2;
@@ -63,10 +63,10 @@ fn with_authority(mut request: Request<RequestBody>) -> Result<Request<RequestBo
 
 type Part = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The executor that hyper gets: it keeps what it is given for [`SideBySide`].
+/// The executor for hyper. It passes the futures to [`SideBySide`].
 ///
-/// The futures hold clones of it. It is the sending end of a channel, not a list that they would share, so that they do
-/// not keep each other alive.
+/// The futures hold clones of the executor. It is the sending end of a channel and not a shared list, because with a
+/// list they would keep each other alive.
 #[derive(Clone)]
 struct Queue(Sender<Part>);
 
@@ -75,12 +75,13 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        // Without the other end there is no connection left to work for.
+        // If the receiver is gone, so is the connection.
         let _ = self.0.send(Box::pin(future));
     }
 }
 
-/// All futures of one connection, as one. They are at most four, so each is polled whenever one of them may move.
+/// All futures of one connection, as one future. There are at most four, so each is polled whenever one of them is
+/// woken.
 struct SideBySide {
     futures: Vec<Part>,
     queue: Receiver<Part>,

@@ -19,31 +19,38 @@ use crate::{
     },
 };
 
-/// The transport that is used unless another one is given: hyper over TCP and TLS, by HTTP/1.1 and HTTP/2.
+/// The default transport: hyper over TCP and TLS, with HTTP/1.1 and HTTP/2.
 ///
-/// Each request has a connection of its own, unless [another one's may be used](Self::with_reuse). A stream occupies its
-/// connection for as long as it lives, so for streams that don't end there would be nothing to reuse.
+/// Each request has its own connection, unless you allow [reuse](Self::with_reuse). A stream occupies its connection
+/// for as long as it lives, so for endless streams there is nothing to reuse.
 ///
-/// It spawns no tasks: the connection is driven by whoever awaits the response or reads its body, and is closed the
-/// moment that either is dropped. That goes for HTTP/2 too, where pings of the server are answered only while somebody
-/// reads.
+/// The transport spawns no tasks. The caller that awaits the response or reads its body also drives the connection, and
+/// dropping either closes the connection at once. This holds for HTTP/2 too: the server's pings are answered only while
+/// something reads.
 ///
 /// # Versions of HTTP
 ///
-/// With `https` both are offered, and the server chooses; HTTP/2 needs the feature `http2` (on by default). With `http`
-/// there is nothing to choose by: it is HTTP/1.1, unless [HTTP/2 is asked for](Self::with_http2_only).
+/// With `https` the transport offers both versions, and the server chooses. HTTP/2 needs the feature `http2` (on by
+/// default). With `http` nothing is negotiated: the transport uses HTTP/1.1, unless you require
+/// [HTTP/2](Self::with_http2_only).
 ///
 /// # Proxies
 ///
-/// The environment decides, as for curl: `HTTP_PROXY` is for `http` URLs (when `REQUEST_METHOD` is set, only
-/// `http_proxy` in lower case, since a CGI program's `HTTP_PROXY` comes from a request header), `HTTPS_PROXY` for `https`
-/// URLs, `ALL_PROXY` for both; all are read in lower case first, when the transport is made. `NO_PROXY` lists what is
-/// reached directly, separated by commas: names with all that is below them, addresses, networks as `10.0.0.0/8`, each
-/// but the last with a port if wanted, or `*`. Loopback addresses and `localhost` are always reached directly.
-/// [`with_proxy`](Self::with_proxy) and [`without_proxy`](Self::without_proxy) overrule all of it.
+/// The environment decides, as for curl. The variables are read when the transport is made, and the name in lower case
+/// is read first.
 ///
-/// A proxy is an `http` or `https` URL, with user and password in it if it wants some. It passes requests for `http` on,
-/// and opens tunnels (`CONNECT`) for `https` and HTTP/2. SOCKS is not spoken.
+/// | Variable | Used for |
+/// |---|---|
+/// | `HTTP_PROXY` | `http` URLs. If `REQUEST_METHOD` is set, only `http_proxy` in lower case counts, because a CGI program's `HTTP_PROXY` comes from a request header |
+/// | `HTTPS_PROXY` | `https` URLs |
+/// | `ALL_PROXY` | both |
+/// | `NO_PROXY` | servers to reach directly, separated by commas: a name with all its subdomains, or an address, each with a port if you like; a network such as `10.0.0.0/8`; or `*` |
+///
+/// Loopback addresses and `localhost` are always reached directly. [`with_proxy`](Self::with_proxy) and
+/// [`without_proxy`](Self::without_proxy) override all of this.
+///
+/// The URL of a proxy begins with `http` or `https`, and may contain user and password. The transport sends requests
+/// for `http` to the proxy, and opens tunnels (`CONNECT`) for `https` and HTTP/2. SOCKS is not supported.
 #[derive(Clone, Debug)]
 pub struct HyperTransport {
     pub(super) allowed: Allowed,
@@ -61,7 +68,7 @@ impl Default for HyperTransport {
 }
 
 impl HyperTransport {
-    /// A transport for `http` URLs, and with the feature `tls` (on by default) for `https` ones.
+    /// Makes a transport for `http` URLs, and with the feature `tls` (on by default) for `https` URLs.
     ///
     /// It trusts the certificates that the operating system trusts, or those in the file that the environment variable
     /// `SSL_CERT_FILE` names.
@@ -77,23 +84,25 @@ impl HyperTransport {
         }
     }
 
-    /// How long a connection may take to come about: to look the name up, for TCP, for a proxy's tunnel, and for TLS.
-    /// Default 30 s. It does not wait for the response: see
-    /// [`with_idle_timeout`](crate::EventSource::with_idle_timeout).
+    /// Sets how long it may take to make a connection: name lookup, TCP, a proxy's tunnel, and TLS. Default 30 s. The
+    /// wait for the response is not included: see [`with_idle_timeout`](crate::EventSource::with_idle_timeout).
     ///
-    /// All addresses of a name are tried: the next one when the last one has failed, or has not answered for 250 ms.
+    /// All addresses of a name are tried: the next one begins when the last one has failed, or has not answered for 250
+    /// ms.
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Keeps HTTP/1.1 connections whose answers were read to the end, and uses them for later requests to the same server:
-    /// for streams that end, as answers of LLMs do, it saves a later one the time for TCP and TLS. At most 64 are kept, for
-    /// 15 s each, by this transport and its clones; what is too old is closed with the next request.
+    /// Keeps HTTP/1.1 connections whose responses were read to the end, and uses them for later requests to the same
+    /// server. For streams that end, such as answers of LLMs, this saves the next request the time for TCP and TLS. The
+    /// transport and its clones keep at most 64 connections, for 15 s each. The next request closes connections that
+    /// are too old.
     ///
-    /// A request that finds its connection closed goes over another one, if nothing of it was sent; else it fails with
-    /// [`TransportError::Broken`]. HTTP/2 connections, and those to a proxy that passes requests on, are not kept.
+    /// If a kept connection turns out to be closed and nothing of the request was sent, the request uses another
+    /// connection. Otherwise it fails with [`TransportError::Broken`]. HTTP/2 connections are not kept, and neither are
+    /// connections to a proxy that passes requests on.
     #[must_use]
     pub fn with_reuse(mut self) -> Self {
         self.pool = Some(Pool::default());
@@ -102,17 +111,17 @@ impl HyperTransport {
 
     /// Reaches every server through this proxy, loopback addresses and those in `NO_PROXY` too.
     ///
-    /// The port is that of the scheme unless the URL has one, and the scheme is `http` unless it has one.
+    /// A URL without a scheme gets `http`. A URL without a port gets the default port of its scheme.
     ///
     /// # Errors
     ///
-    /// [`InvalidUrl`] when it is no URL of a proxy, as `http://user:password@proxy.example:3128`.
+    /// [`InvalidUrl`] if `url` is not the URL of a proxy, such as `http://user:password@proxy.example:3128`.
     pub fn with_proxy(mut self, url: &str) -> Result<Self, InvalidUrl> {
         self.proxies = Proxies::One(Arc::new(Proxy::parse(url)?));
         Ok(self)
     }
 
-    /// Reaches every server directly, whatever the environment says.
+    /// Reaches every server directly and ignores the environment.
     #[must_use]
     pub fn without_proxy(mut self) -> Self {
         self.proxies = Proxies::None;
@@ -127,15 +136,15 @@ impl HyperTransport {
         self
     }
 
-    /// Speaks HTTP/1.1 and offers nothing else.
+    /// Uses HTTP/1.1 only.
     #[must_use]
     pub fn with_http1_only(mut self) -> Self {
         self.allowed = Allowed::Http1;
         self
     }
 
-    /// Speaks HTTP/2 and offers nothing else: without TLS it takes for granted that the server knows it ("prior
-    /// knowledge"), and with TLS a server that does not is a failure to connect.
+    /// Uses HTTP/2 only. Without TLS it assumes that the server supports HTTP/2 ("prior knowledge"). With TLS, a server
+    /// that does not support it is a failure to connect.
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn with_http2_only(mut self) -> Self {

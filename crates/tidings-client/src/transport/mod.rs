@@ -1,4 +1,4 @@
-//! How a request reaches its server.
+//! Transports: they carry a request to its server.
 
 mod address;
 mod connect;
@@ -27,28 +27,27 @@ use crate::{
     error::TransportError,
 };
 
-/// Sends one request and returns the head of its response as soon as it is there.
+/// Sends one request and returns the head of its response as soon as it arrives.
 ///
-/// Sources hold their transport behind an `Arc` and ask it once per attempt and redirect. An implementation
+/// A source holds its transport in an `Arc` and calls it once per attempt and redirect. An implementation
 ///
 /// - does not follow redirects, decode events or retry: the source does;
 /// - returns a body that yields bytes as they arrive;
-/// - ends the connection at once when the future or the body is dropped, and leaves no task behind.
+/// - ends the connection at once when the future or the body is dropped, and leaves no running task.
 ///
-/// The URL of the request is absolute, and its headers are complete but for `Host` and the framing of the body.
+/// The URL of the request is absolute. Its headers are complete, except for `Host` and the framing of the body.
 pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// Sends a request.
     ///
     /// # Errors
     ///
-    /// [`TransportError::Connect`] only if the server cannot have seen any of the request, since the request is then
-    /// sent again whatever its method; [`TransportError::Unsupported`] and [`TransportError::Proxy`] when no further
-    /// attempt can succeed;
-    /// [`TransportError::Broken`] for all else.
+    /// [`TransportError::Connect`] only if the server cannot have seen any of the request, because the source then
+    /// sends the request again, even if its method is not idempotent. [`TransportError::Unsupported`] and
+    /// [`TransportError::Proxy`] if no further attempt can succeed. [`TransportError::Broken`] in all other cases.
     fn send(&self, request: Request<RequestBody>) -> Sending;
 }
 
-/// An exchange over any bytes, without a network below it.
+/// An exchange over any kind of bytes, without a network.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn exchange_over<C>(connection: C, request: Request<RequestBody>) -> Sending
 where
@@ -57,5 +56,5 @@ where
     Box::pin(http1::exchange(Box::new(connection), request, None, None))
 }
 
-/// A request on its way: the future of [`Transport::send`].
+/// A request that is being sent: the future of [`Transport::send`].
 pub type Sending = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, TransportError>> + Send>>;

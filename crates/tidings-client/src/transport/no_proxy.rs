@@ -2,21 +2,21 @@
 
 use std::net::IpAddr;
 
-/// A list of servers, as the variable has them: `localhost, .example.org, host:8080, 10.0.0.0/8, *`.
+/// A list of servers in the syntax of the variable: `localhost, .example.org, host:8080, 10.0.0.0/8, *`.
 #[derive(Debug, Default)]
 pub(super) struct NoProxy(Vec<Rule>);
 
 #[derive(Debug)]
 enum Rule {
     Everything,
-    /// A domain in lower case, and all below it.
+    /// A domain in lower case, and all its subdomains.
     Domain(String, Option<u16>),
-    /// The addresses that have so many leading bits in common with this one.
+    /// The addresses that share this many leading bits with the given one.
     Network(IpAddr, u8, Option<u16>),
 }
 
 impl NoProxy {
-    /// Reads a list. Its items are separated by commas or spaces; one that makes no sense is a domain that does not exist.
+    /// Reads a list. Commas or spaces separate its items. An invalid item is taken for a domain that does not exist.
     pub(super) fn parse(list: &str) -> Self {
         let items = list.split(|c: char| c == ',' || c.is_whitespace()).filter(|item| !item.is_empty());
         Self(items.map(Rule::parse).collect())

@@ -14,10 +14,10 @@ use crate::{
     transport::{address::Address, driven::Driver},
 };
 
-/// How long a connection is kept. Servers close theirs after a while, and a request that is on its way by then is lost.
+/// How long a connection is kept. Servers close theirs after a while, and a request that arrives then is lost.
 const KEPT_FOR: Duration = Duration::from_secs(15);
 
-/// How many are kept, of all servers together.
+/// How many connections are kept, for all servers together.
 const MAX_KEPT: usize = 64;
 
 /// An HTTP/1.1 connection between two requests. Dropping it closes it.
@@ -26,7 +26,7 @@ pub(super) struct Idle {
     pub(super) driver: Driver,
 }
 
-/// Where a connection goes when its answer was read to the end.
+/// The pool entry to which a connection returns when its response has been read to the end.
 #[derive(Clone, Debug)]
 pub(super) struct Home {
     pool: Pool,
@@ -49,7 +49,7 @@ impl Pool {
         Home { pool: self.clone(), server: format!("{scheme}://{}", server.authority()) }
     }
 
-    /// The connections that are not too old; the others are closed.
+    /// Returns the connections that are recent enough, and closes the others.
     fn fresh(&self) -> MutexGuard<'_, Vec<Kept>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|kept| kept.since.elapsed() < KEPT_FOR);
@@ -64,12 +64,13 @@ impl fmt::Debug for Pool {
 }
 
 impl Home {
-    /// The connection that was used last, of those that the server has not closed.
+    /// Takes the connection that was used last and that the server has not closed.
     pub(super) fn take(&self) -> Option<Idle> {
         let mut kept = self.pool.fresh();
         while let Some(place) = kept.iter().rposition(|kept| kept.server == self.server) {
             let mut idle = kept.remove(place).idle;
-            // Whoever drove it has gone: only now it is seen whether the server has closed it.
+            // Nothing has polled the connection since its last use. Only now does it show whether the server has closed
+            // it.
             idle.driver.poll(&mut Context::from_waker(Waker::noop()));
             if idle.sender.is_ready() {
                 return Some(idle);

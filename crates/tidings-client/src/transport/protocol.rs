@@ -1,6 +1,6 @@
 //! The versions of HTTP that a transport may speak.
 
-/// A version of HTTP, as two sides agree on it.
+/// A version of HTTP, as client and server agree on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     #[cfg(feature = "http2")]
@@ -20,10 +20,10 @@ impl Protocol {
     }
 }
 
-/// Which versions a transport may speak.
+/// The versions that a transport may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Allowed {
-    /// What TLS negotiates, and HTTP/1.1 without TLS.
+    /// The version that TLS negotiates, and HTTP/1.1 without TLS.
     #[default]
     Any,
     Http1,
@@ -32,7 +32,7 @@ pub(super) enum Allowed {
 }
 
 impl Allowed {
-    /// What is offered in TLS, the preferred one first.
+    /// The versions offered in TLS, the preferred one first.
     #[cfg(feature = "tls")]
     pub(super) fn offered(self) -> &'static [Protocol] {
         match self {
@@ -44,7 +44,7 @@ impl Allowed {
         }
     }
 
-    /// What is spoken without TLS, where nothing is negotiated.
+    /// The version used without TLS, where nothing is negotiated.
     pub(super) fn in_the_clear(self) -> Protocol {
         match self {
             #[cfg(feature = "http2")]

@@ -1,4 +1,4 @@
-//! Proxies: which one is between us and a server, and what it says when it refuses.
+//! Proxies: finds the one for a server, and explains its refusals.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
     transport::{address::Address, no_proxy::NoProxy},
 };
 
-/// One proxy, and what it lets us in for.
+/// One proxy, and the credentials for it.
 #[derive(Clone)]
 pub(super) struct Proxy {
     /// Without user and password.
@@ -19,7 +19,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// Reads `http://user:password@host:port`. Without a scheme it is `http`, as the usual variables have it.
+    /// Reads `http://user:password@host:port`. Text without a scheme gets `http`, as is usual in the variables.
     pub(super) fn parse(text: &str) -> Result<Self, InvalidUrl> {
         let invalid = |reason: &str| InvalidUrl { url: credentials::hidden(text), reason: reason.to_owned() };
         let absolute = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
@@ -44,13 +44,13 @@ impl Proxy {
                 "the user or password in its URL is wrong".to_owned()
             }
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                "put user and password into its URL, as http://user:password@host:port".to_owned()
+                "put user and password into its URL: http://user:password@host:port".to_owned()
             }
             _ => format!("if {host} can be reached without it, say so with NO_PROXY={host}"),
         };
         let reason = format!("it answered {status} when asked for {}; {advice}", target.authority());
         if status.is_server_error() {
-            // Most likely the server cannot be reached at the moment, and later it can.
+            // Most likely the server cannot be reached now, but later it can.
             target.unreachable(format!("proxy {self}: {reason}"))
         } else {
             TransportError::Proxy { proxy: self.to_string(), reason }
@@ -71,7 +71,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// Where a transport takes its proxies from.
+/// The source of a transport's proxies.
 #[derive(Clone, Debug)]
 pub(super) enum Proxies {
     None,
@@ -81,12 +81,12 @@ pub(super) enum Proxies {
 }
 
 impl Proxies {
-    /// The proxy between us and a server, if there is one.
+    /// The proxy for a server, if there is one.
     ///
     /// # Errors
     ///
-    /// [`TransportError::Proxy`] when the environment names one that cannot be used. To go without it instead would
-    /// bypass what somebody wanted.
+    /// [`TransportError::Proxy`] if the environment names a proxy that cannot be used. A direct connection instead
+    /// would bypass the user's setting.
     pub(super) fn proxy_to(&self, server: &Address<'_>) -> Result<Option<Proxy>, TransportError> {
         match self {
             Self::None => Ok(None),
@@ -96,7 +96,7 @@ impl Proxies {
     }
 }
 
-/// What the environment says about proxies.
+/// The proxies that the environment names.
 #[derive(Debug)]
 pub(super) struct Environment {
     http: Option<Variable>,
@@ -104,7 +104,7 @@ pub(super) struct Environment {
     no_proxy: NoProxy,
 }
 
-/// A variable that names a proxy, and what it says.
+/// A variable that names a proxy, and its value.
 #[derive(Debug)]
 struct Variable {
     name: &'static str,
@@ -116,7 +116,7 @@ impl Environment {
         Self::from(|name| std::env::var(name).ok())
     }
 
-    /// Reads the usual variables. One in lower case goes first, as in curl, and an empty one is as good as none.
+    /// Reads the usual variables. As in curl, a name in lower case comes first, and an empty variable counts as unset.
     fn from(value: impl Fn(&str) -> Option<String>) -> Self {
         let first = |names: &[&'static str]| {
             names.iter().find_map(|&name| {
@@ -128,7 +128,7 @@ impl Environment {
         let variable = |names: &[&'static str]| {
             first(names).map(|(name, value)| Variable { name, proxy: Proxy::parse(&value) })
         };
-        // Whoever sends a CGI program the header `Proxy: …` sets its HTTP_PROXY ("httpoxy").
+        // A client that sends the header `Proxy: …` to a CGI program sets the program's HTTP_PROXY ("httpoxy").
         let is_cgi = value("REQUEST_METHOD").is_some();
         let http: &[_] = if is_cgi {
             &["http_proxy", "all_proxy", "ALL_PROXY"]

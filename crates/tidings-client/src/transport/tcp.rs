@@ -1,4 +1,4 @@
-//! TCP to a host: all of its addresses are tried, and a dead one holds nothing up. Source: RFC 8305, "Happy Eyeballs".
+//! TCP to a host: all of its addresses are tried, and a dead one delays nothing. Source: RFC 8305, "Happy Eyeballs".
 
 use std::{
     future::{Future, poll_fn},
@@ -22,13 +22,14 @@ const HEAD_START: Duration = Duration::from_millis(250);
 pub(super) async fn connect(address: &Address<'_>) -> io::Result<TcpStream> {
     let addresses = lookup_host((address.host, address.port)).await?.collect();
     let stream = race(alternating(addresses), TcpStream::connect).await?;
-    // Without it, the second small piece of a published stream waits for the first one's acknowledgement. An error
-    // costs only that delay.
+    // Without it, the second small piece of a published stream waits for the acknowledgement of the first. An error
+    // here costs only that delay, so it is ignored.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
-/// The families of addresses in turn, so that a network without IPv6 costs one attempt. The resolver says which is first.
+/// Alternates between the address families, so that a network without IPv6 costs one attempt. The resolver chooses the
+/// first.
 fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
     let (first, other): (Vec<_>, Vec<_>) =
@@ -44,8 +45,8 @@ fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-/// Begins to connect to one address after the other: to the next one when the last one has had its head start, or when
-/// all that were begun have failed. The first connection wins, and the other attempts are dropped.
+/// Connects to the addresses in turn. The next attempt begins when the last one has had its head start, or when all
+/// attempts so far have failed. The first connection wins, and the others are dropped.
 async fn race<C, F, S>(addresses: Vec<SocketAddr>, connect: C) -> io::Result<S>
 where
     C: Fn(SocketAddr) -> F,

@@ -18,8 +18,7 @@ use tokio_rustls::{
 
 use crate::{error::BoxError, transport::protocol::Protocol};
 
-/// What a transport trusts. The certificates of the operating system are read when the first `https` URL is requested,
-/// and once.
+/// The certificates that a transport trusts. Those of the operating system are read once, at the first `https` URL.
 #[derive(Clone, Default)]
 pub(super) struct Tls {
     extra: Vec<CertificateDer<'static>>,
@@ -29,11 +28,11 @@ pub(super) struct Tls {
 impl Tls {
     pub(super) fn trust(&mut self, der: Vec<u8>) {
         self.extra.push(der.into());
-        // The clones that trust less keep what they have.
+        // Clones made before this call, which trust less, keep their own set.
         self.config = Arc::default();
     }
 
-    /// Opens a TLS session with `host`, which proves its name and takes one of the `offered` protocols.
+    /// Opens a TLS session with `host`. The server must prove its name and choose one of the `offered` protocols.
     pub(super) async fn connect<S>(
         &self,
         host: &str,
@@ -47,7 +46,7 @@ impl Tls {
         let config = match self.config.get() {
             Some(config) => config.clone(),
             None => {
-                // Reading some hundred files blocks; it is done once.
+                // Reading some hundred files blocks the thread. It happens once.
                 let this = self.clone();
                 let config = tokio::task::spawn_blocking(move || this.configure()).await??;
                 self.config.get_or_init(|| Arc::new(config)).clone()
@@ -55,7 +54,7 @@ impl Tls {
         };
         let offer = offered.iter().map(|protocol| protocol.alpn().to_vec()).collect();
         let stream = TlsConnector::from(config).with_alpn(offer).connect(name, stream).await?;
-        // A server that has never heard of the extension speaks HTTP/1.1.
+        // A server that does not know the extension speaks HTTP/1.1.
         let protocol = match stream.get_ref().1.alpn_protocol() {
             Some(name) => offered.iter().find(|protocol| protocol.alpn() == name),
             None => offered.iter().find(|protocol| **protocol == Protocol::Http1),

@@ -12,10 +12,12 @@ use crate::{
     transport::{address::Address, connect::Io, driven::Driver, http1, proxy::Proxy},
 };
 
-/// Asks the proxy at the other end of a connection for a tunnel to a server. From then on the server is at the other end.
+/// Asks the proxy at the other end of a connection for a tunnel to a server. After that, the server is at the other
+/// end.
 pub(super) async fn open(io: Io, proxy: &Proxy, server: &Address<'_>) -> Result<Io, TransportError> {
-    // The server has seen nothing of the request yet, so whatever goes wrong here is a failure to connect.
-    let failed = |error: BoxError| server.unreachable(format!("proxy {proxy} opens no tunnel: {error}"));
+    // The server has seen nothing of the request yet, so every error here is a failure to connect.
+    let failed =
+        |error: BoxError| server.unreachable(format!("proxy {proxy} did not open a tunnel: {error}"));
     let request = request(proxy, server).map_err(|error| failed(error.into()))?;
     let (mut sender, connection) =
         http1::builder().handshake(TokioIo::new(io)).await.map_err(|error| failed(error.into()))?;

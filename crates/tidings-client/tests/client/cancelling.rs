@@ -1,4 +1,4 @@
-//! Stopping: by `close`, by dropping, and by dropping a `next` half-way.
+//! Stopping: by `close`, by dropping, and by dropping a `next` in the middle.
 
 use std::{
     future::Future,
@@ -65,7 +65,7 @@ async fn a_next_that_is_dropped_at_every_poll_loses_nothing() {
         match polled {
             std::task::Poll::Ready(Some(item)) => lines.push(crate::trace::line(&item)),
             std::task::Poll::Ready(None) => break,
-            // Nobody wakes this task: it comes back by itself, with a new future.
+            // Nothing wakes this task: it is polled again with a new future.
             std::task::Poll::Pending => tokio::time::sleep(Duration::from_millis(1)).await,
         }
     }

@@ -1,4 +1,4 @@
-//! How long a connection may take to come about.
+//! The time limit for making a connection.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::{
     trace::chain,
 };
 
-/// Why the first attempt of a source fails to connect within 100 ms.
+/// The reason why the first attempt of a source fails to connect within 100 ms.
 async fn attempt(url: &str, transport: HyperTransport) -> String {
     let transport = transport.with_connect_timeout(Duration::from_millis(100));
     let mut source = EventSource::get(url).unwrap().with_transport(Arc::new(transport));
@@ -19,7 +19,7 @@ async fn attempt(url: &str, transport: HyperTransport) -> String {
     }
 }
 
-const LATE: &str = "no connection came about within 100ms";
+const LATE: &str = "no connection within 100ms";
 
 #[tokio::test]
 async fn a_proxy_that_does_not_answer_is_given_up() {

@@ -1,4 +1,4 @@
-//! Content encodings: none is asked for, and what cannot be read is said so.
+//! Content encodings: the client asks for none, and reports one that it cannot read.
 
 use tidings_client::Error;
 

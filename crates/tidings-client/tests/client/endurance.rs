@@ -11,8 +11,8 @@ use crate::{
 
 const RECONNECTIONS: u64 = 10_000;
 
-/// A server with an endless log of events 1, 2, 3, …, that resumes after the last event ID and cuts each connection in
-/// another place: between events, inside one, by an end and by a reset.
+/// A server with an endless log of events 1, 2, 3, …. It resumes after the last event ID and cuts each connection in
+/// another place: between events, inside an event, by an end and by a reset.
 async fn cutting_server() -> Server {
     Server::start_with(|request| {
         let last: u64 = request.header("last-event-id").map_or(0, |id| id.parse().unwrap());
@@ -50,7 +50,7 @@ async fn ten_thousand_reconnections_lose_and_repeat_and_leak_nothing() {
     assert!(received >= RECONNECTIONS, "{received}");
     source.close();
     server.all_closed().await;
-    // The test's server is the one task that there is; the client has none.
+    // The only task is the test's server. The client has none.
     tokio::task::yield_now().await;
     assert!(tasks() <= 2, "{} tasks are alive", tasks());
     let sockets = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);

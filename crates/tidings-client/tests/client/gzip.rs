@@ -1,4 +1,4 @@
-//! Streams that a server compresses although nobody asked for it.
+//! Streams that a server compresses although the client did not ask for it.
 
 use std::{io::Write, mem, time::Duration};
 
@@ -14,7 +14,7 @@ fn compressed() -> Reply {
     response("HTTP/1.1 200 OK\nContent-Type: text/event-stream\nContent-Encoding: gzip")
 }
 
-/// Compresses a stream and flushes after each event, as a server does that means well. The end is missing.
+/// Compresses a stream and flushes after each event, as a careful server does. The end is missing.
 pub(crate) fn gzip<'a>(events: impl IntoIterator<Item = &'a str>) -> Vec<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     let pieces = events.into_iter().map(|event| {

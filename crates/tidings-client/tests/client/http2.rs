@@ -1,4 +1,4 @@
-//! HTTP/2: everything that holds for HTTP/1.1, and without a task.
+//! HTTP/2: the same promises as over HTTP/1.1, and without a task.
 
 use std::{
     sync::{Arc, Mutex},
@@ -16,7 +16,7 @@ use crate::{
     trace::{events, take},
 };
 
-/// Answers with event streams, one after the other, that the test writes.
+/// Answers with event streams, one after the other. The test writes their content.
 fn streams(
     count: usize,
 ) -> (Vec<RequestBodySender>, impl Fn(&Request<Bytes>) -> Response<RequestBody> + Clone) {
@@ -51,7 +51,7 @@ async fn events_arrive_one_by_one_and_dropping_the_source_ends_the_connection() 
         }
         drop(source);
         server.all_closed().await;
-        // The body has room for one piece. That it takes no second one shows that the server has dropped it.
+        // The body has room for one piece. That it takes no second one proves that the server has dropped it.
         let _ = senders[0].send("data: late\n\n").await;
         assert!(senders[0].send("data: too late\n\n").await.is_err());
     }
@@ -110,8 +110,8 @@ async fn a_server_without_http2_is_refused_where_nothing_else_is_allowed() {
 
 #[tokio::test]
 async fn no_task_is_left_or_needed() {
-    // The tasks of the server: the one that accepts, one for the connection, one for the request. hyper's client, left
-    // alone, would add three.
+    // The tasks of the server: one that accepts, one for the connection, one for the request. hyper's client by itself
+    // would add three.
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let (mut senders, script) = streams(1);
     let server = HyperServer::start(BY_H2, script).await;

@@ -1,4 +1,4 @@
-//! A server by hyper, for what raw sockets cannot script: HTTP/2, in the clear and in TLS.
+//! A server by hyper, for tests that raw sockets cannot script: HTTP/2 with and without TLS.
 
 use std::{
     future::Future,
@@ -29,12 +29,12 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::tls::identity;
 
-/// How clients reach the server.
+/// The protocol by which clients reach the server.
 #[derive(Clone, Copy)]
 pub(crate) enum Way {
     /// HTTP/2 without TLS.
     Clear,
-    /// TLS, where the server knows these protocols.
+    /// TLS with a server that supports these protocols.
     Tls(&'static [&'static [u8]]),
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct HyperServer {
 }
 
 impl HyperServer {
-    /// Serves what `script` makes of each request.
+    /// Serves the response that `script` makes of each request.
     pub(crate) async fn start<F>(way: Way, script: F) -> Self
     where
         F: Fn(&Request<Bytes>) -> Response<RequestBody> + Clone + Send + 'static,
@@ -107,7 +107,7 @@ impl HyperServer {
         self.requests.lock().unwrap().clone()
     }
 
-    /// How many connections there were.
+    /// How many connections the server has accepted.
     pub(crate) fn accepted(&self) -> usize {
         self.accepted.load(Relaxed)
     }
@@ -133,7 +133,7 @@ where
             Ok::<_, hyper::Error>(response)
         }
     });
-    // The client may close whenever it likes.
+    // The client may close at any time.
     let _ = if is_h2 {
         http2::Builder::new(Spawn).serve_connection(TokioIo::new(stream), service).await
     } else {

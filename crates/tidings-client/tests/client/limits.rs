@@ -1,4 +1,4 @@
-//! Bounds on what a server can make this side hold.
+//! Bounds on the memory that a server can occupy here.
 
 use tidings_client::{Error, EventSource, Item};
 

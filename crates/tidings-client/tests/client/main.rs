@@ -1,4 +1,4 @@
-//! What this crate promises, rule by rule, against a server that behaves as badly as a test wants it to.
+//! The promises of this crate, rule by rule, against a server that misbehaves as each test requires.
 #![expect(clippy::unwrap_used, reason = "what fails in a test ends the test")]
 
 mod cancelling;

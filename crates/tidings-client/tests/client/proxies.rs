@@ -1,4 +1,4 @@
-//! Through a proxy: requests that it passes on, tunnels, and what it refuses.
+//! Through a proxy: requests that it passes on, tunnels, and refusals.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     trace::{chain, take},
 };
 
-/// A transport that has a name and a password at this proxy.
+/// A transport with a user name and a password for this proxy.
 fn through(proxy: &Server) -> HyperTransport {
     let url = proxy.url("").replace("http://", "http://user:secret@");
     HyperTransport::new().with_proxy(&url).unwrap()
@@ -64,7 +64,7 @@ async fn a_tunnel_leads_to_the_server_that_never_sees_the_credentials() {
     }
 }
 
-/// What a proxy that answers with this status makes of a source: the error that ends it, or the cause to try again.
+/// The effect on a source of a proxy that answers with this status: the error that ends it, or the cause to try again.
 async fn refused(url: &str, status: &str, with_password: bool) -> (bool, String) {
     let proxy = Server::start([response(&format!("HTTP/1.1 {status}\nContent-Length: 0"))]).await;
     let transport = if with_password {
@@ -90,7 +90,7 @@ async fn a_refusal_names_the_proxy_and_says_what_to_do() {
                 true,
                 format!(
                     "proxy PROXY: it answered 407 Proxy Authentication Required when asked for hub.example:{port}; \
-                     put user and password into its URL, as http://user:password@host:port"
+                     put user and password into its URL: http://user:password@host:port"
                 )
             )
         );
@@ -116,7 +116,7 @@ async fn a_proxy_that_hangs_up_or_is_not_there_is_named() {
     let mut source = follow("https://hub.example/", through(&proxy));
     let Some(Ok(Item::Retrying { cause: Cause::Network(error), .. })) = source.next().await else { panic!() };
     let text = chain(&error);
-    let expected = format!("cannot connect to hub.example:443: proxy {url} opens no tunnel: ");
+    let expected = format!("cannot connect to hub.example:443: proxy {url} did not open a tunnel: ");
     assert!(text.starts_with(&expected), "{text}");
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

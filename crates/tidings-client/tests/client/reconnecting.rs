@@ -1,4 +1,4 @@
-//! Reconnecting beyond what the standard says: back-off, refusals for the time being, silence, repeats.
+//! Reconnecting beyond the rules of the standard: back-off, temporary refusals, silence, repeats.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     trace::{events, follow, take, trace},
 };
 
-/// How long the source says that it waits, each time, up to the end.
+/// The waits that the source announces, up to the end.
 async fn waits(source: &mut EventSource) -> Vec<f64> {
     let mut waits = Vec::new();
     while let Some(item) = source.next().await {
@@ -39,7 +39,7 @@ async fn failures_back_off_within_a_doubling_span_up_to_its_bound() {
 async fn a_server_that_accepts_and_ends_in_a_circle_is_backed_off() {
     let server = Server::start(vec![stream().send("retry: 0\n\n"); 20]).await;
     let waits = waits(&mut EventSource::get(&server.url("/")).unwrap()).await;
-    // By chance alone 20 waits are this short about once in 10^17 runs.
+    // By chance alone, 20 waits are this short about once in 10^17 runs.
     assert!(waits.iter().sum::<f64>() > 10.0, "{waits:?}");
 }
 
@@ -130,7 +130,7 @@ async fn a_silent_connection_is_given_up_after_the_idle_timeout() {
     let server = Server::start([stream().send("id: 1\ndata: a\n\n").hold()]).await;
     let mut source = follow(&server).with_idle_timeout(Duration::from_secs(40));
     let start = Instant::now();
-    assert_eq!(take(&mut source, 3).await[2], "retrying after 3s: nothing came for 40s");
+    assert_eq!(take(&mut source, 3).await[2], "retrying after 3s: nothing arrived for 40s");
     assert_eq!(start.elapsed().as_secs(), 40);
     server.all_closed().await;
     assert!(source.next().await.is_none());
@@ -141,7 +141,7 @@ async fn a_silent_connection_is_given_up_after_the_idle_timeout() {
 async fn a_server_that_never_answers_is_given_up_after_the_idle_timeout() {
     let server = Server::start([nothing().hold()]).await;
     let mut source = follow(&server).with_idle_timeout(Duration::from_secs(40));
-    assert_eq!(trace(&mut source).await, ["retrying after 3s: nothing came for 40s"]);
+    assert_eq!(trace(&mut source).await, ["retrying after 3s: nothing arrived for 40s"]);
 }
 
 #[tokio::test(start_paused = true)]

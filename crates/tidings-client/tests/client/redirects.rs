@@ -1,4 +1,5 @@
-//! Redirects: which are followed, how often, and where a reconnection goes. Source: Fetch, "HTTP-redirect fetch".
+//! Redirects: which ones are followed, how often, and from where a source reconnects. Source: Fetch, "HTTP-redirect
+//! fetch".
 
 use http::{HeaderName, HeaderValue};
 use tidings_client::{Error, EventId, EventSource, Item, Request};

@@ -1,4 +1,4 @@
-//! What is asked: method, headers, body, and the factory that decides them.
+//! The request: method, headers, body, and the factory that decides them.
 
 use http::{HeaderValue, Method, header};
 use tidings_client::{Error, EventSource, Request};

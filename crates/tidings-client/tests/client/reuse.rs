@@ -48,7 +48,7 @@ async fn a_connection_whose_answer_was_read_to_the_end_carries_the_next_request(
         assert_eq!(read(get(&transport, &server.url).await).await, b"data: a\n\ndata: b\n\n");
     }
     assert_eq!((server.requests().len(), server.accepted()), (3, 1));
-    // Two at a time need two.
+    // Two requests at the same time need two connections.
     let (one, other) = (get(&transport, &server.url).await, get(&transport, &server.url).await);
     assert_eq!((read(one).await, server.accepted()), (read(other).await, 2));
     drop(transport);
@@ -85,7 +85,7 @@ async fn a_connection_that_the_server_has_closed_is_not_used() {
     for _ in 0..2 {
         assert_eq!(read(get(&transport, &server.url("/")).await).await, b"ok");
         server.all_closed().await;
-        // The runtime looks at its sockets when nobody has anything to do.
+        // The runtime examines its sockets when no task is ready.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(server.requests().len(), 2);

@@ -18,7 +18,7 @@ use tokio_rustls::{
 
 use crate::trace::{chain, take};
 
-/// What a server needs to be `name` in TLS: its side of the configuration, and the certificate to trust.
+/// The two halves of a TLS identity for `name`: the server's configuration, and the certificate to trust.
 pub(crate) fn identity(name: &str) -> (ServerConfig, CertificateDer<'static>) {
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
@@ -32,7 +32,7 @@ pub(crate) fn identity(name: &str) -> (ServerConfig, CertificateDer<'static>) {
     (config, cert.der().clone())
 }
 
-/// A server that answers each connection with one event, in TLS, as `name`. Gives back its port and certificate.
+/// A server that answers each connection with one event, in TLS, as `name`. Returns its port and certificate.
 async fn serve(name: &str) -> (u16, CertificateDer<'static>) {
     let (config, certificate) = identity(name);
     let acceptor = TlsAcceptor::from(Arc::new(config));

@@ -1,4 +1,4 @@
-//! What a source yields, as lines of text.
+//! The items of a source, as lines of text.
 
 use std::{error::Error as _, time::Duration};
 
@@ -20,7 +20,7 @@ pub(crate) async fn trace(source: &mut EventSource) -> Vec<String> {
     lines
 }
 
-/// Reads so many items.
+/// Reads `count` items.
 pub(crate) async fn take(source: &mut EventSource, count: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for _ in 0..count {

@@ -1,4 +1,4 @@
-//! The transport by itself, as a publisher uses it, and in its place another one.
+//! The transport used alone, as a publisher uses it, and a source with another transport.
 
 use std::sync::Arc;
 
