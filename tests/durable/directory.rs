@@ -59,13 +59,55 @@ async fn without_flags_the_history_is_in_tidings_data_and_survives_a_restart() {
 
 #[tokio::test]
 async fn a_history_in_memory_writes_nothing() {
+    for flags in [&["--memory"][..], &["--log", "memory:"]] {
+        let home = History::new();
+        let mut command = command(flags);
+        command.current_dir(home.path());
+        let hub = HubProcess::spawn(command);
+        say(&hub.address, "/topics/a", "1").await;
+        assert_eq!(kept(&hub, "a").await, ["1"]);
+        assert_eq!(entries(home.path()), [""; 0], "{flags:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_and_its_url_are_the_same_log() {
     let home = History::new();
-    let mut command = command(&["--memory"]);
-    command.current_dir(home.path());
-    let hub = HubProcess::spawn(command);
-    say(&hub.address, "/topics/a", "1").await;
-    assert_eq!(kept(&hub, "a").await, ["1"]);
-    assert_eq!(entries(home.path()), [""; 0]);
+    let absolute = format!("file://{}/my%20news", home.path().to_str().unwrap());
+    let flags = [["--log", "file:my%20news"], ["--data", "my news"], ["--log", &absolute]];
+    for (number, flags) in (1..).zip(flags) {
+        let mut command = command(&flags);
+        command.current_dir(home.path());
+        let hub = HubProcess::spawn(command);
+        say(&hub.address, "/topics/a", &number.to_string()).await;
+        assert_eq!(kept(&hub, "a").await.len(), number, "{flags:?}");
+        assert_eq!(entries(home.path()), ["my news"]);
+    }
+    for log in ["my news", "file:my%20news", &absolute] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        let Output { status, stdout, .. } =
+            command.args(["log", "export", log]).current_dir(home.path()).output().unwrap();
+        let exported = String::from_utf8(stdout).unwrap();
+        assert_eq!((status.code(), exported.lines().count()), (Some(0), 3), "{log}");
+    }
+}
+
+#[test]
+fn a_url_that_names_no_log_is_refused_with_what_would() {
+    let known = "use memory: or file:DIR";
+    refused(&["--log", "postgres://host/db"], 64, &["postgres", known]);
+    refused(&["--log", "news.d"], 64, &["news.d", known]);
+    refused(&["--log", "file:"], 64, &["names no directory"]);
+    refused(&["--log", "memory:", "--memory"], 64, &["--log", "--memory", "give one of them"]);
+    refused(&["--log", "memory:", "--data", "x"], 64, &["--log", "--data x", "give one of them"]);
+    refused(&["--log", "memory:", "--new-epoch"], 64, &["memory:", "new epoch", "leave the flag out"]);
+    refused(&["--log", "memory:", "--durability", "write"], 64, &["memory:", "durability"]);
+    for log in ["memory:", "postgres://host/db"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        let Output { status, stderr, .. } = command.args(["log", "stat", log]).output().unwrap();
+        let said = String::from_utf8(stderr).unwrap();
+        assert!(status.code() == Some(64) && said.contains("file:DIR"), "{log}: {said}");
+    }
 }
 
 #[tokio::test]

@@ -15,12 +15,35 @@ use super::{
     evicted::Evicted,
     held::{Held, Removed},
     names::{Named, Names, again, names_of},
+    open::{Kind, OpenError, Opened},
     record::receipt,
     retention::Totals,
     rules::Rules,
     topic_index::TopicIndex,
 };
 use crate::{Selector, Topic, Update, model::topic_map::TopicMap};
+
+/// A log in memory, for the chooser.
+pub(super) const KIND: Kind = Kind {
+    scheme: "memory",
+    form: "memory:",
+    parse: |rest| match rest {
+        "" => Ok(None),
+        _ => Err(format!("nothing follows \"memory:\", and this does: {rest:?}")),
+    },
+    open: |_, settings| {
+        let unsuited = |setting, reason| OpenError::Unsuited { form: "memory:", setting, reason };
+        if settings.durability.is_some() {
+            return Err(unsuited("durability", "its updates end with the process"));
+        }
+        if settings.new_epoch {
+            return Err(unsuited("new epoch", "each start of the process begins one"));
+        }
+        let retention = settings.retention(Retention::in_memory());
+        let description = format!("in memory, {}; it ends with this process", retention.describe());
+        Ok(Opened { log: Arc::new(MemoryLog::new(retention)), description, new_epoch: None })
+    },
+};
 
 /// A [`Log`] in memory.
 ///

@@ -14,6 +14,7 @@ pub(crate) mod json;
 mod memory;
 mod merge;
 mod names;
+mod open;
 mod record;
 mod republish;
 mod retention;
@@ -21,6 +22,7 @@ mod rules;
 mod time;
 pub(crate) mod topic_index;
 pub(crate) mod turns;
+mod url;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -28,16 +30,18 @@ pub use crate::model::position::{Epoch, HubId, Position};
 pub use clock::Clock;
 pub use disk::{
     Check, DiskLog, DiskSettings, DiskStat, DiskView, Durability, FileStat, Finding, Found, Kept, NewEpoch,
-    OpenError, Part, Records, TopicStat, Unreadable, ViewError,
+    Part, Records, TopicStat, Unreadable, ViewError,
 };
 pub(crate) use import::BYTE_ORDER_MARK;
 pub use import::{Import, ImportError};
 pub use memory::MemoryLog;
+pub use open::{LogSettings, OpenError, Opened, open};
 pub use record::{Record, RecordId};
 pub(crate) use republish::{Republishing, Sent, Unpublishable};
 pub use retention::{InvalidRule, Limits, Retention, Rule, parse_bytes};
 pub use time::{InvalidTime, RecordTime};
 use tokio::sync::watch;
+pub use url::{InvalidLogUrl, LogUrl};
 
 pub use crate::log::turns::Turn;
 use crate::{AttachmentId, Attachments, Selector, Topic, Update};

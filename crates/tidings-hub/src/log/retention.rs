@@ -48,6 +48,20 @@ impl Retention {
         Retention { limits, rules: Vec::new(), topics: 65_536, names: 65_536 }
     }
 
+    /// How much is kept, for people: `up to 8192 MiB, less of news/*, *`.
+    pub(crate) fn describe(&self) -> String {
+        let Limits { bytes, records, .. } = self.limits;
+        let mut parts = vec![format!("up to {} MiB", bytes >> 20)];
+        if records < u64::MAX {
+            parts.push(format!("{records} updates"));
+        }
+        let rules = self.rules.iter().map(|rule| rule.filter.to_string()).collect::<Vec<_>>();
+        if !rules.is_empty() {
+            parts.push(format!("less of {}", rules.join(", ")));
+        }
+        parts.join(", ")
+    }
+
     /// Whether time alone can make a record go.
     pub(crate) fn has_age(&self) -> bool {
         self.limits.age.is_some() || self.rules.iter().any(|rule| rule.limits.age.is_some())

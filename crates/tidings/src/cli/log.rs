@@ -1,9 +1,12 @@
 //! Flags of `tidings log`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand, ValueEnum};
-use tidings_hub::log::parse_bytes;
+use clap::{
+    Args, Subcommand, ValueEnum,
+    builder::{OsStringValueParser, TypedValueParser},
+};
+use tidings_hub::log::{LogUrl, parse_bytes};
 
 use super::publish::retry;
 
@@ -26,8 +29,9 @@ pub(crate) enum LogCommand {
 /// Where the log is.
 #[derive(Debug, Args)]
 pub(crate) struct LogFiles {
-    /// The directory that a hub was given with --data, or a database that was moved aside
-    #[arg(value_name = "DIR")]
+    /// The directory that a hub was given with --data, or the file:DIR that it was given with --log, or a database that was
+    /// moved aside
+    #[arg(value_name = "DIR", value_parser = OsStringValueParser::new().try_map(directory))]
     pub(crate) log: PathBuf,
 }
 
@@ -131,7 +135,8 @@ Examples:
   tidings log export old.d | tidings log import new.d
   curl -N http://127.0.0.1:4400/topics/news > news.stream; tidings log import new.d news.stream --topic news")]
 pub(crate) struct LogImport {
-    /// The directory of the log
+    /// The directory of the log, or its URL, file:DIR
+    #[arg(value_parser = OsStringValueParser::new().try_map(directory))]
     pub(crate) dir: PathBuf,
 
     /// What to read: NDJSON as `tidings log export` prints it, or with --topic an event stream; standard input if it is
@@ -149,4 +154,20 @@ pub(crate) struct LogImport {
     /// The longest reconnection time (`retry`) that an update may have, up to 1day, as a hub's --max-retry
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = retry)]
     pub(crate) max_retry: Duration,
+}
+
+/// The directory that a path, or the URL of a log, names.
+fn directory(text: OsString) -> Result<PathBuf, String> {
+    match text.to_str() {
+        Some(url) if LogUrl::is_meant_by(url) => {
+            let url: LogUrl =
+                url.parse().map_err(|error: tidings_hub::log::InvalidLogUrl| error.to_string())?;
+            url.directory().map(PathBuf::from).ok_or_else(|| {
+                format!(
+                    "{url} is not on disk: ask the hub that has it; here a directory is expected, or file:DIR"
+                )
+            })
+        }
+        _ => Ok(text.into()),
+    }
 }

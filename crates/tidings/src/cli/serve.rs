@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 use tidings_hub::{
     Origin,
-    log::{Rule, parse_bytes},
+    log::{LogUrl, Rule, parse_bytes},
 };
 
 use super::{gateway::Gateway, publish::retry};
@@ -34,9 +34,14 @@ pub(crate) struct Serve {
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
     pub(crate) tls_dev: bool,
 
-    /// Keep the history in this directory: what was published survives a restart, a crash and a power cut
-    #[arg(long, value_name = "DIR", env = "TIDINGS_DATA", default_value = "tidings-data")]
-    pub(crate) data: PathBuf,
+    /// Keep the history in this log: file:DIR, a directory (as --data DIR), or memory: (as --memory)
+    #[arg(long, value_name = "URL")]
+    pub(crate) log: Option<LogUrl>,
+
+    /// Keep the history in this directory: what was published survives a restart, a crash and a power cut [default:
+    /// tidings-data]
+    #[arg(long, value_name = "DIR", env = "TIDINGS_DATA")]
+    pub(crate) data: Option<PathBuf>,
 
     /// Start this once under a new epoch: IDs from before become unknown, and subscribers who come back with one are told
     /// of a gap. For a log restored from a backup, which keeps its updates; a damaged one is moved aside, and nothing is
@@ -49,9 +54,9 @@ pub(crate) struct Serve {
     pub(crate) memory: bool,
 
     /// When a publish is answered: fsync, when it is on the disk; write, when the operating system has it (faster; a
-    /// power cut may take what --sync-every allows)
-    #[arg(long, value_name = "WHEN", value_enum, default_value = "fsync")]
-    pub(crate) durability: Durability,
+    /// power cut may take what --sync-every allows) [default: fsync]
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub(crate) durability: Option<Durability>,
 
     /// With --durability write, how long a publish may wait to be on the disk [default: 100ms]
     #[arg(long, value_name = "DURATION", requires = "durability", value_parser = humantime::parse_duration)]

@@ -44,10 +44,36 @@ use self::{
 };
 use super::{
     Append, Appended, Bounds, Clock, Log, LogError, LogFuture, Page, PageLimit, Reads, Record, Retention,
-    Turn, Wear, rules::Rules,
+    Turn, Wear,
+    open::{Kind, OpenError, Opened},
+    rules::Rules,
+    url,
 };
 use crate::{
     AttachmentId, AttachmentLimits, Attachments, Selector, Topic, attachments::Unannounced, owner_only,
+};
+
+/// A log on disk, for the chooser.
+pub(super) const KIND: Kind = Kind {
+    scheme: "file",
+    form: "file:DIR",
+    parse: |rest| url::directory(rest).map(Some),
+    open: |url, settings| {
+        let directory = url.directory().expect("a URL of this kind names a directory");
+        let mut on_disk = DiskSettings::from(settings.retention(Retention::on_disk()));
+        on_disk.durability = settings.durability.unwrap_or(on_disk.durability);
+        on_disk.attachments = settings.attachments;
+        (on_disk.readers, on_disk.waiting_reads) = (settings.readers, settings.waiting_reads);
+        let description = format!("on disk in {}, {}", directory.display(), on_disk.retention.describe());
+        let (log, new_epoch) = match settings.new_epoch {
+            true => {
+                let (log, begun) = DiskLog::open_in_new_epoch(directory, on_disk)?;
+                (log, Some(begun))
+            }
+            false => (DiskLog::open(directory, on_disk)?, None),
+        };
+        Ok(Opened { log: Arc::new(log), description, new_epoch })
+    },
 };
 
 /// The name of the database in a log's directory.
@@ -117,63 +143,12 @@ pub struct DiskLog {
     _lock: File,
 }
 
-/// Why a [`DiskLog`] can't be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// Another process, or another log of this one, has it open.
-    #[error("{path:?} is in use by another process")]
-    InUse {
-        /// The log's directory.
-        path: PathBuf,
-    },
-    /// The directory can't be created or locked.
-    #[error("{path:?} can't be used")]
-    Directory {
-        /// The log's directory.
-        path: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
-    },
-    /// The file is not a log of this program, or was written by a newer version of it.
-    #[error("{path:?} {reason}")]
-    Foreign {
-        /// The database.
-        path: PathBuf,
-        /// What it is instead.
-        reason: String,
-    },
-    /// Not a SQLite database: another file, or one whose beginning is damaged. Nothing was changed.
-    #[error("{path:?} is not a SQLite database: it is another file, or its beginning is damaged")]
-    NotADatabase {
-        /// The file.
-        path: PathBuf,
-    },
-    /// What is kept contradicts itself. Nothing was changed.
-    #[error("{path:?} is damaged: {reason}")]
-    Damaged {
-        /// The database.
-        path: PathBuf,
-        /// What was found.
-        reason: String,
-    },
-    /// SQLite failed.
-    #[error("{path:?} can't be opened")]
-    Database {
-        /// The database.
-        path: PathBuf,
-        /// What SQLite says.
-        source: rusqlite::Error,
-    },
-    /// The thread that writes can't be started.
-    #[error("the log's thread can't be started")]
-    Thread(#[source] io::Error),
-    /// The operating system gives no random bytes for a new log's epoch.
-    #[error("there is no randomness for a new log: {0}")]
-    Random(getrandom::Error),
-}
-
 impl OpenError {
+    fn no_randomness(source: getrandom::Error) -> OpenError {
+        let what = "there is no randomness for a new log";
+        OpenError::Resource { what, source: source.to_string().into() }
+    }
+
     /// What it means that SQLite fails on the database at `path`.
     fn of(path: &Path, source: rusqlite::Error) -> OpenError {
         let path = path.to_owned();
@@ -255,7 +230,10 @@ impl DiskLog {
         let readers = Readers::new(path.clone(), settings.readers, settings.waiting_reads);
         let writer = Writing::new(&path, connection, clock, settings, state, store, visible.clone())
             .and_then(Writer::start)
-            .map_err(OpenError::Thread)?;
+            .map_err(|source| OpenError::Resource {
+                what: "the log's thread can't be started",
+                source: source.into(),
+            })?;
         Ok(DiskLog { visible, attachments, readers, writer, _lock: lock })
     }
 

@@ -18,11 +18,11 @@ const SECRET_FILE: &str = "stream-secret";
 const MIN_SECRET: usize = 16;
 
 /// The settings that were asked for, if a gateway was.
-pub(super) fn settings(serve: &Serve) -> anyhow::Result<Option<GatewaySettings>> {
+pub(super) fn settings(serve: &Serve, directory: Option<&Path>) -> anyhow::Result<Option<GatewaySettings>> {
     let flags = &serve.gateway;
     let Some(upstream) = &flags.upstream else { return Ok(None) };
-    let mut settings =
-        GatewaySettings::new(upstream, secret(serve)?).map_err(|error| UsageError(error.to_string()))?;
+    let mut settings = GatewaySettings::new(upstream, secret(serve, directory)?)
+        .map_err(|error| UsageError(error.to_string()))?;
     settings.upstream_key = flags.upstream_key_env.as_deref().map(from_environment).transpose()?;
     settings.token_lifetime = flags.stream_token_lifetime;
     settings.abandon = flags.abandon;
@@ -38,7 +38,7 @@ pub(super) fn settings(serve: &Serve) -> anyhow::Result<Option<GatewaySettings>>
     Ok(Some(settings))
 }
 
-fn secret(serve: &Serve) -> anyhow::Result<Secret> {
+fn secret(serve: &Serve, directory: Option<&Path>) -> anyhow::Result<Secret> {
     if let Some(name) = &serve.gateway.stream_secret_env {
         let secret = from_environment(name)?;
         if secret.expose().len() < MIN_SECRET {
@@ -46,10 +46,10 @@ fn secret(serve: &Serve) -> anyhow::Result<Secret> {
         }
         return Ok(secret);
     }
-    if serve.memory {
+    let Some(directory) = directory else {
         return Secret::random().context("the operating system gives no random bytes");
-    }
-    let path = serve.data.join(SECRET_FILE);
+    };
+    let path = directory.join(SECRET_FILE);
     kept_secret(&path)
         .with_context(|| format!("the secret of stream tokens can't be kept in {}", path.display()))
 }

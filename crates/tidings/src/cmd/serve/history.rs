@@ -1,8 +1,8 @@
 //! The history of a hub: where it is kept, and how much of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use tidings_hub::log::{DiskLog, DiskSettings, Durability, Log, MemoryLog, NewEpoch, Retention};
+use tidings_hub::log::{self, Durability, Log, LogSettings, LogUrl, NewEpoch, OpenError, Opened};
 
 use crate::{
     cli::{self, Serve},
@@ -10,69 +10,72 @@ use crate::{
     exit::UsageError,
 };
 
+/// The directory of the history, unless somebody names another.
+const DIRECTORY: &str = "tidings-data";
+
 /// How long what was answered may wait to be on the disk, unless somebody says so.
 const SYNC_EVERY: Duration = Duration::from_millis(100);
 
-/// The log that was asked for, and what to say of it.
-pub(super) fn open(serve: &Serve) -> anyhow::Result<(Arc<dyn Log>, String)> {
-    if serve.memory {
-        let retention = retention(serve, Retention::in_memory())?;
-        let history = format!("in memory, {}; it ends with this process", kept(&retention));
-        return Ok((Arc::new(MemoryLog::new(retention)), history));
+/// The log that `--log`, `--data` or `--memory` names.
+pub(super) fn url(serve: &Serve) -> Result<LogUrl, UsageError> {
+    match (&serve.log, &serve.data, serve.memory) {
+        (Some(url), None, false) => Ok(url.clone()),
+        (Some(_), Some(data), _) => Err(UsageError(format!(
+            "--log and --data {} both say where the history is kept; give one of them (--data DIR is --log file:DIR)",
+            data.display()
+        ))),
+        (Some(_), None, true) => Err(UsageError(
+            "--log and --memory both say where the history is kept; give one of them (--memory is --log memory:)"
+                .to_owned(),
+        )),
+        (None, _, true) => Ok(LogUrl::memory()),
+        (None, data, false) => Ok(LogUrl::file(data.as_deref().unwrap_or(Path::new(DIRECTORY)))),
     }
-    let mut settings = DiskSettings::default();
-    settings.retention = retention(serve, settings.retention)?;
-    settings.durability = match serve.durability {
-        cli::Durability::Fsync if serve.sync_every.is_some() => {
-            let reason = "--sync-every is for --durability write; with fsync nothing waits to be on the disk";
-            return Err(UsageError(reason.to_owned()).into());
-        }
-        cli::Durability::Fsync => Durability::Fsync,
-        cli::Durability::Write => Durability::Write { sync_every: serve.sync_every.unwrap_or(SYNC_EVERY) },
-    };
-    settings.readers = serve.readers.into();
-    settings.waiting_reads = usize::try_from(serve.max_waiting_reads).unwrap_or(usize::MAX);
-    settings.attachments.each = serve.max_attachment;
-    settings.attachments.all = serve.attachment_quota;
-    let history = format!("on disk in {}, {}", serve.data.display(), kept(&settings.retention));
-    let log = if serve.new_epoch {
-        let opened = DiskLog::open_in_new_epoch(&serve.data, settings);
-        let (log, begun) = opened.map_err(|error| explain(error, &serve.data))?;
-        say(&begun);
-        log
-    } else {
-        DiskLog::open(&serve.data, settings).map_err(|error| explain(error, &serve.data))?
-    };
-    Ok((Arc::new(log), history))
 }
 
-fn retention(serve: &Serve, mut retention: Retention) -> Result<Retention, UsageError> {
-    let limits = &mut retention.limits;
-    limits.bytes = serve.max_history.unwrap_or(limits.bytes);
-    limits.records = serve.max_updates.unwrap_or(limits.records);
+/// The log at `url`, and where it is, for people.
+pub(super) fn open(serve: &Serve, url: &LogUrl) -> anyhow::Result<(Arc<dyn Log>, String)> {
+    let mut settings = LogSettings::default();
+    settings.max_bytes = serve.max_history;
+    settings.max_records = serve.max_updates;
     for rule in &serve.retain {
-        if retention.rules.iter().any(|earlier| earlier.filter == rule.filter) {
+        if settings.rules.iter().any(|earlier| earlier.filter == rule.filter) {
             let filter = &rule.filter;
             return Err(UsageError(format!(
                 "two rules say how much is kept of '{filter}'; give one, as --retain '{filter}=7d,1000'"
-            )));
+            ))
+            .into());
         }
-        retention.rules.push(rule.clone());
+        settings.rules.push(rule.clone());
     }
-    Ok(retention)
-}
-
-/// Says how much is kept, as `up to 8192 MiB, less of news/*, *`.
-fn kept(Retention { limits, rules, .. }: &Retention) -> String {
-    let mut parts = vec![format!("up to {} MiB", limits.bytes >> 20)];
-    if limits.records < u64::MAX {
-        parts.push(format!("{} updates", limits.records));
+    settings.durability = match serve.durability {
+        None => None,
+        Some(cli::Durability::Fsync) if serve.sync_every.is_some() => {
+            let reason = "--sync-every is for --durability write; with fsync nothing waits to be on the disk";
+            return Err(UsageError(reason.to_owned()).into());
+        }
+        Some(cli::Durability::Fsync) => Some(Durability::Fsync),
+        Some(cli::Durability::Write) => {
+            Some(Durability::Write { sync_every: serve.sync_every.unwrap_or(SYNC_EVERY) })
+        }
+    };
+    settings.new_epoch = serve.new_epoch;
+    settings.attachments.each = serve.max_attachment;
+    settings.attachments.all = serve.attachment_quota;
+    settings.readers = serve.readers.into();
+    settings.waiting_reads = usize::try_from(serve.max_waiting_reads).unwrap_or(usize::MAX);
+    let Opened { log, description, new_epoch, .. } =
+        log::open(url, settings).map_err(|error| match (error, url.directory()) {
+            (error @ OpenError::Unsuited { .. }, _) => {
+                UsageError(format!("{error}; leave the flag out, or choose another log")).into()
+            }
+            (error, Some(directory)) => explain(error, directory),
+            (error, None) => anyhow::Error::new(error).context("the history can't be opened"),
+        })?;
+    if let Some(begun) = &new_epoch {
+        say(begun);
     }
-    let rules = rules.iter().map(|rule| rule.filter.to_string()).collect::<Vec<_>>();
-    if !rules.is_empty() {
-        parts.push(format!("less of {}", rules.join(", ")));
-    }
-    parts.join(", ")
+    Ok((log, description))
 }
 
 /// Says what the new epoch means; never in silence.

@@ -34,12 +34,15 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
         tracing::warn!(%error, "the limit of open files can't be raised: there may be room for few subscribers");
     }
     let access = access(&serve)?;
+    let log_url = history::url(&serve)?;
     let listener = bind(serve.listen)?;
     let address = listener.local_addr().context("the address of the listener is not known")?;
 
-    let (log, history) = history::open(&serve)?;
-    let gateway = gateway::settings(&serve)?;
-    let certificate = tls::open(&serve)?;
+    let (log, history) = history::open(&serve, &log_url)?;
+    // What belongs to the hub is kept beside its history.
+    let directory = log_url.directory();
+    let gateway = gateway::settings(&serve, directory)?;
+    let certificate = tls::open(&serve, directory)?;
     let mut settings = Settings::default();
     settings.access = access.clone();
     settings.allowed_hosts.clone_from(&serve.allow_host);

@@ -36,7 +36,7 @@ pub(super) enum Origin {
 }
 
 /// The certificate that was asked for; the directory of the history is there already.
-pub(super) fn open(serve: &Serve) -> anyhow::Result<Option<Certificate>> {
+pub(super) fn open(serve: &Serve, directory: Option<&Path>) -> anyhow::Result<Option<Certificate>> {
     if let (Some(certificate), Some(key)) = (&serve.tls_cert, &serve.tls_key) {
         let tls = read(certificate, key)?;
         let origin = Origin::Files { certificate: certificate.clone(), key: key.clone() };
@@ -45,12 +45,12 @@ pub(super) fn open(serve: &Serve) -> anyhow::Result<Option<Certificate>> {
     if !serve.tls_dev {
         return Ok(None);
     }
-    if serve.memory {
+    let Some(directory) = directory else {
         let (certificate, key) = make()?;
         let tls = Tls::from_pem(certificate.as_bytes(), key.as_bytes())?;
         return Ok(Some(Certificate { tls, origin: Origin::Memory }));
-    }
-    let (certificate, key) = (serve.data.join(DEV_CERTIFICATE), serve.data.join(DEV_KEY));
+    };
+    let (certificate, key) = (directory.join(DEV_CERTIFICATE), directory.join(DEV_KEY));
     if !(certificate.exists() && key.exists()) {
         keep(&certificate, &key)?;
     }

@@ -194,7 +194,7 @@ fn is_there(path: &Path) -> Result<bool, OpenError> {
 
 /// Begins a database beside its place and moves it there when it is whole, so that a crash leaves all of it or none.
 fn create(path: &Path) -> Result<(), OpenError> {
-    let epoch = Epoch::random().map_err(OpenError::Random)?;
+    let epoch = Epoch::random().map_err(OpenError::no_randomness)?;
     let unfinished = crate::log::disk::beside(path, ".new");
     let write = || {
         // Its companions get the mode that it has.

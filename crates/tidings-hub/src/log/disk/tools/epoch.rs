@@ -37,7 +37,7 @@ pub(crate) fn begin(path: &Path) -> Result<NewEpoch, OpenError> {
     let reason = match tables::open(path) {
         Ok(_) if is_new => return Ok(NewEpoch::Created),
         Ok((connection, bounds)) => {
-            let epoch = Epoch::random().map_err(OpenError::Random)?;
+            let epoch = Epoch::random().map_err(OpenError::no_randomness)?;
             connection
                 .execute("UPDATE log SET epoch = ?", [epoch.bits()])
                 .map_err(|source| OpenError::of(path, source))?;
