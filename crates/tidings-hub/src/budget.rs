@@ -160,7 +160,6 @@ impl Share {
         }
     }
 
-    #[cfg(feature = "gateway")]
     pub(crate) fn is_empty(&self) -> bool {
         self.kib == 0
     }

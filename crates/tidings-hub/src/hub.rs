@@ -1,6 +1,6 @@
 //! The hub: an engine that delivers, and the order in which publishers go to its log.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use crate::{
     Cursor, PublishError, Settings, Subscribe, Update,
@@ -8,18 +8,14 @@ use crate::{
     budget::Budget,
     delivery::{Engine, Feed},
     encoder::Encoder,
+    extension::Extension,
     log::{
-        Append, Appended, Log, LogError, MemoryLog, Receipt, Turn,
+        Append, Appended, Log, LogError, MemoryLog, Receipt, Refused, Turn,
         turns::{Publisher, Turns, cost},
     },
     metrics::Metrics,
     probe::Probes,
     seats::Seats,
-};
-#[cfg(feature = "gateway")]
-use crate::{
-    gateway::{Gateway, is_reserved},
-    log::Refused,
 };
 
 /// Takes updates and delivers them: a cheap handle, to be cloned.
@@ -51,8 +47,9 @@ struct Inner {
     encoder: Arc<Encoder>,
     probes: Probes,
     seats: Seats,
-    #[cfg(feature = "gateway")]
-    gateway: Option<Arc<Gateway>>,
+    extension: Option<Arc<dyn Extension>>,
+    /// What the extension answers, for the room `http`.
+    routes: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Hub {
@@ -61,14 +58,20 @@ impl Hub {
     /// # Panics
     /// Outside a Tokio runtime: the hub has a task that follows the log.
     pub fn new(log: Arc<dyn Log>, settings: Settings) -> Hub {
-        let mut metrics = Metrics::new();
+        Hub::extended(log, settings, Metrics::new(), None)
+    }
+
+    /// A hub with this extension, which has registered its own metrics in `metrics`.
+    pub(crate) fn extended(
+        log: Arc<dyn Log>,
+        settings: Settings,
+        mut metrics: Metrics,
+        extension: Option<Arc<dyn Extension>>,
+    ) -> Hub {
         let bodies_room = metrics.budget("bodies", settings.body_bytes);
         let seats = Seats::new(settings.max_connections);
-        #[cfg(feature = "gateway")]
-        let gateway = settings.gateway.clone();
-        #[cfg(feature = "gateway")]
-        let gateway = gateway.map(|settings| Arc::new(Gateway::new(settings, metrics.registry())));
-        let engine = Arc::new(Engine::new(log, settings, metrics));
+        let own_format = extension.as_ref().map(|extension| extension.format());
+        let engine = Arc::new(Engine::new(log, settings, metrics, own_format));
         let hub = Hub {
             inner: Arc::new(Inner {
                 feed: Feed::start(engine.clone()),
@@ -78,13 +81,12 @@ impl Hub {
                 encoder: Arc::default(),
                 probes: Probes::default(),
                 seats,
-                #[cfg(feature = "gateway")]
-                gateway,
+                routes: extension.clone().map(Extension::routes),
+                extension,
             }),
         };
-        #[cfg(feature = "gateway")]
-        if let Some(gateway) = &hub.inner.gateway {
-            gateway.begin(hub.clone());
+        if let Some(extension) = hub.inner.extension.clone() {
+            extension.start(&hub);
         }
         hub
     }
@@ -122,22 +124,22 @@ impl Hub {
         publisher: Option<&Publisher>,
         batch: Vec<Append>,
     ) -> Result<Appended, LogError> {
-        #[cfg(feature = "gateway")]
-        if self.inner.gateway.is_some() {
-            return self.publish_unreserved(publisher, batch).await;
+        match &self.inner.extension {
+            None => self.append(publisher, batch).await,
+            Some(extension) => self.publish_unreserved(&**extension, publisher, batch).await,
         }
-        self.append(publisher, batch).await
     }
 
-    /// The same, up to the first that is for a topic of the gateway.
-    #[cfg(feature = "gateway")]
+    /// The same, up to the first update of a topic that is reserved for the extension.
     async fn publish_unreserved(
         &self,
+        extension: &dyn Extension,
         publisher: Option<&Publisher>,
         mut batch: Vec<Append>,
     ) -> Result<Appended, LogError> {
         let reserved = |append: &Append| {
-            let topic = append.update.topics().iter().find(|topic| is_reserved(topic.as_str()))?;
+            let mut topics = append.update.topics().iter();
+            let topic = topics.find(|topic| extension.reserved(topic.as_str()).is_some())?;
             Some(Refused::Reserved { topic: topic.to_string() })
         };
         let refused = batch.iter().enumerate().find_map(|(index, append)| Some((index, reserved(append)?)));
@@ -151,8 +153,7 @@ impl Hub {
         Ok(appended)
     }
 
-    /// Publishes to topics of the gateway.
-    #[cfg(feature = "gateway")]
+    /// Publishes for the extension, to its own topics.
     pub(crate) async fn publish_reserved(&self, batch: Vec<Append>) -> Result<Appended, LogError> {
         self.append(None, batch).await
     }
@@ -188,9 +189,8 @@ impl Hub {
 
     /// Ends all subscriptions between two events, then the hub's own task. Subscribers resume elsewhere, or later.
     pub async fn shutdown(&self) {
-        #[cfg(feature = "gateway")]
-        if let Some(gateway) = &self.inner.gateway {
-            gateway.shutdown(self.engine()).await;
+        if let Some(extension) = &self.inner.extension {
+            extension.shutdown(self).await;
         }
         self.inner.engine.begin_shutdown();
         self.inner.feed.ended().await;
@@ -219,9 +219,13 @@ impl Hub {
         &self.inner.seats
     }
 
-    #[cfg(feature = "gateway")]
-    pub(crate) fn gateway(&self) -> Option<&Arc<Gateway>> {
-        self.inner.gateway.as_ref()
+    pub(crate) fn extension(&self) -> Option<&dyn Extension> {
+        self.inner.extension.as_deref()
+    }
+
+    /// What the extension answers, if it is of this type.
+    pub(crate) fn routes<R: 'static>(&self) -> Option<&R> {
+        self.inner.routes.as_ref()?.downcast_ref()
     }
 }
 

@@ -31,8 +31,8 @@
 //! `Router::nest_service("/hub", hub.service())`. The application publishes with [`Hub::publish`], and decides who reaches
 //! the mounted routes; the hub's own rule is the [`Access`] in its [`Settings`].
 //!
-//! With the feature `gateway`, [`Settings`] may name an LLM provider: the hub then serves its interfaces too, and keeps each
-//! streamed answer as a topic, so that a cut answer resumes. See the module `gateway`.
+//! With the feature `gateway`, `Hub::with_gateway` makes a hub that also stands before an LLM provider. It serves the interfaces
+//! of the provider, and keeps each streamed answer as a topic, so that a cut answer resumes. See the module `gateway`.
 //!
 //! # What it promises
 //!
@@ -48,6 +48,9 @@
 //! It does not identify people: put it behind something that does, or into an application that does. It is not a queue
 //! with competing consumers: every subscriber gets everything. An event carries
 //! text only, as the format does: what is binary or large is stored beside the log, and announced by an event.
+// Parts of the other rooms serve the gateway alone. They are there without it too, so that the feature has one place.
+#![cfg_attr(not(feature = "gateway"), allow(dead_code))]
+
 mod attachments;
 mod authorize;
 mod budget;
@@ -56,6 +59,7 @@ mod delivery;
 mod dialect;
 mod encoder;
 mod error;
+mod extension;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -222,7 +222,6 @@ impl Metrics {
     }
 
     /// Where others register their own.
-    #[cfg(feature = "gateway")]
     pub(crate) fn registry(&mut self) -> &mut Registry {
         &mut self.registry
     }

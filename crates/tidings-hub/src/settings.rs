@@ -52,9 +52,6 @@ pub struct Settings {
     pub max_connections: Option<usize>,
     /// Static files to serve beside the hub, by path (`/`, `/style.css`).
     pub pages: HashMap<&'static str, Asset>,
-    /// The gateway for LLM streams. Default: none.
-    #[cfg(feature = "gateway")]
-    pub gateway: Option<crate::gateway::GatewaySettings>,
 }
 
 /// A static file.
@@ -85,8 +82,6 @@ impl Default for Settings {
             write_timeout: Duration::from_secs(120),
             max_connections: None,
             pages: HashMap::new(),
-            #[cfg(feature = "gateway")]
-            gateway: None,
         }
     }
 }

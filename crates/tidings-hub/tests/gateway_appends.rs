@@ -92,9 +92,8 @@ impl Log for Held {
 
 /// A hub with a gateway to `model` over `log`, and its address.
 async fn gateway(model: &Server, log: Arc<Held>) -> (Hub, String) {
-    let mut settings = Settings::default();
-    settings.gateway = Some(GatewaySettings::new(&model.url(""), Secret::new("a secret")).unwrap());
-    let hub = Hub::new(log, settings);
+    let settings = GatewaySettings::new(&model.url(""), Secret::new("a secret")).unwrap();
+    let hub = Hub::with_gateway(log, Settings::default(), settings);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn({

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes};
 
-use super::frame::{EventFormat, Framed};
+use super::frame::{Form, Framed};
 use crate::{Topic, log::Record};
 
 /// The most bytes before the data of a chunk: 16 hexadecimal digits, CR and LF.
@@ -39,7 +39,7 @@ impl Chunk {
     }
 
     /// Adds a record with the frame that it has, or gets now.
-    pub(crate) fn push_framed(&mut self, framed: &Framed, form: EventFormat) {
+    pub(crate) fn push_framed(&mut self, framed: &Framed, form: Form) {
         if form.hides(&framed.record) {
             return self.note(&framed.record);
         }
@@ -54,7 +54,7 @@ impl Chunk {
     }
 
     /// Adds a record that has no ready frame.
-    pub(crate) fn push(&mut self, record: &Record, form: EventFormat) {
+    pub(crate) fn push(&mut self, record: &Record, form: Form) {
         self.note(record);
         if !form.hides(record) {
             form.encode(record, self.joined());

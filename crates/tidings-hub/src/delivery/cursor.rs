@@ -172,7 +172,6 @@ impl Cursor {
     }
 
     /// Sends these whole events before all that it reads.
-    #[cfg(feature = "gateway")]
     pub(crate) fn begin_with(&mut self, events: Bytes) {
         self.queued = join(events, std::mem::take(&mut self.queued));
     }

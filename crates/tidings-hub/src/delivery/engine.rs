@@ -9,11 +9,12 @@ use tokio::sync::watch;
 
 use super::{
     FeedPlace, Window,
+    frame::{Form, OwnFormat},
     routing::Routing,
     subscription::{LastRead, Subscription},
 };
 use crate::{
-    Settings,
+    EventFormat, Settings,
     budget::Budget,
     delivery::lag::{Bodies, Ended, LastEnded, Loops},
     log::Log,
@@ -37,13 +38,20 @@ pub(crate) struct Engine {
     pub(crate) settings: Settings,
     /// Up to where the feed has read the log.
     pub(crate) fed: FeedPlace,
+    /// How the hub's extension writes events, if there is one.
+    own_format: Option<&'static dyn OwnFormat>,
     window: RwLock<Window>,
     shutdown: watch::Sender<bool>,
 }
 
 impl Engine {
     /// Of a log whose newest updates come from now on; older ones are read from the log by those that ask for them.
-    pub(crate) fn new(log: Arc<dyn Log>, settings: Settings, mut metrics: Metrics) -> Engine {
+    pub(crate) fn new(
+        log: Arc<dyn Log>,
+        settings: Settings,
+        mut metrics: Metrics,
+        own_format: Option<&'static dyn OwnFormat>,
+    ) -> Engine {
         let newest = log.bounds().newest.sequence;
         Engine {
             log,
@@ -57,8 +65,14 @@ impl Engine {
             fed: FeedPlace::at(newest),
             window: RwLock::new(Window::after(newest, settings.window_bytes)),
             settings,
+            own_format,
             shutdown: watch::Sender::new(false),
         }
+    }
+
+    /// How events of this form are written in this hub.
+    pub(crate) fn form(&self, format: EventFormat) -> Form {
+        Form::of(format, self.own_format)
     }
 
     pub(crate) fn read_window(&self) -> RwLockReadGuard<'_, Window> {

@@ -1,6 +1,9 @@
 //! The bytes of an event on the wire.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use tidings_codec::{Event, EventId, EventType};
@@ -22,24 +25,62 @@ pub enum EventFormat {
     /// The same JSON, and every event is of type `message`: one `onmessage` of an `EventSource`, which only hears types
     /// that it knows, hears them all.
     MessageEnvelope,
-    /// The published events alone, without those of the hub: for readers that know another protocol. The end of a topic
-    /// is the end of the response, and a gap an event of type `error` with JSON of the shape that LLM interfaces use.
-    Bare,
+    /// The form of the part that extends the hub, for its own subscriptions. In a hub without one, it is
+    /// [`Plain`](EventFormat::Plain).
+    Own,
+}
+
+/// The wire form that an extension of the hub writes for readers of another protocol.
+pub(crate) trait OwnFormat: Send + Sync {
+    /// Whether a reader gets nothing for `record`.
+    fn hides(&self, record: &Record) -> bool;
+
+    /// The event that a reader gets for `record`. An event without an ID gets the record's.
+    fn event<'a>(&self, record: &'a Record) -> Cow<'a, Event>;
+
+    /// The event that tells a reader of a gap, encoded.
+    fn gap(&self) -> &'static [u8];
+}
+
+/// A wire form, and how it is written in this hub.
+#[derive(Clone, Copy)]
+pub(crate) struct Form {
+    format: EventFormat,
+    own: Option<&'static dyn OwnFormat>,
+}
+
+impl Form {
+    pub(super) fn of(format: EventFormat, own: Option<&'static dyn OwnFormat>) -> Form {
+        Form { format, own: own.filter(|_| format == EventFormat::Own) }
+    }
+
+    /// The form of the hub's extension, if this is it.
+    pub(super) fn own(self) -> Option<&'static dyn OwnFormat> {
+        self.own
+    }
+
+    /// Whether a reader of this form gets nothing for `record`.
+    pub(super) fn hides(self, record: &Record) -> bool {
+        self.own.is_some_and(|own| own.hides(record))
+    }
+
+    /// Appends the event of `record` to `out`.
+    pub(super) fn encode(self, record: &Record, out: &mut Vec<u8>) {
+        match self.own {
+            Some(own) => encode(&own.event(record), record, out),
+            None => self.format.encode(record, out),
+        }
+    }
 }
 
 impl EventFormat {
     const COUNT: usize = 5;
 
-    /// Whether a reader of this form gets nothing for `record`.
-    pub(crate) fn hides(self, record: &Record) -> bool {
-        self == EventFormat::Bare && record.is_close()
-    }
-
-    /// Appends the event of `record` to `out`.
+    /// Appends the event of `record` to `out`. [`Own`](EventFormat::Own) is written as [`Plain`](EventFormat::Plain): only a hub
+    /// knows its extension.
     pub fn encode(self, record: &Record, out: &mut Vec<u8>) {
         match self {
-            EventFormat::Plain => encode(record.event(), record, out),
-            EventFormat::Bare => encode(&bare(record), record, out),
+            EventFormat::Plain | EventFormat::Own => encode(record.event(), record, out),
             EventFormat::TopicLine => {
                 for topic in record.topics() {
                     // A topic has no control characters, so it can't end its line.
@@ -71,8 +112,8 @@ impl Framed {
         Framed { record, plain: OnceLock::new(), others: OnceLock::new() }
     }
 
-    pub(crate) fn frame(&self, form: EventFormat) -> &Encoded {
-        let frame = match (form as usize).checked_sub(1) {
+    pub(crate) fn frame(&self, form: Form) -> &Encoded {
+        let frame = match (form.format as usize).checked_sub(1) {
             None => &self.plain,
             Some(other) => &self.others.get_or_init(Box::default)[other],
         };
@@ -104,17 +145,6 @@ pub(crate) fn hub_event(event_type: &'static str, data: &serde_json::Value, id: 
         .to_bytes()
 }
 
-/// The event as readers of another protocol know it.
-#[cfg(feature = "gateway")]
-fn bare(record: &Record) -> std::borrow::Cow<'_, Event> {
-    crate::gateway::as_sent(record)
-}
-
-#[cfg(not(feature = "gateway"))]
-fn bare(record: &Record) -> std::borrow::Cow<'_, Event> {
-    std::borrow::Cow::Borrowed(record.event())
-}
-
 /// The record as JSON in an event with the same ID and retry.
 fn envelope(record: &Record) -> Event {
     let json = serde_json::to_string(&RecordJson::from(record)).expect("strings and numbers are JSON");
@@ -143,7 +173,7 @@ mod tests {
     fn encoded(form: EventFormat, update: Update) -> String {
         let record = Record::new(Epoch::from_bits(1), 1, RecordTime::stored(1), update);
         let framed = Framed::new(Arc::new(record));
-        String::from_utf8(framed.frame(form).data().to_vec()).unwrap()
+        String::from_utf8(framed.frame(Form::of(form, None)).data().to_vec()).unwrap()
     }
 
     fn retry(millis: u64) -> UpdateRetry {

@@ -22,6 +22,6 @@ pub(crate) use chunk::Chunk;
 pub(crate) use engine::Engine;
 pub(crate) use feed::{Feed, FeedPlace};
 pub use frame::EventFormat;
-pub(crate) use frame::hub_event;
+pub(crate) use frame::{OwnFormat, hub_event};
 pub(crate) use window::Window;
 pub(crate) use worker::{Inbox, Joining, Workers};

@@ -116,7 +116,6 @@ impl Routing {
     }
 
     /// Whether somebody's subscription names `topic` itself.
-    #[cfg(feature = "gateway")]
     pub(crate) fn is_followed(&self, topic: &Topic) -> bool {
         self.read().topics.contains_key(topic)
     }

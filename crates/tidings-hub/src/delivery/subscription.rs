@@ -14,10 +14,6 @@ use crate::{
 /// How much is read from the log at once.
 pub(crate) const PAGE: PageLimit = PageLimit { records: 500, bytes: Chunk::FULL };
 
-/// What a reader who does not know of gaps is told.
-const LOST: &[u8] = b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"code\":\"gap\",\"message\":\"\
-a part of this answer is no longer kept\"}}\n\n";
-
 /// What a subscriber gets. For two with the same subscription at the same position, the next chunk is the same. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Subscription {
@@ -102,6 +98,7 @@ impl Subscription {
         let run = engine.read_window().read(from.position, &self.selector)?;
         let records = run.records.iter().map(|framed| &*framed.record);
         let mut chunk = Chunk::of(records.filter(|record| self.grant.may_receive(record)));
+        let form = engine.form(self.form);
         let mut then = from;
         for framed in &run.records {
             // A run is measured by its data; its frames may be longer.
@@ -109,7 +106,7 @@ impl Subscription {
                 return Some(Read { chunk, then, more: true });
             }
             if self.grant.may_receive(&framed.record) {
-                chunk.push_framed(framed, self.form);
+                chunk.push_framed(framed, form);
             }
             then.reach(framed.record.sequence());
         }
@@ -135,15 +132,16 @@ impl Subscription {
     pub(crate) fn read_page(&self, engine: &Engine, from: Standing, page: &Page, gap: Option<Gap>) -> Read {
         let records = page.records.iter().filter(|record| self.grant.may_receive(record));
         let mut chunk = Chunk::of(records.clone().map(|record| &**record));
+        let form = engine.form(self.form);
         if let Some(gap) = gap {
             engine.metrics.gap(gap.reason);
-            match self.form {
-                EventFormat::Bare => chunk.push_hub_event(LOST),
-                _ => chunk.push_hub_event(&hub_event("gap", &gap.to_json(), gap.id.to_string())),
+            match form.own() {
+                Some(own) => chunk.push_hub_event(own.gap()),
+                None => chunk.push_hub_event(&hub_event("gap", &gap.to_json(), gap.id.to_string())),
             }
         }
         for record in records {
-            chunk.push(record, self.form);
+            chunk.push(record, form);
         }
         let mut then = Standing { told: from.told.max(page.lost.unwrap_or_default()), ..from };
         then.reach(page.reached.sequence);

@@ -22,7 +22,13 @@ use super::{
 };
 use crate::{
     Cursor, EventFormat, Hub, StartAt, Subscribe,
-    http::{BoxError, Departure, Disconnect, HubBody, Problem, PublishedBody, ended, sign_verdict},
+    http::{
+        HubBody, Problem,
+        disconnect::{Departure, Disconnect},
+        published_body::PublishedBody,
+        routes::subscribe::{ended, sign_verdict},
+        service::BoxError,
+    },
     log::{LogError, PageLimit},
 };
 
@@ -110,7 +116,7 @@ async fn open(hub: &Hub, id: &StreamId, seen: Option<&str>) -> Result<Option<Cur
         },
     };
     let subscribe =
-        Subscribe { selector: id.topic().into(), start, form: EventFormat::Bare, start_event: false };
+        Subscribe { selector: id.topic().into(), start, form: EventFormat::Own, start_event: false };
     Ok(Cursor::open(hub.engine().clone(), subscribe, READ_GRANT).await?)
 }
 

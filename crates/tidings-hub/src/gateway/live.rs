@@ -109,11 +109,11 @@ impl Gateway {
     }
 
     /// Begins to end what an earlier process has left open. `hub` is the gateway's own.
-    pub(crate) fn begin(&self, hub: Hub) {
+    pub(super) fn begin(self: &Arc<Self>, hub: Hub) {
         let newest = hub.engine().log.bounds().newest.sequence;
+        let gateway = self.clone();
         self.spawn(async move {
-            let Some(gateway) = hub.gateway() else { return };
-            match end_cut_streams(&hub, gateway, newest).await {
+            match end_cut_streams(&hub, &gateway, newest).await {
                 Ok(Swept { ended: 0, .. }) => {}
                 Ok(Swept { ended: streams, .. }) => {
                     tracing::info!(streams, "streams that a restart has cut are ended");
@@ -183,13 +183,10 @@ impl Gateway {
     }
 
     /// Counts a stream that has been announced. After so many, the log is told which have ended.
-    pub(super) fn count_announced(&self, hub: &Hub) {
+    pub(super) fn count_announced(self: &Arc<Self>, hub: &Hub) {
         if (self.announced.fetch_add(1, Ordering::Relaxed) + 1) % NOTE_AFTER == 0 {
-            let hub = hub.clone();
-            self.spawn(async move {
-                let Some(gateway) = hub.gateway() else { return };
-                note_ended(&hub, gateway).await;
-            });
+            let (hub, gateway) = (hub.clone(), self.clone());
+            self.spawn(async move { note_ended(&hub, &gateway).await });
         }
     }
 
@@ -218,7 +215,7 @@ impl Gateway {
     }
 
     /// Ends all streams, so that readers are told before they are cut.
-    pub(crate) async fn shutdown(&self, engine: &Engine) {
+    pub(super) async fn end_streams(&self, engine: &Engine) {
         let topics: Vec<_> = self.live().keys().map(StreamId::topic).collect();
         self.shutdown.send_replace(true);
         let told = async {

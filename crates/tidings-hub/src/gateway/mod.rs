@@ -1,5 +1,8 @@
 //! The gateway: LLM answers as topics of the log, so that a cut stream resumes instead of being paid for twice.
 //!
+//! [`Hub::with_gateway`](crate::Hub::with_gateway) makes a hub with a gateway. To the hub, the gateway is an extension: `extension`
+//! registers its paths, its topics and its wire form.
+//!
 //! An SDK posts to `/v1/chat/completions`, `/v1/responses` or `/v1/messages` as it would to its provider. A streaming
 //! request becomes a topic: `relay` publishes each event of the upstream there as it arrives, and the response is a
 //! subscription to it (`answer`). Whoever has a token of the stream reads it at `/streams/<id>` (`watch`) from any
@@ -11,7 +14,9 @@ mod announcement;
 mod answer;
 mod coalesce;
 mod ending;
+mod extension;
 mod failure;
+mod format;
 mod heartbeat;
 mod live;
 mod metrics;
@@ -32,8 +37,4 @@ mod wire;
 
 pub use abandon::Abandon;
 pub use heartbeat::Heartbeat;
-pub(crate) use live::Gateway;
-pub(crate) use proxy::PassedOn;
-pub(crate) use route::{methods, route, serves};
 pub use settings::{GatewaySettings, InvalidUpstream, Secret, Timeouts};
-pub(crate) use stream::{as_sent, is_reserved};

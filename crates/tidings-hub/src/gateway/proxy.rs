@@ -20,7 +20,11 @@ use super::{
     request::Asked,
     upstream::{broken, worth_passing_on},
 };
-use crate::http::{Departure, Disconnect, HubBody, Problem};
+use crate::http::{
+    HubBody, Problem,
+    body::Pieces,
+    disconnect::{Departure, Disconnect},
+};
 
 /// Passes a request on, and the answer back as it comes. A client that leaves ends it, over any version of HTTP: all that there is
 /// of the exchange is in this future, and then in the body.
@@ -64,7 +68,7 @@ pub(super) async fn pass_on(
     let body =
         PassedOn { body, left: length(&head.headers), deadline: Box::pin(sleep_until(deadline)), admitted };
     let departure = disconnect.map(|disconnect| Departure::noticed_by_a_write(disconnect, false));
-    let mut response = Response::new(HubBody::passed_on(body, departure));
+    let mut response = Response::new(HubBody::pieces(body, departure));
     *response.status_mut() = head.status;
     *response.headers_mut() = worth_passing_on(&head.headers);
     Ok(response)
@@ -81,7 +85,7 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 /// An answer on its way: the next piece is read when the client has room for one, so that an answer that nobody takes waits at
 /// its upstream. Dropping it ends the exchange.
 #[derive(Debug)]
-pub(crate) struct PassedOn {
+struct PassedOn {
     body: ResponseBody,
     /// How many bytes are still to come, if that is known.
     left: Option<u64>,
@@ -91,12 +95,12 @@ pub(crate) struct PassedOn {
     admitted: Admitted,
 }
 
-impl PassedOn {
+impl Pieces for PassedOn {
     /// The next piece, or `None` at the end.
     ///
     /// # Errors
     /// When there is more, and it does not come: the client must not take for whole what it has.
-    pub(crate) fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if self.deadline.as_mut().poll(context).is_ready() {
             let message = "the answer took longer than the gateway's total timeout";
             return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, message))));
@@ -121,8 +125,7 @@ impl PassedOn {
         Poll::Ready(Some(Ok(piece)))
     }
 
-    /// How many bytes are still to come, if that is known.
-    pub(crate) fn left(&self) -> Option<u64> {
+    fn left(&self) -> Option<u64> {
         self.left
     }
 }

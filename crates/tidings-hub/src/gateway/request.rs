@@ -11,7 +11,7 @@ use super::{
     target::Target,
     wire::{Dialect, MAX_CHOICES},
 };
-use crate::http::{BoxError, Problem, PublishedBody, has_no_coding};
+use crate::http::{Problem, published_body::PublishedBody, request_head::has_no_coding, service::BoxError};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");

@@ -127,6 +127,8 @@ async fn end(hub: &Hub, id: &StreamId, dialect: Dialect) -> Result<(), LogError>
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use prometheus_client::registry::Registry;
 
     use super::*;
@@ -145,9 +147,11 @@ mod tests {
         GatewaySettings::new("http://127.0.0.1:9", Secret::new("s")).unwrap()
     }
 
-    fn hub() -> Hub {
-        let with_gateway = Settings { gateway: Some(settings()), ..Settings::default() };
-        Hub::new(std::sync::Arc::new(MemoryLog::default()), with_gateway)
+    /// A hub whose gateway has looked at its log.
+    async fn hub() -> (Hub, Arc<Gateway>) {
+        let (hub, gateway) = Gateway::of_hub(Arc::new(MemoryLog::default()), Settings::default(), settings());
+        gateway.tasks_done().await;
+        (hub, gateway)
     }
 
     fn id(number: u64) -> StreamId {
@@ -173,9 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_start_looks_at_the_streams_that_may_be_open_and_not_at_all_there_ever_were() {
-        let hub = hub();
-        let gateway = hub.gateway().unwrap().clone();
-        gateway.tasks_done().await;
+        let (hub, gateway) = hub().await;
         let mut cut = None;
         for number in 0..STREAMS {
             let newest = hub.engine().log.bounds().newest;
@@ -190,7 +192,7 @@ mod tests {
                 continue;
             }
             close(&hub, number).await;
-            gateway.leave(&live, Progress::Kept(std::sync::Arc::default()), true);
+            gateway.leave(&live, Progress::Kept(Arc::default()), true);
             gateway.tasks_done().await;
         }
         assert!(hub.engine().log.closed(&cut.unwrap().id.topic()).await.unwrap().is_none());
@@ -203,8 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_history_without_notes_is_looked_at_once() {
-        let hub = hub();
-        hub.gateway().unwrap().tasks_done().await;
+        let (hub, _gateway) = hub().await;
         for number in 0..STREAMS {
             announce(&hub, number).await;
             if number % 100 > 0 {
@@ -217,8 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_note_of_another_life_of_the_log_counts_for_nothing() {
-        let hub = hub();
-        hub.gateway().unwrap().tasks_done().await;
+        let (hub, _gateway) = hub().await;
         announce(&hub, 1).await;
         let epoch = crate::log::Epoch::from_bits(7);
         let note = HubId { epoch, position: hub.engine().log.bounds().newest }.to_string();

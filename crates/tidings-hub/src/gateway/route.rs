@@ -9,15 +9,10 @@ use http_body::Body;
 use super::{answer::answer, live::Gateway, target::Target, watch::watch, wire::Dialect};
 use crate::{
     Hub,
-    http::{BoxError, HubBody, Problem, Site},
+    http::{HubBody, Problem, cross_site::Site, service::BoxError},
 };
 
 const STREAMS: &str = "/streams/";
-
-/// Whether the gateway answers requests to this path.
-pub(crate) fn serves(path: &str) -> bool {
-    path.starts_with(STREAMS) || Dialect::of_path(path).is_some() || Target::is_models(path)
-}
 
 /// The methods that are served at one of its paths, as `Allow` has them; `None` at others.
 pub(crate) fn methods(path: &str) -> Option<&'static str> {

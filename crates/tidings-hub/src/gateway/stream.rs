@@ -5,10 +5,7 @@ use std::{borrow::Cow, fmt};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tidings_codec::{Event, EventId, EventType};
 
-use crate::{
-    Topic, Update,
-    log::{HubId, Record},
-};
+use crate::{Topic, Update, log::HubId};
 
 /// Topics at and below it are the gateway's own.
 const RESERVED: &str = "llm";
@@ -20,7 +17,7 @@ const STARTED: &str = "llm/started";
 const ENDED: &str = "llm/ended";
 
 /// What precedes the type of an upstream's event that would else be taken for the hub's.
-const OF_UPSTREAM: &str = "upstream-";
+pub(super) const OF_UPSTREAM: &str = "upstream-";
 
 /// A stream's ID: 128 bits that nobody guesses, as 22 characters of base64url.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,19 +106,6 @@ pub(crate) fn kept_type(sent: &str) -> Cow<'_, str> {
     match ["start", "gap", "close"].contains(&sent) || sent.starts_with(OF_UPSTREAM) {
         true => Cow::Owned(format!("{OF_UPSTREAM}{sent}")),
         false => Cow::Borrowed(sent),
-    }
-}
-
-/// The event of a record as its upstream sent it, still without an ID of the hub's.
-pub(crate) fn as_sent(record: &Record) -> Cow<'_, Event> {
-    let event = record.event();
-    let of_a_stream = record.topics().first().is_some_and(|topic| is_reserved(topic.as_str()));
-    match event.event_type().strip_prefix(OF_UPSTREAM).filter(|_| of_a_stream) {
-        Some(sent) => {
-            let sent = EventType::parse(sent).expect("it is a part of a valid event type");
-            Cow::Owned(event.clone().with_type(sent))
-        }
-        None => Cow::Borrowed(event),
     }
 }
 

@@ -18,7 +18,10 @@ use crate::{
     Cursor, EventFormat, Grant, StartAt, Subscribe,
     delivery::Engine,
     dialect::native::ReadParams,
-    http::{HubBody, Problem, deliver, ended, subscribe},
+    http::{
+        HubBody, Problem,
+        routes::subscribe::{deliver, ended, subscribe},
+    },
     log::LogError,
 };
 

@@ -19,8 +19,6 @@ use super::{
     hand_over::HandOver,
     page_body::PageBody,
 };
-#[cfg(feature = "gateway")]
-use crate::gateway::PassedOn;
 use crate::{Cursor, probe::ProbeBody};
 
 /// The body of a response of the hub: a few bytes, a file, a page of history, or an event stream.
@@ -38,9 +36,11 @@ enum Kind {
         body: Pin<Box<SseBody<Cursor>>>,
         departure: Option<Departure>,
     },
-    /// An upstream's answer as it comes.
-    #[cfg(feature = "gateway")]
-    PassedOn(Box<(PassedOn, Option<Departure>)>),
+    /// What the hub's extension gives.
+    Pieces {
+        body: Box<dyn Pieces>,
+        departure: Option<Departure>,
+    },
     Probe {
         body: ProbeBody,
         disconnect: Option<Disconnect>,
@@ -50,6 +50,15 @@ enum Kind {
         first: VecDeque<Bytes>,
         hand_over: HandOver,
     },
+}
+
+/// A body that the hub's extension gives piece by piece, as long as its client takes it.
+pub(crate) trait Pieces: Send {
+    /// The next piece, or `None` at the end.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>>;
+
+    /// How many bytes are still to come, if that is known.
+    fn left(&self) -> Option<u64>;
 }
 
 impl HubBody {
@@ -74,10 +83,9 @@ impl HubBody {
         HubBody::of(Kind::Probe { body, disconnect })
     }
 
-    /// An upstream's answer, which also ends when its client departs, where the connection can tell.
-    #[cfg(feature = "gateway")]
-    pub(crate) fn passed_on(body: PassedOn, departure: Option<Departure>) -> HubBody {
-        HubBody::of(Kind::PassedOn(Box::new((body, departure))))
+    /// A body that also ends when its client departs, where the connection can tell.
+    pub(crate) fn pieces(body: impl Pieces + 'static, departure: Option<Departure>) -> HubBody {
+        HubBody::of(Kind::Pieces { body: Box::new(body), departure })
     }
 
     pub(crate) fn file(body: FileBody) -> HubBody {
@@ -116,7 +124,7 @@ impl From<Bytes> for HubBody {
 
 impl Body for HubBody {
     type Data = Bytes;
-    /// Of an answer that the gateway passes on, and whose upstream breaks off. Everything else ends by itself.
+    /// Of a body whose source breaks off, such as an answer that the gateway passes on. Every other body ends by itself.
     type Error = io::Error;
 
     fn poll_frame(
@@ -142,13 +150,11 @@ impl Body for HubBody {
                     Poll::Pending => body.as_mut().poll_frame(context).map_err(|never| match never {}),
                 }
             }
-            #[cfg(feature = "gateway")]
-            Kind::PassedOn(passed_on) => {
-                let (body, departure) = &mut **passed_on;
+            Kind::Pieces { body, departure } => {
                 match departure.as_mut().map_or(Poll::Pending, |departure| departure.poll(context)) {
                     Poll::Ready(_) => Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
                     Poll::Pending => {
-                        body.poll_chunk(context).map(|next| next.map(|next| next.map(Frame::data)))
+                        body.poll_piece(context).map(|next| next.map(|next| next.map(Frame::data)))
                     }
                 }
             }
@@ -169,8 +175,7 @@ impl Body for HubBody {
             Kind::Page(page) => page.is_over(),
             Kind::Stream { body, .. } => body.is_end_stream(),
             Kind::Probe { body, .. } => body.is_end_stream(),
-            #[cfg(feature = "gateway")]
-            Kind::PassedOn(passed_on) => passed_on.0.left() == Some(0),
+            Kind::Pieces { body, .. } => body.left() == Some(0),
             Kind::Leaving { .. } => false,
         }
     }
@@ -181,10 +186,7 @@ impl Body for HubBody {
             Kind::File(file) => SizeHint::with_exact(file.left()),
             Kind::Stream { body, .. } => body.size_hint(),
             Kind::Probe { body, .. } => body.size_hint(),
-            #[cfg(feature = "gateway")]
-            Kind::PassedOn(passed_on) => {
-                passed_on.0.left().map_or_else(SizeHint::default, SizeHint::with_exact)
-            }
+            Kind::Pieces { body, .. } => body.left().map_or_else(SizeHint::default, SizeHint::with_exact),
             Kind::Page(_) | Kind::Leaving { .. } => SizeHint::default(),
         }
     }
@@ -198,8 +200,7 @@ impl fmt::Debug for HubBody {
             Kind::Page(_) => "HubBody::Page",
             Kind::Stream { .. } => "HubBody::Stream",
             Kind::Probe { .. } => "HubBody::Probe",
-            #[cfg(feature = "gateway")]
-            Kind::PassedOn(_) => "HubBody::PassedOn",
+            Kind::Pieces { .. } => "HubBody::Pieces",
             Kind::Leaving { .. } => "HubBody::Leaving",
         })
     }

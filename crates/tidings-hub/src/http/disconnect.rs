@@ -1,7 +1,5 @@
 //! Clients that have stopped sending: some are gone, and some wait for their answer.
 
-#![cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "only the gateway looks by a write"))]
-
 use std::{
     future::Future,
     pin::Pin,
@@ -100,7 +98,6 @@ pub(super) enum Sign {
 
 impl Departure {
     /// `looks` is whether a comment may be written to see. Without it, the stream's own events show.
-    #[cfg(feature = "gateway")]
     pub(crate) fn noticed_by_a_write(disconnect: Disconnect, looks: bool) -> Departure {
         Departure::AtReset { disconnect, looks, reset: None }
     }

@@ -1,8 +1,8 @@
 //! The HTTP interface.
 
 mod accept;
-mod body;
-mod cross_site;
+pub(crate) mod body;
+pub(crate) mod cross_site;
 pub(crate) mod disconnect;
 mod file_body;
 pub(crate) mod hand_over;
@@ -10,19 +10,11 @@ mod page_body;
 pub(crate) mod problem;
 pub(crate) mod published_body;
 mod range;
-mod request_head;
-mod routes;
+pub(crate) mod request_head;
+pub(crate) mod router;
+pub(crate) mod routes;
 pub(crate) mod service;
 
-#[cfg(feature = "gateway")]
-pub(crate) use self::{
-    cross_site::Site,
-    disconnect::{Departure, Disconnect},
-    published_body::PublishedBody,
-    request_head::has_no_coding,
-    routes::subscribe::{deliver, ended, sign_verdict, subscribe},
-    service::BoxError,
-};
 /// What `fuzzing` looks at without a request around it.
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzed {

@@ -184,19 +184,16 @@ impl Problem {
     }
 
     /// 404: there is no such stream, or no more.
-    #[cfg(feature = "gateway")]
     pub(crate) fn no_such_stream() -> Problem {
         Problem::new(StatusCode::NOT_FOUND, "no such stream is kept; streams are removed with the history")
     }
 
     /// 413: a request for the upstream is over the limit.
-    #[cfg(feature = "gateway")]
     pub(crate) fn request_too_large(max_bytes: usize) -> Problem {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request's body is over {max_bytes} bytes"))
     }
 
     /// 422: an idempotency key came back with another body.
-    #[cfg(feature = "gateway")]
     pub(crate) fn key_reused() -> Problem {
         Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -205,7 +202,6 @@ impl Problem {
     }
 
     /// 429: as many requests are with the upstream as may be.
-    #[cfg(feature = "gateway")]
     pub(crate) fn too_many_streams(max_streams: usize) -> Problem {
         Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -217,25 +213,21 @@ impl Problem {
     }
 
     /// 502: the upstream failed.
-    #[cfg(feature = "gateway")]
     pub(crate) fn upstream_failed(detail: impl ToString) -> Problem {
         Problem::new(StatusCode::BAD_GATEWAY, detail)
     }
 
     /// 410: somebody stopped the stream before its first event. After 409, 429 and 5xx SDKs would ask again by themselves.
-    #[cfg(feature = "gateway")]
     pub(crate) fn stopped(detail: impl ToString) -> Problem {
         Problem::new(StatusCode::GONE, detail)
     }
 
     /// 504: the upstream was silent for too long.
-    #[cfg(feature = "gateway")]
     pub(crate) fn upstream_timeout(detail: impl ToString) -> Problem {
         Problem::new(StatusCode::GATEWAY_TIMEOUT, detail)
     }
 
     /// The same with the members that the SDKs of LLM interfaces read.
-    #[cfg(feature = "gateway")]
     pub(crate) fn in_sdk_shape(self) -> Problem {
         let kind = match self.status {
             StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => "permission_error",

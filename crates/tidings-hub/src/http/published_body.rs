@@ -166,7 +166,6 @@ where
     ///
     /// # Errors
     /// `too_large(max_bytes)` for one that has more, before all of it has come.
-    #[cfg(feature = "gateway")]
     pub(crate) async fn read_whole(
         &mut self,
         max_bytes: usize,
@@ -231,13 +230,11 @@ where
 }
 
 /// A body with its share.
-#[cfg(feature = "gateway")]
 struct Held {
     whole: Vec<u8>,
     _room: Share,
 }
 
-#[cfg(feature = "gateway")]
 impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
         &self.whole

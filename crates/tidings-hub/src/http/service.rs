@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body;
+use http_body_util::BodyExt;
 use tokio::time::sleep;
 use tower_service::Service;
 
@@ -20,6 +21,7 @@ use super::{
     cross_site::{Site, is_preflight},
     disconnect::Disconnect,
     request_head,
+    router::of_extension,
     routes::{
         download::attachment,
         history::history,
@@ -29,12 +31,13 @@ use super::{
     },
 };
 use crate::{
-    Asset, Hub, StartAt,
+    Asset, Hub, Prefix, Selector, StartAt, Topic,
     delivery::Engine,
     dialect::{
         list::joined,
         native::{PublishParams, ReadParams},
     },
+    extension::Extension,
     probe::TIDINGS_PROBE,
 };
 
@@ -157,9 +160,9 @@ where
         let disconnect = parts.extensions.get::<Disconnect>().cloned();
         return Ok(hub.probes().answer(parts).map(|body| HubBody::probe(body, disconnect)));
     }
-    #[cfg(feature = "gateway")]
-    if let Some(gateway) = hub.gateway().filter(|_| crate::gateway::serves(path)) {
-        return Box::pin(crate::gateway::route(hub, gateway, site, parts, body)).await;
+    if let Some(routes) = of_extension(hub).filter(|routes| routes.methods(path).is_some()) {
+        let body = body.map_err(Into::into).boxed_unsync();
+        return routes.clone().answer(hub, site, parts, body).await;
     }
     if matches!(parts.method, Method::GET | Method::HEAD) && is_of_topics(path) {
         site.may_read(parts)?;
@@ -286,11 +289,8 @@ const PUBLISHED_TO: &str = "GET, HEAD, POST, OPTIONS";
 
 /// The methods that are served at a path, as `Allow` has them; `None` if nothing is.
 fn methods(hub: &Hub, path: &str) -> Option<&'static str> {
-    #[cfg(feature = "gateway")]
-    if hub.gateway().is_some() {
-        if let Some(methods) = crate::gateway::methods(path) {
-            return Some(methods);
-        }
+    if let Some(methods) = of_extension(hub).and_then(|routes| routes.methods(path)) {
+        return Some(methods);
     }
     match path {
         // The hub as a whole.
@@ -333,9 +333,8 @@ async fn read(hub: &Hub, path_topic: Option<&str>, parts: &Parts) -> Result<Resp
 fn may_read_what(hub: &Hub, path_topic: Option<&str>, parts: &Parts) -> Result<ReadParams, Problem> {
     may_read_something(hub.engine())?;
     let params = ReadParams::parse(path_topic, parts)?;
-    #[cfg(feature = "gateway")]
-    if hub.gateway().is_some() {
-        may_read(&params.selector)?;
+    if let Some(extension) = hub.extension() {
+        may_read(extension, &params.selector)?;
     }
     Ok(params)
 }
@@ -348,17 +347,16 @@ fn may_read_something(engine: &Engine) -> Result<(), Problem> {
 }
 
 /// # Errors
-/// 403 for topics of the gateway: those are read by their own URLs. Patterns over all topics don't find them, since what is
-/// in them is private.
-#[cfg(feature = "gateway")]
-fn may_read(selector: &crate::Selector) -> Result<(), Problem> {
-    let names = selector.topics().iter().map(crate::Topic::as_str);
-    let mut names = names.chain(selector.prefixes().iter().map(crate::Prefix::as_str));
-    match names.find(|name| crate::gateway::is_reserved(name)) {
+/// 403 for topics that are reserved for the hub's extension. A pattern over all topics does not find them, because their updates
+/// are private.
+fn may_read(extension: &dyn Extension, selector: &Selector) -> Result<(), Problem> {
+    let names = selector.topics().iter().map(Topic::as_str);
+    let mut names = names.chain(selector.prefixes().iter().map(Prefix::as_str));
+    match names.find_map(|name| Some((name, extension.reserved(name)?))) {
         None => Ok(()),
-        Some(name) => Err(Problem::forbidden(format!(
-            "topic {name:?} is the gateway's own; a stream is read at /streams/<id> with its token"
-        ))),
+        Some((name, instead)) => {
+            Err(Problem::forbidden(format!("topic {name:?} is reserved for a part of the hub; {instead}")))
+        }
     }
 }
 

@@ -288,7 +288,7 @@ pub enum Refused {
         id: String,
     },
     /// The topic is the hub's own.
-    #[error("topic {topic:?} is reserved for the streams of the gateway; publish to another topic")]
+    #[error("topic {topic:?} is reserved for a part of the hub; publish to another topic")]
     Reserved {
         /// The topic.
         topic: String,

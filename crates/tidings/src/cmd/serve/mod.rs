@@ -58,8 +58,10 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     settings.body_bytes = serve.body_memory;
     settings.max_connections = max_connections(serve.max_connections, serve.readers);
     settings.pages = console::pages();
-    settings.gateway = gateway;
-    let hub = Hub::new(log, settings);
+    let hub = match gateway {
+        Some(gateway) => Hub::with_gateway(log, settings, gateway),
+        None => Hub::new(log, settings),
+    };
 
     // Whoever reads the greeting may stop the hub, and make it read its certificate again.
     let (stop, mut hangup) = (stop_signal()?, Hangup::listen()?);
