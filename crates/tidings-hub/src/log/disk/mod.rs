@@ -46,7 +46,7 @@ use super::{
     Append, Appended, Bounds, Clock, Log, LogError, LogFuture, Page, PageLimit, Reads, Record, Retention,
     Turn, Wear,
     open::{Kind, OpenError, Opened},
-    rules::Rules,
+    retention_rules::Rules,
     url,
 };
 use crate::{

@@ -14,9 +14,9 @@ use crate::{
             tables,
         },
         merge::Merge,
-        names::{Gone, Kind, Named, Sole},
+        publisher_names::{Gone, Kind, Named, Sole},
         record::cost,
-        rules::Rules,
+        retention_rules::Rules,
     },
 };
 

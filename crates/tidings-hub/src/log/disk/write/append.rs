@@ -14,9 +14,9 @@ use crate::{
     log::{
         Append, Appended, Receipt, Record, RecordTime, Refused,
         disk::read::pages::Pages,
-        names::{Named, again, names_of},
+        publisher_names::{Named, again, names_of},
         record::receipt,
-        rules::Rules,
+        retention_rules::Rules,
     },
 };
 

@@ -11,7 +11,7 @@ use crate::log::{
         read::pages::{Outline, Pages},
         schema::closes,
     },
-    rules::Rules,
+    retention_rules::Rules,
 };
 
 /// How many records one step evicts at the most, unless it comes with a commit that has appended more.

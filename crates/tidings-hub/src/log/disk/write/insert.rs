@@ -12,7 +12,7 @@ use crate::{
             read::pages::{CLOSE, PRIVATE},
             schema::closes,
         },
-        names::names_of,
+        publisher_names::names_of,
     },
 };
 

@@ -12,7 +12,7 @@ use crate::log::{
         schema::{closes, tables},
     },
     retention::Totals,
-    rules::Rules,
+    retention_rules::Rules,
 };
 
 /// After so many records the totals are written down, so that not all are counted when the log is opened.

@@ -39,7 +39,7 @@ use crate::{
                 visible::Visible,
             },
         },
-        rules::Rules,
+        retention_rules::Rules,
     },
 };
 

@@ -15,7 +15,7 @@ use crate::{
             schema::{tables, watermarks::Watermarks},
             write::state,
         },
-        names::names_of,
+        publisher_names::names_of,
     },
 };
 

@@ -1,13 +1,13 @@
-//! The records that a log in memory holds.
+//! The records that a log in memory keeps.
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{IdempotencyKey, Record};
+use crate::log::{IdempotencyKey, Record};
 
 /// Records in the order of their sequences. Most often the oldest one leaves; one that leaves from between the others stays
 /// as an empty position, until half of all positions are empty.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct Retained {
     /// Begins with a position that is not empty.
     positions: VecDeque<Entry>,
     empty: usize,
@@ -32,7 +32,7 @@ pub(super) struct Removed {
     pub(super) rule: Option<usize>,
 }
 
-impl Held {
+impl Retained {
     /// Adds a record that comes after all others.
     pub(super) fn push(
         &mut self,
@@ -51,7 +51,7 @@ impl Held {
         entry.record.as_ref().map(|_| entry.from)
     }
 
-    /// The first sequence that is held.
+    /// The first sequence that is kept.
     pub(super) fn oldest(&self) -> Option<u64> {
         self.positions.front().map(|entry| entry.sequence)
     }
@@ -110,24 +110,24 @@ mod tests {
 
     #[test]
     fn what_leaves_from_between_is_gone_and_the_others_are_found() {
-        let mut held = Held::default();
+        let mut retained = Retained::default();
         for sequence in 1..=10 {
             let update = Update::new(Topic::parse("t").unwrap(), "");
             let record = Record::new(Epoch::from_bits(0), sequence, RecordTime::now(), update);
-            held.push(Arc::new(record), 0, None, Some(sequence as usize));
+            retained.push(Arc::new(record), 0, None, Some(sequence as usize));
         }
         let mut left: Vec<u64> = (1..=10).collect();
         for gone in [5, 1, 3, 2, 9, 7, 6, 10, 4, 8] {
-            let removed = held.remove(gone).unwrap();
+            let removed = retained.remove(gone).unwrap();
             assert_eq!((removed.record.sequence(), removed.rule), (gone, Some(gone as usize)));
-            assert!(held.remove(gone).is_none());
+            assert!(retained.remove(gone).is_none());
             left.retain(|sequence| *sequence != gone);
-            assert_eq!((held.len(), held.oldest()), (left.len(), left.first().copied()));
-            assert!(held.positions.len() <= 2 * left.len() + 1, "{held:?}");
+            assert_eq!((retained.len(), retained.oldest()), (left.len(), left.first().copied()));
+            assert!(retained.positions.len() <= 2 * left.len() + 1, "{retained:?}");
             for first in 0..=11 {
-                let found = held.get(first).map(|record| record.sequence());
+                let found = retained.get(first).map(|record| record.sequence());
                 assert_eq!(found, left.contains(&first).then_some(first));
-                let from: Vec<_> = held.from(first).map(|record| record.sequence()).collect();
+                let from: Vec<_> = retained.from(first).map(|record| record.sequence()).collect();
                 let expected: Vec<_> = left.iter().copied().filter(|sequence| *sequence >= first).collect();
                 assert_eq!(from, expected, "from {first}");
             }

@@ -10,21 +10,27 @@ use tidings_codec::EventId;
 use tokio::sync::watch;
 
 use super::{
-    Append, Appended, Bounds, Clock, Epoch, IdempotencyKey, Limits, Log, LogError, LogFuture, Page,
-    PageLimit, Position, Receipt, Record, RecordTime, Refused, Retention, Turn, Wear,
     evicted::Evicted,
-    held::{Held, Removed},
-    names::{Named, Names, again, names_of},
-    open::{Kind, OpenError, Opened},
-    record::receipt,
-    retention::Totals,
-    rules::Rules,
-    topic_index::TopicIndex,
+    names::Names,
+    retained::{Removed, Retained},
 };
-use crate::{Selector, Topic, Update, model::topic_map::TopicMap};
+use crate::{
+    Selector, Topic, Update,
+    log::{
+        Append, Appended, Bounds, Clock, Epoch, IdempotencyKey, Limits, Log, LogError, LogFuture, Page,
+        PageLimit, Position, Receipt, Record, RecordTime, Refused, Retention, Turn, Wear,
+        open::{Kind, OpenError, Opened},
+        publisher_names::{Named, again, names_of},
+        record::receipt,
+        retention::Totals,
+        retention_rules::Rules,
+        topic_index::TopicIndex,
+    },
+    model::topic_map::TopicMap,
+};
 
 /// A log in memory, for the chooser.
-pub(super) const KIND: Kind = Kind {
+pub(in crate::log) const KIND: Kind = Kind {
     scheme: "memory",
     form: "memory:",
     parse: |rest| match rest {
@@ -61,7 +67,7 @@ pub struct MemoryLog {
 #[derive(Debug)]
 struct State {
     /// What is kept. The rules of the retention leave holes.
-    records: Held,
+    records: Retained,
     newest: Position,
     whole: Totals,
     /// One for each rule of the retention, in its order.
@@ -116,7 +122,7 @@ impl MemoryLog {
         MemoryLog {
             epoch,
             state: RwLock::new(State {
-                records: Held::default(),
+                records: Retained::default(),
                 newest: Position::START,
                 whole: Totals::default(),
                 groups: vec![Group::default(); rules.rules.len()],
