@@ -4,9 +4,9 @@ use std::{any::Any, sync::Arc};
 
 use crate::{
     Cursor, PublishError, Settings, Subscribe, Update,
-    authorize::Grant,
+    authorize::Reading,
     budget::Budget,
-    delivery::{Engine, Feed},
+    delivery::{Engine, Feed, cursor::Begin},
     encoder::Encoder,
     extension::Extension,
     log::{
@@ -183,8 +183,9 @@ impl Hub {
     /// # Errors
     /// When the log fails.
     pub async fn subscribe(&self, subscribe: impl Into<Subscribe>) -> Result<Option<Cursor>, LogError> {
-        let grant = Grant { subscribe: true, ..Grant::default() };
-        Cursor::open(self.engine().clone(), subscribe.into(), grant).await
+        let Subscribe { selector, start, form, start_event } = subscribe.into();
+        let begin = Begin { start, form, start_event };
+        Cursor::open(self.engine().clone(), Reading::public(selector), begin).await
     }
 
     /// Ends all subscriptions between two events, then the hub's own task. Subscribers resume elsewhere, or later.

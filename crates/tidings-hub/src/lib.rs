@@ -28,8 +28,9 @@
 //! # In an application of your own
 //!
 //! [`Hub::service`] is a tower service with the hub's whole HTTP interface, to be mounted under any prefix, in axum with
-//! `Router::nest_service("/hub", hub.service())`. The application publishes with [`Hub::publish`], and decides who reaches
-//! the mounted routes; the hub's own rule is the [`Access`] in its [`Settings`].
+//! `Router::nest_service("/hub", hub.service())`. The application publishes with [`Hub::publish`]. It may
+//! decide for each request which topics that may publish to and read: see [`Authorizer`]. Otherwise the [`Access`] in the
+//! [`Settings`] is one rule for everybody.
 //!
 //! With the feature `gateway`, `Hub::with_gateway` makes a hub that also stands before an LLM provider. It serves the interfaces
 //! of the provider, and keeps each streamed answer as a topic, so that a cut answer resumes. See the module `gateway`.
@@ -45,7 +46,7 @@
 //!
 //! # What it is not
 //!
-//! It does not identify people: put it behind something that does, or into an application that does. It is not a queue
+//! It does not identify people: an application that does is its [`Authorizer`]. It is not a queue
 //! with competing consumers: every subscriber gets everything. An event carries
 //! text only, as the format does: what is binary or large is stored beside the log, and announced by an event.
 // Parts of the other rooms serve the gateway alone. They are there without it too, so that the feature has one place.
@@ -80,13 +81,14 @@ mod settings;
 
 pub use self::http::{HubBody, HubService};
 pub use attachments::{AttachmentLimits, Attachments};
-pub use authorize::{Access, Grant};
+pub use authorize::{Access, Authorizer, Authorizing, Denial, Grant, Subject};
 pub use delivery::EventFormat;
 pub use delivery::cursor::{Cursor, Subscribe};
 pub use delivery::resume::{StartAt, Verdict};
 pub use error::PublishError;
 pub use hub::Hub;
 pub use model::attachment_id::AttachmentId;
+pub use model::matchers::Matchers;
 pub use model::origin::{InvalidOrigin, Origin};
 pub use model::topic::{
     InvalidTopic, MAX_FILTER_BYTES, MAX_FILTERS, MAX_TOPIC_BYTES, Prefix, Selector, Topic, TopicFilter,

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::{
     Selector, StartAt, Topic, Verdict,
-    authorize::Grant,
+    authorize::Reading,
     budget::Share,
     delivery::{
         Engine, EventFormat, hub_event,
@@ -48,6 +48,15 @@ impl From<Selector> for Subscribe {
     fn from(selector: Selector) -> Subscribe {
         Subscribe { selector, start: StartAt::Tail, form: EventFormat::Plain, start_event: true }
     }
+}
+
+/// Where a subscription begins, and how its events look on the wire.
+#[derive(Debug, Clone)]
+pub(crate) struct Begin {
+    pub(crate) start: StartAt,
+    pub(crate) form: EventFormat,
+    /// Whether one that begins at the tail first gets an event of type `start`.
+    pub(crate) start_event: bool,
 }
 
 /// Follows the log for one subscriber: a stream of frames, each of one or more whole events as they go on the wire.
@@ -101,10 +110,11 @@ impl Cursor {
     /// Finds the position to start from; `None` when all topics are closed and the subscriber has seen it, or is new.
     pub(crate) async fn open(
         engine: Arc<Engine>,
-        subscribe: Subscribe,
-        grant: Grant,
+        reading: Reading,
+        begin: Begin,
     ) -> Result<Option<Cursor>, LogError> {
-        let Subscribe { selector, start, form, start_event } = subscribe;
+        let Begin { start, form, start_event } = begin;
+        let (selector, is_partial) = (reading.selector.clone(), reading.is_partial);
         let greet = start_event && start == StartAt::Tail;
         let Opening { registration, epoch, verdict, gap, after, mut page, open } =
             match open(&engine, selector.clone(), start, PAGE, First::Window).await? {
@@ -121,7 +131,7 @@ impl Cursor {
         let mut cursor = Cursor {
             open: selector.is_exact().then_some(open),
             engine,
-            subscription: Subscription { selector, form, grant },
+            subscription: Subscription::new(reading, form),
             registration,
             verdict,
             standing: Standing::default(),
@@ -134,7 +144,11 @@ impl Cursor {
         };
         if greet {
             let id = HubId { epoch, position: page.reached }.to_string();
-            cursor.queued = hub_event("start", &json!({ "id": id }), id);
+            let data = match is_partial {
+                true => json!({ "id": id, "access": "partial" }),
+                false => json!({ "id": id }),
+            };
+            cursor.queued = hub_event("start", &data, id);
         }
         let read = cursor.subscription.read_page(&cursor.engine, Standing::default(), &page, gap);
         cursor.take(read);

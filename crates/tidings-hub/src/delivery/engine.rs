@@ -11,7 +11,7 @@ use super::{
     FeedPlace, Window,
     frame::{Form, OwnFormat},
     routing::Routing,
-    subscription::{LastRead, Subscription},
+    subscription::LastRead,
 };
 use crate::{
     EventFormat, Settings,
@@ -83,17 +83,10 @@ impl Engine {
         self.window.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether others may be told what a subscription follows: those who may receive all that it may.
-    pub(crate) fn may_be_told_of(&self, subscription: &Subscription) -> bool {
-        self.settings.access.anonymous().covers(subscription.grant)
-    }
-
     /// Notes that a subscription has ended.
     pub(crate) fn end(&self, ended: Ended) {
         self.metrics.ended(ended.reason);
-        if self.may_be_told_of(&ended.subscription) {
-            self.last_ended.push(ended);
-        }
+        self.last_ended.push(ended);
     }
 
     /// Ends subscriptions and the feed; they notice soon.

@@ -76,6 +76,20 @@ impl Form {
 impl EventFormat {
     const COUNT: usize = 5;
 
+    /// All of them, in their order.
+    pub(super) const ALL: [EventFormat; EventFormat::COUNT] = [
+        EventFormat::Plain,
+        EventFormat::TopicLine,
+        EventFormat::Envelope,
+        EventFormat::MessageEnvelope,
+        EventFormat::Own,
+    ];
+
+    /// Whether an event says of which topics it is.
+    pub(super) fn names_topics(self) -> bool {
+        !matches!(self, EventFormat::Plain | EventFormat::Own)
+    }
+
     /// Appends the event of `record` to `out`. [`Own`](EventFormat::Own) is written as [`Plain`](EventFormat::Plain): only a hub
     /// knows its extension.
     pub fn encode(self, record: &Record, out: &mut Vec<u8>) {

@@ -11,6 +11,7 @@ pub(crate) mod one_or_many;
 pub(crate) mod resume;
 pub(crate) mod routing;
 pub(crate) mod subscription;
+mod terms;
 mod window;
 #[cfg(unix)]
 mod worker;

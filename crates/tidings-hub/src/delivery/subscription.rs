@@ -1,12 +1,12 @@
 //! What a subscriber asked for and may have, and how that is read.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
-    Selector,
-    authorize::Grant,
+    Grant, Selector,
+    authorize::Reading,
     delivery::Engine,
-    delivery::{Chunk, EventFormat, hub_event, resume::Gap},
+    delivery::{Chunk, EventFormat, hub_event, resume::Gap, terms::Terms},
     log::{HubId, LogError, Page, PageLimit, Position},
     model::gap::GapReason,
 };
@@ -17,9 +17,9 @@ pub(crate) const PAGE: PageLimit = PageLimit { records: 500, bytes: Chunk::FULL 
 /// What a subscriber gets. For two with the same subscription at the same position, the next chunk is the same. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Subscription {
+    /// Narrowed to what the subscriber may read.
     pub(crate) selector: Selector,
-    pub(crate) form: EventFormat,
-    pub(crate) grant: Grant,
+    pub(crate) terms: Arc<Terms>,
 }
 
 /// Where a subscriber is in the log.
@@ -77,6 +77,15 @@ impl LastRead {
 }
 
 impl Subscription {
+    pub(crate) fn new(reading: Reading, form: EventFormat) -> Subscription {
+        Subscription { selector: reading.selector, terms: Terms::of(form, reading.reach) }
+    }
+
+    /// Whether the holder of `grant` may know what it follows: it may receive all that this does.
+    pub(crate) fn may_be_told_to(&self, grant: &Grant) -> bool {
+        grant.covers(&self.selector, &self.terms.reach)
+    }
+
     /// The same as [`read_window`](Subscription::read_window), shared with others who ask for the same.
     pub(crate) fn read_window_shared(&self, engine: &Engine, from: Standing) -> Option<Read> {
         if let Some(mut read) = engine.last_read.find(self, from) {
@@ -97,16 +106,19 @@ impl Subscription {
         // Frames are encoded and joined after this line, when the window is not locked.
         let run = engine.read_window().read(from.position, &self.selector)?;
         let records = run.records.iter().map(|framed| &*framed.record);
-        let mut chunk = Chunk::of(records.filter(|record| self.grant.may_receive(record)));
-        let form = engine.form(self.form);
+        let (form, reach) = (engine.form(self.terms.form), &self.terms.reach);
+        let mut chunk = Chunk::of(records.filter(|record| reach.may_receive(record)));
         let mut then = from;
         for framed in &run.records {
             // A run is measured by its data; its frames may be longer.
             if chunk.is_full() {
                 return Some(Read { chunk, then, more: true });
             }
-            if self.grant.may_receive(&framed.record) {
-                chunk.push_framed(framed, form);
+            if reach.may_receive(&framed.record) {
+                match reach.hide_topics(&self.selector, &framed.record) {
+                    None => chunk.push_framed(framed, form),
+                    Some(record) => chunk.push(&record, form),
+                }
             }
             then.reach(framed.record.sequence());
         }
@@ -130,9 +142,9 @@ impl Subscription {
 
     /// The same of a page that has been read.
     pub(crate) fn read_page(&self, engine: &Engine, from: Standing, page: &Page, gap: Option<Gap>) -> Read {
-        let records = page.records.iter().filter(|record| self.grant.may_receive(record));
-        let mut chunk = Chunk::of(records.clone().map(|record| &**record));
-        let form = engine.form(self.form);
+        let (form, reach) = (engine.form(self.terms.form), &self.terms.reach);
+        let records = page.records.iter().map(|record| &**record).filter(|record| reach.may_receive(record));
+        let mut chunk = Chunk::of(records.clone());
         if let Some(gap) = gap {
             engine.metrics.gap(gap.reason);
             match form.own() {
@@ -141,7 +153,8 @@ impl Subscription {
             }
         }
         for record in records {
-            chunk.push(record, form);
+            let hidden = reach.hide_topics(&self.selector, record);
+            chunk.push(hidden.as_ref().unwrap_or(record), form);
         }
         let mut then = Standing { told: from.told.max(page.lost.unwrap_or_default()), ..from };
         then.reach(page.reached.sequence);

@@ -17,11 +17,12 @@ use super::{
     stream::StreamId,
     target::Target,
     token::Scope,
-    watch::READ_GRANT,
     wire::Dialect,
 };
 use crate::{
-    Cursor, EventFormat, Hub, StartAt, Subscribe,
+    Cursor, EventFormat, Hub, StartAt,
+    authorize::Reading,
+    delivery::cursor::Begin,
     http::{
         HubBody, Problem,
         disconnect::{Departure, Disconnect},
@@ -115,9 +116,9 @@ async fn open(hub: &Hub, id: &StreamId, seen: Option<&str>) -> Result<Option<Cur
             Err(_) => StartAt::Unknown(seen.to_owned()),
         },
     };
-    let subscribe =
-        Subscribe { selector: id.topic().into(), start, form: EventFormat::Own, start_event: false };
-    Ok(Cursor::open(hub.engine().clone(), subscribe, READ_GRANT).await?)
+    let begin = Begin { start, form: EventFormat::Own, start_event: false };
+    // The client has asked for this answer itself.
+    Ok(Cursor::open(hub.engine().clone(), Reading::whole(id.topic().into()), begin).await?)
 }
 
 /// Whether nothing follows a position but the stream's end, which this form does not show: who has seen the event there would

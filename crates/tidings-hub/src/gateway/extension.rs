@@ -7,15 +7,16 @@ use http::request::Parts;
 use super::{
     format::SdkFormat,
     live::Gateway,
-    route::{methods, route},
+    route::{has_own_token, methods, route},
     settings::GatewaySettings,
     stream::is_reserved,
 };
 use crate::{
-    Hub, Settings,
+    Grant, Hub, Settings,
     delivery::OwnFormat,
     extension::Extension,
     http::{
+        Problem,
         cross_site::Site,
         router::{Answer, RequestBody, Routes},
     },
@@ -77,13 +78,22 @@ impl Routes for Gateway {
         methods(path)
     }
 
+    fn has_own_credentials(&self, path: &str) -> bool {
+        has_own_token(path)
+    }
+
+    fn in_own_shape(&self, problem: Problem) -> Problem {
+        problem.in_sdk_shape()
+    }
+
     fn answer<'a>(
         self: Arc<Self>,
         hub: &'a Hub,
+        grant: &'a Grant,
         site: &'a Site,
         parts: &'a Parts,
         body: RequestBody,
     ) -> Answer<'a> {
-        Box::pin(async move { route(hub, &self, site, parts, body).await })
+        Box::pin(async move { route(hub, &self, grant, site, parts, body).await })
     }
 }

@@ -8,7 +8,8 @@ use http_body::Body;
 
 use super::{answer::answer, live::Gateway, target::Target, watch::watch, wire::Dialect};
 use crate::{
-    Hub,
+    Grant, Hub,
+    authorize::Right,
     http::{HubBody, Problem, cross_site::Site, service::BoxError},
 };
 
@@ -23,10 +24,16 @@ pub(crate) fn methods(path: &str) -> Option<&'static str> {
     }
 }
 
+/// Whether requests to this path bring a token of the gateway itself, instead of a grant.
+pub(crate) fn has_own_token(path: &str) -> bool {
+    path.starts_with(STREAMS)
+}
+
 /// Answers a request to one of its paths.
 pub(crate) async fn route<B>(
     hub: &Hub,
     gateway: &Arc<Gateway>,
+    grant: &Grant,
     site: &Site,
     parts: &Parts,
     body: B,
@@ -55,7 +62,7 @@ where
     if parts.method != method {
         return Err(Problem::method_not_allowed(&parts.method, allow).in_sdk_shape());
     }
-    ask(hub, gateway, (dialect, target), site, parts, body).await.map_err(Problem::in_sdk_shape)
+    ask(hub, gateway, (dialect, target), grant, site, parts, body).await.map_err(Problem::in_sdk_shape)
 }
 
 /// Answers an SDK, if it may ask.
@@ -63,6 +70,7 @@ async fn ask<B>(
     hub: &Hub,
     gateway: &Arc<Gateway>,
     what: (Dialect, Target),
+    grant: &Grant,
     site: &Site,
     parts: &Parts,
     body: B,
@@ -73,7 +81,7 @@ where
 {
     site.may_publish()?;
     // A request costs its operator money: it takes the right to publish.
-    if !hub.engine().settings.access.anonymous().publish {
+    if !grant.has(Right::Publish) {
         return Err(Problem::forbidden(
             "publishing is not allowed on this hub, and so is asking its upstream",
         ));

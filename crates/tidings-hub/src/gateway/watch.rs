@@ -15,8 +15,9 @@ use super::{
     token::Scope,
 };
 use crate::{
-    Cursor, EventFormat, Grant, StartAt, Subscribe,
-    delivery::Engine,
+    Cursor, EventFormat, StartAt,
+    authorize::Reading,
+    delivery::{Engine, cursor::Begin},
     dialect::native::ReadParams,
     http::{
         HubBody, Problem,
@@ -24,9 +25,6 @@ use crate::{
     },
     log::LogError,
 };
-
-/// What the bearer of a token of a stream may do with its topic.
-pub(super) const READ_GRANT: Grant = Grant { publish: false, subscribe: true, private: true };
 
 /// How long a request to stop waits until the stream has ended in the log.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -73,6 +71,8 @@ async fn read(
         Some(StartAt::After(asked)) => start_after(&*engine.log, id, asked).await?,
         Some(start) => start,
     });
+    // The token has been looked at. What an answer says is private.
+    let reading = Reading::whole(id.topic().into());
     match (is_compact(parts)?, &params.start) {
         (true, Some(StartAt::Position { asked, sequence })) => {
             if params.form != EventFormat::Plain {
@@ -81,28 +81,28 @@ async fn read(
                 ));
             }
             match compact(engine, id, asked, *sequence).await? {
-                Some(compacted) => read_compacted(engine, compacted, params, parts).await,
-                None => subscribe(engine, READ_GRANT, params, parts).await,
+                Some(compacted) => read_compacted(engine, reading, compacted, params, parts).await,
+                None => subscribe(engine, reading, params, parts).await,
             }
         }
-        _ => subscribe(engine, READ_GRANT, params, parts).await,
+        _ => subscribe(engine, reading, params, parts).await,
     }
 }
 
 /// What was said so far, joined, and then what follows as it comes.
 async fn read_compacted(
     engine: &Arc<Engine>,
+    reading: Reading,
     compacted: Compacted,
     params: ReadParams,
     parts: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
-    let subscribe = Subscribe {
-        selector: params.selector,
+    let begin = Begin {
         start: StartAt::Position { asked: compacted.last_event_id, sequence: compacted.sequence },
         form: EventFormat::Plain,
         start_event: false,
     };
-    Ok(match Cursor::open(engine.clone(), subscribe, READ_GRANT).await? {
+    Ok(match Cursor::open(engine.clone(), reading, begin).await? {
         Some(mut cursor) => {
             cursor.begin_with(compacted.events);
             deliver(engine, cursor, params.keep_alive, parts)

@@ -4,14 +4,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 
 use super::{HubBody, Problem};
 use crate::{
-    Access, Origin, Settings,
+    Origin, Settings,
     attachments::is_token,
     authorize::{host_name, is_loopback_host},
     dialect::list::elements,
 };
 
 /// What a listed page may read of a response's headers, beside those that every page may.
-const EXPOSED: &str = "Tidings-Hub, Tidings-Resume, Tidings-Stream, Tidings-Stop-Token, Location, Content-Location, \
+const EXPOSED: &str = "Tidings-Hub, Tidings-Access, Tidings-Resume, Tidings-Stream, Tidings-Stop-Token, Location, Content-Location, \
                        Retry-After, ETag, Content-Range, X-Request-Id, Request-Id";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -26,8 +26,8 @@ const MAX_ASKED_BYTES: usize = 4 << 10;
 /// What the headers of a request say of where it was sent, and of the page that sent it.
 #[derive(Debug)]
 pub(crate) struct Site {
-    /// A `Host` that may not lead here, and the rule that says so.
-    unknown_host: Option<(String, Access)>,
+    /// A `Host` that may not lead here, and whether that is for want of an access rule.
+    unknown_host: Option<(String, bool)>,
     /// The `Origin` header, to be repeated in the answer if its page may read that.
     listed: Option<HeaderValue>,
     /// An `Origin` that is neither the hub's own nor listed.
@@ -43,13 +43,13 @@ impl Site {
             None => text(&parts.headers, header::HOST).unwrap_or_default(),
         };
         // A name can be made to lead here by whoever owns it (DNS rebinding), and its pages would count as the hub's own.
-        let is_any_allowed = settings.access != Access::Loopback && settings.allowed_hosts.is_empty();
+        let is_any_allowed = !settings.access.is_loopback() && settings.allowed_hosts.is_empty();
         let is_allowed = |allowed: &String| host_name(allowed).eq_ignore_ascii_case(host_name(host));
         let is_known =
             is_any_allowed || is_loopback_host(host) || settings.allowed_hosts.iter().any(is_allowed);
 
         let mut site = Site {
-            unknown_host: (!is_known).then(|| (host.to_owned(), settings.access.clone())),
+            unknown_host: (!is_known).then(|| (host.to_owned(), settings.access.is_loopback())),
             listed: None,
             foreign: None,
             any_listed: !settings.allowed_origins.is_empty(),
@@ -75,7 +75,7 @@ impl Site {
     pub(crate) fn may_lead_here(&self) -> Result<(), Problem> {
         match &self.unknown_host {
             None => Ok(()),
-            Some((host, access)) => Err(Problem::unknown_host(host, access)),
+            Some((host, is_loopback)) => Err(Problem::unknown_host(host, *is_loopback)),
         }
     }
 

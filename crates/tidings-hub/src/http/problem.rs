@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::HubBody;
 use crate::{
-    Access,
+    Denial, Grant, Topic,
     attachments::UploadError,
+    authorize::NotReadable,
     dialect::{Refusal, RefusalKind},
     log::{LogError, Refused},
 };
@@ -51,6 +52,7 @@ impl Problem {
     }
 
     fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Problem {
+        self.headers.retain(|(other, _)| *other != name);
         self.headers.push((name, value));
         self
     }
@@ -68,6 +70,12 @@ impl Problem {
     /// 403: the request is understood, and this one may not.
     pub(crate) fn forbidden(detail: impl ToString) -> Problem {
         Problem::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// 403: the topic is none of those that the request may publish to.
+    pub(crate) fn not_publishable(topic: &Topic, grant: &Grant) -> Problem {
+        let may = grant.publish();
+        Problem::forbidden(format!("this request may publish to {may}, not to {:?}", topic.as_str()))
     }
 
     /// 404: nothing is served at the path.
@@ -160,13 +168,13 @@ impl Problem {
     }
 
     /// 421: the `Host` is none of those that lead here.
-    pub(crate) fn unknown_host(host: &str, access: &Access) -> Problem {
-        let (rule, or) = match access {
-            Access::Loopback => (
+    pub(crate) fn unknown_host(host: &str, is_loopback: bool) -> Problem {
+        let (rule, or) = match is_loopback {
+            true => (
                 "without an access rule this hub only answers to loopback names and those that it is given",
                 ", or give an access rule (--anonymous)",
             ),
-            _ => ("this hub only answers to loopback names and those that it is given", ""),
+            false => ("this hub only answers to loopback names and those that it is given", ""),
         };
         Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
@@ -316,6 +324,30 @@ impl From<Refusal> for Problem {
             Some(line) => problem.with("line", line),
             None => problem,
         }
+    }
+}
+
+impl From<Denial> for Problem {
+    fn from(denial: Denial) -> Problem {
+        let detail = denial.to_string();
+        match denial {
+            // RFC 9110, section 15.5.2: the answer names a way to authenticate.
+            Denial::Unauthenticated { .. } => Problem::new(StatusCode::UNAUTHORIZED, detail)
+                .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Denial::Forbidden { .. } => Problem::forbidden(detail),
+            Denial::TooMany { retry_after, .. } => {
+                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
+                    .with_header(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+            }
+            Denial::Unavailable { .. } => Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail),
+        }
+    }
+}
+
+impl From<NotReadable> for Problem {
+    fn from(NotReadable { asked, may }: NotReadable) -> Problem {
+        Problem::forbidden(format!("this request may read {may}, not {asked:?}"))
     }
 }
 

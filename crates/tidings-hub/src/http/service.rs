@@ -1,6 +1,7 @@
 //! One request in, one response out.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     future::Future,
     pin::Pin,
@@ -9,7 +10,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+    request::Parts,
+};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::sleep;
@@ -31,7 +35,8 @@ use super::{
     },
 };
 use crate::{
-    Asset, Hub, Prefix, Selector, StartAt, Topic,
+    Asset, Denial, Grant, Hub, Prefix, Selector, StartAt, Topic,
+    authorize::Right,
     delivery::Engine,
     dialect::{
         list::joined,
@@ -51,8 +56,8 @@ impl Hub {
 /// The hub's HTTP interface as a tower service, to be mounted in an application under any prefix.
 ///
 /// It answers `/topics/…`, `/topics?topic=…`, `/subscribers`, `/attachments/…`, `/healthz`, `/readyz`, `/metrics`, and
-/// the static files of the [`Settings`](crate::Settings). Whoever mounts it strips the prefix, as axum's `nest_service` does, and is the one
-/// to authenticate people: the service itself only knows the [`Access`](crate::Access) rule.
+/// the static files of the [`Settings`](crate::Settings). The application that mounts it strips the prefix, as axum's `nest_service` does.
+/// The [`Access`](crate::Access) rule decides what a request may do; with an [`Authorizer`](crate::Authorizer), the application does.
 #[derive(Debug, Clone)]
 pub struct HubService {
     hub: Hub,
@@ -61,6 +66,9 @@ pub struct HubService {
 /// How long an answer may take before the hub looks whether its client is still there: to look costs a write where a client
 /// has stopped sending.
 const LEFT_AFTER: Duration = Duration::from_millis(100);
+
+/// Says of an answer for topics that its client gets less than it asked for.
+const TIDINGS_ACCESS: HeaderName = HeaderName::from_static("tidings-access");
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -155,28 +163,47 @@ where
             false => methods(hub, path).map(options).ok_or_else(|| Problem::no_such_path(path)),
         };
     }
+    if matches!(parts.method, Method::GET | Method::HEAD) {
+        if let Some(answer) = for_anyone(engine, path) {
+            return answer;
+        }
+    }
+    let extension = of_extension(hub).filter(|routes| routes.methods(path).is_some());
+    let grant = match extension.is_some_and(|routes| routes.has_own_credentials(path)) {
+        true => Ok(Cow::default()),
+        false => engine.settings.access.authorize(parts).await,
+    };
+    let grant = match (grant, extension) {
+        (Ok(grant), _) => grant,
+        // An EventSource would not come back from a 503. Without a grant it is not told a position.
+        (Err(Denial::Unavailable { .. }), _) if asks_to_subscribe(parts) => {
+            return Ok(put_off(engine, false));
+        }
+        (Err(denial), Some(routes)) => return Err(routes.in_own_shape(denial.into())),
+        (Err(denial), None) => return Err(denial.into()),
+    };
     if asks_for_probe(parts)? {
-        may_read_something(engine)?;
+        may_read_something(&grant)?;
         let disconnect = parts.extensions.get::<Disconnect>().cloned();
         return Ok(hub.probes().answer(parts).map(|body| HubBody::probe(body, disconnect)));
     }
-    if let Some(routes) = of_extension(hub).filter(|routes| routes.methods(path).is_some()) {
+    if let Some(routes) = extension {
         let body = body.map_err(Into::into).boxed_unsync();
-        return routes.clone().answer(hub, site, parts, body).await;
+        return routes.clone().answer(hub, &grant, site, parts, body).await;
     }
     if matches!(parts.method, Method::GET | Method::HEAD) && is_of_topics(path) {
         site.may_read(parts)?;
     }
     if let Some(topic) = path.strip_prefix("/topics/") {
         return match parts.method {
-            Method::GET | Method::HEAD => Box::pin(read(hub, Some(topic), parts)).await,
+            Method::GET | Method::HEAD => Box::pin(read(hub, &grant, Some(topic), parts)).await,
             Method::POST => {
                 site.may_publish()?;
-                if !engine.settings.access.anonymous().publish {
+                if !grant.has(Right::Publish) {
                     return Err(Problem::forbidden("publishing is not allowed on this hub"));
                 }
                 let params = PublishParams::parse(topic, parts, engine.settings.max_retry)?;
-                publish(hub, params, &parts.headers, body).await
+                publish(hub, &grant, params, &parts.headers, body).await
             }
             _ => Err(Problem::method_not_allowed(&parts.method, PUBLISHED_TO)),
         };
@@ -191,25 +218,19 @@ where
         });
     }
     if let Some(id) = path.strip_prefix("/attachments/") {
-        return Box::pin(attachment(engine, id, parts)).await;
+        return Box::pin(attachment(engine, &grant, id, parts)).await;
     }
     match path {
-        "/topics" => Box::pin(read(hub, None, parts)).await,
+        "/topics" => Box::pin(read(hub, &grant, None, parts)).await,
         "/subscribers" if ReadParams::names_topic(parts) => {
-            subscribers(engine, &may_read_what(hub, None, parts)?)
+            subscribers(engine, &grant, may_read_what(hub, &grant, None, parts)?.selector)
         }
         "/subscribers" => {
-            may_read_something(engine)?;
-            Ok(furthest_behind(engine).await)
-        }
-        "/healthz" => Ok(text("text/plain; charset=utf-8", "ok\n")),
-        "/readyz" if engine.is_shutting_down() => Err(Problem::shutting_down()),
-        "/readyz" => {
-            engine.log.health()?;
-            Ok(text("text/plain; charset=utf-8", "ready\n"))
+            may_read_something(&grant)?;
+            Ok(furthest_behind(engine, &grant).await)
         }
         "/metrics" => {
-            may_read_something(engine)?;
+            may_read_something(&grant)?;
             if let Some(attachments) = engine.log.attachments() {
                 engine.metrics.stored(attachments.usage());
             }
@@ -217,10 +238,20 @@ where
             engine.metrics.worn(engine.log.health().is_ok(), engine.log.wear());
             Ok(text("application/openmetrics-text; version=1.0.0; charset=utf-8", engine.metrics.to_text()))
         }
-        _ => match engine.settings.pages.get(path) {
-            Some(asset) => Ok(page(asset)),
-            None => Err(Problem::no_such_path(path)),
-        },
+        _ => Err(Problem::no_such_path(path)),
+    }
+}
+
+/// What is served to everyone, and is no secret: the static files, and whether the hub runs. `None` for other paths.
+fn for_anyone(engine: &Engine, path: &str) -> Option<Result<Response<HubBody>, Problem>> {
+    match path {
+        "/healthz" => Some(Ok(text("text/plain; charset=utf-8", "ok\n"))),
+        "/readyz" if engine.is_shutting_down() => Some(Err(Problem::shutting_down())),
+        "/readyz" => {
+            let ready = engine.log.health().map(|()| text("text/plain; charset=utf-8", "ready\n"));
+            Some(ready.map_err(Problem::from))
+        }
+        _ => engine.settings.pages.get(path).map(|asset| Ok(page(asset))),
     }
 }
 
@@ -311,27 +342,53 @@ fn options(methods: &'static str) -> Response<HubBody> {
     response
 }
 
-async fn read(hub: &Hub, path_topic: Option<&str>, parts: &Parts) -> Result<Response<HubBody>, Problem> {
-    let params = may_read_what(hub, path_topic, parts)?;
-    let engine = hub.engine();
-    let grant = engine.settings.access.anonymous();
+async fn read(
+    hub: &Hub,
+    grant: &Grant,
+    path_topic: Option<&str>,
+    parts: &Parts,
+) -> Result<Response<HubBody>, Problem> {
+    let mut params = may_read_what(hub, grant, path_topic, parts)?;
+    let reading = grant.reading(std::mem::take(&mut params.selector))?;
+    let (engine, is_partial) = (hub.engine(), reading.is_partial);
     let accept = joined(&parts.headers, header::ACCEPT);
     let representation = representation(accept.as_deref())
         .ok_or_else(|| Problem::not_acceptable(accept.as_deref().unwrap_or_default()))?;
     let answer = async {
         match representation {
-            Representation::EventStream => subscribe(engine, grant, params, parts).await,
-            Representation::Json => history(hub, grant, params).await,
+            Representation::EventStream => subscribe(engine, reading, params, parts).await,
+            Representation::Json => history(hub, reading, params).await,
         }
     };
     let mut response = unless_left(parts, answer).await?;
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
+    if is_partial {
+        response.headers_mut().insert(TIDINGS_ACCESS, HeaderValue::from_static("partial"));
+    }
+    if engine.settings.access.is_personal() {
+        for_this_client_alone(response.headers_mut());
+    }
     Ok(response)
 }
 
-/// What a request to read asks for, if it may.
-fn may_read_what(hub: &Hub, path_topic: Option<&str>, parts: &Parts) -> Result<ReadParams, Problem> {
-    may_read_something(hub.engine())?;
+/// Tells caches that another client may get another answer.
+fn for_this_client_alone(headers: &mut HeaderMap) {
+    let rule = headers.get(header::CACHE_CONTROL).and_then(|rule| rule.to_str().ok()).unwrap_or("no-cache");
+    if !rule.contains("private") && !rule.contains("no-store") {
+        if let Ok(rule) = HeaderValue::try_from(format!("private, {rule}")) {
+            headers.insert(header::CACHE_CONTROL, rule);
+        }
+    }
+}
+
+/// What a request to read asks for, if it may read anything.
+fn may_read_what(
+    hub: &Hub,
+    grant: &Grant,
+    path_topic: Option<&str>,
+    parts: &Parts,
+) -> Result<ReadParams, Problem> {
+    may_read_something(grant)?;
     let params = ReadParams::parse(path_topic, parts)?;
     if let Some(extension) = hub.extension() {
         may_read(extension, &params.selector)?;
@@ -339,8 +396,8 @@ fn may_read_what(hub: &Hub, path_topic: Option<&str>, parts: &Parts) -> Result<R
     Ok(params)
 }
 
-fn may_read_something(engine: &Engine) -> Result<(), Problem> {
-    match engine.settings.access.anonymous().subscribe {
+fn may_read_something(grant: &Grant) -> Result<(), Problem> {
+    match grant.has(Right::Read) {
         true => Ok(()),
         false => Err(Problem::forbidden("subscribing is not allowed on this hub")),
     }

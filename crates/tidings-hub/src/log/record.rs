@@ -50,6 +50,12 @@ impl Record {
         self.time
     }
 
+    /// The same record for a reader that may know of these topics alone; there is at least one. It keeps its position and its
+    /// ID.
+    pub(crate) fn with_topics(&self, topics: Vec<Topic>) -> Record {
+        Record { update: self.update.clone().with_topics(topics), ..*self }
+    }
+
     /// The update that it was made of.
     pub(super) fn into_update(self) -> Update {
         self.update

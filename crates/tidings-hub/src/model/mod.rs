@@ -2,6 +2,7 @@
 
 pub(crate) mod attachment_id;
 pub(crate) mod gap;
+pub(crate) mod matchers;
 pub(crate) mod origin;
 pub(crate) mod position;
 pub(crate) mod topic;

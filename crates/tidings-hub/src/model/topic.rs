@@ -262,6 +262,11 @@ impl Selector {
         !self.is_everything() && self.prefixes().is_empty()
     }
 
+    /// Whether nothing is asked for.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.is_exact() && self.topics().is_empty()
+    }
+
     /// Whether what matches has to be searched for: prefixes are asked for, and much else may lie between.
     pub(crate) fn is_searched_for(&self) -> bool {
         !self.prefixes().is_empty()
@@ -285,7 +290,7 @@ impl Selector {
 
 /// Whether one of `prefixes` covers `topic`. They are sorted and none is below another, so only the last one that is not
 /// greater than the topic can: what lies between a prefix and a text below it is below it, too.
-fn is_below_one_of(prefixes: &[Prefix], topic: &str) -> bool {
+pub(super) fn is_below_one_of(prefixes: &[Prefix], topic: &str) -> bool {
     let greater = prefixes.partition_point(|prefix| prefix.as_str() <= topic);
     prefixes[..greater].last().is_some_and(|prefix| prefix.covers_text(topic))
 }

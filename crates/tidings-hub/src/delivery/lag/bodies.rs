@@ -11,7 +11,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::{FRESH, Furthest, Lag, Seen};
-use crate::delivery::{routing::Wake, subscription::Subscription};
+use crate::{
+    Grant,
+    delivery::{routing::Wake, subscription::Subscription},
+};
 
 /// A list of them: about a hundred bytes for each, beside the kilobytes that a body costs.
 #[derive(Debug, Default)]
@@ -21,8 +24,8 @@ pub(crate) struct Bodies(Mutex<Open>);
 struct Open {
     bodies: HashMap<u64, Arc<Body>>,
     last_number: u64,
-    /// What came of the last look, and when that was.
-    last: Option<(Instant, Arc<Furthest>)>,
+    /// What came of the last look, when that was, and for whom.
+    last: Option<(Instant, Grant, Arc<Furthest>)>,
 }
 
 /// What is known of a subscription that is delivered as a body.
@@ -63,15 +66,12 @@ impl Bodies {
         open.bodies.remove(&body.number);
     }
 
-    /// Those furthest behind of those who may be told of, `newest` being the log's newest record.
-    pub(crate) fn furthest(
-        &self,
-        newest: u64,
-        may_be_told_of: impl Fn(&Subscription) -> bool,
-    ) -> Arc<Furthest> {
+    /// Those furthest behind that the holder of `grant` may know of, `newest` being the log's newest record.
+    pub(crate) fn furthest(&self, newest: u64, grant: &Grant) -> Arc<Furthest> {
         let open = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if let Some((_, furthest)) = open.last.as_ref().filter(|(at, _)| now - *at < FRESH) {
+        let is_fresh = |(at, of, _): &&(Instant, Grant, _)| now - *at < FRESH && of == grant;
+        if let Some((.., furthest)) = open.last.as_ref().filter(is_fresh) {
             return furthest.clone();
         }
         let mut furthest = Furthest::default();
@@ -80,11 +80,11 @@ impl Bodies {
             furthest.look_at(lag, || {
                 let Body { subscription, protocol, .. } = &**body;
                 let seen = || Seen { lag, subscription: subscription.clone(), protocol: *protocol };
-                may_be_told_of(subscription).then(seen)
+                subscription.may_be_told_to(grant).then(seen)
             });
         }
         let furthest = Arc::new(furthest);
-        open.last = Some((now, furthest.clone()));
+        open.last = Some((now, grant.clone(), furthest.clone()));
         furthest
     }
 }

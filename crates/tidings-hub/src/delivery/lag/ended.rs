@@ -1,16 +1,17 @@
 //! The subscriptions that ended last.
 
 use std::{
+    cmp::Reverse,
     collections::VecDeque,
     sync::{Mutex, PoisonError},
     time::SystemTime,
 };
 
 use super::Lag;
-use crate::{delivery::subscription::Subscription, metrics::EndReason};
+use crate::{Grant, delivery::subscription::Subscription, metrics::EndReason};
 
-/// How many are kept.
-const KEPT: usize = 20;
+/// How many are told of.
+const LISTED: usize = 20;
 
 /// A subscription that has ended.
 #[derive(Debug, Clone)]
@@ -22,19 +23,27 @@ pub(crate) struct Ended {
     pub(crate) lag: Lag,
 }
 
-/// Those that ended last. What they followed is shared, not copied: at most what the heads of so many requests can name.
+/// Those that ended last: of the ones that get public updates alone, and of the others. So streams that few may know of do not
+/// push out those that everyone may know of. What they followed is shared, not copied: at most what the heads of so many
+/// requests can name.
 #[derive(Debug, Default)]
-pub(crate) struct LastEnded(Mutex<VecDeque<Ended>>);
+pub(crate) struct LastEnded(Mutex<[VecDeque<Ended>; 2]>);
 
 impl LastEnded {
     pub(crate) fn push(&self, ended: Ended) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = &mut last[usize::from(ended.subscription.terms.reach.has_private())];
         last.push_front(ended);
-        last.truncate(KEPT);
+        last.truncate(LISTED);
     }
 
-    /// The last one first.
-    pub(crate) fn to_vec(&self) -> Vec<Ended> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    /// Those that the holder of `grant` may know of, the last one first.
+    pub(crate) fn of(&self, grant: &Grant) -> Vec<Ended> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last.iter().flatten().filter(|ended| ended.subscription.may_be_told_to(grant));
+        let mut known: Vec<_> = known.cloned().collect();
+        known.sort_by_key(|ended| Reverse(ended.time));
+        known.truncate(LISTED);
+        known
     }
 }

@@ -58,11 +58,10 @@ impl Furthest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EventFormat, Grant, Selector};
+    use crate::{EventFormat, Selector, authorize::Reading};
 
     fn furthest(all: impl IntoIterator<Item = u64>) -> Furthest {
-        let selector = Selector::everything();
-        let subscription = Subscription { selector, form: EventFormat::Plain, grant: Grant::default() };
+        let subscription = Subscription::new(Reading::public(Selector::everything()), EventFormat::Plain);
         let mut furthest = Furthest::default();
         for behind in all {
             let lag = Lag { behind, ..Lag::default() };

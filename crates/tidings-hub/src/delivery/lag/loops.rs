@@ -8,7 +8,7 @@ use std::{
 use tokio::time::{Instant, timeout_at};
 
 use super::Furthest;
-use crate::delivery::Inbox;
+use crate::{Grant, delivery::Inbox};
 
 /// How long a loop may take to answer, with all its other work. One that failed never does.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,14 +33,14 @@ impl Loops {
         inboxes.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Asks all of them. Cancel safe. A loop that does not answer in time is left out, and the log says so.
-    pub(crate) async fn furthest(&self) -> Furthest {
+    /// Asks all of them for those that the holder of `grant` may know of. Cancel safe. A loop that does not answer in time is left out, and the log says so.
+    pub(crate) async fn furthest(&self, grant: &Grant) -> Furthest {
         let inboxes: Vec<Arc<Inbox>> = {
             let inboxes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             inboxes.iter().filter_map(Weak::upgrade).collect()
         };
         // All are asked before the first is waited for.
-        let answers: Vec<_> = inboxes.iter().map(|inbox| inbox.ask()).collect();
+        let answers: Vec<_> = inboxes.iter().map(|inbox| inbox.ask(grant)).collect();
         drop(inboxes);
         let deadline = Instant::now() + PATIENCE;
         let mut all = Furthest::default();

@@ -2,7 +2,7 @@
 //!
 //! Nobody keeps a list of the rows of the [delivery loops](crate::delivery): each loop looks through its own when it is asked,
 //! and tells [those furthest behind](furthest). [Bodies](bodies), which cost kilobytes anyway, are in a list. Asking often
-//! costs no more than asking four times a second, since all who ask meanwhile are told the same.
+//! costs no more than asking four times a second, since all who ask meanwhile with the same grant are told the same.
 
 mod bodies;
 mod ended;

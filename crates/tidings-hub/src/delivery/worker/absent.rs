@@ -7,7 +7,7 @@ use tidings_server::KeepAlive;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    Cursor,
+    Cursor, Grant,
     delivery::{Engine, lag::Furthest},
     seats::Seat,
 };
@@ -28,7 +28,7 @@ pub(crate) struct Joining {
 pub(crate) struct Inbox(Infallible);
 
 impl Inbox {
-    pub(crate) fn ask(&self) -> oneshot::Receiver<Arc<Furthest>> {
+    pub(crate) fn ask(&self, _: &Grant) -> oneshot::Receiver<Arc<Furthest>> {
         match self.0 {}
     }
 }

@@ -10,7 +10,7 @@ use tidings_server::KeepAlive;
 use tokio::sync::{Notify, oneshot};
 
 use super::{slots::Slot, survey::Asker};
-use crate::{Cursor, delivery::lag::Furthest, seats::Seat};
+use crate::{Cursor, Grant, delivery::lag::Furthest, seats::Seat};
 
 /// A subscription whose head and first bytes have been sent, and whose socket is free to be taken over.
 #[derive(Debug)]
@@ -92,10 +92,10 @@ impl Inbox {
         drop(left);
     }
 
-    /// Asks which rows are furthest behind. An error means that the loop has ended.
-    pub(crate) fn ask(&self) -> oneshot::Receiver<Arc<Furthest>> {
-        let (asker, answer) = oneshot::channel();
-        self.put(|mail| mail.askers.push(asker));
+    /// Asks which rows are furthest behind that the holder of `grant` may know of. An error means that the loop has ended.
+    pub(crate) fn ask(&self, grant: &Grant) -> oneshot::Receiver<Arc<Furthest>> {
+        let (tell, answer) = oneshot::channel();
+        self.put(|mail| mail.askers.push(Asker { grant: grant.clone(), tell }));
         answer
     }
 

@@ -9,23 +9,31 @@ use super::{
     slots::Slot,
     work::Worker,
 };
-use crate::delivery::lag::{FRESH, Furthest, Lag, Seen};
+use crate::{
+    Grant,
+    delivery::lag::{FRESH, Furthest, Lag, Seen},
+};
 
 /// How many rows are looked at in one piece of work.
 const LOOKS: usize = 4096;
 
 /// Somebody who asks.
-pub(crate) type Asker = oneshot::Sender<Arc<Furthest>>;
+#[derive(Debug)]
+pub(super) struct Asker {
+    /// Rows that its holder may not know of are left out.
+    pub(super) grant: Grant,
+    pub(super) tell: oneshot::Sender<Arc<Furthest>>,
+}
 
 /// How far the current look has come, and what came of the last.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// Whoever asks while it runs gets what comes of it.
+    /// The look is for the grant of the first of them; others with the same grant get what comes of it.
     askers: Vec<Asker>,
     next: Slot,
     furthest: Furthest,
-    /// When it was done, in milliseconds of the worker's time.
-    last: Option<(u64, Arc<Furthest>)>,
+    /// When it was done, in milliseconds of the worker's time, and for whom.
+    last: Option<(u64, Grant, Arc<Furthest>)>,
 }
 
 impl Survey {
@@ -39,9 +47,11 @@ impl Worker {
     pub(super) fn answer(&mut self, asker: Asker) {
         let fresh = FRESH.as_millis();
         match &self.survey.last {
-            Some((at, furthest)) if u128::from(self.now.saturating_sub(*at)) < fresh => {
+            Some((at, grant, furthest))
+                if u128::from(self.now.saturating_sub(*at)) < fresh && *grant == asker.grant =>
+            {
                 // Who does not wait any more needs no answer.
-                let _ = asker.send(furthest.clone());
+                let _ = asker.tell.send(furthest.clone());
             }
             _ => self.survey.askers.push(asker),
         }
@@ -49,9 +59,7 @@ impl Worker {
 
     /// Goes on with the current look, if there is one.
     pub(super) fn survey(&mut self) {
-        if !self.survey.is_running() {
-            return;
-        }
+        let Some(Asker { grant, .. }) = self.survey.askers.first() else { return };
         let newest = self.engine.log.bounds().newest.sequence;
         let end = self.rows.end().min(self.survey.next.saturating_add(LOOKS as Slot));
         for slot in self.survey.next..end {
@@ -60,19 +68,22 @@ impl Worker {
             self.survey.furthest.look_at(lag, || {
                 let subscription = &self.groups.get(group)?.subscription;
                 let seen = || Seen { lag, subscription: subscription.clone(), protocol: Some("HTTP/1.1") };
-                self.engine.may_be_told_of(subscription).then(seen)
+                subscription.may_be_told_to(grant).then(seen)
             });
         }
         self.survey.next = end;
         if end < self.rows.end() {
             return;
         }
-        let furthest = Arc::new(std::mem::take(&mut self.survey.furthest));
-        for asker in self.survey.askers.drain(..) {
-            let _ = asker.send(furthest.clone());
+        let (grant, furthest) = (grant.clone(), Arc::new(std::mem::take(&mut self.survey.furthest)));
+        let (told, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.survey.askers).into_iter().partition(|asker| asker.grant == grant);
+        self.survey.askers = others;
+        for asker in told {
+            let _ = asker.tell.send(furthest.clone());
         }
         self.survey.next = 0;
-        self.survey.last = Some((self.now, furthest));
+        self.survey.last = Some((self.now, grant, furthest));
     }
 }
 

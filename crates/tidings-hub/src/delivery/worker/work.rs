@@ -417,7 +417,7 @@ mod tests {
     };
 
     use super::{super::deliver::LOOKED_AT, *};
-    use crate::{Access, EventFormat, Hub, Topic, Update, delivery::subscription::Subscription};
+    use crate::{EventFormat, Hub, Topic, Update, authorize::Reading, delivery::subscription::Subscription};
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -496,8 +496,8 @@ mod tests {
         let groups: Vec<_> = topics
             .iter()
             .map(|topic| {
-                let (selector, grant) = (topic.clone().into(), Access::default().anonymous());
-                let subscription = Subscription { selector, form: EventFormat::Plain, grant };
+                let reading = Reading::public(topic.clone().into());
+                let subscription = Subscription::new(reading, EventFormat::Plain);
                 let (routing, inbox) = (&worker.engine.routing, &worker.inbox);
                 worker.groups.find_or_register(&subscription, Default::default(), routing, inbox)
             })

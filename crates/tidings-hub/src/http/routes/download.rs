@@ -6,8 +6,9 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
-    AttachmentId,
+    AttachmentId, Grant,
     attachments::{Announcement, MediaType},
+    authorize::Right,
     delivery::Engine,
     http::{
         HubBody, Problem,
@@ -33,11 +34,11 @@ const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 /// Serves the attachment `id` to who may receive the update that announces it.
 pub(crate) async fn attachment(
     engine: &Arc<Engine>,
+    grant: &Grant,
     id: &str,
     parts: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
-    let grant = engine.settings.access.anonymous();
-    if !grant.subscribe {
+    if !grant.has(Right::Read) {
         return Err(Problem::forbidden("reading is not allowed on this hub"));
     }
     let missing = || Problem::no_such_attachment(id);

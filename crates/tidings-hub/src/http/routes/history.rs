@@ -12,7 +12,7 @@ use tokio::{
 use super::subscribe::sign_verdict;
 use crate::{
     Hub, StartAt, Verdict,
-    authorize::Grant,
+    authorize::Reading,
     delivery::{
         resume::{First, Gap, Opened, open},
         subscription::PAGE,
@@ -53,7 +53,7 @@ struct Members {
 /// It looks for something up to a bound, and says how far it came.
 pub(crate) async fn history(
     hub: &Hub,
-    grant: Grant,
+    reading: Reading,
     params: ReadParams,
 ) -> Result<Response<HubBody>, Problem> {
     let engine = hub.engine();
@@ -61,7 +61,7 @@ pub(crate) async fn history(
     let (deadline, search_end) = (began + params.wait, began + params.wait.max(MAX_SEARCH));
     // A page is as large as what a stream is sent at once, also where its client would take more updates.
     let limit = PageLimit { records: params.limit, bytes: PAGE.bytes };
-    let selector = params.selector;
+    let Reading { selector, reach, .. } = reading;
     let start = params.start.unwrap_or(StartAt::Oldest);
     let asked = match &start {
         StartAt::After(id) | StartAt::Position { asked: id, .. } | StartAt::Unknown(id) => Some(id.clone()),
@@ -88,7 +88,7 @@ pub(crate) async fn history(
     let mut misses = asked.is_some();
     let mut looked_at = 0;
     loop {
-        opening.page.records.retain(|record| grant.may_receive(record));
+        opening.page.records.retain(|record| reach.may_receive(record));
         if !opening.page.records.is_empty() || opening.gap.is_some() {
             break;
         }
@@ -138,6 +138,11 @@ pub(crate) async fn history(
     };
     if let Some(gap) = &opening.gap {
         engine.metrics.gap(gap.reason);
+    }
+    for record in &mut opening.page.records {
+        if let Some(hidden) = reach.hide_topics(&selector, record) {
+            *record = Arc::new(hidden);
+        }
     }
     let mut response = respond(hub, opening.page.records, &members)?;
     sign_verdict(&mut response, opening.verdict);

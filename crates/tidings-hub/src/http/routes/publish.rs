@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::upload::attach;
 use crate::{
-    Hub, Update,
+    Grant, Hub, Update,
     attachments::Announcement,
     dialect::{
         Refusal, UpdateReader,
@@ -27,9 +27,13 @@ const MAX_BATCH: usize = 1_000;
 /// Room is made for as many updates as would come of this length.
 const LIKELY_UPDATE_BYTES: usize = 128;
 
-/// Publishes the body, and answers when all of it is kept.
+/// Publishes the body, and answers when all of it is kept. All of its updates are of the one topic that the request names.
+///
+/// # Errors
+/// 403 for a topic that the holder of `grant` may not publish to.
 pub(crate) async fn publish<B>(
     hub: &Hub,
+    grant: &Grant,
     params: PublishParams,
     headers: &HeaderMap,
     body: B,
@@ -38,6 +42,9 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    grant
+        .may_publish(std::slice::from_ref(&params.topic))
+        .map_err(|topic| Problem::not_publishable(topic, grant))?;
     let body = pin!(body);
     let mut body = PublishedBody::new(body, hub);
     let published = publish_body(hub, params, headers, &mut body).await;

@@ -8,9 +8,9 @@ use serde_json::json;
 use tidings_server::{Frame, KeepAlive, Sse, Visibility, stream_headers};
 
 use crate::{
-    Cursor, StartAt, Subscribe, Verdict,
-    authorize::Grant,
-    delivery::{Engine, hub_event},
+    Cursor, StartAt, Verdict,
+    authorize::Reading,
+    delivery::{Engine, cursor::Begin, hub_event},
     dialect::native::ReadParams,
     http::{
         HubBody, Problem,
@@ -32,17 +32,16 @@ const TIDINGS_HUB: HeaderName = HeaderName::from_static("tidings-hub");
 /// While the hub shuts down, the stream ends at once. A 503 would be clearer, but an `EventSource` never comes back from it.
 pub(crate) async fn subscribe(
     engine: &Arc<Engine>,
-    grant: Grant,
+    reading: Reading,
     params: ReadParams,
     request: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
-    let subscribe = Subscribe {
-        selector: params.selector,
+    let begin = Begin {
         start: params.start.unwrap_or(StartAt::Tail),
         form: params.form,
         start_event: params.start_event,
     };
-    match Cursor::open(engine.clone(), subscribe, grant).await? {
+    match Cursor::open(engine.clone(), reading, begin).await? {
         Some(cursor) => Ok(deliver(engine, cursor, params.keep_alive, request)),
         None => Ok(ended()),
     }
@@ -84,13 +83,13 @@ pub(crate) fn deliver(
     keep_alive: KeepAlive,
     request: &Parts,
 ) -> Response<HubBody> {
-    let grant = cursor.subscription().grant;
+    let has_private = cursor.subscription().terms.reach.has_private();
     let verdict = cursor.verdict();
     let keep_alive = keep_alive.after(engine.settings.heartbeat);
     let retry = engine.settings.retry;
     let hand_over = HandOver::offered(request).filter(|_| !engine.is_shutting_down());
     // What only some may read, no cache may keep for others.
-    let visibility = if grant.private { Visibility::Private } else { Visibility::default() };
+    let visibility = if has_private { Visibility::Private } else { Visibility::default() };
     let first = hand_over.as_ref().and_then(|_| cursor.take_queued());
     let mut response = match (hand_over, first) {
         (Some(hand_over), Some(queued)) => {
@@ -103,7 +102,7 @@ pub(crate) fn deliver(
         _ => {
             cursor.over(name(request.version));
             let sse = Sse::new(cursor).retry(retry).keep_alive(keep_alive);
-            let sse = if grant.private { sse.private() } else { sse };
+            let sse = if has_private { sse.private() } else { sse };
             let disconnect = request.extensions.get::<Disconnect>().cloned();
             sse.into_response().map(|body| HubBody::stream(body, disconnect.map(Departure::AtHangUp)))
         }

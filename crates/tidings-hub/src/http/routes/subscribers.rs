@@ -7,12 +7,11 @@ use http::{HeaderValue, Response, header};
 use serde::Serialize;
 
 use crate::{
-    Prefix, Selector, Topic,
+    Grant, Prefix, Selector, Topic,
     delivery::{
         Engine,
         lag::{Ended, Seen},
     },
-    dialect::native::ReadParams,
     http::{HubBody, Problem},
 };
 
@@ -35,12 +34,17 @@ struct CountJson<'a> {
 /// Answers for each topic. Only those who know a topic's name, and may subscribe to it, learn that somebody follows it.
 ///
 /// # Errors
-/// 400 for a pattern: what it stands for is not known.
-pub(crate) fn subscribers(engine: &Engine, params: &ReadParams) -> Result<Response<HubBody>, Problem> {
-    if !params.selector.is_exact() {
+/// 400 for a pattern: what it stands for is not known. 403 for a topic that the holder of `grant` may not read.
+pub(crate) fn subscribers(
+    engine: &Engine,
+    grant: &Grant,
+    asked: Selector,
+) -> Result<Response<HubBody>, Problem> {
+    if !asked.is_exact() {
         return Err(Problem::invalid("subscribers are counted by topic, and a pattern is none"));
     }
-    let topics = params.selector.topics().iter();
+    let reading = grant.reading(asked)?;
+    let topics = reading.selector.topics().iter();
     Ok(json(&CountsJson {
         topics: topics
             .map(|topic| CountJson { topic: topic.as_str(), subscribers: engine.routing.audience(topic) })
@@ -88,14 +92,14 @@ struct FollowedJson {
 }
 
 /// Tells which subscriptions are furthest behind, and which ended last, to whoever may follow what these follow.
-pub(crate) async fn furthest_behind(engine: &Engine) -> Response<HubBody> {
+pub(crate) async fn furthest_behind(engine: &Engine, grant: &Grant) -> Response<HubBody> {
     let newest = engine.log.bounds().newest.sequence;
-    let mut furthest = engine.loops.furthest().await;
-    furthest.merge(&engine.bodies.furthest(newest, |subscription| engine.may_be_told_of(subscription)));
+    let mut furthest = engine.loops.furthest(grant).await;
+    furthest.merge(&engine.bodies.furthest(newest, grant));
     json(&SurveyJson {
         subscribers: engine.metrics.subscriptions.get(),
         behind: furthest.iter().map(OpenJson::from).collect(),
-        ended: engine.last_ended.to_vec().iter().map(EndedJson::from).collect(),
+        ended: engine.last_ended.of(grant).iter().map(EndedJson::from).collect(),
     })
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context;
-use tidings_hub::{Access, Grant, Hub, Settings};
+use tidings_hub::{Access, Grant, Hub, Matchers, Settings};
 use tracing::Level;
 
 use self::tls::Certificate;
@@ -135,11 +135,14 @@ fn say(text: &str) {
 
 fn access(serve: &Serve) -> anyhow::Result<Access> {
     if !serve.anonymous.is_empty() {
-        return Ok(Access::Anonymous(Grant {
-            publish: serve.anonymous.contains(&Anonymous::Publish),
-            subscribe: serve.anonymous.contains(&Anonymous::Subscribe),
-            private: false,
-        }));
+        let mut grant = Grant::default();
+        if serve.anonymous.contains(&Anonymous::Publish) {
+            grant = grant.with_publish(Matchers::all());
+        }
+        if serve.anonymous.contains(&Anonymous::Subscribe) {
+            grant = grant.with_read(Matchers::all());
+        }
+        return Ok(Access::Anonymous(grant));
     }
     if !serve.listen.ip().is_loopback() {
         let hint = "add --anonymous subscribe to let everyone read, or --anonymous publish,subscribe to let everyone \
@@ -169,8 +172,9 @@ fn greeting(
             "anyone on this machine may publish and subscribe; no other machine can reach it".into()
         }
         Access::Anonymous(grant) => {
-            let may = [(grant.publish, "publish"), (grant.subscribe, "subscribe")];
-            let may: Vec<_> = may.iter().filter(|(granted, _)| *granted).map(|(_, what)| *what).collect();
+            let may = [(grant.publish(), "publish"), (grant.read(), "subscribe")];
+            let may: Vec<_> =
+                may.iter().filter(|(topics, _)| topics.is_all()).map(|(_, what)| *what).collect();
             format!("EVERYONE who can reach {address} may {}", may.join(" and "))
         }
         _ => "as its access rule says".into(),

@@ -1,0 +1,514 @@
+//! A request becomes a grant once, and every path of an update asks the grant: with an application that authorizes for the hub.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail")]
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{Request, header, request::Parts};
+use http_body_util::{BodyExt, Empty};
+use serde_json::{Value, json};
+use tidings_hub::{
+    Access, Authorizer, Authorizing, Denial, Grant, Hub, Matchers, Settings, Subject, Topic, Update,
+    log::{DiskLog, DiskSettings, Log, MemoryLog},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tower_service::Service;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn soon<T>(what: &str, done: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, done).await.unwrap_or_else(|_| panic!("{what} did not happen"))
+}
+
+fn matchers(texts: &[&str]) -> Matchers {
+    Matchers::parse(texts).unwrap()
+}
+
+/// An application whose users say their names, and which counts how often it is asked.
+#[derive(Default)]
+struct Application {
+    asked: AtomicUsize,
+}
+
+impl Authorizer for Application {
+    fn authorize<'a>(&'a self, request: &'a Parts) -> Authorizing<'a> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move {
+            // As if it looked up a session.
+            tokio::task::yield_now().await;
+            let name = request.headers.get(header::AUTHORIZATION).map(|name| name.to_str().unwrap());
+            let user = |name: &str| {
+                Grant::default()
+                    .with_read(matchers(&["news/*"]))
+                    .with_private(matchers(&[&format!("users/{name}/*")]))
+                    .with_publish(matchers(&["chat/*"]))
+                    .with_subject(Subject::new("app", name))
+            };
+            match name {
+                None => Err(Denial::unauthenticated("nobody is logged in; log in at /login")),
+                Some("backend") => Ok(Grant::default().with_publish(Matchers::all())),
+                Some("reader") => Ok(Grant::default().with_read(Matchers::all())),
+                Some("auditor") => Ok(Grant::default().with_private(Matchers::all())),
+                Some("banned") => Err(Denial::forbidden("banned is banned")),
+                Some("flood") => {
+                    Err(Denial::too_many("flood has asked 9 times", Duration::from_millis(6_500)))
+                }
+                Some("down") => Err(Denial::unavailable("the sessions cannot be looked up")),
+                Some(name) => Ok(user(name)),
+            }
+        })
+    }
+}
+
+struct Setup {
+    hub: Hub,
+    application: Arc<Application>,
+    address: std::net::SocketAddr,
+}
+
+impl Setup {
+    async fn new(log: Arc<dyn Log>) -> Setup {
+        Setup::of(|settings| Hub::new(log, settings)).await
+    }
+
+    async fn of(make: impl FnOnce(Settings) -> Hub) -> Setup {
+        let application = Arc::new(Application::default());
+        let mut settings = Settings::default();
+        settings.access = Access::Authorizer(application.clone());
+        let hub = make(settings);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn({
+            let hub = hub.clone();
+            async move { hub.serve(listener).await }
+        });
+        Setup { hub, application, address }
+    }
+
+    async fn in_memory() -> Setup {
+        Setup::new(Arc::new(MemoryLog::default())).await
+    }
+
+    /// Publishes within the process.
+    async fn say(&self, topic: &str, data: &str, is_private: bool) {
+        let update = Update::new(Topic::parse(topic).unwrap(), data);
+        let update = if is_private { update.private() } else { update };
+        self.hub.publish(update).await.unwrap();
+    }
+}
+
+struct Answer {
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn status(&self) -> u16 {
+        self.head.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let prefix = format!("{name}: ");
+        self.head.lines().find_map(|line| line.strip_prefix(&prefix))
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The data of a page's updates.
+    fn page(&self) -> Vec<String> {
+        let page = self.json();
+        let updates = page["updates"].as_array().unwrap_or_else(|| panic!("{} {page}", self.head));
+        updates.iter().map(|update| update["data"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Expects a problem document whose detail has all of these words.
+    fn refusal(&self, status: u16, words: &[&str]) {
+        let problem = self.json();
+        assert_eq!((self.status(), problem["status"].as_u64()), (status, Some(status.into())), "{problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(words.iter().all(|word| detail.contains(word)), "{detail}");
+    }
+}
+
+async fn send(setup: &Setup, request: &str, body: &[u8]) -> TcpStream {
+    let mut socket = TcpStream::connect(setup.address).await.unwrap();
+    socket.write_all(request.as_bytes()).await.unwrap();
+    socket.write_all(body).await.unwrap();
+    socket
+}
+
+fn head(method: &str, path: &str, user: Option<&str>, more: &str) -> String {
+    let user = user.map(|user| format!("Authorization: {user}\r\n")).unwrap_or_default();
+    format!("{method} {path} HTTP/1.1\r\nHost: hub.example\r\n{user}{more}\r\n")
+}
+
+/// Sends a request over a connection of its own.
+async fn ask(setup: &Setup, method: &str, path: &str, user: Option<&str>, body: &[u8]) -> Answer {
+    ask_with(setup, method, path, user, "", body).await
+}
+
+async fn ask_with(
+    setup: &Setup,
+    method: &str,
+    path: &str,
+    user: Option<&str>,
+    more: &str,
+    body: &[u8],
+) -> Answer {
+    let more = format!("Connection: close\r\nContent-Length: {}\r\n{more}", body.len());
+    let mut socket = send(setup, &head(method, path, user, &more), body).await;
+    let mut answer = Vec::new();
+    soon("an answer", socket.read_to_end(&mut answer)).await.unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head ends with a blank line");
+    let body = answer.split_off(end + 4);
+    Answer { head: String::from_utf8(answer).unwrap(), body }
+}
+
+async fn history(setup: &Setup, query: &str, user: &str) -> Answer {
+    let path = format!("/topics?{query}");
+    ask_with(setup, "GET", &path, Some(user), "Accept: application/json\r\n", b"").await
+}
+
+/// A subscription that a delivery loop serves.
+struct Stream {
+    socket: TcpStream,
+    read: String,
+}
+
+impl Stream {
+    async fn open(setup: &Setup, query: &str, user: &str) -> Stream {
+        let path = format!("/topics?{query}");
+        let socket = send(setup, &head("GET", &path, Some(user), ""), b"").await;
+        let mut stream = Stream { socket, read: String::new() };
+        stream.up_to("retry: ").await;
+        stream
+    }
+
+    /// Reads until this has come; what came so far, the head included.
+    async fn up_to(&mut self, end: &str) -> &str {
+        while !self.read.contains(end) {
+            let mut piece = Vec::new();
+            let count = soon(end, self.socket.read_buf(&mut piece)).await.unwrap();
+            assert!(count > 0, "it ends before {end}: {}", self.read);
+            self.read.push_str(std::str::from_utf8(&piece).unwrap());
+        }
+        &self.read
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_authorized_once_and_what_is_open_to_all_never() {
+    let setup = Setup::in_memory().await;
+    let asked = || setup.application.asked.load(Ordering::Relaxed);
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(ask(&setup, "GET", path, None, b"").await.status(), 200);
+    }
+    assert_eq!(asked(), 0);
+    for (number, (method, path)) in (1..).zip([
+        ("POST", "/topics/chat/1"),
+        ("GET", "/topics/news/1?from=start"),
+        ("GET", "/subscribers?topic=news/1"),
+        ("GET", "/attachments/unknown"),
+        ("GET", "/metrics"),
+    ]) {
+        let accept = "Accept: application/json\r\n";
+        let answer = ask_with(&setup, method, path, Some("alice"), accept, b"x").await;
+        assert!([200, 404].contains(&answer.status()), "{path}: {}", answer.head);
+        assert_eq!(asked(), number, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_a_grant_is_answered_as_the_application_says() {
+    let setup = Setup::in_memory().await;
+    for (method, path) in [
+        ("GET", "/topics/news/1"),
+        ("POST", "/topics/chat/1"),
+        ("GET", "/metrics"),
+        ("GET", "/attachments/a"),
+    ] {
+        let answer = ask(&setup, method, path, None, b"x").await;
+        answer.refusal(401, &["log in at /login"]);
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        ask(&setup, method, path, Some("banned"), b"x").await.refusal(403, &["banned is banned"]);
+        let answer = ask(&setup, method, path, Some("flood"), b"x").await;
+        answer.refusal(429, &["9 times"]);
+        assert_eq!(answer.header("retry-after"), Some("7"), "a part of a second counts as one");
+    }
+    ask(&setup, "POST", "/topics/chat/1", Some("down"), b"x").await.refusal(503, &["cannot be looked up"]);
+}
+
+#[tokio::test]
+async fn an_event_source_comes_back_while_nobody_can_authorize_it_and_learns_no_position() {
+    let setup = Setup::in_memory().await;
+    setup.say("news/1", "x", false).await;
+    let answer = ask(&setup, "GET", "/topics/news/1", Some("down"), b"").await;
+    assert_eq!((answer.status(), answer.header("content-type")), (200, Some("text/event-stream")));
+    let body = String::from_utf8(answer.body).unwrap();
+    assert!(body.contains("retry: ") && !body.contains("id:"), "{body}");
+}
+
+#[tokio::test]
+async fn publishing_takes_the_right_for_the_topic_in_every_kind_of_body() {
+    let setup = Setup::in_memory().await;
+    let kinds = [
+        ("text/plain", "x"),
+        ("application/x-ndjson", "{\"data\":\"x\"}\n"),
+        ("text/event-stream", "data: x\n\n"),
+        ("image/png", "x"),
+    ];
+    for (kind, body) in kinds {
+        let content_type = format!("Content-Type: {kind}\r\n");
+        let post = |path, user| ask_with(&setup, "POST", path, Some(user), &content_type, body.as_bytes());
+        post("/topics/invoices/7", "alice").await.refusal(403, &["chat/*", "\"invoices/7\""]);
+        post("/topics/chat", "alice").await.refusal(403, &["\"chat\""]);
+        post("/topics/chat/1", "reader").await.refusal(403, &["publishing is not allowed"]);
+        if kind != "image/png" {
+            assert_eq!(post("/topics/chat/1", "alice").await.status(), 200, "{kind}");
+            assert_eq!(post("/topics/invoices/7", "backend").await.status(), 200, "{kind}");
+        }
+    }
+    let close = ask(&setup, "POST", "/topics/news/1?close=over", Some("alice"), b"").await;
+    close.refusal(403, &["\"news/1\""]);
+    assert_eq!(history(&setup, "topic=*", "auditor").await.page(), ["x"; 6], "what was refused is not there");
+}
+
+#[tokio::test]
+async fn a_subscriber_gets_what_it_may_read_replayed_and_live_and_private_updates_by_right_alone() {
+    let setup = Setup::in_memory().await;
+    for round in ["old", "new"] {
+        let mut streams = Vec::new();
+        for user in ["alice", "bob", "reader", "auditor"] {
+            streams.push((user, Stream::open(&setup, "topic=*&from=start", user).await));
+        }
+        for (topic, is_private) in [
+            ("news/1", false),
+            ("news/1", true),
+            ("users/alice/1", true),
+            ("users/bob/1", false),
+            ("other", false),
+        ] {
+            let kind = if is_private { "private" } else { "public" };
+            setup.say(topic, &format!("{round} {kind} {topic}"), is_private).await;
+        }
+        setup.say("news/1", &format!("{round} end"), false).await;
+        for (user, stream) in &mut streams {
+            let expected: &[&str] = match *user {
+                "alice" => &["public news/1", "private users/alice/1"],
+                "bob" => &["public news/1", "public users/bob/1"],
+                "reader" => &["public news/1", "public users/bob/1", "public other"],
+                _ => &[
+                    "public news/1",
+                    "private news/1",
+                    "private users/alice/1",
+                    "public users/bob/1",
+                    "public other",
+                ],
+            };
+            let rounds = if round == "old" { &["old"][..] } else { &["old", "new"] };
+            let per_round = |round: &&str| {
+                let data = expected.iter().map(|data| format!("data: {round} {data}"));
+                data.chain([format!("data: {round} end")]).collect::<Vec<_>>()
+            };
+            let expected: Vec<_> = rounds.iter().flat_map(per_round).collect();
+            let read = stream.up_to(&format!("{round} end")).await;
+            let data: Vec<_> = read.lines().filter(|line| line.starts_with("data: ")).collect();
+            assert_eq!(data, expected, "{user}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_narrowed_says_so_and_one_to_what_may_not_be_read_is_refused() {
+    let setup = Setup::in_memory().await;
+    let mut all = Stream::open(&setup, "topic=*", "alice").await;
+    let read = all.up_to("event: start").await;
+    assert!(read.contains("tidings-access: partial\r\n"), "{read}");
+    assert!(all.up_to("\n\n").await.contains("\"access\":\"partial\""));
+    let mut own = Stream::open(&setup, "topic=users/alice/*&topic=news/1", "alice").await;
+    let read = own.up_to("event: start").await.to_owned();
+    assert!(!read.contains("tidings-access") && !own.up_to("\n\n").await.contains("partial"), "{read}");
+    assert_eq!(history(&setup, "topic=*", "alice").await.header("tidings-access"), Some("partial"));
+
+    for accept in ["text/event-stream", "application/json"] {
+        for (query, named) in [
+            ("topic=news/1&topic=users/bob/1&topic=x", "\"users/bob/1\""),
+            ("topic=users/bob/*", "\"users/bob/*\""),
+            ("topic=users", "\"users\""),
+        ] {
+            let accept = format!("Accept: {accept}\r\n");
+            let path = format!("/topics?{query}&from=start");
+            let answer = ask_with(&setup, "GET", &path, Some("alice"), &accept, b"").await;
+            answer.refusal(403, &["news/*", "users/alice/*", named]);
+        }
+        let accept = format!("Accept: {accept}\r\n");
+        let answer = ask_with(&setup, "GET", "/topics/news/1", Some("backend"), &accept, b"").await;
+        answer.refusal(403, &["subscribing is not allowed"]);
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_history_and_a_long_poll_have_what_their_reader_may_read() {
+    let setup = Setup::in_memory().await;
+    setup.say("users/bob/1", "bobs", true).await;
+    setup.say("news/1", "secret", true).await;
+    setup.say("news/1", "news", false).await;
+    setup.say("users/alice/1", "alices", true).await;
+    assert_eq!(history(&setup, "topic=*", "alice").await.page(), ["news", "alices"]);
+    assert_eq!(history(&setup, "topic=*", "reader").await.page(), ["news"]);
+    let page = history(&setup, "topic=*", "auditor").await;
+    assert_eq!(page.page(), ["bobs", "secret", "news", "alices"]);
+    assert_eq!(page.header("cache-control"), Some("private, no-cache"), "another user gets another page");
+
+    let next = history(&setup, "topic=*", "alice").await.json()["next"].as_str().unwrap().to_owned();
+    let poll = tokio::spawn({
+        let head = head(
+            "GET",
+            &format!("/topics?topic=*&wait=50&from={next}"),
+            Some("alice"),
+            "Accept: application/json\r\nConnection: close\r\n",
+        );
+        let mut socket = send(&setup, &head, b"").await;
+        async move {
+            let mut answer = String::new();
+            soon("the poll's answer", socket.read_to_string(&mut answer)).await.unwrap();
+            answer
+        }
+    });
+    // None of these is for the reader, so the poll waits on.
+    setup.say("users/bob/1", "bobs second", true).await;
+    setup.say("news/1", "second secret", true).await;
+    setup.say("users/alice/1", "alices second", true).await;
+    let answer = poll.await.unwrap();
+    assert!(
+        answer.contains("alices second") && !answer.contains("secret") && !answer.contains("bobs"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn an_attachment_is_for_those_who_may_read_its_update_and_unknown_to_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let setup = Setup::new(Arc::new(DiskLog::open(directory.path(), DiskSettings::default()).unwrap())).await;
+    let content_type = "Content-Type: image/png\r\n";
+    let posted =
+        ask_with(&setup, "POST", "/topics/users/alice/picture", Some("backend"), content_type, b"\x89PNG")
+            .await;
+    let url = posted.json()["attachment"].as_str().unwrap().to_owned();
+    let found = ask(&setup, "GET", &url, Some("alice"), b"").await;
+    assert_eq!((found.status(), &found.body[..]), (200, &b"\x89PNG"[..]));
+    let id = url.strip_prefix("/attachments/").unwrap();
+    ask(&setup, "GET", &url, Some("bob"), b"").await.refusal(404, &[id]);
+    ask(&setup, "GET", &url, Some("backend"), b"").await.refusal(403, &["reading is not allowed"]);
+}
+
+#[tokio::test]
+async fn subscribers_are_told_of_to_those_who_may_read_what_they_follow() {
+    let setup = Setup::in_memory().await;
+    let count = |user, topic: &str| {
+        let path = format!("/subscribers?topic={topic}");
+        let setup = &setup;
+        async move { ask(setup, "GET", &path, Some(user), b"").await }
+    };
+    let _one = Stream::open(&setup, "topic=users/alice/1", "alice").await;
+    let _other = Stream::open(&setup, "topic=news/1", "bob").await;
+    let one = json!({ "topics": [{ "topic": "users/alice/1", "subscribers": 1 }] });
+    assert_eq!(count("alice", "users/alice/1").await.json(), one);
+    count("bob", "users/alice/1").await.refusal(403, &["\"users/alice/1\""]);
+
+    let followed = |survey: &Value, member: &str| {
+        let mut topics: Vec<_> =
+            survey[member].as_array().unwrap().iter().map(|of| of["topics"][0].clone()).collect();
+        topics.sort_by_key(Value::to_string);
+        topics
+    };
+    for (user, expected) in [
+        ("auditor", json!(["news/1", "users/alice/1"])),
+        ("reader", json!(["news/1"])),
+        ("alice", json!(["news/1", "users/alice/1"])),
+        ("bob", json!(["news/1"])),
+    ] {
+        let survey = ask(&setup, "GET", "/subscribers", Some(user), b"").await.json();
+        assert_eq!(json!(followed(&survey, "behind")), expected, "{user}: {survey}");
+        assert_eq!(survey["subscribers"], 2);
+    }
+    drop((_one, _other));
+    let ended = async {
+        loop {
+            let survey = ask(&setup, "GET", "/subscribers", Some("auditor"), b"").await.json();
+            if followed(&survey, "ended").len() == 2 {
+                break;
+            }
+        }
+    };
+    soon("both end", ended).await;
+    let survey = ask(&setup, "GET", "/subscribers", Some("bob"), b"").await.json();
+    assert_eq!(json!(followed(&survey, "ended")), json!(["news/1"]));
+}
+
+#[tokio::test]
+async fn a_mounted_service_lets_the_application_decide_by_what_it_has_put_into_the_request() {
+    struct Middleware;
+    impl Authorizer for Middleware {
+        fn authorize<'a>(&'a self, request: &'a Parts) -> Authorizing<'a> {
+            let grant = request.extensions.get::<Grant>().cloned();
+            Box::pin(std::future::ready(grant.ok_or_else(|| Denial::forbidden("no middleware has run"))))
+        }
+    }
+    let mut settings = Settings::default();
+    settings.access = Access::Authorizer(Arc::new(Middleware));
+    let hub = Hub::new(Arc::new(MemoryLog::default()), settings);
+    let request = |grant: Option<Grant>| {
+        let mut request = Request::get("/topics/a?from=start")
+            .header("host", "hub.example")
+            .header(header::ACCEPT, "application/json");
+        if let Some(grant) = grant {
+            request = request.extension(grant);
+        }
+        request.body(Empty::<bytes::Bytes>::new()).unwrap()
+    };
+    let refused = hub.service().call(request(None)).await.unwrap();
+    assert_eq!(refused.status(), 403);
+    let read = hub.service().call(request(Some(Grant::default().with_read(matchers(&["a"]))))).await.unwrap();
+    assert_eq!(read.status(), 200);
+    let page: Value = serde_json::from_slice(&read.into_body().collect().await.unwrap().to_bytes()).unwrap();
+    assert_eq!(page["updates"], json!([]));
+    hub.shutdown().await;
+}
+
+#[cfg(feature = "gateway")]
+#[tokio::test]
+async fn the_gateway_asks_its_upstream_for_those_who_may_publish_and_its_streams_keep_their_own_tokens() {
+    use scripted_server::{Server, stream};
+    use tidings_hub::gateway::{GatewaySettings, Secret};
+
+    let model = Server::start([stream().send("data: {}\n\ndata: [DONE]\n\n")]).await;
+    let gateway = GatewaySettings::new(&model.url(""), Secret::new("a secret")).unwrap();
+    let log = Arc::new(MemoryLog::default());
+    let setup = Setup::of(|settings| Hub::with_gateway(log, settings, gateway)).await;
+    let body = br#"{"stream":true}"#;
+    for (user, status) in [(None, 401), (Some("reader"), 403), (Some("flood"), 429)] {
+        let answer = ask(&setup, "POST", "/v1/chat/completions", user, body).await;
+        assert_eq!(answer.status(), status);
+        assert!(answer.json()["error"]["message"].is_string(), "{}", answer.json());
+    }
+    let answer = ask(&setup, "POST", "/v1/chat/completions", Some("alice"), body).await;
+    assert_eq!(answer.status(), 200, "{}", answer.head);
+    let location = answer.header("location").unwrap().to_owned();
+    let asked = setup.application.asked.load(Ordering::Relaxed);
+    assert_eq!(ask(&setup, "GET", &location, None, b"").await.status(), 200);
+    assert_eq!(setup.application.asked.load(Ordering::Relaxed), asked, "its token is all that it needs");
+}
