@@ -2,6 +2,7 @@
 
 mod cli;
 mod cmd;
+mod config;
 mod console;
 mod doctor;
 mod exit;
@@ -13,11 +14,11 @@ mod terminal;
 
 use std::{io, process::ExitCode};
 
-use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    cli::{Cli, Command},
+    cli::Command,
+    config::Environment,
     exit::{DamagedLog, Exit, Hint, Unreachable, UsageError, causes},
 };
 
@@ -33,7 +34,8 @@ fn runtime(command: &Command) -> io::Result<Runtime> {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let line: Vec<_> = std::env::args_os().skip(1).collect();
+    let cli = match config::parse(&line, &[&Environment::of_process()]) {
         Ok(cli) => cli,
         Err(error) => {
             // What was asked for, such as --help, goes to standard output, and what is wrong to standard error.

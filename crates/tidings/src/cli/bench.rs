@@ -56,7 +56,7 @@ pub(crate) struct BenchTarget {
     pub(crate) publish_type: String,
 
     /// Request header 'Name: value' for every request; repeatable
-    #[arg(short = 'H', long, value_name = "LINE")]
+    #[arg(short = 'H', long, value_name = "LINE", hide_env_values = true)]
     pub(crate) header: Vec<String>,
 
     /// Start a hub for the measurement, on a free port, with its history in memory

@@ -1,14 +1,15 @@
 //! Flags of `tidings log`.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
     Args, Subcommand, ValueEnum,
     builder::{OsStringValueParser, TypedValueParser},
 };
-use tidings_hub::log::{LogUrl, parse_bytes};
+use tidings_hub::log::{InvalidLogUrl, LogUrl, Retention};
 
-use super::publish::retry;
+use super::units::{Bytes, Time, retry};
+use crate::config::defaults;
 
 /// Look after a history on disk.
 #[derive(Debug, Args)]
@@ -148,20 +149,19 @@ pub(crate) struct LogImport {
     pub(crate) topic: Option<String>,
 
     /// The most bytes of history that the log keeps
-    #[arg(long, value_name = "BYTES", default_value = "8GiB", value_parser = parse_bytes)]
-    pub(crate) max_history: u64,
+    #[arg(long, value_name = "BYTES", default_value_t = Bytes(Retention::on_disk().limits.bytes))]
+    pub(crate) max_history: Bytes,
 
     /// The longest reconnection time (`retry`) that an update may have, up to 1day, as a hub's --max-retry
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = retry)]
-    pub(crate) max_retry: Duration,
+    #[arg(long, value_name = "DURATION", default_value_t = Time(defaults().hub.max_retry), value_parser = retry)]
+    pub(crate) max_retry: Time,
 }
 
 /// The directory that a path, or the URL of a log, names.
 fn directory(text: OsString) -> Result<PathBuf, String> {
     match text.to_str() {
         Some(url) if LogUrl::is_meant_by(url) => {
-            let url: LogUrl =
-                url.parse().map_err(|error: tidings_hub::log::InvalidLogUrl| error.to_string())?;
+            let url: LogUrl = url.parse().map_err(|error: InvalidLogUrl| error.to_string())?;
             url.directory().map(PathBuf::from).ok_or_else(|| {
                 format!(
                     "{url} is not on disk: ask the hub that has it; here a directory is expected, or file:DIR"

@@ -11,8 +11,11 @@ mod publish;
 mod request;
 mod serve;
 mod subscribe;
+mod units;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::config::defaults;
 
 pub(crate) use self::{
     bench::*, chaos::*, doctor::*, log::*, publish::*, request::*, serve::*, subscribe::*,
@@ -42,7 +45,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Hub {
     /// The hub's URL
-    #[arg(long = "hub", value_name = "URL", env = "TIDINGS_HUB", default_value = "http://127.0.0.1:4400")]
+    #[arg(long = "hub", value_name = "URL", default_value_t = format!("http://{}", defaults().listen))]
     pub(crate) url: String,
 }
 

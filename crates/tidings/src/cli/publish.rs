@@ -1,20 +1,13 @@
 //! Flags of `tidings publish`.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
-use tidings_hub::UpdateRetry;
 
-use super::Hub;
-
-/// A reconnection time that some hub may take.
-pub(super) fn retry(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    match (UpdateRetry::MIN..=UpdateRetry::MAX).contains(&time) {
-        true => Ok(time),
-        false => Err("a reconnection time is from 100ms to 1day".to_owned()),
-    }
-}
+use super::{
+    Hub,
+    units::{Time, retry},
+};
 
 /// Publish to a topic.
 ///
@@ -66,7 +59,7 @@ pub(crate) struct Publish {
 
     /// Tell subscribers to wait this long before they reconnect
     #[arg(long, value_name = "DURATION", value_parser = retry)]
-    pub(crate) retry: Option<Duration>,
+    pub(crate) retry: Option<Time>,
 
     /// Close the topic behind the updates, for this reason; alone, close it and publish nothing
     #[arg(long, value_name = "REASON")]

@@ -13,16 +13,16 @@ pub(crate) struct RequestFlags {
     pub(crate) method: Option<Method>,
 
     /// Request header 'Name: value', as in curl; repeatable
-    #[arg(short = 'H', long, value_name = "LINE")]
+    #[arg(short = 'H', long, value_name = "LINE", hide_env_values = true)]
     pub(crate) header: Vec<String>,
 
     /// Request body, as in curl (@file reads a file, @- standard input; makes it a POST; several are joined by &). It is
     /// sent as JSON if it is JSON, and as a form otherwise, unless -H 'Content-Type: …' says so
-    #[arg(short, long, value_name = "DATA")]
+    #[arg(short, long, value_name = "DATA", hide_env_values = true)]
     pub(crate) data: Vec<String>,
 
     /// User and password, as in curl; an Authorization header given with -H beats it
-    #[arg(short, long, value_name = "USER:PASSWORD", value_parser = parse_user)]
+    #[arg(short, long, value_name = "USER:PASSWORD", value_parser = parse_user, hide_env_values = true)]
     pub(crate) user: Option<User>,
 }
 

@@ -1,172 +1,219 @@
 //! Flags of `tidings serve`.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueEnum};
 use tidings_hub::{
     Origin,
-    log::{LogUrl, Rule, parse_bytes},
+    log::{self, DiskSettings, LogUrl, Retention, Rule},
 };
 
-use super::{gateway::Gateway, publish::retry};
+use super::{
+    gateway::Gateway,
+    units::{Bytes, Time, retry},
+};
+use crate::config::defaults;
 
-/// Run a hub.
+/// Run a hub
 ///
-/// Bound to a loopback address, as by default, it lets anyone on this machine publish and subscribe. Bound to any other
-/// address, it needs --anonymous to say what everyone may do.
+/// On a loopback address, which is the default, everyone on this machine may publish and subscribe. On any other address
+/// the hub starts only with --anonymous, which says what everyone may do.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidings serve
+  tidings serve --listen 0.0.0.0:4400 --anonymous subscribe --data /var/lib/tidings --retain 'news/*=7d'
+  tidings serve --upstream https://api.openai.com --upstream-key-env OPENAI_API_KEY")]
 pub(crate) struct Serve {
-    /// Where to listen, as address and port; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4400")]
+    /// Address and port to listen on; port 0 takes a free port
+    #[arg(long, value_name = "ADDRESS", default_value_t = defaults().listen)]
     pub(crate) listen: SocketAddr,
 
-    /// Speak HTTPS (HTTP/2 and HTTP/1.1) with the certificate in this PEM file, followed by those that lead to its root; read
-    /// anew with its key on SIGHUP
+    /// Speak HTTPS (HTTP/2 and HTTP/1.1) with the certificate in this PEM file. The certificates that lead to its root follow
+    /// it in the file. SIGHUP makes the hub read certificate and key again
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_cert: Option<PathBuf>,
 
-    /// The private key of that certificate, as PEM
+    /// The private key of the certificate, as PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
 
-    /// Speak HTTPS with a certificate of its own making for localhost, 127.0.0.1 and ::1, which is kept with the history;
+    /// Speak HTTPS with a certificate for localhost, 127.0.0.1 and ::1 that the hub makes itself and keeps with the history;
     /// for development
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
     pub(crate) tls_dev: bool,
 
-    /// Keep the history in this log: file:DIR, a directory (as --data DIR), or memory: (as --memory)
-    #[arg(long, value_name = "URL")]
+    /// Log more: -v for what is refused and why, -vv for everything
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Keep the history in this log: file:DIR is the directory DIR, as with --data DIR, and memory: is --memory
+    #[arg(long, value_name = "URL", help_heading = HISTORY)]
     pub(crate) log: Option<LogUrl>,
 
-    /// Keep the history in this directory: what was published survives a restart, a crash and a power cut [default:
-    /// tidings-data]
-    #[arg(long, value_name = "DIR", env = "TIDINGS_DATA")]
+    #[arg(long, value_name = "DIR", help_heading = HISTORY, help = format!(
+        "Keep the history in this directory. It survives a restart, a crash and a power cut [default: {}]",
+        defaults().log_url.directory().unwrap_or(Path::new("")).display(),
+    ))]
     pub(crate) data: Option<PathBuf>,
 
-    /// Start this once under a new epoch: IDs from before become unknown, and subscribers who come back with one are told
-    /// of a gap. For a log restored from a backup, which keeps its updates; a damaged one is moved aside, and nothing is
-    /// deleted
-    #[arg(long, conflicts_with = "memory")]
-    pub(crate) new_epoch: bool,
-
-    /// Keep the history in memory instead: it ends with the process. Of this and --data the later one counts
-    #[arg(long, overrides_with = "data", conflicts_with = "durability")]
+    /// Keep the history in memory. It ends with the process. Of --memory and --data the later one counts
+    #[arg(long, overrides_with = "data", conflicts_with = "durability", help_heading = HISTORY)]
     pub(crate) memory: bool,
 
-    /// When a publish is answered: fsync, when it is on the disk; write, when the operating system has it (faster; a
-    /// power cut may take what --sync-every allows) [default: fsync]
-    #[arg(long, value_name = "WHEN", value_enum)]
+    #[arg(long, value_name = "WHEN", value_enum, help_heading = HISTORY, help = format!(
+        "When to answer a publish: fsync, when the update is on the disk; write, when the operating system has it, which is \
+         faster [default: {}]",
+        Durability::from(DiskSettings::default().durability).name(),
+    ))]
     pub(crate) durability: Option<Durability>,
 
-    /// With --durability write, how long a publish may wait to be on the disk [default: 100ms]
-    #[arg(long, value_name = "DURATION", requires = "durability", value_parser = humantime::parse_duration)]
-    pub(crate) sync_every: Option<Duration>,
+    #[arg(long, value_name = "DURATION", requires = "durability", help_heading = HISTORY, help = format!(
+        "With --durability write: write to the disk at least this often. A power cut may take the updates since then \
+         [default: {}]",
+        Time(defaults().sync_every),
+    ))]
+    pub(crate) sync_every: Option<Time>,
 
-    /// The most bytes of history; the oldest updates go first [default: 8GiB, in memory 256MiB]
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
-    pub(crate) max_history: Option<u64>,
+    #[arg(long, value_name = "BYTES", help_heading = HISTORY, help = format!(
+        "Keep at most this much history; the oldest updates are deleted. Units: KiB, MiB, GiB, TiB, or K, M, G, T \
+         [default: {}, or {} with --memory]",
+        Bytes(Retention::on_disk().limits.bytes),
+        Bytes(Retention::in_memory().limits.bytes),
+    ))]
+    pub(crate) max_history: Option<Bytes>,
 
-    /// The most updates of history; the oldest go first [default: no limit, in memory 1000000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = HISTORY, help = format!(
+        "Keep at most N updates; the oldest are deleted [default: no limit, or {} with --memory]",
+        Retention::in_memory().limits.records,
+    ))]
     pub(crate) max_updates: Option<u64>,
 
-    /// How much of some topics is kept: 'news/*=7d', 'logs=1000', 'chat/*=30d,1GiB'; of all others '*=90d'. Sizes are as for
-    /// --max-history (64MiB or 64M), times such as 30m, 7d, 6months.
-    /// The most specific rule counts, within --max-history and --max-updates; repeatable
-    #[arg(long, value_name = "TOPICS=LIMITS")]
+    /// Keep less of some topics: 'news/*=7d', 'logs=1000', 'chat/*=30d,1GiB', and '*=90d' for all other topics. A limit is a
+    /// count (1000), a size (64MiB or 64M) or an age (30m, 7d, 6months). The most specific rule counts, within --max-history
+    /// and --max-updates; repeatable
+    #[arg(long, value_name = "TOPICS=LIMITS", help_heading = HISTORY)]
     pub(crate) retain: Vec<Rule>,
 
-    /// What everyone who can reach the hub may do
-    #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',')]
+    /// Start under a new epoch, once, after the log was restored from a backup. IDs from before become unknown, and
+    /// subscribers that come back with one are told of a gap. The updates are kept. A damaged log is moved aside; nothing is
+    /// deleted
+    #[arg(long, conflicts_with = "memory", help_heading = HISTORY)]
+    pub(crate) new_epoch: bool,
+
+    /// Threads that read the history on disk, from 2 to 256. At most half of them search it for patterns
+    #[arg(long, value_name = "N", default_value_t = small(defaults().log.readers), value_parser = clap::value_parser!(u16).range(2..=256), help_heading = HISTORY)]
+    pub(crate) readers: u16,
+
+    /// Reads that may wait for a reader, at least 1. A further read is refused, or its subscriber is told to come back
+    #[arg(long, value_name = "N", default_value_t = small(defaults().log.waiting_reads), value_parser = clap::value_parser!(u32).range(1..), help_heading = HISTORY)]
+    pub(crate) max_waiting_reads: u32,
+
+    /// What everyone who can reach the hub may do; several with commas
+    #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',', help_heading = ACCESS)]
     pub(crate) anonymous: Vec<Anonymous>,
 
-    /// Another site whose pages may publish and subscribe with credentials, as https://app.example; repeatable
-    #[arg(long, value_name = "ORIGIN", value_parser = Origin::parse)]
+    /// Let pages of this other site publish and subscribe, with credentials, such as https://app.example; repeatable
+    #[arg(long, value_name = "ORIGIN", value_parser = Origin::parse, help_heading = ACCESS)]
     pub(crate) allow_origin: Vec<Origin>,
 
-    /// A name beside localhost under which the hub may be reached; others are refused then. Without it, a hub with an
-    /// access rule answers to any name, and one without to loopback names alone; repeatable
-    #[arg(long, value_name = "NAME")]
+    /// Answer to this host name, and to loopback names, and to no other name. Without the flag a hub with --anonymous
+    /// answers to every name, and a hub without it to loopback names only; repeatable
+    #[arg(long, value_name = "NAME", help_heading = ACCESS)]
     pub(crate) allow_host: Vec<String>,
 
     /// The most data of one update
-    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = parse_bytes)]
-    pub(crate) max_data: u64,
+    #[arg(long, value_name = "BYTES", default_value_t = bytes(defaults().hub.max_data_bytes), help_heading = LIMITS)]
+    pub(crate) max_data: Bytes,
 
-    /// The most bytes of one file that is published as an attachment; a hub with --memory takes none
-    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = parse_bytes)]
-    pub(crate) max_attachment: u64,
+    /// The largest file that may be published as an attachment. With --memory no file may
+    #[arg(long, value_name = "BYTES", default_value_t = Bytes(defaults().log.attachments.each), help_heading = LIMITS)]
+    pub(crate) max_attachment: Bytes,
 
-    /// The most bytes of all attachments; one goes with the update that announces it
-    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = parse_bytes)]
-    pub(crate) attachment_quota: u64,
+    /// The most bytes of all attachments. An attachment is deleted with the update that announces it
+    #[arg(long, value_name = "BYTES", default_value_t = Bytes(defaults().log.attachments.all), help_heading = LIMITS)]
+    pub(crate) attachment_quota: Bytes,
 
-    /// How long a stream is silent before the hub sends a heartbeat
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = humantime::parse_duration)]
-    pub(crate) heartbeat: Duration,
-
-    /// What subscribers are told to wait before they reconnect
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
-    pub(crate) retry: Duration,
-
-    /// The longest reconnection time that a publisher may tell subscribers (`retry`), up to 1day; the shortest is 100ms
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = retry)]
-    pub(crate) max_retry: Duration,
-
-    /// How long a connection may take less than 64 KiB, or less than all there is, before it is closed; its client resumes
-    /// from the history
-    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = humantime::parse_duration)]
-    pub(crate) write_timeout: Duration,
-
-    /// How long one update may take to arrive: a body that is one, a line of NDJSON, an event of a published event stream,
-    /// or a request to the gateway. A body with many updates stays open for as long as each is complete in time
-    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
-    pub(crate) update_timeout: Duration,
-
-    /// How long an attachment may take to arrive
-    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = humantime::parse_duration)]
-    pub(crate) upload_timeout: Duration,
-
-    /// The most memory of all answers together that are under way: pages of history over 64 KiB, the first events of streams,
-    /// and what waits for clients beyond 64 KiB of each connection over HTTP/2. Beyond that pages are refused with 503 and Retry-After,
-    /// and streams wait
-    #[arg(long, value_name = "BYTES", default_value = "256MiB", value_parser = parse_bytes)]
-    pub(crate) answer_memory: u64,
-
-    /// The most memory of all bodies together that are not complete yet. A body of up to 64 KiB needs none of it; a larger
-    /// one waits for room for a few seconds, and is then refused with 503 and Retry-After
-    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = parse_bytes)]
-    pub(crate) body_memory: u64,
-
-    /// The most connections at a time, subscribers included; others wait until one is closed [default: the limit of open
-    /// files less what the hub needs itself]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// The most connections at a time, subscribers included, at least 1. Others wait until a connection is closed [default:
+    /// the limit of open files minus the files that the hub needs itself]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = LIMITS)]
     pub(crate) max_connections: Option<u32>,
 
-    /// How many threads read the history on disk; half of them at most look through it for patterns
-    #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(2..=256))]
-    pub(crate) readers: u16,
+    /// The most memory of all answers that are under way: pages of history over 64 KiB, the first events of streams, and what
+    /// waits for an HTTP/2 client beyond 64 KiB a connection. Beyond the limit, pages are refused with 503 and Retry-After, and
+    /// streams wait
+    #[arg(long, value_name = "BYTES", default_value_t = Bytes(defaults().hub.answer_bytes), help_heading = LIMITS)]
+    pub(crate) answer_memory: Bytes,
 
-    /// How many reads may wait for them; a further one is refused, or its subscriber told to come back
-    #[arg(long, value_name = "N", default_value = "16384", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_waiting_reads: u32,
+    /// The most memory of all request bodies that are not complete. A body of up to 64 KiB does not count. A larger one waits
+    /// for room for a few seconds, and is then refused with 503 and Retry-After
+    #[arg(long, value_name = "BYTES", default_value_t = Bytes(defaults().hub.body_bytes), help_heading = LIMITS)]
+    pub(crate) body_memory: Bytes,
+
+    /// Send a heartbeat after a stream was silent for this long
+    #[arg(long, value_name = "DURATION", default_value_t = Time(defaults().hub.heartbeat), help_heading = TIMES)]
+    pub(crate) heartbeat: Time,
+
+    /// Tell subscribers to wait this long before they reconnect
+    #[arg(long, value_name = "DURATION", default_value_t = Time(defaults().hub.retry), help_heading = TIMES)]
+    pub(crate) retry: Time,
+
+    /// The longest reconnection time (`retry`) that a publisher may set for subscribers, from 100ms to 1day
+    #[arg(long, value_name = "DURATION", default_value_t = Time(defaults().hub.max_retry), value_parser = retry, help_heading = TIMES)]
+    pub(crate) max_retry: Time,
+
+    /// Close a connection that takes less than 64 KiB, or less than all that waits for it, in this time. Its client resumes
+    /// from the history
+    #[arg(long, value_name = "DURATION", default_value_t = Time(defaults().hub.write_timeout), help_heading = TIMES)]
+    pub(crate) write_timeout: Time,
+
+    /// How long one update may take to arrive: a body that is one update, a line of NDJSON, an event of a published event
+    /// stream, or a request to the gateway. A body of many updates may stay open for as long as each arrives in time
+    #[arg(long, value_name = "DURATION", default_value_t = Time(defaults().hub.update_timeout), help_heading = TIMES)]
+    pub(crate) update_timeout: Time,
+
+    /// How long an attachment may take to arrive
+    #[arg(long, value_name = "DURATION", default_value_t = Time(defaults().hub.upload_timeout), help_heading = TIMES)]
+    pub(crate) upload_timeout: Time,
 
     /// The gateway for LLM streams.
     #[command(flatten)]
     pub(crate) gateway: Gateway,
-
-    /// Log more: -v for what was refused and why, -vv for everything
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
 }
+
+const HISTORY: &str = "History";
+const ACCESS: &str = "Access";
+const LIMITS: &str = "Limits";
+const TIMES: &str = "Times";
 
 /// When a publish is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Durability {
-    /// When it is on the disk
+    /// When the update is on the disk
     Fsync,
-    /// When the operating system has it
+    /// When the operating system has the update; faster, and --sync-every says what a power cut may take
     Write,
+}
+
+impl From<log::Durability> for Durability {
+    fn from(durability: log::Durability) -> Durability {
+        match durability {
+            log::Durability::Write { .. } => Durability::Write,
+            _ => Durability::Fsync,
+        }
+    }
+}
+
+impl Durability {
+    fn name(self) -> &'static str {
+        match self {
+            Durability::Fsync => "fsync",
+            Durability::Write => "write",
+        }
+    }
 }
 
 /// A right that everyone gets.
@@ -176,4 +223,16 @@ pub(crate) enum Anonymous {
     Publish,
     /// Subscribe to any topic, and read its history
     Subscribe,
+}
+
+pub(super) fn bytes(number: usize) -> Bytes {
+    Bytes(number as u64)
+}
+
+/// A default that is smaller than its flag's bound.
+fn small<T: TryFrom<usize>>(number: usize) -> T
+where
+    T::Error: std::fmt::Debug,
+{
+    T::try_from(number).expect("a default within its bounds")
 }

@@ -57,7 +57,7 @@ pub(crate) struct Subscribe {
 
     /// Reach the server through this proxy, as http://user:password@host:port; '' for none. Without it HTTP_PROXY,
     /// HTTPS_PROXY, ALL_PROXY and NO_PROXY decide
-    #[arg(short = 'x', long, value_name = "URL")]
+    #[arg(short = 'x', long, value_name = "URL", hide_env_values = true)]
     pub(crate) proxy: Option<String>,
 
     /// Speak HTTP/1.1 and offer nothing else

@@ -33,14 +33,14 @@ pub(super) async fn run(import: LogImport) -> anyhow::Result<()> {
             (Box::new(BufReader::with_capacity(64 << 10, file)), total)
         }
     };
-    let limits = Limits { bytes: import.max_history, ..Limits::default() };
+    let limits = Limits { bytes: import.max_history.0, ..Limits::default() };
     let retention = Retention { limits, ..Retention::on_disk() };
     let log = DiskLog::open(&import.dir, retention).map_err(|error| super::explain(error, &import.dir))?;
     let updates = match topic {
         Some(topic) => Import::event_stream(input, topic),
         None => Import::ndjson(input),
     };
-    let updates = updates.with_max_retry(import.max_retry);
+    let updates = updates.with_max_retry(import.max_retry.0);
     let mut importing = Importing { log, appended: 0, repeated: 0 };
     let imported = importing.all(updates, total).await;
     let (appended, repeated) = (importing.appended, importing.repeated);

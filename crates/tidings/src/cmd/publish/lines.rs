@@ -237,7 +237,7 @@ impl Pipe<'_> {
         update.insert("data".into(), data.into());
         update.extend(self.publish.event_type.as_deref().map(|name| ("type".into(), name.into())));
         let millis = |retry: Duration| json!(u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
-        update.extend(self.publish.retry.map(|retry| ("retry".into(), millis(retry))));
+        update.extend(self.publish.retry.map(|retry| ("retry".into(), millis(retry.0))));
         Some(Value::from(update).to_string().into_bytes())
     }
 

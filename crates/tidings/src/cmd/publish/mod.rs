@@ -153,7 +153,7 @@ async fn request(
 
 /// What belongs to one update.
 fn parameters(publish: &Publish) -> Vec<(&'static str, String)> {
-    let retry = publish.retry.map(|retry| retry.as_millis().to_string());
+    let retry = publish.retry.map(|retry| retry.0.as_millis().to_string());
     [("type", &publish.event_type), ("id", &publish.id), ("retry", &retry), ("close", &publish.close)]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.clone()?)))

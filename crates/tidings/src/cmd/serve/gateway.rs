@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use tidings_hub::gateway::{GatewaySettings, Secret};
 
-use crate::{cli::Serve, exit::UsageError};
+use crate::{cli::Serve, config::Settings, exit::UsageError};
 
 /// Has the secret of the tokens, in the directory of the history, so that both come and go together.
 const SECRET_FILE: &str = "stream-secret";
@@ -18,24 +18,16 @@ const SECRET_FILE: &str = "stream-secret";
 const MIN_SECRET: usize = 16;
 
 /// The settings that were asked for, if a gateway was.
-pub(super) fn settings(serve: &Serve, directory: Option<&Path>) -> anyhow::Result<Option<GatewaySettings>> {
+pub(super) fn settings(serve: &Serve, settings: &Settings) -> anyhow::Result<Option<GatewaySettings>> {
     let flags = &serve.gateway;
     let Some(upstream) = &flags.upstream else { return Ok(None) };
-    let mut settings = GatewaySettings::new(upstream, secret(serve, directory)?)
-        .map_err(|error| UsageError(error.to_string()))?;
-    settings.upstream_key = flags.upstream_key_env.as_deref().map(from_environment).transpose()?;
-    settings.token_lifetime = flags.stream_token_lifetime;
-    settings.abandon = flags.abandon;
-    settings.heartbeat = flags.stream_heartbeat;
-    settings.timeouts.connect = flags.connect_timeout;
-    settings.timeouts.first_event = flags.first_event_timeout;
-    settings.timeouts.between_events = flags.between_events_timeout;
-    settings.timeouts.total = flags.total_timeout;
-    settings.first_byte_deadline = flags.first_byte_deadline;
-    settings.retries = flags.upstream_retries;
-    settings.max_request_bytes = usize::try_from(flags.max_request).context("--max-request is too large")?;
-    settings.max_streams = flags.max_streams;
-    Ok(Some(settings))
+    let mut gateway = settings.gateway.clone();
+    gateway.token_secret = secret(serve, settings.log_url.directory())?;
+    gateway.upstream = GatewaySettings::new(upstream, gateway.token_secret.clone())
+        .map_err(|error| UsageError(error.to_string()))?
+        .upstream;
+    gateway.upstream_key = flags.upstream_key_env.as_deref().map(from_environment).transpose()?;
+    Ok(Some(gateway))
 }
 
 fn secret(serve: &Serve, directory: Option<&Path>) -> anyhow::Result<Secret> {

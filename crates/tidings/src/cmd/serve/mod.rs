@@ -11,14 +11,14 @@ use std::{
 };
 
 use anyhow::Context;
-use tidings_hub::{Access, Grant, Hub, Matchers, Settings};
+use tidings_hub::{Access, Hub};
 use tracing::Level;
 
 use self::tls::Certificate;
 use crate::{
-    cli::{Anonymous, Serve},
+    cli::Serve,
+    config::Settings,
     console,
-    exit::{Hint, UsageError},
     net::listen::bind,
     signals::{Hangup, stop_signal},
 };
@@ -33,29 +33,16 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "the limit of open files can't be raised: there may be room for few subscribers");
     }
-    let access = access(&serve)?;
-    let log_url = history::url(&serve)?;
-    let listener = bind(serve.listen)?;
+    let settings = Settings::of(&serve)?;
+    let listener = bind(settings.listen)?;
     let address = listener.local_addr().context("the address of the listener is not known")?;
 
-    let (log, history) = history::open(&serve, &log_url)?;
+    let (log, history) = history::open(&settings)?;
     // What belongs to the hub is kept beside its history.
-    let directory = log_url.directory();
-    let gateway = gateway::settings(&serve, directory)?;
-    let certificate = tls::open(&serve, directory)?;
-    let mut settings = Settings::default();
-    settings.access = access.clone();
-    settings.allowed_hosts.clone_from(&serve.allow_host);
-    settings.allowed_origins = serve.allow_origin;
-    settings.max_data_bytes = usize::try_from(serve.max_data).context("--max-data is too large")?;
-    settings.heartbeat = serve.heartbeat;
-    settings.retry = serve.retry;
-    settings.max_retry = serve.max_retry;
-    settings.write_timeout = serve.write_timeout;
-    settings.update_timeout = serve.update_timeout;
-    settings.upload_timeout = serve.upload_timeout;
-    settings.answer_bytes = serve.answer_memory;
-    settings.body_bytes = serve.body_memory;
+    let gateway = gateway::settings(&serve, &settings)?;
+    let certificate = tls::open(&serve, settings.log_url.directory())?;
+    let access = settings.hub.access.clone();
+    let mut settings = settings.hub;
     settings.max_connections = max_connections(serve.max_connections, serve.readers);
     settings.pages = console::pages();
     let hub = match gateway {
@@ -131,27 +118,6 @@ fn open_files() -> Option<u64> {
 /// Tells whoever watches. The terminal may be gone by now, and the hub does not depend on it.
 fn say(text: &str) {
     let _ = stderr().write_all(text.as_bytes());
-}
-
-fn access(serve: &Serve) -> anyhow::Result<Access> {
-    if !serve.anonymous.is_empty() {
-        let mut grant = Grant::default();
-        if serve.anonymous.contains(&Anonymous::Publish) {
-            grant = grant.with_publish(Matchers::all());
-        }
-        if serve.anonymous.contains(&Anonymous::Subscribe) {
-            grant = grant.with_read(Matchers::all());
-        }
-        return Ok(Access::Anonymous(grant));
-    }
-    if !serve.listen.ip().is_loopback() {
-        let hint = "add --anonymous subscribe to let everyone read, or --anonymous publish,subscribe to let everyone \
-                    do everything";
-        let problem =
-            format!("{} can be reached from other machines, and no access rule is given", serve.listen);
-        return Err(anyhow::Error::new(UsageError(problem)).context(Hint(hint.into())));
-    }
-    Ok(Access::Loopback)
 }
 
 fn greeting(

@@ -1,0 +1,151 @@
+//! Layers of settings, and the command line above them.
+
+use std::{ffi::OsString, iter};
+
+use clap::{
+    ArgMatches, Command, CommandFactory, FromArgMatches, builder::StyledStr, error::ErrorKind,
+    parser::ValueSource,
+};
+
+use super::{
+    environment::{is_list, variable},
+    flag::{Flag, Refused},
+};
+use crate::cli::Cli;
+
+/// A source of settings below the command line.
+pub(crate) trait Layer {
+    /// What it says of a flag. `None` leaves the flag to the layers below.
+    fn say(&self, flag: &Flag<'_>) -> Option<Said>;
+}
+
+/// What a layer says of a flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// Where it says so, for an error: the name of a variable, a line of a file.
+    pub(crate) origin: String,
+    /// The values of the flag: one, or any number for a flag that may be repeated. A flag without a value has `true` or `false`,
+    /// and a flag that is counted has a number.
+    pub(crate) values: Vec<OsString>,
+}
+
+/// The definition of the command line, whose help names the variable of each flag.
+pub(super) fn command() -> Command {
+    with_variables(Cli::command(), &[])
+}
+
+/// Parses a command line (without the name of the program), and has the layers say what it leaves out: the first layer that
+/// says something of a flag counts.
+///
+/// # Errors
+/// What clap refuses, and a layer's value that its flag does not take.
+pub(crate) fn parse(line: &[OsString], layers: &[&dyn Layer]) -> Result<Cli, clap::Error> {
+    let definition = command();
+    let words: Vec<_> = line.iter().map_while(|word| word.to_str()).collect();
+    let (depth, selected) = selected(&definition, &words);
+    // What is wrong with the line itself is said first. What it lacks, a layer may have.
+    let given = match definition.clone().try_get_matches_from(program(line)) {
+        Ok(given) => of_subcommand(given, depth),
+        Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => lenient(&definition, line, depth),
+        Err(error) => return Err(error),
+    };
+    let (mut arguments, mut said) = (line[..depth].to_vec(), Vec::new());
+    let flags: Vec<_> = Flag::all(&words[..depth], selected).collect();
+    let is_decided =
+        |flag: &Flag<'_>| flags.iter().any(|other| has(&given, other) && other.decides(flag, selected));
+    for flag in flags.iter().filter(|flag| !is_decided(flag)) {
+        let Some(Said { origin, values }) = layers.iter().find_map(|layer| layer.say(flag)) else {
+            continue;
+        };
+        let given = flag.arguments(&values).map_err(|refused| invalid(&origin, flag, &refused))?;
+        if !given.is_empty() {
+            arguments.extend(given);
+            said.push((flag, origin));
+        }
+    }
+    // On a line the later of two flags may take the other's place, and here there is no later one.
+    let pairs =
+        said.iter().enumerate().flat_map(|(index, one)| said[..index].iter().map(move |other| (other, one)));
+    if let Some(((_, one), (_, other))) =
+        pairs.into_iter().find(|((one, _), (other, _))| one.decides(other, selected))
+    {
+        let problem = format!("{one} and {other} exclude each other; remove one of them\n");
+        return Err(clap::Error::raw(ErrorKind::ArgumentConflict, problem));
+    }
+    let origins = said.iter().map(|(_, origin)| &**origin).collect::<Vec<_>>().join(", ");
+    arguments.extend_from_slice(&line[depth..]);
+    let parsed = definition.try_get_matches_from(program(&arguments));
+    let cli = parsed.and_then(|matches| Cli::from_arg_matches(&matches));
+    cli.map_err(|error| with_origins(error, &origins))
+}
+
+/// A line with the name of the program before it.
+fn program(line: &[OsString]) -> impl Iterator<Item = OsString> + use<'_> {
+    iter::once("tidings".into()).chain(line.iter().cloned())
+}
+
+/// What a line has, whatever it lacks.
+fn lenient(definition: &Command, line: &[OsString], depth: usize) -> ArgMatches {
+    let given = definition.clone().ignore_errors(true).try_get_matches_from(program(line));
+    given.map_or_else(|_| ArgMatches::default(), |given| of_subcommand(given, depth))
+}
+
+fn of_subcommand(given: ArgMatches, depth: usize) -> ArgMatches {
+    (0..depth)
+        .fold(given, |mut given, _| given.remove_subcommand().map(|(_, given)| given).unwrap_or_default())
+}
+
+/// Whether a flag is on a line.
+fn has(given: &ArgMatches, flag: &Flag<'_>) -> bool {
+    let is_known = given.try_contains_id(flag.id()).is_ok();
+    is_known && given.value_source(flag.id()) == Some(ValueSource::CommandLine)
+}
+
+fn invalid(origin: &str, flag: &Flag<'_>, Refused { value, rule }: &Refused) -> clap::Error {
+    let value = if flag.is_secret() { String::new() } else { format!(" {value:?}") };
+    let problem = format!("{origin} has an invalid value{value} for --{}: {rule}\n", flag.name());
+    clap::Error::raw(ErrorKind::ValueValidation, problem)
+}
+
+/// The command that a line selects, and the number of words that do.
+fn selected<'a>(definition: &'a Command, words: &[&str]) -> (usize, &'a Command) {
+    let (mut depth, mut selected) = (0, definition);
+    while let Some(next) = words.get(depth).and_then(|word| selected.find_subcommand(word)) {
+        (depth, selected) = (depth + 1, next);
+    }
+    (depth, selected)
+}
+
+/// Flags that exclude or need each other may be from different layers. An error that names only the flags would be a riddle
+/// then.
+fn with_origins(error: clap::Error, origins: &str) -> clap::Error {
+    let is_of_several =
+        matches!(error.kind(), ErrorKind::ArgumentConflict | ErrorKind::MissingRequiredArgument);
+    if origins.is_empty() || !is_of_several {
+        return error;
+    }
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    clap::Error::raw(error.kind(), format!("{text}\nnote: these count as their flags: {origins}\n"))
+}
+
+fn with_variables(definition: Command, path: &[&str]) -> Command {
+    let variables: Vec<_> = Flag::all(path, &definition)
+        .map(|flag| (flag.id().to_owned(), variable(&flag), is_list(&flag)))
+        .collect();
+    let names: Vec<_> = definition.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let mut definition = definition;
+    for (id, variable, is_list) in variables {
+        let note =
+            if is_list { format!("[env: {variable}, one a line]") } else { format!("[env: {variable}]") };
+        definition = definition.mut_arg(id, |arg| {
+            let help = arg.get_help().map(StyledStr::to_string).unwrap_or_default();
+            arg.help(format!("{help} {note}"))
+        });
+    }
+    for name in names {
+        let path: Vec<_> = path.iter().copied().chain([&*name]).collect();
+        definition = definition.mut_subcommand(&name, |command| with_variables(command, &path));
+    }
+    definition
+}
