@@ -460,6 +460,43 @@ async fn subscribers_are_told_of_to_those_who_may_read_what_they_follow() {
 }
 
 #[tokio::test]
+async fn two_users_with_the_same_idempotency_key_never_get_each_others_receipt() {
+    let directory = tempfile::tempdir().unwrap();
+    let setup = Setup::new(Arc::new(DiskLog::open(directory.path(), DiskSettings::default()).unwrap())).await;
+    // The ID of another hub's event becomes a key, too.
+    let from_a_hub = format!("id: ~{}\ndata: x\n\n", "A".repeat(24));
+    let lines = "{\"data\":\"x\"}\n{\"data\":\"x\"}\n";
+    for (kind, body) in [
+        ("text/plain", "x"),
+        ("application/x-ndjson", lines),
+        ("text/event-stream", &from_a_hub),
+        ("image/png", "x"),
+    ] {
+        let post = |user, body: &str| {
+            let more = format!("Content-Type: {kind}\r\nIdempotency-Key: {}\r\n", kind.replace('/', "-"));
+            let (setup, body) = (&setup, body.to_owned());
+            async move { ask_with(setup, "POST", "/topics/chat/1", Some(user), &more, body.as_bytes()).await }
+        };
+        // That of nobody, and those of two users.
+        let mut receipts = Vec::new();
+        for user in ["backend", "alice", "bob"] {
+            let receipt = post(user, body).await;
+            assert_eq!(receipt.status(), 200, "{}", receipt.json());
+            receipts.push(receipt.json());
+        }
+        assert!(
+            receipts[0] != receipts[1] && receipts[1] != receipts[2] && receipts[2] != receipts[0],
+            "{receipts:?}"
+        );
+        for (user, receipt) in ["backend", "alice", "bob"].into_iter().zip(receipts) {
+            assert_eq!(post(user, body).await.json(), receipt, "{kind} of {user} is repeated");
+            let other = body.replace('x', "y");
+            post(user, &other).await.refusal(422, &["idempotency key"]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_mounted_service_lets_the_application_decide_by_what_it_has_put_into_the_request() {
     struct Middleware;
     impl Authorizer for Middleware {
@@ -495,7 +532,7 @@ async fn the_gateway_asks_its_upstream_for_those_who_may_publish_and_its_streams
     use scripted_server::{Server, stream};
     use tidings_hub::gateway::{GatewaySettings, Secret};
 
-    let model = Server::start([stream().send("data: {}\n\ndata: [DONE]\n\n")]).await;
+    let model = Server::start([(); 2].map(|()| stream().send("data: {}\n\ndata: [DONE]\n\n"))).await;
     let gateway = GatewaySettings::new(&model.url(""), Secret::new("a secret")).unwrap();
     let log = Arc::new(MemoryLog::default());
     let setup = Setup::of(|settings| Hub::with_gateway(log, settings, gateway)).await;
@@ -505,10 +542,20 @@ async fn the_gateway_asks_its_upstream_for_those_who_may_publish_and_its_streams
         assert_eq!(answer.status(), status);
         assert!(answer.json()["error"]["message"].is_string(), "{}", answer.json());
     }
-    let answer = ask(&setup, "POST", "/v1/chat/completions", Some("alice"), body).await;
+    let ask_model = |user| {
+        let (setup, key) = (&setup, "Idempotency-Key: k\r\n");
+        async move { ask_with(setup, "POST", "/v1/chat/completions", Some(user), key, body).await }
+    };
+    let answer = ask_model("alice").await;
     assert_eq!(answer.status(), 200, "{}", answer.head);
     let location = answer.header("location").unwrap().to_owned();
     let asked = setup.application.asked.load(Ordering::Relaxed);
     assert_eq!(ask(&setup, "GET", &location, None, b"").await.status(), 200);
     assert_eq!(setup.application.asked.load(Ordering::Relaxed), asked, "its token is all that it needs");
+
+    let stream_of = |answer: Answer| answer.header("tidings-stream").map(str::to_owned);
+    let first = stream_of(answer);
+    assert!(first.is_some());
+    assert_eq!(stream_of(ask_model("alice").await), first, "a key that is repeated has the same stream");
+    assert_ne!(stream_of(ask_model("backend").await), first, "another publisher's key is another key");
 }

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use super::{Reach, Reading};
-use crate::{Selector, Topic, log::Record, model::matchers::Matchers};
+use crate::{
+    Selector, Topic,
+    log::{KeyOwner, Record},
+    model::matchers::Matchers,
+};
 
 /// What a request may do. Cheap to clone; the default is nothing.
 ///
@@ -113,6 +117,11 @@ impl Grant {
     /// The topics that it allows to read with their private updates.
     pub fn private(&self) -> &Matchers {
         &self.0.private
+    }
+
+    /// Whose idempotency keys its holder uses; `None` for those of nobody.
+    pub(crate) fn key_owner(&self) -> Option<KeyOwner> {
+        self.subject().map(|Subject { issuer, name }| KeyOwner::of(issuer, name))
     }
 
     /// Whether its holder has a right for any topic.

@@ -20,7 +20,7 @@ use super::{
     wire::Dialect,
 };
 use crate::{
-    Cursor, EventFormat, Hub, StartAt,
+    Cursor, EventFormat, Grant, Hub, StartAt,
     authorize::Reading,
     delivery::cursor::Begin,
     http::{
@@ -45,6 +45,7 @@ const TIDINGS_STOP_TOKEN: HeaderName = HeaderName::from_static("tidings-stop-tok
 pub(super) async fn answer<B>(
     hub: &Hub,
     gateway: &Arc<Gateway>,
+    grant: &Grant,
     (dialect, target): (Dialect, Target),
     parts: &Parts,
     body: B,
@@ -62,7 +63,7 @@ where
     if !asked.wants_stream {
         return pass_on(gateway, &parts.method, asked, disconnect).await;
     }
-    let started = start(hub, gateway, &parts.headers, &asked).await?;
+    let started = start(hub, gateway, grant, &parts.headers, &asked).await?;
     let (id, is_new) = (started.id, started.is_new());
     let seen = last_event_id(&parts.headers).filter(|_| !is_new);
     if seen.is_some() {

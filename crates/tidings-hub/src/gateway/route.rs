@@ -86,5 +86,5 @@ where
             "publishing is not allowed on this hub, and so is asking its upstream",
         ));
     }
-    answer(hub, gateway, what, parts, body).await
+    answer(hub, gateway, grant, what, parts, body).await
 }

@@ -14,7 +14,7 @@ use super::{
     wire::error_code,
 };
 use crate::{
-    Hub,
+    Grant, Hub,
     delivery::routing::{Registration, Wake},
     dialect::Refusal,
     http::Problem,
@@ -49,11 +49,15 @@ impl Started {
 struct Key<'a>(Vec<&'a [u8]>);
 
 impl<'a> Key<'a> {
-    fn of(headers: &'a HeaderMap, asked: &'a Asked) -> Result<Option<Key<'a>>, Problem> {
+    fn of(headers: &'a HeaderMap, grant: &'a Grant, asked: &'a Asked) -> Result<Option<Key<'a>>, Problem> {
         let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
         IdempotencyKey::parse(&String::from_utf8_lossy(key.as_bytes())).map_err(Refusal::from)?;
         let mut parts = vec![key.as_bytes(), asked.target.as_str().as_bytes()];
         parts.extend(credentials(headers));
+        if let Some(subject) = grant.subject() {
+            // The client's headers need not tell one user of an application from another.
+            parts.extend([subject.issuer().as_bytes(), subject.name().as_bytes()]);
+        }
         Ok(Some(Key(parts)))
     }
 
@@ -74,11 +78,12 @@ impl<'a> Key<'a> {
 pub(super) async fn start(
     hub: &Hub,
     gateway: &Arc<Gateway>,
+    grant: &Grant,
     headers: &HeaderMap,
     asked: &Asked,
 ) -> Result<Started, Problem> {
     let body = asked.body_digest();
-    let Some(key) = Key::of(headers, asked)? else {
+    let Some(key) = Key::of(headers, grant, asked)? else {
         let id = StreamId::random().map_err(|error| {
             Problem::from(LogError::unavailable("there is no randomness for a new stream", error.to_string()))
         })?;

@@ -53,6 +53,7 @@ pub use self::{
     url::{InvalidLogUrl, LogUrl},
 };
 pub(crate) use self::{
+    idempotency_key::KeyOwner,
     import::BYTE_ORDER_MARK,
     republish::{Republishing, Sent, Unpublishable},
 };

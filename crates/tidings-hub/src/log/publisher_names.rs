@@ -31,7 +31,7 @@ impl Kind {
     pub(super) fn refuse(self, name: &str) -> Refused {
         match self {
             Kind::Id => Refused::IdTaken { id: name.to_owned() },
-            Kind::Key => Refused::KeyReused { key: name.replace(IdempotencyKey::NUMBER, "#") },
+            Kind::Key => Refused::KeyReused { key: IdempotencyKey::as_sent(name) },
         }
     }
 }

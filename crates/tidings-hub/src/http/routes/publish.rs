@@ -18,7 +18,7 @@ use crate::{
         ndjson::NdjsonReader,
     },
     http::{HubBody, Problem, published_body::PublishedBody, request_head::has_no_coding, service::BoxError},
-    log::{Append, Appended, HubId, IdempotencyKey, Receipt, RecordId, turns::Publisher},
+    log::{Append, Appended, HubId, IdempotencyKey, LogError, Receipt, RecordId, turns::Publisher},
 };
 
 /// How many updates of one piece of a body are appended at once: a bound on what one publisher holds in memory.
@@ -45,14 +45,39 @@ where
     grant
         .may_publish(std::slice::from_ref(&params.topic))
         .map_err(|topic| Problem::not_publishable(topic, grant))?;
+    let sender = Sender { hub, grant };
     let body = pin!(body);
     let mut body = PublishedBody::new(body, hub);
-    let published = publish_body(hub, params, headers, &mut body).await;
+    let published = publish_body(&sender, params, headers, &mut body).await;
     published.map_err(|problem| if body.is_over() { problem } else { problem.before_the_end() })
 }
 
+/// Whoever publishes, and where to.
+pub(super) struct Sender<'a> {
+    pub(super) hub: &'a Hub,
+    grant: &'a Grant,
+}
+
+impl Sender<'_> {
+    /// Appends a batch whose keys are those of its publisher alone, if the hub knows that.
+    async fn append(
+        &self,
+        connection: Option<&Publisher>,
+        mut batch: Vec<Append>,
+    ) -> Result<Appended, LogError> {
+        if self.grant.subject().is_some() && batch.iter().any(|append| append.key.is_some()) {
+            let owner = self.grant.key_owner();
+            for (key, owner) in batch.iter_mut().filter_map(|append| append.key.as_mut().zip(owner.as_ref()))
+            {
+                *key = key.owned(owner);
+            }
+        }
+        self.hub.publish_for(connection, batch).await
+    }
+}
+
 async fn publish_body<B>(
-    hub: &Hub,
+    sender: &Sender<'_>,
     params: PublishParams,
     headers: &HeaderMap,
     body: &mut PublishedBody<'_, B>,
@@ -62,7 +87,7 @@ where
     B::Error: Into<BoxError>,
 {
     has_no_coding(headers)?;
-    let settings = &hub.engine().settings;
+    let settings = &sender.hub.engine().settings;
     let (max_data_bytes, max_retry) = (settings.max_data_bytes, settings.max_retry);
     let topic = params.topic.clone();
     match BodyKind::of(headers)? {
@@ -74,23 +99,23 @@ where
                     "type, id and retry describe an update, and the body has none: it only closes the topic",
                 ));
             }
-            one(hub, params, is_update.then(|| Update::new(topic, data))).await
+            one(sender, params, is_update.then(|| Update::new(topic, data))).await
         }
-        BodyKind::Attachment(media_type) => Box::pin(attach(hub, params, media_type, body)).await,
+        BodyKind::Attachment(media_type) => Box::pin(attach(sender, params, media_type, body)).await,
         BodyKind::EventStream => {
             let reader = EventStreamReader::new(topic, max_data_bytes, max_retry);
-            Box::pin(many(hub, params, reader, body)).await
+            Box::pin(many(sender, params, reader, body)).await
         }
         BodyKind::Ndjson => {
             let reader = NdjsonReader::new(topic, max_data_bytes, max_retry);
-            Box::pin(many(hub, params, reader, body)).await
+            Box::pin(many(sender, params, reader, body)).await
         }
     }
 }
 
 /// One update, if there is one; with `close`, the topic is closed behind it.
 pub(super) async fn one(
-    hub: &Hub,
+    sender: &Sender<'_>,
     params: PublishParams,
     update: Option<Update>,
 ) -> Result<Response<HubBody>, Problem> {
@@ -113,7 +138,7 @@ pub(super) async fn one(
         batch.push(Update::close(topic, reason).into());
     }
     let single = batch.len() == 1;
-    let Appended { receipts, refused } = hub.publish_for(publisher.as_ref(), batch).await?;
+    let Appended { receipts, refused } = sender.append(publisher.as_ref(), batch).await?;
     let attachment = receipts.first().and_then(|receipt| receipt.attachment.as_ref()).map(Announcement::url);
     match (refused, &receipts[..]) {
         (Some(refused), []) => Err(refused.into()),
@@ -128,7 +153,7 @@ pub(super) async fn one(
 
 /// The body has many updates; with `close`, the topic is closed behind them.
 async fn many<B>(
-    hub: &Hub,
+    sender: &Sender<'_>,
     params: PublishParams,
     reader: impl UpdateReader,
     body: &mut PublishedBody<'_, B>,
@@ -143,7 +168,7 @@ where
         ));
     }
     let mut publishing =
-        Publishing { hub, publisher: params.publisher, key: params.key, receipts: Receipts::default() };
+        Publishing { sender, publisher: params.publisher, key: params.key, receipts: Receipts::default() };
     publishing.stream(reader, body).await?;
     if let Some(reason) = params.close {
         let close = Update::close(params.topic, reason);
@@ -154,7 +179,7 @@ where
 
 /// A body that has many updates, on its way into the log.
 struct Publishing<'a> {
-    hub: &'a Hub,
+    sender: &'a Sender<'a>,
     publisher: Option<Publisher>,
     key: Option<IdempotencyKey>,
     receipts: Receipts,
@@ -210,9 +235,8 @@ impl Publishing<'_> {
                 append.key.get_or_insert_with(|| key.numbered(number));
             }
         }
-        let Appended { receipts, refused } =
-            (self.hub.publish_for(self.publisher.as_ref(), updates).await)
-                .map_err(|error| self.receipts.blame(error.into(), lines.first().copied()))?;
+        let Appended { receipts, refused } = (self.sender.append(self.publisher.as_ref(), updates).await)
+            .map_err(|error| self.receipts.blame(error.into(), lines.first().copied()))?;
         self.receipts.add(&receipts);
         match refused {
             Some(refused) => Err(self.receipts.blame(refused.into(), lines.get(receipts.len()).copied())),

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 
-use super::publish::one;
+use super::publish::{Sender, one};
 use crate::{
-    Hub, Update, UpdateType,
+    Update, UpdateType,
     attachments::{Announcement, MediaType, Upload},
     dialect::native::PublishParams,
     http::{HubBody, Problem, published_body::PublishedBody, service::BoxError},
@@ -20,7 +20,7 @@ const EVENT_TYPE: &str = "attachment";
 ///
 /// However it fails, or if its caller stops waiting, there is either an update and its file, or none of them.
 pub(super) async fn attach<B>(
-    hub: &Hub,
+    sender: &Sender<'_>,
     params: PublishParams,
     media_type: MediaType,
     body: &mut PublishedBody<'_, B>,
@@ -29,7 +29,7 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    let Some(attachments) = hub.engine().log.attachments() else {
+    let Some(attachments) = sender.hub.engine().log.attachments() else {
         return Err(Problem::unsupported_body(format!(
             "Content-Type is {:?}, so the body would be stored as a file, and this hub keeps its history in memory; \
              give it a data directory (tidings serve --data DIR, without --memory), or publish a link",
@@ -53,5 +53,5 @@ where
     let update = Update::new(params.topic.clone(), announcement.to_json())
         .with_type(event_type)
         .with_attachment(received.hand_over());
-    one(hub, params, Some(update)).await
+    one(sender, params, Some(update)).await
 }

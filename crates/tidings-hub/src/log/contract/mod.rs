@@ -19,8 +19,8 @@ use std::{
 
 use self::acknowledged::Acknowledged;
 use super::{
-    Append, HubId, IdempotencyKey, Limits, Log, Page, PageLimit, Receipt, RecordId, RecordTime, Refused,
-    Retention, Rule,
+    Append, HubId, IdempotencyKey, KeyOwner, Limits, Log, Page, PageLimit, Receipt, RecordId, RecordTime,
+    Refused, Retention, Rule,
 };
 use crate::{Selector, Topic, TopicFilter, Update, UpdateId, UpdateType};
 
@@ -40,6 +40,7 @@ macro_rules! log_contract {
             an_id_that_several_updates_have_is_none_of_them
             a_key_makes_repeating_harmless
             a_key_is_one_updates_in_its_first_topic
+            a_key_is_its_publishers_own
             a_record_keeps_the_time_that_it_is_given
             a_batch_stops_at_the_first_refusal
             a_closed_topic_takes_no_more
@@ -320,6 +321,26 @@ mod promises {
         let other = Append { key: Some(key.numbered(1)), ..Append::from(update("a", "y")) };
         assert_eq!(append(log, other).await.unwrap_err(), Refused::KeyReused { key: "k#1".into() });
         assert_eq!(find(log, "k", &["*"]).await, Some(4), "a key is no event's ID");
+    }
+
+    pub async fn a_key_is_its_publishers_own(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep(MANY));
+        let of = |name: &str, data: &str| {
+            let owner = (!name.is_empty()).then(|| KeyOwner::of("issuer", name));
+            let key = IdempotencyKey::parse("k").expect("a key of the contract is valid");
+            let key = owner.map_or(key.clone(), |owner| key.owned(&owner)).numbered(1);
+            Append { key: Some(key), ..Append::from(update("a", data)) }
+        };
+        let mut receipts = Vec::new();
+        for name in ["", "alice", "bob"] {
+            receipts.push(append(log, of(name, "x")).await.unwrap());
+        }
+        assert!(receipts.iter().all(|receipt| !receipt.repeated), "{receipts:?}");
+        for (name, first) in ["", "alice", "bob"].into_iter().zip(receipts) {
+            assert_eq!(append(log, of(name, "x")).await.unwrap(), Receipt { repeated: true, ..first });
+            let refused = append(log, of(name, "y")).await.unwrap_err();
+            assert_eq!(refused, Refused::KeyReused { key: "k#1".into() }, "{name}");
+        }
     }
 
     pub async fn a_record_keeps_the_time_that_it_is_given(make: impl Fn(Retention) -> Arc<dyn Log>) {
