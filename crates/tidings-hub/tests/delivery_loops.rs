@@ -6,12 +6,11 @@ use std::{sync::Arc, time::Duration};
 
 use tidings_hub::{
     Hub, Selector, Settings, Topic, Update,
-    log::{Append, Appended, Bounds, Log, LogFuture, MemoryLog, Page, PageLimit, Record},
+    log::{Append, Appended, Bounds, Fault, Following, Log, LogFuture, MemoryLog, Page, PageLimit, Record},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::watch,
     time::timeout,
 };
 
@@ -19,7 +18,7 @@ use tokio::{
 struct Panicking(MemoryLog);
 
 impl Log for Panicking {
-    fn health(&self) -> Result<(), tidings_hub::log::LogError> {
+    fn health(&self) -> Result<(), Fault> {
         self.0.health()
     }
 
@@ -49,7 +48,7 @@ impl Log for Panicking {
         self.0.bounds()
     }
 
-    fn follow(&self) -> watch::Receiver<u64> {
+    fn follow(&self) -> Following {
         self.0.follow()
     }
 }

@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    future::poll_fn,
     path::Path,
     sync::{
         Arc,
@@ -25,6 +26,13 @@ tidings_hub::log_contract!(|retention: Retention| -> Arc<dyn Log> {
     // The log outlives this function, so its directory stays, in the target directory.
     let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
     Arc::new(DiskLog::open(&directory, retention).unwrap())
+});
+
+tidings_hub::two_handles_contract!(|retention: Retention| -> [Arc<dyn Log>; 2] {
+    let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
+    // Another process cannot have it open: two handles are two clones.
+    let log = Arc::new(DiskLog::open(&directory, retention).unwrap());
+    [log.clone(), log]
 });
 
 mod a_log_that_lists_with_every_commit {
@@ -77,7 +85,8 @@ async fn all_of_it_is_there_after_a_restart() {
 
     let log = open(directory.path());
     assert_eq!(log.bounds(), bounds);
-    assert_eq!(*log.follow().borrow(), 3);
+    let told = poll_fn(|context| log.follow().as_mut().poll_next(context)).await;
+    assert_eq!(told.unwrap().unwrap(), 3);
     assert_eq!(all(&log).await, page);
     assert_eq!(log.find("one", &Selector::everything()).await.unwrap(), Some(2));
     assert!(log.append(vec![named]).await.unwrap().receipts[0].repeated);

@@ -11,7 +11,10 @@ use scripted_server::{Server, response, stream};
 use tidings_hub::{
     Hub, Selector, Settings, Topic,
     gateway::{GatewaySettings, Secret},
-    log::{Append, Appended, Bounds, Log, LogError, LogFuture, MemoryLog, Page, PageLimit, Record},
+    log::{
+        Append, Appended, Bounds, Fault, Following, Log, LogError, LogFuture, MemoryLog, Page, PageLimit,
+        Record,
+    },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -81,11 +84,11 @@ impl Log for Held {
         self.log.bounds()
     }
 
-    fn health(&self) -> Result<(), LogError> {
+    fn health(&self) -> Result<(), Fault> {
         self.log.health()
     }
 
-    fn follow(&self) -> watch::Receiver<u64> {
+    fn follow(&self) -> Following {
         self.log.follow()
     }
 }

@@ -9,8 +9,8 @@ use tidings_codec::{Decoder, Item};
 use tidings_hub::{
     Cursor, EventFormat, Hub, Selector, Settings, StartAt, Subscribe, Topic, TopicFilter, Update,
     log::{
-        Append, Appended, Bounds, Limits, Log, LogError, LogFuture, MemoryLog, Page, PageLimit, Record,
-        Retention,
+        Append, Appended, Bounds, Fault, Following, Limits, Log, LogError, LogFuture, MemoryLog, Page,
+        PageLimit, Record, Retention,
     },
 };
 use tower_service::Service;
@@ -211,9 +211,9 @@ async fn a_page_of_closes_whose_topics_are_evicted_does_not_stop_the_feed() {
 struct Unreadable(MemoryLog);
 
 impl Log for Unreadable {
-    fn health(&self) -> Result<(), LogError> {
+    fn health(&self) -> Result<(), Fault> {
         let source = std::sync::Arc::new(std::io::Error::other("/var/lib/log.sqlite"));
-        Err(LogError::Unavailable { reason: "it can't be written", source: Some(source) })
+        Err(Fault::now(LogError::Unavailable { reason: "it can't be written", source: Some(source) }))
     }
 
     fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended> {
@@ -240,7 +240,7 @@ impl Log for Unreadable {
         self.0.bounds()
     }
 
-    fn follow(&self) -> tokio::sync::watch::Receiver<u64> {
+    fn follow(&self) -> Following {
         self.0.follow()
     }
 }

@@ -9,6 +9,11 @@ use tidings_hub::{
 
 tidings_hub::log_contract!(|retention: Retention| -> Arc<dyn Log> { Arc::new(MemoryLog::new(retention)) });
 
+tidings_hub::two_handles_contract!(|retention: Retention| -> [Arc<dyn Log>; 2] {
+    let log = Arc::new(MemoryLog::new(retention));
+    [log.clone(), log]
+});
+
 fn keeping(limits: Limits) -> Retention {
     Retention { limits, ..Retention::in_memory() }
 }

@@ -13,7 +13,10 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use tidings_hub::{
     Hub, HubBody, Selector, Settings, Topic, Update,
-    log::{Append, Appended, Bounds, Log, LogError, LogFuture, MemoryLog, Page, PageLimit, Record},
+    log::{
+        Append, Appended, Bounds, Fault, Following, Log, LogError, LogFuture, MemoryLog, Page, PageLimit,
+        Record,
+    },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -43,7 +46,7 @@ struct Trying {
 }
 
 impl Log for Trying {
-    fn health(&self) -> Result<(), LogError> {
+    fn health(&self) -> Result<(), Fault> {
         self.log.health()
     }
 
@@ -91,7 +94,7 @@ impl Log for Trying {
         self.log.bounds()
     }
 
-    fn follow(&self) -> tokio::sync::watch::Receiver<u64> {
+    fn follow(&self) -> Following {
         self.log.follow()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ use crate::{
     EventFormat, Settings,
     budget::Budget,
     delivery::lag::{Bodies, Ended, LastEnded, Loops},
-    log::Log,
+    log::{Fault, Log},
     metrics::Metrics,
 };
 
@@ -38,6 +38,8 @@ pub(crate) struct Engine {
     pub(crate) settings: Settings,
     /// Up to where the feed has read the log.
     pub(crate) fed: FeedPlace,
+    /// Why the feed cannot follow the log, if it cannot: the feed sets it, and `/readyz` tells it.
+    feed_fault: Mutex<Option<Fault>>,
     /// How the hub's extension writes events, if there is one.
     own_format: Option<&'static dyn OwnFormat>,
     window: RwLock<Window>,
@@ -63,6 +65,7 @@ impl Engine {
             answers_room: metrics.budget("answers", settings.answer_bytes),
             metrics,
             fed: FeedPlace::at(newest),
+            feed_fault: Mutex::default(),
             window: RwLock::new(Window::after(newest, settings.window_bytes)),
             settings,
             own_format,
@@ -81,6 +84,19 @@ impl Engine {
 
     pub(crate) fn write_window(&self) -> RwLockWriteGuard<'_, Window> {
         self.window.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether updates can be kept and delivered.
+    ///
+    /// # Errors
+    /// Why not, and since when.
+    pub(crate) fn health(&self) -> Result<(), Fault> {
+        self.log.health()?;
+        self.feed_fault.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn set_feed_fault(&self, fault: Option<Fault>) {
+        *self.feed_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
     /// Notes that a subscription has ended.

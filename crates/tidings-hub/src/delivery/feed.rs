@@ -1,20 +1,22 @@
 //! The one reader of the whole log: it fills the window and wakes those whom a record is for.
 
 use std::{
+    future::poll_fn,
     pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{sync::Notify, task::JoinHandle, time::sleep};
 
 use crate::{
     Selector,
     caught::caught,
     delivery::Engine,
-    log::{LogError, Page, PageLimit},
+    log::{Fault, LogError, Page, PageLimit},
 };
 
 const PAGE: PageLimit = PageLimit { records: 1_000, bytes: 1 << 20 };
@@ -97,38 +99,75 @@ impl Drop for Followed {
     }
 }
 
+/// How long the feed waits after a failure before it tries again. The wait doubles each time, up to the longest.
+const SHORTEST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// Follows the log until the hub shuts down, or the log is gone. A failure is no end: the feed tells the engine's health, waits,
+/// and tries again from its own position, so nothing is lost and nothing comes twice.
 async fn follow_log(followed: Followed) {
     let engine = &*followed.0;
     let mut newest = engine.log.follow();
     let everything = Selector::everything();
     let mut shutdown = pin!(engine.shutdown_begun());
+    // Whether the log has told of records that were not read yet.
+    let mut unread = false;
+    let (mut failing, mut wait) = (false, SHORTEST_WAIT);
     loop {
-        // Before the first wait too: something may have been appended before this task ran.
-        let before = engine.read_window().newest();
-        let failed = match caught(catch_up(engine, &everything)).await {
-            Some(Ok(())) => false,
-            Some(Err(error)) => {
-                tracing::error!(%error, "the log can't be read");
-                true
-            }
-            None => {
-                tracing::error!("the feed of the log panicked; it goes on with what is appended next");
-                // Whatever it was doing, nobody misses anything who looks into the log.
-                let mut window = engine.write_window();
-                let reached = window.newest();
-                window.restart_after(reached);
-                drop(window);
-                engine.routing.signal_all(before + 1);
-                true
-            }
+        let told = match unread {
+            true => Ok(()),
+            false => tokio::select! {
+                told = poll_fn(|context| newest.as_mut().poll_next(context)) => match told {
+                    Some(told) => told.map(drop),
+                    None => return,
+                },
+                () = &mut shutdown => return,
+            },
         };
-        if failed {
-            // The next append tries again from the same position; cursors read the log themselves.
-            engine.fed.reach(*newest.borrow());
+        let read = match told {
+            Ok(()) => {
+                unread = true;
+                catch_up_or_restart(engine, &everything).await
+            }
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(()) => {
+                unread = false;
+                if std::mem::take(&mut failing) {
+                    wait = SHORTEST_WAIT;
+                    engine.set_feed_fault(None);
+                    tracing::info!("the log can be followed again, and all that was missed is read");
+                }
+            }
+            Err(error) => {
+                // Publishers do not wait for a feed that cannot follow.
+                engine.fed.reach(u64::MAX);
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::error!(%error, "the log cannot be followed: subscribers get nothing new until it can");
+                    engine.set_feed_fault(Some(Fault::now(error)));
+                }
+                tokio::select! {
+                    () = sleep(wait) => wait = (2 * wait).min(LONGEST_WAIT),
+                    () = &mut shutdown => return,
+                }
+            }
         }
-        tokio::select! {
-            changed = newest.changed() => if changed.is_err() { return },
-            () = &mut shutdown => return,
+    }
+}
+
+/// Reads all that the window lacks. If that panics, the window begins anew, and everybody looks into the log.
+async fn catch_up_or_restart(engine: &Engine, everything: &Selector) -> Result<(), LogError> {
+    let before = engine.read_window().newest();
+    match caught(catch_up(engine, everything)).await {
+        Some(read) => read,
+        None => {
+            let mut window = engine.write_window();
+            let reached = window.newest();
+            window.restart_after(reached);
+            drop(window);
+            engine.routing.signal_all(before + 1);
+            Err(LogError::Unavailable { reason: "the feed panicked", source: None })
         }
     }
 }

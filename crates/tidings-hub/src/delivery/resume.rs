@@ -193,13 +193,21 @@ pub(crate) async fn locate(
     asked: &str,
     selector: &Selector,
 ) -> Result<Result<u64, GapReason>, LogError> {
-    let bounds = log.bounds();
+    let mut bounds = log.bounds();
     let Some(id) = HubId::parse(asked) else {
-        return Ok(log.find(asked, selector).await?.ok_or(GapReason::UnknownId));
+        let mut found = log.find(asked, selector).await?;
+        // Bounds may lag, and so may a look-up: nobody is told of a gap before the log has made sure.
+        if found.is_none() && log.refresh().await?.newest != bounds.newest {
+            found = log.find(asked, selector).await?;
+        }
+        return Ok(found.ok_or(GapReason::UnknownId));
     };
     let Position { sequence, check } = id.position;
     if id.epoch != bounds.epoch {
         return Ok(Err(GapReason::UnknownEpoch));
+    }
+    if sequence > bounds.newest.sequence {
+        bounds = log.refresh().await?;
     }
     // Nothing stands at 0, so no hub has made a check for it.
     if sequence > bounds.newest.sequence || (sequence == 0 && check != 0) {

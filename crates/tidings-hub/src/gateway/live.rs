@@ -110,10 +110,9 @@ impl Gateway {
 
     /// Begins to end what an earlier process has left open. `hub` is the gateway's own.
     pub(super) fn begin(self: &Arc<Self>, hub: Hub) {
-        let newest = hub.engine().log.bounds().newest.sequence;
         let gateway = self.clone();
         self.spawn(async move {
-            match end_cut_streams(&hub, &gateway, newest).await {
+            match end_cut_streams(&hub, &gateway).await {
                 Ok(Swept { ended: 0, .. }) => {}
                 Ok(Swept { ended: streams, .. }) => {
                     tracing::info!(streams, "streams that a restart has cut are ended");

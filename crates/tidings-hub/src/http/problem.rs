@@ -12,7 +12,7 @@ use crate::{
     attachments::UploadError,
     authorize::NotReadable,
     dialect::{Refusal, RefusalKind},
-    log::{LogError, Refused},
+    log::{Fault, LogError, Refused},
 };
 
 /// In how many seconds to try again what could not be answered at the moment.
@@ -379,6 +379,12 @@ impl From<UploadError> for Problem {
             }
         };
         Problem::new(status, error)
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(Fault { since, error }: Fault) -> Problem {
+        Problem::from(error).with("since", humantime::format_rfc3339_seconds(since).to_string())
     }
 }
 

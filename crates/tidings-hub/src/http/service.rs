@@ -235,7 +235,7 @@ where
                 engine.metrics.stored(attachments.usage());
             }
             engine.metrics.in_use(hub.seats().taken(), engine.log.reads().unwrap_or_default());
-            engine.metrics.worn(engine.log.health().is_ok(), engine.log.wear());
+            engine.metrics.worn(engine.health().is_ok(), engine.log.wear());
             Ok(text("application/openmetrics-text; version=1.0.0; charset=utf-8", engine.metrics.to_text()))
         }
         _ => Err(Problem::no_such_path(path)),
@@ -248,7 +248,7 @@ fn for_anyone(engine: &Engine, path: &str) -> Option<Result<Response<HubBody>, P
         "/healthz" => Some(Ok(text("text/plain; charset=utf-8", "ok\n"))),
         "/readyz" if engine.is_shutting_down() => Some(Err(Problem::shutting_down())),
         "/readyz" => {
-            let ready = engine.log.health().map(|()| text("text/plain; charset=utf-8", "ready\n"));
+            let ready = engine.health().map(|()| text("text/plain; charset=utf-8", "ready\n"));
             Some(ready.map_err(Problem::from))
         }
         _ => engine.settings.pages.get(path).map(|asset| Ok(page(asset))),

@@ -2,15 +2,15 @@
 
 use super::{Epoch, Position};
 
-/// What a log holds.
+/// What a log holds, or held a moment ago: see [`Log::bounds`](super::Log::bounds) for what may be concluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// The log's life.
     pub epoch: Epoch,
-    /// The first sequence that is kept, or the next one to be given if none is.
+    /// The first sequence that is kept, or the next one to be given if none is. Everything before it is gone.
     pub oldest: u64,
-    /// The last sequence that was ever evicted, at least: of what comes after it, nothing is missing. 0 before the first.
+    /// The last sequence that was evicted, at least; 0 before the first. More may be evicted by now.
     pub evicted: u64,
-    /// The last record that is visible; sequence 0 before the first.
+    /// The last record that readers may see; sequence 0 before the first. There may be more by now.
     pub newest: Position,
 }

@@ -1,6 +1,39 @@
 //! How a log is.
 
-use std::time::Duration;
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use super::LogError;
+
+/// Why updates cannot be kept or delivered at the moment, and since when.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// When it was noticed first.
+    pub since: SystemTime,
+    /// What is wrong.
+    pub error: LogError,
+}
+
+impl Fault {
+    /// A fault that is noticed now.
+    pub fn now(error: LogError) -> Fault {
+        Fault { since: SystemTime::now(), error }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Fault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
 
 /// What the readers of a log do at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

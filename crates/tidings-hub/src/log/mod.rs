@@ -10,6 +10,7 @@ mod clock;
 pub mod contract;
 mod disk;
 mod error;
+mod follow;
 mod health;
 mod idempotency_key;
 mod import;
@@ -39,7 +40,8 @@ pub use self::{
         NewEpoch, Part, Records, TopicStat, Unreadable, ViewError,
     },
     error::LogError,
-    health::{Reads, Wear},
+    follow::{Following, Newest},
+    health::{Fault, Reads, Wear},
     idempotency_key::{IdempotencyKey, InvalidKey},
     import::{Import, ImportError},
     log::{Log, LogFuture},

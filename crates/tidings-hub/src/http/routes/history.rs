@@ -22,7 +22,7 @@ use crate::{
         HubBody, Problem,
         page_body::{Page, PageBody},
     },
-    log::{HubId, PageLimit, Record},
+    log::{HubId, LogError, PageLimit, Record},
     model::gap::GapReason,
 };
 
@@ -67,10 +67,14 @@ pub(crate) async fn history(
         StartAt::After(id) | StartAt::Position { asked: id, .. } | StartAt::Unknown(id) => Some(id.clone()),
         StartAt::Tail | StartAt::Oldest => None,
     };
-    let mut newest = engine.log.bounds().newest.sequence;
-    let opened = tokio::select! {
+    // Bounds may lag, and a page that is not the last one must say so.
+    let newest = async || Ok::<_, LogError>(engine.log.refresh().await?.newest.sequence);
+    let opening = async {
+        Ok::<_, LogError>((newest().await?, open(engine, selector.clone(), start, limit, First::Page).await?))
+    };
+    let (mut newest_before, opened) = tokio::select! {
         biased;
-        opened = open(engine, selector.clone(), start, limit, First::Page) => opened?,
+        opened = opening => opened?,
         () = engine.shutdown_begun() => return Err(Problem::shutting_down()),
     };
     let mut opening = match opened {
@@ -93,13 +97,17 @@ pub(crate) async fn history(
             break;
         }
         let reached = opening.page.reached;
-        let after = if reached.sequence >= engine.log.bounds().newest.sequence {
+        newest_before = newest().await?;
+        let after = if reached.sequence >= newest_before {
             misses = true;
             let update = poll_fn(|context| opening.registration.poll_update(context));
             tokio::select! {
                 update = timeout_at(deadline, update) => match update {
                     // Nothing before the first that was signalled is asked for.
-                    Ok(first) => reached.sequence.max(first - 1),
+                    Ok(first) => {
+                        newest_before = newest().await?;
+                        reached.sequence.max(first - 1)
+                    }
                     Err(_) => break,
                 },
                 () = engine.shutdown_begun() => break,
@@ -112,7 +120,6 @@ pub(crate) async fn history(
             yield_now().await;
             reached.sequence
         };
-        newest = engine.log.bounds().newest.sequence;
         opening.page = tokio::select! {
             biased;
             () = engine.shutdown_begun() => break,
@@ -132,7 +139,7 @@ pub(crate) async fn history(
     let closed_here: Vec<_> = closes.flat_map(|close| close.topics()).collect();
     let members = Members {
         next: HubId { epoch: opening.epoch, position: page.reached }.to_string(),
-        more: page.reached.sequence < newest,
+        more: page.reached.sequence < newest_before,
         gap: opening.gap.as_ref().map(Gap::to_json),
         closed: selector.is_exact() && opening.open.iter().all(|topic| closed_here.contains(&topic)),
     };

@@ -11,16 +11,18 @@
 //! ```
 
 pub mod acknowledged;
+pub mod two_handles;
 
 use std::{
+    future::poll_fn,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use self::acknowledged::Acknowledged;
 use super::{
-    Append, HubId, IdempotencyKey, KeyOwner, Limits, Log, Page, PageLimit, Receipt, RecordId, RecordTime,
-    Refused, Retention, Rule,
+    Append, Following, HubId, IdempotencyKey, KeyOwner, Limits, Log, Page, PageLimit, Receipt, RecordId,
+    RecordTime, Refused, Retention, Rule,
 };
 use crate::{Selector, Topic, TopicFilter, Update, UpdateId, UpdateType};
 
@@ -54,6 +56,9 @@ macro_rules! log_contract {
             who_may_miss_what_a_rule_evicted_is_told_once
             what_is_too_old_goes_with_the_next_append
             followers_never_hear_of_what_they_cannot_read
+            each_follower_hears_of_the_newest_by_itself
+            bounds_never_go_back_and_reads_never_lag_behind_them
+            what_is_acknowledged_is_within_what_refresh_tells
             readers_never_see_what_is_not_announced
             concurrent_appends_are_one_order
         }
@@ -63,6 +68,14 @@ macro_rules! log_contract {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $promise() {
                 $crate::log::contract::$promise($make).await;
+            }
+        )*
+    };
+    ($make:expr => two_handles: $($promise:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                $crate::log::contract::two_handles::$promise($make).await;
             }
         )*
     };
@@ -108,6 +121,12 @@ async fn append(log: &dyn Log, update: impl Into<Append>) -> Result<Receipt, Ref
         Some(refused) => Err(refused),
         None => Ok(appended.receipts[0].clone()),
     }
+}
+
+/// What a follower is told next.
+async fn next(following: &mut Following) -> u64 {
+    let told = poll_fn(|context| following.as_mut().poll_next(context)).await;
+    told.expect("the log is there").expect("the log works")
 }
 
 async fn find(log: &dyn Log, id: &str, filters: &[&str]) -> Option<u64> {
@@ -610,6 +629,7 @@ mod promises {
     pub async fn followers_never_hear_of_what_they_cannot_read(make: impl Fn(Retention) -> Arc<dyn Log>) {
         let log = make(keep(MANY));
         let mut newest = log.follow();
+        assert_eq!(next(&mut newest).await, 0, "the present one comes first");
         let publisher = tokio::spawn({
             let log = log.clone();
             async move {
@@ -620,8 +640,7 @@ mod promises {
         });
         let mut heard = 0;
         while heard < 1000 {
-            newest.changed().await.unwrap();
-            let now = *newest.borrow_and_update();
+            let now = next(&mut newest).await;
             assert!(now > heard, "it only grows");
             let page = read(&*log, heard, &["*"]).await;
             assert!(page.reached.sequence >= now, "what was announced is there");
@@ -629,6 +648,66 @@ mod promises {
             heard = now;
         }
         publisher.await.unwrap();
+    }
+
+    pub async fn each_follower_hears_of_the_newest_by_itself(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = make(keep(MANY));
+        let mut before = log.follow();
+        assert_eq!(next(&mut before).await, 0);
+        drop(log.follow());
+        fill(&*log, "a", 3).await;
+        let mut after = log.follow();
+        for following in [&mut before, &mut after] {
+            while next(following).await < 3 {}
+        }
+        fill(&*log, "a", 1).await;
+        for mut following in [before, after] {
+            while next(&mut following).await < 4 {}
+        }
+    }
+
+    pub async fn bounds_never_go_back_and_reads_never_lag_behind_them(
+        make: impl Fn(Retention) -> Arc<dyn Log>,
+    ) {
+        let log = make(keep(10));
+        let publisher = tokio::spawn({
+            let log = log.clone();
+            async move {
+                for _ in 0..300 {
+                    fill(&*log, "a", 2).await;
+                }
+            }
+        });
+        let mut before = log.bounds();
+        while before.newest.sequence < 600 {
+            let bounds = log.bounds();
+            let grown = [
+                (before.oldest, bounds.oldest),
+                (before.evicted, bounds.evicted),
+                (before.newest.sequence, bounds.newest.sequence),
+            ];
+            assert!(grown.iter().all(|(before, now)| before <= now), "{before:?}, then {bounds:?}");
+            assert_eq!(before.epoch, bounds.epoch);
+            let page = read(&*log, bounds.oldest - 1, &["*"]).await;
+            assert!(page.reached.sequence >= bounds.newest.sequence, "{page:?} and {bounds:?}");
+            assert!(
+                page.oldest >= bounds.oldest
+                    && sequences(&page).iter().all(|sequence| *sequence >= bounds.oldest)
+            );
+            before = log.refresh().await.unwrap();
+            assert!(before.newest.sequence >= bounds.newest.sequence);
+        }
+        publisher.await.unwrap();
+    }
+
+    pub async fn what_is_acknowledged_is_within_what_refresh_tells(make: impl Fn(Retention) -> Arc<dyn Log>) {
+        let log = &*make(keep(MANY));
+        for number in 1..=100 {
+            let receipt = append(log, with_id(update("a", ""), &number.to_string())).await.unwrap();
+            assert_eq!(log.refresh().await.unwrap().newest.sequence, number);
+            assert_eq!(log.record(number).await.unwrap().map(|record| record.id()), Some(receipt.id));
+            assert_eq!(find(log, &number.to_string(), &["a"]).await, Some(number));
+        }
     }
 
     pub async fn readers_never_see_what_is_not_announced(make: impl Fn(Retention) -> Arc<dyn Log>) {

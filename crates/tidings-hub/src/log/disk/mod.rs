@@ -19,7 +19,6 @@ use std::{
 
 use fs4::{FileExt, TryLockError};
 use rusqlite::{Connection, ErrorCode, ffi};
-use tokio::sync::watch;
 
 pub use self::tools::{
     check::{Check, Finding, Part},
@@ -43,8 +42,8 @@ use self::{
     },
 };
 use super::{
-    Append, Appended, Bounds, Clock, Log, LogError, LogFuture, Page, PageLimit, Reads, Record, Retention,
-    Turn, Wear,
+    Append, Appended, Bounds, Clock, Fault, Following, Log, LogError, LogFuture, Page, PageLimit, Reads,
+    Record, Retention, Turn, Wear,
     open::{Kind, OpenError, Opened},
     retention_rules::Rules,
     url,
@@ -406,7 +405,7 @@ impl Log for DiskLog {
         self.visible.bounds()
     }
 
-    fn health(&self) -> Result<(), LogError> {
+    fn health(&self) -> Result<(), Fault> {
         self.writer.health()
     }
 
@@ -414,7 +413,7 @@ impl Log for DiskLog {
         self.writer.wear()
     }
 
-    fn follow(&self) -> watch::Receiver<u64> {
+    fn follow(&self) -> Following {
         self.visible.follow()
     }
 

@@ -7,7 +7,6 @@ use std::{
 };
 
 use tidings_codec::EventId;
-use tokio::sync::watch;
 
 use super::{
     evicted::Evicted,
@@ -17,8 +16,8 @@ use super::{
 use crate::{
     Selector, Topic, Update,
     log::{
-        Append, Appended, Bounds, Clock, Epoch, IdempotencyKey, Limits, Log, LogError, LogFuture, Page,
-        PageLimit, Position, Receipt, Record, RecordTime, Refused, Retention, Turn, Wear,
+        Append, Appended, Bounds, Clock, Epoch, Fault, Following, IdempotencyKey, Limits, Log, LogFuture,
+        Newest, Page, PageLimit, Position, Receipt, Record, RecordTime, Refused, Retention, Turn, Wear,
         open::{Kind, OpenError, Opened},
         publisher_names::{Named, again, names_of},
         record::receipt,
@@ -61,7 +60,7 @@ pub struct MemoryLog {
     rules: Rules,
     clock: Clock,
     state: RwLock<State>,
-    newest: watch::Sender<u64>,
+    newest: Newest,
 }
 
 #[derive(Debug)]
@@ -137,7 +136,7 @@ impl MemoryLog {
             }),
             rules,
             clock,
-            newest: watch::Sender::new(0),
+            newest: Newest::at(0),
         }
     }
 
@@ -172,13 +171,9 @@ impl Log for MemoryLog {
             }
         }
         state.evict(&self.rules, age_now);
-        // Still under the lock, so that followers never see it go backwards.
-        self.newest.send_if_modified(|newest| {
-            let changed = *newest != state.newest.sequence;
-            *newest = state.newest.sequence;
-            changed
-        });
+        let newest = state.newest.sequence;
         drop(state);
+        self.newest.set(newest);
         Box::pin(std::future::ready(Ok(appended)))
     }
 
@@ -212,7 +207,7 @@ impl Log for MemoryLog {
         Bounds { epoch: self.epoch, oldest, evicted, newest: state.newest }
     }
 
-    fn health(&self) -> Result<(), LogError> {
+    fn health(&self) -> Result<(), Fault> {
         Ok(())
     }
 
@@ -220,8 +215,8 @@ impl Log for MemoryLog {
         Wear { clock_jump: self.clock.jump(), ..Wear::default() }
     }
 
-    fn follow(&self) -> watch::Receiver<u64> {
-        self.newest.subscribe()
+    fn follow(&self) -> Following {
+        self.newest.follow()
     }
 }
 

@@ -2,16 +2,14 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tokio::sync::watch;
-
 use super::{pending_index::PendingIndex, recent::Recent};
-use crate::log::{Bounds, Page, PageLimit, Position, Record, disk::write::insert::Row};
+use crate::log::{Bounds, Following, Newest, Page, PageLimit, Position, Record, disk::write::insert::Row};
 
 /// Shared by the writer and all readers.
 #[derive(Debug, Clone)]
 pub(crate) struct Visible {
     bounds: Arc<RwLock<Bounds>>,
-    newest: watch::Sender<u64>,
+    newest: Arc<Newest>,
     pending_index: Arc<RwLock<PendingIndex>>,
     recent: Arc<RwLock<Recent>>,
 }
@@ -20,7 +18,7 @@ impl Visible {
     pub(crate) fn new(bounds: Bounds, pending_index: PendingIndex) -> Visible {
         Visible {
             bounds: Arc::new(RwLock::new(bounds)),
-            newest: watch::Sender::new(bounds.newest.sequence),
+            newest: Arc::new(Newest::at(bounds.newest.sequence)),
             pending_index: Arc::new(RwLock::new(pending_index)),
             recent: Arc::default(),
         }
@@ -30,8 +28,8 @@ impl Visible {
         *self.bounds.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn follow(&self) -> watch::Receiver<u64> {
-        self.newest.subscribe()
+    pub(crate) fn follow(&self) -> Following {
+        self.newest.follow()
     }
 
     /// Says that what is older is gone. Readers no longer find it once that is committed, on the disk or not.
@@ -49,8 +47,7 @@ impl Visible {
             rows.into_iter().for_each(|row| recent.add(row.record, &mut gone));
         }
         self.bounds.write().unwrap_or_else(PoisonError::into_inner).newest = newest;
-        self.newest
-            .send_if_modified(|visible| std::mem::replace(visible, newest.sequence) != newest.sequence);
+        self.newest.set(newest.sequence);
         gone
     }
 

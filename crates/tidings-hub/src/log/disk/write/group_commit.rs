@@ -11,6 +11,7 @@ use std::{
         mpsc,
     },
     thread::{self, JoinHandle},
+    time::SystemTime,
 };
 
 use rusqlite::ffi;
@@ -24,7 +25,7 @@ use crate::{
     AttachmentId, Attachments,
     attachments::Unannounced,
     log::{
-        Appended, LogError, Position, Turn,
+        Appended, Fault, LogError, Position, Turn,
         disk::{failed, read::visible::Visible},
     },
 };
@@ -155,9 +156,9 @@ pub(super) struct Disk {
     /// Whether a commit is synced before it is acknowledged.
     syncs: bool,
     /// Why nothing is written any more, until the log is opened again.
-    failure: Mutex<Option<ffi::Error>>,
+    failure: Mutex<Option<(SystemTime, ffi::Error)>>,
     /// Why the last commit could not be made. The writer sets it, and tries again while it is there.
-    failed_commit: Mutex<Option<LogError>>,
+    failed_commit: Mutex<Option<Fault>>,
     /// How many records could not be evicted.
     pub(super) unevictable: AtomicU64,
     /// How many publishers wait for commits that are on their way to the other thread, or there ([`Commit::weight`]).
@@ -216,13 +217,13 @@ impl Disk {
     }
 
     pub(super) fn failure(&self) -> Option<ffi::Error> {
-        *lock(&self.failure)
+        lock(&self.failure).map(|(_, error)| error)
     }
 
     /// After a sync that failed nobody knows what is on the disk, and trying again would not tell.
     pub(super) fn note_failure(&self, error: ffi::Error) {
         tracing::error!(%error, "the log can't be brought to the disk; nothing is written until it is opened again");
-        lock(&self.failure).get_or_insert(error);
+        lock(&self.failure).get_or_insert((SystemTime::now(), error));
     }
 
     /// Notes the error if nothing can be written after it, and says whether that is new.
@@ -237,7 +238,9 @@ impl Disk {
 
     /// Notes what came of the last commit.
     pub(super) fn note_commit(&self, failed: Option<LogError>) {
-        *lock(&self.failed_commit) = failed;
+        let mut before = lock(&self.failed_commit);
+        let since = before.take().map_or_else(SystemTime::now, |fault| fault.since);
+        *before = failed.map(|error| Fault { since, error });
     }
 
     /// Whether the last commit failed.
@@ -245,14 +248,13 @@ impl Disk {
         lock(&self.failed_commit).is_some()
     }
 
-    pub(super) fn health(&self) -> Result<(), LogError> {
-        if let Some(error) = self.failure() {
-            return Err(failed(rusqlite::Error::SqliteFailure(error, None)));
-        }
+    pub(super) fn health(&self) -> Result<(), Fault> {
         // Files that were deleted are noticed before somebody publishes.
-        if let Err(error) = self.linked.check() {
+        if let (None, Err(error)) = (self.failure(), self.linked.check()) {
             self.note_failure(error);
-            return Err(failed(rusqlite::Error::SqliteFailure(error, None)));
+        }
+        if let Some((since, error)) = *lock(&self.failure) {
+            return Err(Fault { since, error: failed(rusqlite::Error::SqliteFailure(error, None)) });
         }
         lock(&self.failed_commit).clone().map_or(Ok(()), Err)
     }

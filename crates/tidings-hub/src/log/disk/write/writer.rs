@@ -4,7 +4,7 @@
 use std::{
     io,
     path::Path,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -30,7 +30,7 @@ use crate::{
     Attachments,
     attachments::Unannounced,
     log::{
-        Append, Appended, Clock, LogError, Position, Turn, Wear,
+        Append, Appended, Clock, Fault, LogError, Position, Turn, Wear,
         disk::{
             DiskSettings, Durability, beside, failed,
             read::{
@@ -93,6 +93,8 @@ pub(crate) struct Writer {
     disk: Arc<Disk>,
     clock: Clock,
     thread: Option<JoinHandle<()>>,
+    /// When it was found that the thread has ended.
+    found_gone: OnceLock<Fault>,
 }
 
 impl Writer {
@@ -101,12 +103,19 @@ impl Writer {
         let (disk, clock) = (writing.disk.clone(), writing.clock.clone());
         let thread = thread::Builder::new().name("tidings-log".into()).spawn(move || writing.run(waiting))?;
         let room = Arc::new(Semaphore::new(MAX_WAITING_KIB as usize));
-        Ok(Writer { requests: Some(requests), room, disk, clock, thread: Some(thread) })
+        Ok(Writer {
+            requests: Some(requests),
+            room,
+            disk,
+            clock,
+            thread: Some(thread),
+            found_gone: OnceLock::new(),
+        })
     }
 
-    pub(crate) fn health(&self) -> Result<(), LogError> {
+    pub(crate) fn health(&self) -> Result<(), Fault> {
         match self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
-            true => Err(gone()),
+            true => Err(self.found_gone.get_or_init(|| Fault::now(gone())).clone()),
             false => self.disk.health(),
         }
     }
@@ -674,6 +683,6 @@ mod tests {
             assert!(matches!(answer.try_recv(), Ok(Err(LogError::Full))));
         }
         assert_eq!(failed.load(Ordering::Relaxed), 2, "all of them, and the first of them");
-        assert!(matches!(writing.disk.health(), Err(LogError::Full)));
+        assert!(matches!(writing.disk.health(), Err(Fault { error: LogError::Full, .. })));
     }
 }
