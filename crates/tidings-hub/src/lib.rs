@@ -96,6 +96,7 @@ pub use model::topic::{
 pub use model::update::{
     InvalidName, InvalidRetry, MAX_NAME_BYTES, RESERVED_TYPES, Update, UpdateId, UpdateRetry, UpdateType,
 };
+pub use peer::Peer;
 #[cfg(feature = "tls")]
 pub use server::tls::{InvalidCertificate, Tls};
 pub use settings::{Asset, Settings};

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail")]
 
 use std::{
-    future::Future,
+    future::{Future, ready},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -15,7 +15,7 @@ use http::{Request, header, request::Parts};
 use http_body_util::{BodyExt, Empty};
 use serde_json::{Value, json};
 use tidings_hub::{
-    Access, Authorizer, Authorizing, Denial, Grant, Hub, Matchers, Settings, Subject, Topic, Update,
+    Access, Authorizer, Authorizing, Denial, Grant, Hub, Matchers, Peer, Settings, Subject, Topic, Update,
     log::{DiskLog, DiskSettings, Log, MemoryLog},
 };
 use tokio::{
@@ -497,12 +497,46 @@ async fn two_users_with_the_same_idempotency_key_never_get_each_others_receipt()
 }
 
 #[tokio::test]
+async fn an_application_knows_the_address_of_each_request_and_can_limit_by_it() {
+    struct Limit(Mutex<Vec<Peer>>);
+    impl Authorizer for Limit {
+        fn authorize<'a>(&'a self, request: &'a Parts) -> Authorizing<'a> {
+            let peer = *request.extensions.get::<Peer>().expect("the hub's own server says who asks");
+            let mut peers = self.0.lock().unwrap();
+            peers.push(peer);
+            let count = peers.iter().filter(|other| other.network() == peer.network()).count();
+            let of = peer.network();
+            Box::pin(ready(match count {
+                1 | 2 => Ok(Grant::default().with_read(Matchers::all())),
+                _ => Err(Denial::too_many(format!("{of} may ask twice a minute"), Duration::from_secs(60))),
+            }))
+        }
+    }
+    let limit = Arc::new(Limit(Mutex::default()));
+    let setup = Setup::of(|mut settings| {
+        settings.access = Access::Authorizer(limit.clone());
+        Hub::new(Arc::new(MemoryLog::default()), settings)
+    })
+    .await;
+    let mut socket = send(&setup, &head("GET", "/metrics", None, ""), b"").await;
+    let address = socket.local_addr().unwrap();
+    let mut answer = Vec::new();
+    soon("the first answer", socket.read_buf(&mut answer)).await.unwrap();
+    socket.write_all(head("GET", "/metrics", None, "Connection: close\r\n").as_bytes()).await.unwrap();
+    soon("the second answer", socket.read_to_end(&mut answer)).await.unwrap();
+    assert_eq!(*limit.0.lock().unwrap(), [Peer::new(address); 2], "each request of a connection");
+    let answer = ask(&setup, "GET", "/topics/a", None, b"").await;
+    answer.refusal(429, &["127.0.0.1 may ask twice"]);
+    assert_eq!(answer.header("retry-after"), Some("60"));
+}
+
+#[tokio::test]
 async fn a_mounted_service_lets_the_application_decide_by_what_it_has_put_into_the_request() {
     struct Middleware;
     impl Authorizer for Middleware {
         fn authorize<'a>(&'a self, request: &'a Parts) -> Authorizing<'a> {
             let grant = request.extensions.get::<Grant>().cloned();
-            Box::pin(std::future::ready(grant.ok_or_else(|| Denial::forbidden("no middleware has run"))))
+            Box::pin(ready(grant.ok_or_else(|| Denial::forbidden("no middleware has run"))))
         }
     }
     let mut settings = Settings::default();

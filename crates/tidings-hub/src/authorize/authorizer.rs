@@ -14,6 +14,8 @@ pub type Authorizing<'a> = Pin<Box<dyn Future<Output = Result<Grant, Denial>> + 
 /// Give it to a hub as [`Access::Authorizer`](crate::Access::Authorizer). The hub asks once for each request that reads,
 /// subscribes or publishes, before it reads the body. It does not ask for `/healthz`, `/readyz`, static files and `OPTIONS`.
 ///
+/// Limits for each user or address are the application's as well: it answers [`Denial::TooMany`].
+///
 /// It is asynchronous, because an application may have to look up a session. It should be quick: the client waits, and so
 /// does each request of the same HTTP/1.1 connection. If the client leaves, the future is dropped.
 ///
@@ -62,7 +64,8 @@ pub type Authorizing<'a> = Pin<Box<dyn Future<Output = Result<Grant, Denial>> + 
 /// # }
 /// ```
 pub trait Authorizer: Send + Sync + 'static {
-    /// Says what this request may do, from its method, path, headers and extensions.
+    /// Says what this request may do, from its method, path, headers and extensions. The extensions have the
+    /// [`Peer`](crate::Peer), and whatever the application's own middleware has put there.
     ///
     /// The path is that of the hub's own interface (`/topics/news`), without the prefix under which it is mounted.
     ///

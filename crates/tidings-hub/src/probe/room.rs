@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -9,7 +10,6 @@ use std::{
 use tokio::time::Instant;
 
 use super::Knobs;
-use crate::peer::Peer;
 
 /// How many streams are sent at a time.
 const MAX_STREAMS: usize = 512;
@@ -33,7 +33,7 @@ pub(super) struct Room(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     streams: usize,
-    by_peer: HashMap<Peer, Counts>,
+    by_peer: HashMap<IpAddr, Counts>,
     /// When what was sent so far is paid for, at the bound of bytes a second.
     paid: Option<Instant>,
 }
@@ -48,13 +48,13 @@ struct Counts {
 #[derive(Debug)]
 pub(super) struct Position {
     room: Arc<Room>,
-    peer: Option<Peer>,
+    peer: Option<IpAddr>,
     is_long: bool,
 }
 
 impl Room {
     /// A place for a stream, if there is one.
-    pub(super) fn take(self: &Arc<Self>, peer: Option<Peer>, knobs: &Knobs) -> Option<Position> {
+    pub(super) fn take(self: &Arc<Self>, peer: Option<IpAddr>, knobs: &Knobs) -> Option<Position> {
         let is_long = knobs.duration() > LONG;
         let state = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.streams == MAX_STREAMS {
@@ -104,8 +104,8 @@ impl Drop for Position {
 mod tests {
     use super::*;
 
-    fn peer(last: u8) -> Option<Peer> {
-        Some(Peer::of([192, 0, 2, last].into()))
+    fn peer(last: u8) -> Option<IpAddr> {
+        Some([192, 0, 2, last].into())
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
             let disconnect = disconnect.of_request(request.version());
             request.extensions_mut().insert(disconnect);
         }
-        if may_be_probe(&request) {
+        if needs_peer(&answering, &request) {
             request.extensions_mut().insert(peer);
         }
         if cfg!(unix) && request.method() == Method::GET {
@@ -184,8 +184,13 @@ fn is_plain_publish<B>(request: &Request<B>) -> bool {
     request.method() == Method::POST && uri.query().is_none() && uri.path().starts_with("/topics/")
 }
 
-/// Whether it matters from where the request comes, which only probes ask for.
-pub(super) fn may_be_probe<B>(request: &Request<B>) -> bool {
+/// Whether somebody asks where a request comes from: to know costs each of them a piece of memory.
+pub(super) fn needs_peer<B>(hub: &Hub, request: &Request<B>) -> bool {
+    hub.engine().settings.access.is_personal() || may_be_probe(request)
+}
+
+/// Whether a probe may be asked for, of which each address has so many.
+fn may_be_probe<B>(request: &Request<B>) -> bool {
     request.uri().query().is_some() || request.uri().path() == "/probe"
 }
 
@@ -203,7 +208,7 @@ where
     let (watching, under_way) = (progress.clone(), UnderWay::default());
     let (of_request, unread) = (&under_way, &unread);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        if may_be_probe(&request) {
+        if needs_peer(&answering, &request) {
             request.extensions_mut().insert(peer);
         }
         let (hub, progress) = (answering.clone(), watching.clone());

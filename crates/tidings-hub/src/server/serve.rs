@@ -79,7 +79,7 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryptio
             },
             accepted = accept(&listener, seats, metrics), if paused_until.is_none() => match accepted {
                 Ok((socket, address, seat)) => {
-                    let serve = serve_connection(hub.clone(), socket, Peer::of(address.ip()), encryption.clone());
+                    let serve = serve_connection(hub.clone(), socket, Peer::new(address), encryption.clone());
                     spawn(&mut connections, seat, serve);
                 }
                 Err(error) => {
@@ -117,7 +117,7 @@ async fn accept(
 }
 
 fn watched(socket: std::net::TcpStream) -> io::Result<(TcpStream, Peer)> {
-    let peer = Peer::of(socket.peer_addr()?.ip());
+    let peer = Peer::new(socket.peer_addr()?);
     Ok((TcpStream::from_std(socket)?, peer))
 }
 

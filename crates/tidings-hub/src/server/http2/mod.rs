@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service;
 
 use super::{
-    http1::may_be_probe,
+    http1::needs_peer,
     http2::{
         patient_timer::PatientTimer,
         progress::Watched,
@@ -65,13 +65,13 @@ where
     let mut shutdown = pin!(hub.engine().shutdown_begun());
     let (door, mut streams) = Streams::new(hub.clone());
     let progress = streams.progress();
-    let service = hub.service();
+    let (service, answering) = (hub.service(), hub.clone());
     let publishing = door.clone();
     let publisher = Publisher::default();
     let gated = Gated { socket, publisher: publisher.clone() };
     let timer = PatientTimer(publisher.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
-        if may_be_probe(&request) {
+        if needs_peer(&answering, &request) {
             request.extensions_mut().insert(peer);
         }
         let publishes = request.method() == Method::POST && request.uri().path().starts_with("/topics/");
