@@ -4,8 +4,10 @@ mod cli;
 mod cmd;
 mod config;
 mod console;
+#[cfg(feature = "doctor")]
 mod doctor;
 mod exit;
+#[cfg(any(feature = "bench", feature = "chaos"))]
 mod lab;
 mod net;
 mod progress;
@@ -51,13 +53,18 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match cli.command {
+            #[cfg(feature = "doctor")]
             Command::Doctor(doctor) => return doctor::run(*doctor).await,
             Command::Serve(serve) => cmd::serve::run(*serve).await,
             Command::Publish(publish) => cmd::publish::run(publish).await,
             Command::Subscribe(subscribe) => cmd::subscribe::run(subscribe).await,
             Command::Log(log) => cmd::log::run(log).await,
+            #[cfg(feature = "bench")]
             Command::Bench(bench) => lab::bench::run(bench).await,
+            #[cfg(feature = "chaos")]
             Command::Chaos(chaos) => lab::chaos::run(chaos).await,
+            #[cfg(not(all(feature = "doctor", feature = "bench", feature = "chaos")))]
+            absent => Err(cli::absent(&absent)),
         }
         .map(|()| Exit::Success)
     });

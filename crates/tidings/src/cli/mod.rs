@@ -2,8 +2,11 @@
 
 #![allow(rustdoc::bare_urls, reason = "the comments are the help text of a terminal")]
 
+#[cfg(feature = "bench")]
 mod bench;
+#[cfg(feature = "chaos")]
 mod chaos;
+#[cfg(feature = "doctor")]
 mod doctor;
 mod gateway;
 mod log;
@@ -16,10 +19,16 @@ mod units;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::defaults;
+#[cfg(not(all(feature = "doctor", feature = "bench", feature = "chaos")))]
+use crate::exit::{Hint, UsageError};
 
-pub(crate) use self::{
-    bench::*, chaos::*, doctor::*, log::*, publish::*, request::*, serve::*, subscribe::*,
-};
+#[cfg(feature = "bench")]
+pub(crate) use self::bench::*;
+#[cfg(feature = "chaos")]
+pub(crate) use self::chaos::*;
+#[cfg(feature = "doctor")]
+pub(crate) use self::doctor::*;
+pub(crate) use self::{log::*, publish::*, request::*, serve::*, subscribe::*};
 
 /// Server-Sent Events, complete: publish over HTTP, follow with EventSource, lose nothing.
 #[derive(Debug, Parser)]
@@ -35,10 +44,48 @@ pub(crate) enum Command {
     Serve(Box<Serve>),
     Publish(Publish),
     Subscribe(Subscribe),
+    #[cfg(feature = "doctor")]
     Doctor(Box<Doctor>),
+    #[cfg(not(feature = "doctor"))]
+    #[command(hide = true, disable_help_flag = true)]
+    Doctor(Absent),
     Log(Log),
+    #[cfg(feature = "bench")]
     Bench(Bench),
+    #[cfg(not(feature = "bench"))]
+    #[command(hide = true, disable_help_flag = true)]
+    Bench(Absent),
+    #[cfg(feature = "chaos")]
     Chaos(Chaos),
+    #[cfg(not(feature = "chaos"))]
+    #[command(hide = true, disable_help_flag = true)]
+    Chaos(Absent),
+}
+
+/// A command that this build does not have, with whatever flags.
+#[cfg(not(all(feature = "doctor", feature = "bench", feature = "chaos")))]
+#[derive(Debug, Args)]
+pub(crate) struct Absent {
+    #[arg(num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<std::ffi::OsString>,
+}
+
+/// Says how to get a command that this build does not have.
+#[cfg(not(all(feature = "doctor", feature = "bench", feature = "chaos")))]
+pub(crate) fn absent(command: &Command) -> anyhow::Error {
+    let name = match command {
+        #[cfg(not(feature = "doctor"))]
+        Command::Doctor(_) => "doctor",
+        #[cfg(not(feature = "bench"))]
+        Command::Bench(_) => "bench",
+        _ => "chaos",
+    };
+    let problem = UsageError(format!(
+        "this tidings was built without its feature {name}, so it has no `tidings {name}`"
+    ));
+    anyhow::Error::new(problem).context(Hint(format!(
+        "build it with the feature: cargo install --path crates/tidings --features {name}"
+    )))
 }
 
 /// Where the hub is.

@@ -5,7 +5,7 @@
 //! say, and the command line stands above all.
 
 mod environment;
-#[cfg(test)]
+#[cfg(all(test, feature = "doctor", feature = "bench", feature = "chaos"))]
 mod every_flag;
 mod flag;
 mod layer;

@@ -1,4 +1,6 @@
 //! Tools for tests of event streams: load, and faults on purpose.
 
+#[cfg(feature = "bench")]
 pub(crate) mod bench;
+#[cfg(feature = "chaos")]
 pub(crate) mod chaos;
