@@ -80,7 +80,10 @@ mod server;
 mod settings;
 
 pub use self::http::{HubBody, HubService};
-pub use attachments::{AttachmentLimits, Attachments};
+pub use attachments::{
+    AttachmentBytes, AttachmentFuture, AttachmentLimits, AttachmentUpload, AttachmentUsage, Attachments,
+    ReceivedAttachment, UploadError,
+};
 pub use authorize::{Access, Authorizer, Authorizing, Denial, Grant, Subject};
 pub use delivery::EventFormat;
 pub use delivery::cursor::{Cursor, Subscribe};

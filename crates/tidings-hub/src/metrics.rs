@@ -7,7 +7,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    attachments::Usage,
+    attachments::AttachmentUsage,
     budget::Budget,
     log::{Reads, Wear},
     model::gap::GapReason,
@@ -227,7 +227,7 @@ impl Metrics {
     }
 
     /// Sets what is stored, which nobody counts between two readings.
-    pub(crate) fn stored(&self, usage: Usage) {
+    pub(crate) fn stored(&self, usage: AttachmentUsage) {
         self.attachments.set(usage.files.try_into().unwrap_or(i64::MAX));
         self.attachment_bytes.set(usage.bytes.try_into().unwrap_or(i64::MAX));
     }

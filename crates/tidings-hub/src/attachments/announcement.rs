@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Received;
+use super::ReceivedAttachment;
 use crate::AttachmentId;
 
 /// The data of an update that announces an attachment, as JSON; the record is the only place where it is kept.
@@ -22,7 +22,11 @@ pub(crate) struct Announcement {
 }
 
 impl Announcement {
-    pub(crate) fn of(received: &Received, media_type: MediaType, name: Option<FileName>) -> Announcement {
+    pub(crate) fn of(
+        received: &ReceivedAttachment,
+        media_type: MediaType,
+        name: Option<FileName>,
+    ) -> Announcement {
         Announcement {
             url: Announcement::url(received.id()),
             media_type,

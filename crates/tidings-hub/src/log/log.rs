@@ -107,7 +107,7 @@ pub trait Log: Send + Sync + 'static {
     ///
     /// When [`append`](Log::append) is called, such a log takes over the files that the batch announces. Whatever happens
     /// then, also if the future is dropped: a file stays exactly as long as a record announces it.
-    fn attachments(&self) -> Option<&Arc<Attachments>> {
+    fn attachments(&self) -> Option<&Arc<dyn Attachments>> {
         None
     }
 

@@ -1,6 +1,6 @@
 //! `GET` of an attachment.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -66,15 +66,13 @@ pub(crate) async fn attachment(
             }
         };
         // Also for HEAD: whether it is there is part of the answer.
-        let attachments = attachments.clone();
-        let opened = tokio::task::spawn_blocking(move || attachments.read(&id, first)).await;
-        let file = opened.map_err(io::Error::other).and_then(|file| file).map_err(|error| {
+        let bytes = attachments.clone().read(id, first, length).await.map_err(|error| {
             // It may have been evicted a moment ago, or the directory was changed by somebody else.
             tracing::warn!(%error, url = announcement.url, "an attachment can't be opened");
             missing()
         })?;
         if parts.method == Method::GET {
-            *response.body_mut() = HubBody::file(FileBody::new(file, length));
+            *response.body_mut() = HubBody::file(FileBody::new(bytes, length));
         }
         describe(response.headers_mut(), &announcement);
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());

@@ -7,7 +7,7 @@ use http_body::Body;
 use super::publish::{Sender, one};
 use crate::{
     Update, UpdateType,
-    attachments::{Announcement, MediaType, Upload},
+    attachments::{Announcement, MediaType},
     dialect::native::PublishParams,
     http::{HubBody, Problem, published_body::PublishedBody, service::BoxError},
     log::turns::Publisher,
@@ -36,12 +36,12 @@ where
             media_type.essence()
         )));
     };
-    let mut upload = Upload::begin(attachments.clone(), body.least_bytes()).await?;
+    let mut upload = attachments.clone().begin(body.least_bytes()).await?;
     body.begin_upload();
     let mut of_connection = params.publisher.as_ref().map(Publisher::upload);
     while let Some(piece) = body.next().await? {
         if let Some(upload) = &mut of_connection {
-            upload.grow(piece.len() as u64, attachments.share())?;
+            upload.grow(piece.len() as u64, attachments.limits().of_connection())?;
         }
         upload = upload.write(piece).await?;
     }

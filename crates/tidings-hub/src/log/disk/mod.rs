@@ -49,7 +49,9 @@ use super::{
     url,
 };
 use crate::{
-    AttachmentId, AttachmentLimits, Attachments, Selector, Topic, attachments::Unannounced, owner_only,
+    AttachmentId, AttachmentLimits, Attachments, Selector, Topic,
+    attachments::{AttachmentDirectory, Unannounced},
+    owner_only,
 };
 
 /// A log on disk, for the chooser.
@@ -135,7 +137,7 @@ pub enum Durability {
 #[derive(Debug)]
 pub struct DiskLog {
     visible: Visible,
-    attachments: Arc<Attachments>,
+    attachments: Arc<dyn Attachments>,
     readers: Readers,
     writer: Writer,
     /// Held for as long as the log is open, so that no other process opens it.
@@ -224,7 +226,8 @@ impl DiskLog {
             .and_then(|watermarks| topic_index::load(&connection, watermarks.listed))
             .map_err(|source| OpenError::of(&path, source))?;
         let visible = Visible::new(bounds, pending_index);
-        let attachments = Arc::new(open_attachments(directory, settings.attachments, &connection)?);
+        let attachments: Arc<dyn Attachments> =
+            Arc::new(open_attachments(directory, settings.attachments, &connection)?);
         let store = attachments.clone();
         let readers = Readers::new(path.clone(), settings.readers, settings.waiting_reads);
         let writer = Writing::new(&path, connection, clock, settings, state, store, visible.clone())
@@ -310,7 +313,7 @@ fn open_attachments(
     directory: &Path,
     limits: AttachmentLimits,
     connection: &Connection,
-) -> Result<Attachments, OpenError> {
+) -> Result<AttachmentDirectory, OpenError> {
     let directory = directory.join("attachments");
     let is_announced = |id: &AttachmentId| {
         connection
@@ -318,7 +321,7 @@ fn open_attachments(
             .and_then(|mut query| query.query_row([id.as_str()], |row| row.get(0)))
             .map_err(io::Error::other)
     };
-    Attachments::open(&directory, limits, is_announced)
+    AttachmentDirectory::open(&directory, limits, is_announced)
         .map_err(|source| OpenError::Directory { path: directory, source })
 }
 
@@ -397,7 +400,7 @@ impl Log for DiskLog {
         Box::pin(self.read_with(Way::Direct, move |pages| pages.announcing(&attachment)))
     }
 
-    fn attachments(&self) -> Option<&Arc<Attachments>> {
+    fn attachments(&self) -> Option<&Arc<dyn Attachments>> {
         Some(&self.attachments)
     }
 

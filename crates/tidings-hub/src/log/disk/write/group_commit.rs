@@ -163,7 +163,7 @@ pub(super) struct Disk {
     pub(super) unevictable: AtomicU64,
     /// How many publishers wait for commits that are on their way to the other thread, or there ([`Commit::weight`]).
     waiting: AtomicUsize,
-    attachments: Arc<Attachments>,
+    attachments: Arc<dyn Attachments>,
     visible: Visible,
 }
 
@@ -172,7 +172,7 @@ impl Disk {
         file: WriteAheadFile,
         linked: Linked,
         syncs: bool,
-        attachments: Arc<Attachments>,
+        attachments: Arc<dyn Attachments>,
         visible: Visible,
     ) -> Disk {
         Disk {

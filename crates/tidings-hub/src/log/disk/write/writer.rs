@@ -185,7 +185,7 @@ impl Writing {
         clock: Clock,
         settings: DiskSettings,
         state: State,
-        attachments: Arc<Attachments>,
+        attachments: Arc<dyn Attachments>,
         visible: Visible,
     ) -> io::Result<Writing> {
         // SQLite itself syncs around each checkpoint, and no longer within a commit.
@@ -615,12 +615,13 @@ mod tests {
         },
     };
 
-    fn writing(directory: &Path, connection: Connection, bounds: Bounds) -> (Writing, Arc<Attachments>) {
+    fn writing(directory: &Path, connection: Connection, bounds: Bounds) -> (Writing, Arc<dyn Attachments>) {
         let database = directory.join("log.sqlite");
         let settings = DiskSettings::default();
         let rules = Rules::from(settings.retention.clone());
         let state = State::load(&connection, &rules, bounds).unwrap();
-        let files = Arc::new(open_attachments(directory, AttachmentLimits::default(), &connection).unwrap());
+        let files: Arc<dyn Attachments> =
+            Arc::new(open_attachments(directory, AttachmentLimits::default(), &connection).unwrap());
         let visible = Visible::new(bounds, PendingIndex::default());
         let clock = Clock::system();
         let writing =
@@ -629,7 +630,7 @@ mod tests {
     }
 
     fn request(
-        files: &Arc<Attachments>,
+        files: &Arc<dyn Attachments>,
         turn: Turn,
     ) -> (Request, oneshot::Receiver<Result<Appended, LogError>>) {
         let update = Update::new(Topic::parse("t").unwrap(), "x".repeat(10_000));
