@@ -412,7 +412,7 @@ async fn an_attachment_is_for_those_who_may_read_its_update_and_unknown_to_other
     assert_eq!((found.status(), &found.body[..]), (200, &b"\x89PNG"[..]));
     let id = url.strip_prefix("/attachments/").unwrap();
     ask(&setup, "GET", &url, Some("bob"), b"").await.refusal(404, &[id]);
-    ask(&setup, "GET", &url, Some("backend"), b"").await.refusal(403, &["reading is not allowed"]);
+    ask(&setup, "GET", &url, Some("backend"), b"").await.refusal(403, &["subscribing is not allowed"]);
 }
 
 #[tokio::test]

@@ -2,25 +2,9 @@
 
 use std::{any::Any, future::Future, pin::Pin, sync::Arc};
 
-use http::request::Parts;
-
-use super::{
-    format::SdkFormat,
-    live::Gateway,
-    route::{has_own_token, methods, route},
-    settings::GatewaySettings,
-    stream::is_reserved,
-};
+use super::{format::SdkFormat, live::Gateway, settings::GatewaySettings, stream::is_reserved};
 use crate::{
-    Grant, Hub, Settings,
-    delivery::OwnFormat,
-    extension::Extension,
-    http::{
-        Problem,
-        cross_site::Site,
-        router::{Answer, RequestBody, Routes},
-    },
-    log::Log,
+    Hub, Settings, delivery::OwnFormat, extension::Extension, http::router::Routes, log::Log,
     metrics::Metrics,
 };
 
@@ -52,7 +36,8 @@ impl Gateway {
 
 impl Extension for Gateway {
     fn reserved(&self, topic: &str) -> Option<&'static str> {
-        is_reserved(topic).then_some("read a stream at /streams/<id> with its token")
+        is_reserved(topic)
+            .then_some("only the gateway reads it; read a stream at /streams/<id> with its token")
     }
 
     fn format(&self) -> &'static dyn OwnFormat {
@@ -70,30 +55,5 @@ impl Extension for Gateway {
 
     fn shutdown<'a>(&'a self, hub: &'a Hub) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(self.end_streams(hub.engine()))
-    }
-}
-
-impl Routes for Gateway {
-    fn methods(&self, path: &str) -> Option<&'static str> {
-        methods(path)
-    }
-
-    fn has_own_credentials(&self, path: &str) -> bool {
-        has_own_token(path)
-    }
-
-    fn in_own_shape(&self, problem: Problem) -> Problem {
-        problem.in_sdk_shape()
-    }
-
-    fn answer<'a>(
-        self: Arc<Self>,
-        hub: &'a Hub,
-        grant: &'a Grant,
-        site: &'a Site,
-        parts: &'a Parts,
-        body: RequestBody,
-    ) -> Answer<'a> {
-        Box::pin(async move { route(hub, &self, grant, site, parts, body).await })
     }
 }

@@ -1,90 +1,101 @@
-//! Which paths are the gateway's.
+//! The paths of the gateway, and what answers them.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Method, Response, request::Parts};
-use http_body::Body;
+use http::{Method, request::Parts};
 
 use super::{answer::answer, live::Gateway, target::Target, watch::watch, wire::Dialect};
 use crate::{
     Grant, Hub,
     authorize::Right,
-    http::{HubBody, Problem, cross_site::Site, service::BoxError},
+    http::{
+        Problem,
+        router::{Answer, Need, Pages, Path, RequestBody, Route, Routes},
+    },
 };
 
 const STREAMS: &str = "/streams/";
 
-/// The methods that are served at one of its paths, as `Allow` has them; `None` at others.
-pub(crate) fn methods(path: &str) -> Option<&'static str> {
-    match Dialect::of_path(path) {
-        Some(_) => Some("POST, OPTIONS"),
-        None if path.starts_with(STREAMS) => Some("GET, HEAD, DELETE, OPTIONS"),
-        None => Target::is_models(path).then_some("GET, OPTIONS"),
+static TABLE: [Route; 7] = {
+    use Pages::*;
+    static GET: &[Method] = &[Method::GET];
+    static POST: &[Method] = &[Method::POST];
+    // A request costs the operator money: it takes the right to publish.
+    const MAY_ASK: Need = Need::Right(Right::Publish);
+    const fn route(path: Path, methods: &'static [Method], need: Need, pages: Pages) -> Route {
+        Route { path, methods, need, pages }
+    }
+    [
+        route(Path::Exactly(Dialect::ChatCompletions.path()), POST, MAY_ASK, Publishers),
+        route(Path::Exactly(Dialect::Responses.path()), POST, MAY_ASK, Publishers),
+        route(Path::Exactly(Dialect::Messages.path()), POST, MAY_ASK, Publishers),
+        route(Path::Exactly(Target::MODELS), GET, MAY_ASK, Publishers),
+        route(Path::Below(Target::MODEL), GET, MAY_ASK, Publishers),
+        route(Path::Below(STREAMS), &[Method::GET, Method::HEAD], Need::Token, All),
+        route(Path::Below(STREAMS), &[Method::DELETE], Need::Token, Publishers),
+    ]
+};
+
+impl Routes for Gateway {
+    fn table(&self) -> &'static [Route] {
+        &TABLE
+    }
+
+    fn answer<'a>(
+        self: Arc<Self>,
+        hub: &'a Hub,
+        grant: &'a Grant,
+        parts: &'a Parts,
+        body: RequestBody,
+    ) -> Answer<'a> {
+        Box::pin(async move {
+            let (path, query) = (parts.uri.path(), parts.uri.query());
+            if let Some(id) = path.strip_prefix(STREAMS) {
+                return watch(hub.engine(), &self, id, parts).await;
+            }
+            let (dialect, target) = match Dialect::of_path(path) {
+                Some(dialect) => (dialect, Target::of_interface(dialect, query)),
+                None => {
+                    let target = Target::of_models(path, query).map_err(Problem::invalid)?;
+                    (Dialect::of_headers(&parts.headers), target)
+                }
+            };
+            answer(hub, &self, grant, (dialect, target), parts, body).await
+        })
+    }
+
+    fn shape(&self, path: &str, problem: Problem) -> Problem {
+        if path.starts_with(STREAMS) { problem } else { problem.in_sdk_shape() }
     }
 }
 
-/// Whether requests to this path bring a token of the gateway itself, instead of a grant.
-pub(crate) fn has_own_token(path: &str) -> bool {
-    path.starts_with(STREAMS)
-}
-
-/// Answers a request to one of its paths.
-pub(crate) async fn route<B>(
-    hub: &Hub,
-    gateway: &Arc<Gateway>,
-    grant: &Grant,
-    site: &Site,
-    parts: &Parts,
-    body: B,
-) -> Result<Response<HubBody>, Problem>
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    let path = parts.uri.path();
-    if let Some(id) = path.strip_prefix(STREAMS) {
-        if parts.method == Method::DELETE {
-            site.may_publish()?;
-        }
-        return watch(hub.engine(), gateway, id, parts).await;
-    }
-    let query = parts.uri.query();
-    let (dialect, target, method, allow) = match Dialect::of_path(path) {
-        Some(dialect) => (dialect, Target::of_interface(dialect, query), Method::POST, "POST, OPTIONS"),
-        None if Target::is_models(path) => {
-            let target =
-                Target::of_models(path, query).map_err(|error| Problem::invalid(error).in_sdk_shape())?;
-            (Dialect::of_headers(&parts.headers), target, Method::GET, "GET, OPTIONS")
-        }
-        None => return Err(Problem::no_such_path(path)),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        gateway::{GatewaySettings, Secret},
+        http::router::tests::{line, walk},
+        log::MemoryLog,
     };
-    if parts.method != method {
-        return Err(Problem::method_not_allowed(&parts.method, allow).in_sdk_shape());
-    }
-    ask(hub, gateway, (dialect, target), grant, site, parts, body).await.map_err(Problem::in_sdk_shape)
-}
 
-/// Answers an SDK, if it may ask.
-async fn ask<B>(
-    hub: &Hub,
-    gateway: &Arc<Gateway>,
-    what: (Dialect, Target),
-    grant: &Grant,
-    site: &Site,
-    parts: &Parts,
-    body: B,
-) -> Result<Response<HubBody>, Problem>
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    site.may_publish()?;
-    // A request costs its operator money: it takes the right to publish.
-    if !grant.has(Right::Publish) {
-        return Err(Problem::forbidden(
-            "publishing is not allowed on this hub, and so is asking its upstream",
-        ));
+    #[test]
+    fn the_table_says_what_each_request_needs() {
+        let lines: Vec<_> = TABLE.iter().map(line).collect();
+        let expected = [
+            "POST Exactly(\"/v1/chat/completions\"): Right(Publish), Publishers",
+            "POST Exactly(\"/v1/responses\"): Right(Publish), Publishers",
+            "POST Exactly(\"/v1/messages\"): Right(Publish), Publishers",
+            "GET Exactly(\"/v1/models\"): Right(Publish), Publishers",
+            "GET Below(\"/v1/models/\"): Right(Publish), Publishers",
+            "GET HEAD Below(\"/streams/\"): Token, All",
+            "DELETE Below(\"/streams/\"): Token, Publishers",
+        ];
+        assert_eq!(lines, expected);
     }
-    answer(hub, gateway, grant, what, parts, body).await
+
+    #[tokio::test]
+    async fn each_request_of_the_table_needs_what_it_says_and_other_methods_are_refused() {
+        let gateway = GatewaySettings::new("http://127.0.0.1:9", Secret::new("s")).unwrap();
+        walk(|settings| Hub::with_gateway(Arc::new(MemoryLog::default()), settings, gateway.clone())).await;
+    }
 }

@@ -6,9 +6,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use super::wire::Dialect;
 
-/// What models there are, and below it one of them: the same path in all interfaces.
-const MODELS: &str = "/v1/models";
-
 /// The longest name of a model, in bytes.
 const MAX_MODEL_BYTES: usize = 512;
 
@@ -45,10 +42,11 @@ pub(crate) struct InvalidModel {
 }
 
 impl Target {
-    /// Whether the path is that of the models, or looks like one of them.
-    pub(crate) fn is_models(path: &str) -> bool {
-        path.strip_prefix(MODELS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
+    /// The path of the list of models, the same in all interfaces.
+    pub(crate) const MODELS: &str = "/v1/models";
+
+    /// The beginning of the path of one model.
+    pub(crate) const MODEL: &str = "/v1/models/";
 
     /// The target of an interface's own request.
     pub(crate) fn of_interface(dialect: Dialect, query: Option<&str>) -> Target {
@@ -60,8 +58,8 @@ impl Target {
     /// # Errors
     /// [`InvalidModel`] for a name that could be taken for another path.
     pub(crate) fn of_models(path: &str, query: Option<&str>) -> Result<Target, InvalidModel> {
-        let mut target = MODELS.to_owned();
-        if let Some(name) = path.strip_prefix(MODELS).and_then(|rest| rest.strip_prefix('/')) {
+        let mut target = Target::MODELS.to_owned();
+        if let Some(name) = path.strip_prefix(Target::MODEL) {
             let invalid = |rule| InvalidModel { text: shortened(name), rule };
             if name.len() > MAX_MODEL_BYTES {
                 return Err(invalid("is longer than 512 bytes"));
@@ -119,7 +117,7 @@ mod tests {
             Some((path, query)) => (path, Some(query)),
             None => (rest, None),
         };
-        Target::of_models(&format!("{MODELS}{path}"), query).ok().map(|target| target.0)
+        Target::of_models(&format!("{}{path}", Target::MODELS), query).ok().map(|target| target.0)
     }
 
     #[test]
@@ -229,7 +227,9 @@ mod tests {
         for _ in 0..200_000 {
             let count = number(7);
             let rest: String = (0..count).map(|_| PARTS[number(PARTS.len())]).collect();
-            let Ok(Target(target)) = Target::of_models(&format!("{MODELS}/{rest}"), None) else { continue };
+            let Ok(Target(target)) = Target::of_models(&format!("{}{rest}", Target::MODEL), None) else {
+                continue;
+            };
             taken += 1;
             let mut seen = target.clone();
             for _ in 0..4 {
@@ -261,7 +261,7 @@ mod tests {
             ("LIMIT=1&%6cimit=2&&=&?", ""),
             ("", ""),
         ] {
-            assert_eq!(of(&format!("?{query}")), Some(format!("{MODELS}{sent}")), "{query}");
+            assert_eq!(of(&format!("?{query}")), Some(format!("{}{sent}", Target::MODELS)), "{query}");
             let target = Target::of_interface(Dialect::Messages, Some(query));
             assert_eq!(target.as_str(), format!("/v1/messages{sent}"), "{query}");
         }

@@ -37,9 +37,8 @@ pub(super) async fn watch(
     parts: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
     let wanted = match parts.method {
-        Method::GET | Method::HEAD => Scope::Read,
         Method::DELETE => Scope::Stop,
-        _ => return Err(Problem::method_not_allowed(&parts.method, "GET, HEAD, DELETE")),
+        _ => Scope::Read,
     };
     let id = StreamId::parse(id).ok_or_else(Problem::no_such_stream)?;
     let token = token(parts).ok_or_else(|| {

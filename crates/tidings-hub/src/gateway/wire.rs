@@ -71,7 +71,7 @@ impl Dialect {
         }
     }
 
-    pub(crate) fn path(self) -> &'static str {
+    pub(crate) const fn path(self) -> &'static str {
         match self {
             Dialect::ChatCompletions => "/v1/chat/completions",
             Dialect::Responses => "/v1/responses",

@@ -10,7 +10,7 @@ use super::HubBody;
 use crate::{
     Denial, Grant, Topic,
     attachments::UploadError,
-    authorize::NotReadable,
+    authorize::{NotReadable, Right},
     dialect::{Refusal, RefusalKind},
     log::{Fault, LogError, Refused},
 };
@@ -78,6 +78,14 @@ impl Problem {
         Problem::forbidden(format!("this request may publish to {may}, not to {:?}", topic.as_str()))
     }
 
+    /// 403: the access rule does not grant the right that the request needs.
+    pub(crate) fn not_granted(right: Right) -> Problem {
+        Problem::forbidden(match right {
+            Right::Publish => "publishing is not allowed on this hub",
+            Right::Read => "subscribing is not allowed on this hub",
+        })
+    }
+
     /// 404: nothing is served at the path.
     pub(crate) fn no_such_path(path: &str) -> Problem {
         Problem::new(
@@ -97,10 +105,12 @@ impl Problem {
     }
 
     /// 405: the path takes other methods.
-    pub(crate) fn method_not_allowed(method: &http::Method, allow: &'static str) -> Problem {
+    pub(crate) fn method_not_allowed(method: &http::Method, allow: &str) -> Problem {
         let detail = format!("{method} is not allowed here; use one of: {allow}");
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
-            .with_header(header::ALLOW, HeaderValue::from_static(allow))
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).with_header(
+            header::ALLOW,
+            HeaderValue::from_str(allow).expect("names of methods are visible ASCII"),
+        )
     }
 
     /// 406: none of the types that are served is acceptable.

@@ -1,13 +1,72 @@
-//! The routes that an extension of the hub adds to the hub's own.
+//! The table of requests: which paths and methods are served, what each needs, and what answers it.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{Response, request::Parts};
-use http_body_util::combinators::UnsyncBoxBody;
+use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use http_body::Body;
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 
-use super::{HubBody, Problem, cross_site::Site, service::BoxError};
-use crate::{Grant, Hub};
+use super::{
+    HubBody, Problem,
+    cross_site::{Site, is_preflight},
+    disconnect::Disconnect,
+    request_head,
+    routes::{
+        download::attachment,
+        operations::{health, metrics, readiness},
+        publish::publish,
+        read::{count_subscribers, read},
+        static_file::static_file,
+        subscribe::put_off,
+    },
+    service::{BoxError, asks_to_subscribe},
+};
+use crate::{Grant, Hub, Settings, authorize::Right, dialect::native::PublishParams, probe::TIDINGS_PROBE};
+
+/// A path that is served, and what a request to it needs.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) path: Path,
+    pub(crate) methods: &'static [Method],
+    pub(crate) need: Need,
+    pub(crate) pages: Pages,
+}
+
+/// The paths of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// This path alone.
+    Exactly(&'static str),
+    /// All that begins with this.
+    Below(&'static str),
+    /// Those of the static files in the hub's settings.
+    StaticFile,
+}
+
+/// What a request needs to be granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Nothing: the answer is no secret.
+    Nothing,
+    /// The access rule grants it this right.
+    Right(Right),
+    /// A token that names what it opens. The route itself looks at it.
+    Token,
+}
+
+/// Which web pages may send a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// All, under every name of this machine: a load balancer asks by address, or by no name at all.
+    UnderAnyHost,
+    /// All. A browser keeps the answer from a page that is not listed.
+    All,
+    /// The hub's own and those that are listed, and every link that a person follows.
+    Readers,
+    /// The hub's own and those that are listed.
+    Publishers,
+}
 
 /// The body of a request to an extension.
 pub(crate) type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -17,27 +76,390 @@ pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response<HubBody
 
 /// What an extension of the hub answers.
 pub(crate) trait Routes: Send + Sync {
-    /// The methods that are served at a path, as `Allow` has them; `None` at a path that is not the extension's.
-    fn methods(&self, path: &str) -> Option<&'static str>;
+    /// Its part of the table.
+    fn table(&self) -> &'static [Route];
 
-    /// Whether requests to one of its paths bring a credential that the extension itself judges. They get no grant.
-    fn has_own_credentials(&self, path: &str) -> bool;
-
-    /// The refusal of a request that gets no grant, as clients of the extension read it.
-    fn in_own_shape(&self, problem: Problem) -> Problem;
-
-    /// Answers a request to one of the extension's paths.
+    /// Answers a request of the table that has what it needs. Only a request that needs a right has a grant.
     fn answer<'a>(
         self: Arc<Self>,
         hub: &'a Hub,
         grant: &'a Grant,
-        site: &'a Site,
         parts: &'a Parts,
         body: RequestBody,
     ) -> Answer<'a>;
+
+    /// The problem as the clients of this path read it.
+    fn shape(&self, path: &str, problem: Problem) -> Problem;
+}
+
+/// What answers a request of the hub's own table.
+#[derive(Debug, Clone, Copy)]
+enum Endpoint {
+    Publish,
+    Read,
+    CountSubscribers,
+    Attachment,
+    Probe,
+    Health,
+    Readiness,
+    Metrics,
+    StaticFile,
+}
+
+/// One line of the hub's own table.
+struct Row {
+    route: Route,
+    endpoint: Endpoint,
+}
+
+const fn row(path: Path, methods: &'static [Method], need: Need, pages: Pages, endpoint: Endpoint) -> Row {
+    Row { route: Route { path, methods, need, pages }, endpoint }
+}
+
+const TOPICS: &str = "/topics";
+const BELOW_TOPICS: &str = "/topics/";
+const BELOW_ATTACHMENTS: &str = "/attachments/";
+const PROBE: &str = "/probe";
+
+static POST: &[Method] = &[Method::POST];
+static READ: &[Method] = &[Method::GET, Method::HEAD];
+static READ_AND_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
+
+/// The methods that are served anywhere, in the order in which `Allow` names them.
+const METHODS: [Method; 4] = [Method::GET, Method::HEAD, Method::POST, Method::DELETE];
+
+/// The hub's own table. What is asked for most comes first.
+static TABLE: [Row; 10] = {
+    use self::{Endpoint as To, Need::Nothing, Pages::*, Path::*};
+    const MAY_READ: Need = Need::Right(Right::Read);
+    const MAY_PUBLISH: Need = Need::Right(Right::Publish);
+    [
+        row(Below(BELOW_TOPICS), POST, MAY_PUBLISH, Publishers, To::Publish),
+        row(Below(BELOW_TOPICS), READ, MAY_READ, Readers, To::Read),
+        row(Exactly(TOPICS), READ, MAY_READ, Readers, To::Read),
+        row(Exactly("/subscribers"), READ, MAY_READ, Readers, To::CountSubscribers),
+        row(Below(BELOW_ATTACHMENTS), READ, MAY_READ, All, To::Attachment),
+        row(Exactly(PROBE), READ_AND_POST, MAY_READ, All, To::Probe),
+        row(Exactly("/healthz"), READ, Nothing, UnderAnyHost, To::Health),
+        row(Exactly("/readyz"), READ, Nothing, UnderAnyHost, To::Readiness),
+        row(Exactly("/metrics"), READ, MAY_READ, All, To::Metrics),
+        row(StaticFile, READ, Nothing, All, To::StaticFile),
+    ]
+};
+
+impl Route {
+    fn is_at(&self, path: &str, settings: &Settings) -> bool {
+        match self.path {
+            Path::Exactly(own) => path == own,
+            Path::Below(beginning) => path.starts_with(beginning),
+            Path::StaticFile => settings.pages.contains_key(path),
+        }
+    }
+
+    fn takes(&self, method: &Method, path: &str, settings: &Settings) -> bool {
+        self.methods.contains(method) && self.is_at(path, settings)
+    }
+}
+
+/// Answers a request by the table.
+pub(super) async fn route<B>(
+    hub: &Hub,
+    site: &Site,
+    parts: &Parts,
+    body: B,
+) -> Result<Response<HubBody>, Problem>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    request_head::check(parts)?;
+    let settings = &hub.engine().settings;
+    let path = if asks_for_probe(parts) { PROBE } else { parts.uri.path() };
+    if let Some(row) = TABLE.iter().find(|row| row.route.takes(&parts.method, path, settings)) {
+        return match authorize(hub, &row.route, site, parts).await {
+            Ok(grant) => answer(hub, row.endpoint, &grant, parts, body).await,
+            // An EventSource would not come back from a 503. Without a grant it is not told a position.
+            Err(problem) if problem.may_pass() && asks_to_subscribe(parts) => {
+                Ok(put_off(hub.engine(), false))
+            }
+            Err(problem) => Err(problem),
+        };
+    }
+    let Some(routes) = of_extension(hub) else { return not_taken(hub, site, parts) };
+    let mut table = routes.table().iter();
+    let answered = match table.find(|route| route.takes(&parts.method, path, settings)) {
+        None => not_taken(hub, site, parts),
+        Some(route) => match authorize(hub, route, site, parts).await {
+            Ok(grant) => {
+                let body = body.map_err(Into::into).boxed_unsync();
+                routes.clone().answer(hub, &grant, parts, body).await
+            }
+            Err(problem) => Err(problem),
+        },
+    };
+    answered.map_err(|problem| routes.shape(path, problem))
+}
+
+/// The one place that decides whether a request may be made, before anything of it is done.
+///
+/// # Errors
+/// 421 for a `Host` that does not lead here; 403 for a page of another site, and for a right that the access rule does not grant;
+/// what an application's authorizer answers.
+async fn authorize<'h>(
+    hub: &'h Hub,
+    route: &Route,
+    site: &Site,
+    parts: &Parts,
+) -> Result<Cow<'h, Grant>, Problem> {
+    if route.pages != Pages::UnderAnyHost {
+        site.may_lead_here()?;
+    }
+    match route.pages {
+        Pages::UnderAnyHost | Pages::All => {}
+        Pages::Readers => site.may_read(parts)?,
+        Pages::Publishers => site.may_publish()?,
+    }
+    let Need::Right(right) = route.need else { return Ok(Cow::default()) };
+    let grant = hub.engine().settings.access.authorize(parts).await?;
+    match grant.has(right) {
+        true => Ok(grant),
+        false => Err(Problem::not_granted(right)),
+    }
+}
+
+/// Performs a request. What a publish does not need is boxed: its future is as large as the largest part, and is moved with each
+/// request.
+async fn answer<B>(
+    hub: &Hub,
+    endpoint: Endpoint,
+    grant: &Grant,
+    parts: &Parts,
+    body: B,
+) -> Result<Response<HubBody>, Problem>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let engine = hub.engine();
+    let path = parts.uri.path();
+    match endpoint {
+        Endpoint::Publish => {
+            let topic = path.strip_prefix(BELOW_TOPICS).unwrap_or_default();
+            if names_probe(parts) {
+                return Err(Problem::invalid(
+                    "probe=1 asks for a stream of known timing, which publishes nothing; leave it out to publish, or \
+                     send Tidings-Probe: 1 to get the stream",
+                ));
+            }
+            let params = PublishParams::parse(topic, parts, engine.settings.max_retry)?;
+            publish(hub, grant, params, &parts.headers, body).await
+        }
+        Endpoint::Read => Box::pin(read(hub, grant, path.strip_prefix(BELOW_TOPICS), parts)).await,
+        Endpoint::CountSubscribers => Box::pin(count_subscribers(hub, grant, parts)).await,
+        Endpoint::Attachment => {
+            let id = path.strip_prefix(BELOW_ATTACHMENTS).unwrap_or_default();
+            Box::pin(attachment(engine, grant, id, parts)).await
+        }
+        Endpoint::Probe => {
+            let disconnect = parts.extensions.get::<Disconnect>().cloned();
+            Ok(hub.probes().answer(parts).map(|body| HubBody::probe(body, disconnect)))
+        }
+        Endpoint::Health => Ok(health()),
+        Endpoint::Readiness => readiness(engine),
+        Endpoint::Metrics => Ok(metrics(hub)),
+        Endpoint::StaticFile => static_file(engine, path),
+    }
+}
+
+/// The answer to a request of which the table has no row: `OPTIONS`, and what is not served.
+fn not_taken(hub: &Hub, site: &Site, parts: &Parts) -> Result<Response<HubBody>, Problem> {
+    let path = parts.uri.path();
+    let settings = &hub.engine().settings;
+    let routes = || all_routes(hub).filter(|route| path == "*" || route.is_at(path, settings));
+    if !routes().any(|route| route.pages == Pages::UnderAnyHost && path != "*") {
+        site.may_lead_here()?;
+    }
+    if is_preflight(parts) {
+        return site.preflight(parts);
+    }
+    let served = METHODS.iter().filter(|method| routes().any(|route| route.methods.contains(method)));
+    let allow: String = served.map(|method| format!("{method}, ")).collect();
+    match (&parts.method, path) {
+        _ if allow.is_empty() => Err(Problem::no_such_path(path)),
+        (&Method::OPTIONS, _) => Ok(options(&format!("{allow}OPTIONS"))),
+        (&Method::POST, TOPICS) => {
+            Err(Problem::invalid("no topic is named; publish to one, as in POST /topics/news"))
+        }
+        (method, _) => Err(Problem::method_not_allowed(method, &format!("{allow}OPTIONS"))),
+    }
+}
+
+/// The answer to `OPTIONS`: what is served at the path, and nothing else.
+fn options(allow: &str) -> Response<HubBody> {
+    let mut response = Response::new(HubBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let allow = HeaderValue::from_str(allow).expect("names of methods are visible ASCII");
+    response.headers_mut().insert(header::ALLOW, allow);
+    response
+}
+
+fn all_routes(hub: &Hub) -> impl Iterator<Item = &Route> {
+    let of_extension = of_extension(hub).map_or(&[][..], |routes| routes.table());
+    TABLE.iter().map(|row| &row.route).chain(of_extension)
 }
 
 /// The routes of the hub's extension, if there is one.
-pub(super) fn of_extension(hub: &Hub) -> Option<&Arc<dyn Routes>> {
+fn of_extension(hub: &Hub) -> Option<&Arc<dyn Routes>> {
     hub.routes()
+}
+
+/// Whether a request to a path of topics asks for a stream of known timing instead: what a proxy does may depend on the path.
+/// A `POST` says so by a header too, because its publisher would lose an update if a query alone made it a probe.
+fn asks_for_probe(parts: &Parts) -> bool {
+    let asks = match parts.method {
+        Method::GET => true,
+        Method::POST => parts.headers.contains_key(TIDINGS_PROBE),
+        _ => false,
+    };
+    asks && names_probe(parts)
+}
+
+fn names_probe(parts: &Parts) -> bool {
+    let Some(query) = parts.uri.query() else { return false };
+    let path = parts.uri.path();
+    (path == TOPICS || path.starts_with(BELOW_TOPICS)) && query.split('&').any(|pair| pair == "probe=1")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use http::Request;
+    use http_body_util::Empty;
+
+    use super::*;
+    use crate::{Access, Asset, Matchers, http::service};
+
+    /// A route in one line.
+    pub(crate) fn line(route: &Route) -> String {
+        let methods: Vec<_> = route.methods.iter().map(Method::as_str).collect();
+        format!("{} {:?}: {:?}, {:?}", methods.join(" "), route.path, route.need, route.pages)
+    }
+
+    fn everything() -> Grant {
+        let all = Matchers::all();
+        Grant::default().with_publish(all.clone()).with_read(all.clone()).with_private(all)
+    }
+
+    /// A hub that grants `grant` under the name hub.example, and has one static file.
+    pub(crate) fn settings(grant: Grant) -> Settings {
+        let file = Asset { content_type: "text/plain", body: Bytes::from_static(b"x") };
+        Settings {
+            access: Access::Anonymous(grant),
+            allowed_hosts: vec!["hub.example".into()],
+            pages: [("/file", file)].into(),
+            ..Settings::default()
+        }
+    }
+
+    /// Sends every request of the table, and other requests to its paths: each row asks for what it says.
+    pub(crate) async fn walk(hub: impl Fn(Settings) -> Hub) {
+        let everything = hub(settings(everything()));
+        let nothing = hub(settings(Grant::default()));
+        let mut walked = 0;
+        for route in all_routes(&everything) {
+            let path = match route.path {
+                Path::Exactly(path) => path.to_owned(),
+                Path::Below(beginning) => format!("{beginning}x"),
+                Path::StaticFile => "/file".to_owned(),
+            };
+            let at_path =
+                all_routes(&everything).filter(|other| other.is_at(&path, &everything.engine().settings));
+            let served: Vec<&Method> = at_path.flat_map(|route| route.methods).collect();
+            for method in route.methods {
+                let line = format!("{method} {path}");
+                let send = async |hub: &Hub, headers: [(&'static str, &'static str); 2]| {
+                    answered(hub, method, &path, &headers).await.status()
+                };
+                let of_unknown_host = send(&everything, [("host", "other.example"), ("accept", "*/*")]).await;
+                let leads_here = of_unknown_host != StatusCode::MISDIRECTED_REQUEST;
+                assert_eq!(leads_here, route.pages == Pages::UnderAnyHost, "{line}: {of_unknown_host}");
+                if matches!(route.pages, Pages::Readers | Pages::Publishers) {
+                    let of_page = [("host", "hub.example"), ("origin", "https://other.example")];
+                    assert_eq!(send(&everything, of_page).await, StatusCode::FORBIDDEN, "{line}");
+                }
+                let without_grant = send(&nothing, [("host", "hub.example"), ("accept", "*/*")]).await;
+                match route.need {
+                    Need::Nothing => assert!(without_grant.is_success(), "{line}: {without_grant}"),
+                    Need::Right(_) => assert_eq!(without_grant, StatusCode::FORBIDDEN, "{line}"),
+                    // An ID that names nothing is not found, whatever the token.
+                    Need::Token => assert!(without_grant.is_client_error(), "{line}: {without_grant}"),
+                }
+                walked += 1;
+            }
+            let mut allowed = served.iter().map(ToString::to_string).collect::<Vec<_>>();
+            allowed.push("OPTIONS".into());
+            allowed.sort_unstable();
+            for method in
+                [Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::PUT, Method::PATCH]
+            {
+                // A publish without a topic is told so.
+                if served.contains(&&method) || (method == Method::POST && path == TOPICS) {
+                    continue;
+                }
+                let refused = answered(&everything, &method, &path, &[("host", "hub.example")]).await;
+                assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+                assert_eq!(allow(&refused), allowed, "{method} {path}");
+            }
+            let options = answered(&everything, &Method::OPTIONS, &path, &[("host", "hub.example")]).await;
+            assert_eq!(options.status(), StatusCode::NO_CONTENT, "OPTIONS {path}");
+            assert_eq!(allow(&options), allowed, "OPTIONS {path}");
+        }
+        assert!(walked > TABLE.len(), "only {walked} requests");
+        let unknown = answered(&everything, &Method::GET, "/nothing", &[("host", "hub.example")]).await;
+        assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+    }
+
+    fn allow(response: &Response<HubBody>) -> Vec<String> {
+        let allow = response.headers()[header::ALLOW].to_str().unwrap();
+        let mut methods: Vec<_> = allow.split(", ").map(str::to_owned).collect();
+        methods.sort_unstable();
+        methods
+    }
+
+    async fn answered(
+        hub: &Hub,
+        method: &Method,
+        path: &str,
+        headers: &[(&'static str, &'static str)],
+    ) -> Response<HubBody> {
+        let mut request = Request::new(Empty::<Bytes>::new());
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = path.parse().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, HeaderValue::from_static(value));
+        }
+        service::answer(hub, request).await
+    }
+
+    #[test]
+    fn the_table_says_what_each_request_needs() {
+        let lines: Vec<_> = TABLE.iter().map(|row| line(&row.route)).collect();
+        let expected = [
+            "POST Below(\"/topics/\"): Right(Publish), Publishers",
+            "GET HEAD Below(\"/topics/\"): Right(Read), Readers",
+            "GET HEAD Exactly(\"/topics\"): Right(Read), Readers",
+            "GET HEAD Exactly(\"/subscribers\"): Right(Read), Readers",
+            "GET HEAD Below(\"/attachments/\"): Right(Read), All",
+            "GET HEAD POST Exactly(\"/probe\"): Right(Read), All",
+            "GET HEAD Exactly(\"/healthz\"): Nothing, UnderAnyHost",
+            "GET HEAD Exactly(\"/readyz\"): Nothing, UnderAnyHost",
+            "GET HEAD Exactly(\"/metrics\"): Right(Read), All",
+            "GET HEAD StaticFile: Nothing, All",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[tokio::test]
+    async fn each_request_of_the_table_needs_what_it_says_and_other_methods_are_refused() {
+        walk(|settings| Hub::new(Arc::new(crate::log::MemoryLog::default()), settings)).await;
+    }
 }

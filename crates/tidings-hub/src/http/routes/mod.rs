@@ -1,8 +1,11 @@
 //! The endpoints: one file for each thing that a client may ask for.
 
-pub(crate) mod download;
-pub(crate) mod history;
-pub(crate) mod publish;
+pub(super) mod download;
+mod history;
+pub(super) mod operations;
+pub(super) mod publish;
+pub(super) mod read;
+pub(super) mod static_file;
 pub(crate) mod subscribe;
-pub(crate) mod subscribers;
-pub(crate) mod upload;
+mod subscribers;
+mod upload;
