@@ -6,15 +6,15 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::Hub;
 
-/// Measure a hub, or any server of event streams.
+/// Measure a hub, or any server of event streams
 ///
-/// It counts what every subscriber got, in which order and how late, and with --server-pid, --serve or --bound what that
-/// cost the server. Ends with exit code 1 if an update was lost, came twice, or came out of order.
+/// The command counts what every subscriber got, in which order, and how late. With --server-pid, --serve or --bound it also
+/// measures what that cost the server. Exit code: 1 if an update was lost, came twice, or came out of order.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  tidings bench fanout                       the hub on this machine
-  tidings bench fanout --serve --bound       a hub of its own, beside the least that any server can do
+  tidings bench fanout                      # the hub on this machine
+  tidings bench fanout --serve --bound      # a hub of its own, beside the reference server
   tidings bench fanout --subscribers 15000 --rate 100 --server-pid $(pidof tidings)
   tidings bench fanout --subscribe-url 'http://h/sub/{topic}' --publish-url 'http://h/pub/{topic}'")]
 pub(crate) struct Bench {
@@ -39,60 +39,60 @@ pub(crate) enum BenchScenario {
 /// What is measured, and how it is told.
 #[derive(Debug, Args)]
 pub(crate) struct BenchTarget {
-    /// Where to subscribe, if it is not a hub: an http:// URL, with {topic} where the topic goes
-    #[arg(long, value_name = "URL", requires = "publish_url", conflicts_with = "serve")]
+    /// Where to subscribe, for a server that is not a hub: an http:// URL, with {topic} in place of the topic
+    #[arg(long, value_name = "URL", requires = "publish_url", conflicts_with = "serve", help_heading = SERVER)]
     pub(crate) subscribe_url: Option<String>,
 
-    /// Where to publish with POST, if it is not a hub: an http:// URL, with {topic} where the topic goes
-    #[arg(long, value_name = "URL", requires = "subscribe_url")]
+    /// Where to publish with POST, for a server that is not a hub: an http:// URL, with {topic} in place of the topic
+    #[arg(long, value_name = "URL", requires = "subscribe_url", help_heading = SERVER)]
     pub(crate) publish_url: Option<String>,
 
-    /// What to POST for one update, with {data} and {topic} where they go
-    #[arg(long, value_name = "TEXT", default_value = "{data}", requires = "publish_url")]
+    /// The body of a POST for one update, with {data} and {topic} in place of data and topic
+    #[arg(long, value_name = "TEXT", default_value = "{data}", requires = "publish_url", help_heading = SERVER)]
     pub(crate) publish_body: String,
 
-    /// The Content-Type of that
-    #[arg(long, value_name = "TYPE", default_value = "text/plain", requires = "publish_url")]
+    /// The Content-Type of this body
+    #[arg(long, value_name = "TYPE", default_value = "text/plain", requires = "publish_url", help_heading = SERVER)]
     pub(crate) publish_type: String,
 
-    /// Request header 'Name: value' for every request; repeatable
-    #[arg(short = 'H', long, value_name = "LINE", hide_env_values = true)]
+    /// A header 'Name: value' of every request; repeatable
+    #[arg(short = 'H', long, value_name = "LINE", hide_env_values = true, help_heading = SERVER)]
     pub(crate) header: Vec<String>,
 
     /// Start a hub for the measurement, on a free port, with its history in memory
-    #[arg(long)]
+    #[arg(long, help_heading = SERVER)]
     pub(crate) serve: bool,
 
-    /// Measure the reference server too, in turn, and give the ratios: it does nothing but write the same bytes
-    #[arg(long)]
+    /// Also measure a reference server that only writes the same bytes, in turn with the other, and print the ratios
+    #[arg(long, help_heading = SERVER)]
     pub(crate) bound: bool,
 
-    /// How often each server is measured; the medians are told
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    /// How often to measure each server, at least once; the medians are printed
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..), help_heading = MEASUREMENT)]
     pub(crate) rounds: u32,
 
-    /// The server's process ID, to tell its CPU time and memory (Linux); several with commas
-    #[arg(long, value_name = "PID", value_delimiter = ',', conflicts_with = "serve")]
+    /// The server's process ID, to measure its CPU time and memory (Linux); several with commas
+    #[arg(long, value_name = "PID", value_delimiter = ',', conflicts_with = "serve", help_heading = SERVER)]
     pub(crate) server_pid: Vec<u32>,
 
-    /// Keep the servers that it starts on this core (Linux, with taskset)
-    #[arg(long, value_name = "CORE")]
+    /// Run the servers that the command starts on this core (Linux, with taskset)
+    #[arg(long, value_name = "CORE", help_heading = SERVER)]
     pub(crate) server_core: Option<u32>,
 
-    /// The data of one update
-    #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = clap::value_parser!(u32).range(48..=1_000_000))]
+    /// The size of the data of one update, in bytes, from 48 to 1000000
+    #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = clap::value_parser!(u32).range(48..=1_000_000), help_heading = MEASUREMENT)]
     pub(crate) bytes: u32,
 
-    /// How long to wait for what is missing, before it counts as lost
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    /// How long to wait for missing updates before they count as lost
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration, help_heading = MEASUREMENT)]
     pub(crate) patience: Duration,
 
-    /// How many connections may be on their way at once, where clients don't come all together
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    /// How many clients may connect at once, at least 1; for scenarios in which clients do not come all together
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..), help_heading = MEASUREMENT)]
     pub(crate) connecting: u32,
 
-    /// How many processes read, if it should be more than the limit of open files asks for
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=250))]
+    /// How many processes read, from 1 to 250. More are started if the limit of open files asks for it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=250), help_heading = MEASUREMENT)]
     pub(crate) processes: u32,
 
     /// Print one JSON object
@@ -103,17 +103,22 @@ pub(crate) struct BenchTarget {
     pub(crate) hub: Hub,
 }
 
-/// Deliver updates to many subscribers.
+const SERVER: &str = "The server";
+const MEASUREMENT: &str = "The measurement";
+
+/// Deliver updates to many subscribers
 ///
-/// Without --rate in a closed loop: the next updates are published when every subscriber has the last, so that nothing
-/// is delivered together by accident. With --rate at fixed times, whatever the server does; the latency counts from them.
+/// Without --rate, the next updates are published when every subscriber has the last ones, so that updates are not delivered
+/// together by accident. With --rate, updates are published at fixed times, no matter how fast the server is, and the latency counts
+/// from these times.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tidings bench fanout -n 5000 --serve --bound")]
 pub(crate) struct BenchFanout {
     /// How many subscribers, spread over the topics
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) subscribers: u32,
 
-    /// How many topics; every one gets as many updates
+    /// How many topics; every topic gets the same number of updates
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) topics: u32,
 
@@ -125,15 +130,16 @@ pub(crate) struct BenchFanout {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) burst: u32,
 
-    /// How many updates a second are published, of all topics together
+    /// How many updates a second to publish to all topics together [default: as fast as subscribers get them]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate: Option<u32>,
 
-    /// How they are published; the streams are a hub's, and carry one topic
+    /// How to publish. The streams are for a hub, and for one topic
     #[arg(long, value_name = "FORM", value_enum, default_value = "post")]
     pub(crate) publish_as: PublishForm,
 
-    /// Let so many subscribers share a connection, over HTTP/2 with prior knowledge; the bound stays with HTTP/1.1
+    /// How many subscribers share a connection over HTTP/2 with prior knowledge, from 1 to 1000. The reference server stays
+    /// with HTTP/1.1
     #[arg(long, value_name = "STREAMS", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) http2: Option<u32>,
 
@@ -152,10 +158,11 @@ pub(crate) enum PublishForm {
     EventStream,
 }
 
-/// Hold idle connections: what one costs the server in memory.
+/// Hold idle connections, and measure the memory that each costs the server
 ///
-/// It needs --serve, --bound or --server-pid.
+/// This needs --serve, --bound or --server-pid.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tidings bench idle --serve -n 10000")]
 pub(crate) struct BenchIdle {
     /// How many subscribers, spread over the topics
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
@@ -165,11 +172,12 @@ pub(crate) struct BenchIdle {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) topics: u32,
 
-    /// How long they are held before the server is looked at
+    /// How long to hold the connections before measuring
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
     pub(crate) hold: Duration,
 
-    /// Let so many subscribers share a connection, over HTTP/2 with prior knowledge; the bound stays with HTTP/1.1
+    /// How many subscribers share a connection over HTTP/2 with prior knowledge, from 1 to 1000. The reference server stays
+    /// with HTTP/1.1
     #[arg(long, value_name = "STREAMS", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) http2: Option<u32>,
 
@@ -177,14 +185,15 @@ pub(crate) struct BenchIdle {
     pub(crate) target: BenchTarget,
 }
 
-/// Let clients come back together, each with a last event ID.
+/// Let clients come back together, each with a last event ID
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tidings bench replay --serve -n 500 --events 1000")]
 pub(crate) struct BenchReplay {
     /// How many clients
     #[arg(short = 'n', long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) subscribers: u32,
 
-    /// How many updates each has missed
+    /// How many updates each client has missed
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) events: u32,
 
@@ -192,14 +201,15 @@ pub(crate) struct BenchReplay {
     pub(crate) target: BenchTarget,
 }
 
-/// Connect and disconnect beside steady readers: first those alone, then with it.
+/// Measure steady readers: first alone, then while other clients connect and disconnect
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tidings bench churn --serve --churning 50")]
 pub(crate) struct BenchChurn {
     /// How many steady readers
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) subscribers: u32,
 
-    /// How many clients connect at a time, leave when their stream begins, and connect again
+    /// How many clients at a time connect, leave when their stream begins, and connect again
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) churning: u32,
 
@@ -215,14 +225,15 @@ pub(crate) struct BenchChurn {
     pub(crate) target: BenchTarget,
 }
 
-/// Stop reading beside steady readers: first those alone, then with it.
+/// Measure steady readers: first alone, then while other clients have stopped reading
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tidings bench stall --serve --stalled 20")]
 pub(crate) struct BenchStall {
     /// How many steady readers
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) subscribers: u32,
 
-    /// How many clients read the beginning of their stream, and no more
+    /// How many clients stop reading after the beginning of their stream
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) stalled: u32,
 
@@ -238,14 +249,15 @@ pub(crate) struct BenchStall {
     pub(crate) target: BenchTarget,
 }
 
-/// Publish as fast as it goes, one way after the other.
+/// Publish as fast as possible, in one way after the other
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tidings bench publish --serve --ways single,ndjson")]
 pub(crate) struct BenchPublish {
-    /// How many updates each way
+    /// How many updates to publish in each way
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) events: u32,
 
-    /// The ways
+    /// The ways to publish; several with commas
     #[arg(long, value_name = "WAY", value_enum, value_delimiter = ',', default_values = ["single", "concurrent", "pipelined", "ndjson", "event-stream"])]
     pub(crate) ways: Vec<PublishWay>,
 
@@ -256,11 +268,11 @@ pub(crate) struct BenchPublish {
 /// A way to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PublishWay {
-    /// A POST, its answer, the next POST, over one connection
+    /// One POST after the other over one connection, each after the answer to the last
     Single,
     /// The same over each of 32 connections
     Concurrent,
-    /// POSTs that don't wait for the answers of those before
+    /// POSTs over one connection that do not wait for answers
     Pipelined,
     /// One POST with a JSON object a line
     Ndjson,
@@ -275,12 +287,14 @@ impl PublishWay {
     }
 }
 
-/// Run the reference server, the bound: it does nothing but write the same bytes.
+/// Run the reference server of --bound, which only writes the same bytes
 ///
-/// Any GET subscribes and any POST publishes, to its path. One thread, nothing but memory, no checks: not a hub.
+/// Any GET subscribes to its path, and any POST publishes to its path. The server has one thread, keeps everything in memory and
+/// checks nothing. It is not a hub.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tidings bench server --listen 127.0.0.1:4402")]
 pub(crate) struct BenchServer {
-    /// Where to listen, as address and port; port 0 takes a free one
+    /// Address and port to listen on; port 0 takes a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
 }

@@ -4,15 +4,16 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::RequestFlags;
+use super::{RequestFlags, request::REQUEST};
 
-/// Find out why an event stream does not stream, and which line to change.
+/// Find out why an event stream does not arrive event by event, and which line to change
 ///
-/// Asks for the stream in several ways for up to 15 seconds, measures what arrives when, and says what is wrong, on which
-/// hop, how sure that is, and what to change. A Tidings hub, or `tidings doctor origin` behind the same proxy, sends a stream
-/// of known timing for it; of any other server it watches what comes. Only GET requests are repeated.
+/// The doctor asks for the stream in several ways. This takes about ten seconds, and up to 15. It measures when each event arrives,
+/// and says what is wrong, at which hop, how sure that is, and what to change. A Tidings hub sends a stream of known timing for
+/// this, and so does `tidings doctor origin` behind the same proxy. With any other server the doctor measures the stream as it is.
+/// Only GET requests are repeated.
 ///
-/// Exit code: 0 when nothing is wrong, 1 for findings at or above --fail-on, 2 when nothing could be measured.
+/// Exit code: 0 if nothing is wrong, 1 if a finding is at or above --fail-on, 2 if nothing could be measured.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -20,55 +21,51 @@ use super::RequestFlags;
     after_help = "\
 Examples:
   tidings doctor https://example.com/events
-  tidings doctor https://example.com/events --connect-to 10.0.0.7:8080    past the proxy, to the server itself
+  tidings doctor https://example.com/events --connect-to 10.0.0.7:8080   # without the proxies
   tidings doctor https://example.com/events -H 'Authorization: Bearer …' --idle
-  tidings doctor origin --listen 127.0.0.1:8080                           stand in for the server, behind the same proxy
+  tidings doctor origin --listen 127.0.0.1:8080                          # in place of the server
   tidings doctor llm https://api.example.com/v1/chat/completions --key-env API_KEY
-  tidings doctor https://example.com/events --junit > doctor.xml          a build that fails when the stream is held back
+  tidings doctor https://example.com/events --junit > doctor.xml         # for CI
   tidings doctor --explain buffered"
 )]
 pub(crate) struct Doctor {
     #[command(subcommand)]
     pub(crate) command: Option<DoctorCommand>,
 
-    /// The stream
+    /// The URL of the stream
     #[arg(value_name = "URL", required_unless_present = "explain")]
     pub(crate) url: Option<String>,
 
     #[command(flatten)]
     pub(crate) request: RequestFlags,
 
-    /// Connect here instead of where the URL says, to leave out the proxies in between. Host header and certificate stay
-    /// those of the URL
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Connect to this address instead of the one in the URL, to leave out the proxies in between. Host header and certificate
+    /// stay those of the URL
+    #[arg(long, value_name = "HOST:PORT", help_heading = REQUEST)]
     pub(crate) connect_to: Option<String>,
 
-    /// Speak HTTP/1.1 and offer nothing else
-    #[arg(long = "http1.1", conflicts_with = "http2")]
+    /// Speak HTTP/1.1 only
+    #[arg(long = "http1.1", conflicts_with = "http2", help_heading = REQUEST)]
     pub(crate) http1: bool,
 
-    /// Speak HTTP/2 and offer nothing else, to an http:// URL too
-    #[arg(long)]
+    /// Speak HTTP/2 only, also to an http:// URL
+    #[arg(long, help_heading = REQUEST)]
     pub(crate) http2: bool,
 
-    /// Also measure how long a silence may last: 125s, or as long as --idle=TIME says
-    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "125s",
-          value_parser = bounded_time)]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = IDLE,
+          value_parser = bounded_time, help_heading = MORE, help = format!(
+        "Measure how long a silence may last: --idle tries {IDLE}, and --idle=TIME tries TIME, from 5s to 19m"))]
     pub(crate) idle: Option<Duration>,
 
-    /// Also measure how long a stream may last: 15m30s, or as long as --long=TIME says
-    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "15m30s",
-          value_parser = bounded_time)]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = LONG,
+          value_parser = bounded_time, help_heading = MORE, help = format!(
+        "Measure how long a stream may last: --long tries {LONG}, and --long=TIME tries TIME, from 5s to 19m"))]
     pub(crate) long: Option<Duration>,
 
     #[command(flatten)]
     pub(crate) report: ReportFlags,
 
-    /// The least severity that makes the exit code 1
-    #[arg(long, value_name = "SEVERITY", value_enum, ignore_case = true, default_value = "S2")]
-    pub(crate) fail_on: Severity,
-
-    /// Explain a rule or a fix by its name, or list them all with 'all', and do nothing else
+    /// Explain a rule or a fix by its name, and end; 'all' lists all names
     #[arg(long, value_name = "RULE")]
     pub(crate) explain: Option<String>,
 }
@@ -79,26 +76,31 @@ pub(crate) enum DoctorCommand {
     Llm(DoctorLlm),
 }
 
-/// Stand in for the server behind a proxy: send a stream of known timing at every path
+/// Send a stream of known timing at every path, in place of the server behind a proxy
 ///
-/// Point the proxy at it and run `tidings doctor` against the proxy: what is wrong then is the proxy's doing.
+/// Let the proxy forward to this address, and run `tidings doctor` against the proxy. Everything that the doctor then finds is caused
+/// by the proxy.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tidings doctor origin --listen 127.0.0.1:8080")]
 pub(crate) struct DoctorOrigin {
-    /// Where to listen, as address and port; port 0 takes a free one
+    /// Address and port to listen on; port 0 takes a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4401")]
     pub(crate) listen: SocketAddr,
 }
 
-/// Check how an LLM's answer streams, with one small completion
+/// Check how the answer of an LLM streams, with one small completion
 ///
-/// Costs a few tokens, and a few more for the answer that is cut off.
+/// This costs a few tokens, and a few more for an answer that the doctor cuts off.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  tidings doctor llm https://api.example.com/v1/chat/completions --key-env API_KEY"
+)]
 pub(crate) struct DoctorLlm {
     /// The URL of chat completions, responses or messages
     #[arg(value_name = "URL")]
     pub(crate) url: String,
 
-    /// The environment variable that holds the API key
+    /// The environment variable that has the API key
     #[arg(long, value_name = "NAME")]
     pub(crate) key_env: Option<String>,
 
@@ -106,33 +108,42 @@ pub(crate) struct DoctorLlm {
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) model: String,
 
-    /// Connect here instead of where the URL says
+    /// Connect to this address instead of the one in the URL
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) connect_to: Option<String>,
 
     #[command(flatten)]
     pub(crate) report: ReportFlags,
-
-    /// The least severity that makes the exit code 1
-    #[arg(long, value_name = "SEVERITY", value_enum, ignore_case = true, default_value = "S2")]
-    pub(crate) fail_on: Severity,
 }
 
-/// The form of the report.
+const MORE: &str = "Longer measurements";
+const REPORT: &str = "Report";
+
+/// The silence that `--idle` tries. Many limits are 30, 60 or 120 s.
+const IDLE: &str = "125s";
+
+/// The stream that `--long` tries. The limit of some platforms is 15 minutes.
+const LONG: &str = "15m30s";
+
+/// The form of the report, and what counts as a failure.
 #[derive(Debug, Args)]
 pub(crate) struct ReportFlags {
     /// Print one JSON object
-    #[arg(long, group = "form")]
+    #[arg(long, group = "form", help_heading = REPORT)]
     json: bool,
 
-    /// Print JUnit's XML, which CI systems show as tests: a test for each finding, and one that is skipped for each thing
-    /// that was not measured
-    #[arg(long, group = "form")]
+    /// Print JUnit XML, which CI systems show as tests: a failed test for each finding, and a skipped test for each thing that
+    /// was not measured
+    #[arg(long, group = "form", help_heading = REPORT)]
     junit: bool,
 
-    /// Print SARIF, the form of static analysis tools, which code hosts show as alerts
-    #[arg(long, group = "form")]
+    /// Print SARIF, which code hosts show as alerts
+    #[arg(long, group = "form", help_heading = REPORT)]
     sarif: bool,
+
+    /// The exit code is 1 if a finding has at least this severity
+    #[arg(long, value_name = "SEVERITY", value_enum, ignore_case = true, default_value = "S2", help_heading = REPORT)]
+    pub(crate) fail_on: Severity,
 }
 
 impl ReportFlags {
@@ -159,7 +170,7 @@ pub(crate) enum ReportForm {
 fn bounded_time(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     let bounds = Duration::from_secs(5)..=Duration::from_secs(19 * 60);
-    if bounds.contains(&time) { Ok(time) } else { Err("it is from 5s to 19m".into()) }
+    if bounds.contains(&time) { Ok(time) } else { Err("use a time from 5s to 19m".into()) }
 }
 
 /// How bad a finding is.

@@ -11,8 +11,12 @@ use tidings_hub::log::{InvalidLogUrl, LogUrl, Retention};
 use super::units::{Bytes, Time, retry};
 use crate::config::defaults;
 
-/// Look after a history on disk.
+/// Inspect, check, export or import a history on disk
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidings log stat tidings-data
+  tidings log check tidings-data")]
 pub(crate) struct Log {
     #[command(subcommand)]
     pub(crate) command: LogCommand,
@@ -30,16 +34,16 @@ pub(crate) enum LogCommand {
 /// Where the log is.
 #[derive(Debug, Args)]
 pub(crate) struct LogFiles {
-    /// The directory that a hub was given with --data, or the file:DIR that it was given with --log, or a database that was
-    /// moved aside
+    /// The directory of a hub (its --data DIR, or --log file:DIR), or a database that was moved aside
     #[arg(value_name = "DIR", value_parser = OsStringValueParser::new().try_map(directory))]
     pub(crate) log: PathBuf,
 }
 
-/// Say what a log holds.
+/// Show how much is kept, from when to when, and of which topics
 ///
-/// A hub may have it open.
+/// A hub may have the log open.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tidings log stat tidings-data --json")]
 pub(crate) struct LogStat {
     #[command(flatten)]
     pub(crate) files: LogFiles,
@@ -49,23 +53,24 @@ pub(crate) struct LogStat {
     pub(crate) json: bool,
 }
 
-/// Print the newest updates, as `tidings subscribe` does.
+/// Print the newest updates, in the same way as `tidings subscribe`
 ///
-/// A hub may have the log open, or not.
+/// A hub may have the log open.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tidings log tail tidings-data -n 100 --topic 'builds/*' --follow")]
 pub(crate) struct LogTail {
     #[command(flatten)]
     pub(crate) files: LogFiles,
 
-    /// How many updates
+    /// How many updates to print
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
     pub(crate) count: usize,
 
-    /// Go on with what is published from now on
+    /// Continue with updates that are published from now on
     #[arg(short, long)]
     pub(crate) follow: bool,
 
-    /// Only updates of this topic, or of 'builds/*', all below builds/; repeatable
+    /// Only updates of this topic; 'builds/*' is every topic below builds/; repeatable
     #[arg(long, value_name = "TOPIC")]
     pub(crate) topic: Vec<String>,
 
@@ -73,15 +78,16 @@ pub(crate) struct LogTail {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Print to a terminal as it is what could command it; shown as \u001b otherwise
+    /// Print control characters to a terminal unchanged. Otherwise a terminal gets \u001b in their place
     #[arg(long)]
     pub(crate) raw: bool,
 }
 
-/// Check a log: every page, every update, and that its tables agree.
+/// Check every page, every update and every published file of a log
 ///
-/// Nothing is changed, and a hub may have it open. Ends with exit code 3 if something is damaged.
+/// Nothing is changed, and a hub may have the log open. Exit code: 3 if something is damaged.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tidings log check tidings-data")]
 pub(crate) struct LogCheck {
     #[command(flatten)]
     pub(crate) files: LogFiles,
@@ -91,9 +97,10 @@ pub(crate) struct LogCheck {
     pub(crate) json: bool,
 }
 
-/// Print a log's updates in order, to be imported elsewhere.
+/// Print all updates of a log in order
 ///
-/// A hub may have it open. Of a damaged log it prints what can be read, says what can't, and ends with exit code 3.
+/// `tidings log import` reads them. A hub may have the log open. If the log is damaged, the command prints the updates that
+/// can be read and names those that cannot. Exit code: 3 if something is damaged.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -103,15 +110,15 @@ pub(crate) struct LogExport {
     #[command(flatten)]
     pub(crate) files: LogFiles,
 
-    /// What to print: only NDJSON says everything of an update
+    /// What to print. Only NDJSON has everything of an update
     #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson)]
     pub(crate) format: ExportFormat,
 
-    /// Only updates of this topic, or of 'builds/*', all below builds/; repeatable
+    /// Only updates of this topic; 'builds/*' is every topic below builds/; repeatable
     #[arg(long, value_name = "TOPIC")]
     pub(crate) topic: Vec<String>,
 
-    /// Where to begin: start, or behind the event with this ID
+    /// Where to begin: start, or the ID of an event, to begin after this event
     #[arg(long, value_name = "PLACE", default_value = "start")]
     pub(crate) from: String,
 }
@@ -125,34 +132,33 @@ pub(crate) enum ExportFormat {
     EventStream,
 }
 
-/// Append exported updates to a log; one is begun if there is none.
+/// Append exported updates to a log, or begin a log with them
 ///
-/// No hub may have it open. Publishers' IDs, idempotency keys and times are kept; IDs that a hub gave name places of its
-/// log, and become new ones. Importing the same again appends nothing.
+/// No hub may have the log open. Publishers' IDs, idempotency keys and times are kept. An ID that a hub made is a position in its
+/// own log, so the update gets a new one. Importing the same updates again appends nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   tidings log import new.d news.ndjson
   tidings log export old.d | tidings log import new.d
-  curl -N http://127.0.0.1:4400/topics/news > news.stream; tidings log import new.d news.stream --topic news")]
+  curl -N http://127.0.0.1:4400/topics/a > a.txt; tidings log import new.d a.txt --topic a")]
 pub(crate) struct LogImport {
     /// The directory of the log, or its URL, file:DIR
     #[arg(value_parser = OsStringValueParser::new().try_map(directory))]
     pub(crate) dir: PathBuf,
 
-    /// What to read: NDJSON as `tidings log export` prints it, or with --topic an event stream; standard input if it is
-    /// left out
+    /// What to read: NDJSON as `tidings log export` prints it, or with --topic an event stream [default: standard input]
     pub(crate) file: Option<PathBuf>,
 
     /// Read an event stream, as updates of this topic
     #[arg(long, value_name = "TOPIC")]
     pub(crate) topic: Option<String>,
 
-    /// The most bytes of history that the log keeps
+    /// Keep at most this much history; the oldest updates are deleted
     #[arg(long, value_name = "BYTES", default_value_t = Bytes(Retention::on_disk().limits.bytes))]
     pub(crate) max_history: Bytes,
 
-    /// The longest reconnection time (`retry`) that an update may have, up to 1day, as a hub's --max-retry
+    /// The longest reconnection time (`retry`) that an update may have, from 100ms to 1day
     #[arg(long, value_name = "DURATION", default_value_t = Time(defaults().hub.max_retry), value_parser = retry)]
     pub(crate) max_retry: Time,
 }
@@ -164,7 +170,7 @@ fn directory(text: OsString) -> Result<PathBuf, String> {
             let url: LogUrl = url.parse().map_err(|error: InvalidLogUrl| error.to_string())?;
             url.directory().map(PathBuf::from).ok_or_else(|| {
                 format!(
-                    "{url} is not on disk: ask the hub that has it; here a directory is expected, or file:DIR"
+                    "{url} is not on disk; give a directory, or file:DIR, or ask the hub that has the log"
                 )
             })
         }

@@ -30,7 +30,7 @@ pub(crate) use self::chaos::*;
 pub(crate) use self::doctor::*;
 pub(crate) use self::{log::*, publish::*, request::*, serve::*, subscribe::*};
 
-/// Server-Sent Events, complete: publish over HTTP, follow with EventSource, lose nothing.
+/// A hub for Server-Sent Events: publish over HTTP, subscribe with EventSource, lose nothing
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Start with `tidings serve`, open the page it prints, and try the commands it shows.")]
@@ -91,7 +91,7 @@ pub(crate) fn absent(command: &Command) -> anyhow::Error {
 /// Where the hub is.
 #[derive(Debug, Args)]
 pub(crate) struct Hub {
-    /// The hub's URL
+    /// The URL of the hub
     #[arg(long = "hub", value_name = "URL", default_value_t = format!("http://{}", defaults().listen))]
     pub(crate) url: String,
 }

@@ -9,9 +9,10 @@ use super::{
     units::{Time, retry},
 };
 
-/// Publish to a topic.
+/// Publish to a topic
 ///
-/// Without DATA, standard input is published: as one update, or with --lines each line as soon as it is there.
+/// Without DATA the command publishes standard input: as one update, or line by line with --lines or --ndjson. Exit code: 0 if
+/// everything was published, 1 if something was not, 2 if the hub cannot be reached.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,46 +26,50 @@ pub(crate) struct Publish {
     /// The topic, such as news or builds/42
     pub(crate) topic: String,
 
-    /// The data of one update; standard input if it is left out
+    /// The data of one update; without it, standard input
     pub(crate) data: Option<String>,
 
-    /// Publish each line of standard input as an update. A line that the hub refuses is left out and reported, and the
-    /// exit code is 1 then; bytes that are no UTF-8 become U+FFFD
-    #[arg(long)]
+    /// Publish each line of standard input as an update. A line that the hub refuses is left out and reported, and the exit
+    /// code is 1. Bytes that are not UTF-8 become U+FFFD
+    #[arg(long, help_heading = SOURCE)]
     pub(crate) lines: bool,
 
-    /// With --lines, leave out lines that are not UTF-8
-    #[arg(long, requires = "lines")]
+    /// With --lines: leave out lines that are not UTF-8
+    #[arg(long, requires = "lines", help_heading = SOURCE)]
     pub(crate) utf8_only: bool,
 
     /// Publish each line of standard input as a JSON object with data, type, id, retry
-    #[arg(long, conflicts_with_all = ["event_type", "id", "retry"])]
+    #[arg(long, conflicts_with_all = ["event_type", "id", "retry"], help_heading = SOURCE)]
     pub(crate) ndjson: bool,
 
-    /// Publish a file: the hub stores it, and tells subscribers its URL, type, size and SHA-256
-    #[arg(long, value_name = "FILE")]
+    /// Publish a file. The hub stores it, and tells subscribers its URL, type, size and SHA-256
+    #[arg(long, value_name = "FILE", help_heading = SOURCE)]
     pub(crate) file: Option<PathBuf>,
 
-    /// The file's media type, as image/png; told from its name if it is a common one, else application/octet-stream
-    #[arg(long, value_name = "TYPE", requires = "file")]
+    /// With --file: the media type, such as image/png [default: by the file's name if it is a common one, otherwise
+    /// application/octet-stream]
+    #[arg(long, value_name = "TYPE", requires = "file", help_heading = SOURCE)]
     pub(crate) content_type: Option<String>,
 
-    /// The event type, which says which listeners of an EventSource are called
-    #[arg(long = "type", value_name = "TYPE")]
+    /// The event type, which decides which listeners of an EventSource are called
+    #[arg(long = "type", value_name = "TYPE", help_heading = UPDATE)]
     pub(crate) event_type: Option<String>,
 
-    /// The event's ID; the hub gives one if it is left out
-    #[arg(long, conflicts_with = "lines")]
+    /// The event's ID [default: the hub makes one]
+    #[arg(long, conflicts_with = "lines", help_heading = UPDATE)]
     pub(crate) id: Option<String>,
 
-    /// Tell subscribers to wait this long before they reconnect
-    #[arg(long, value_name = "DURATION", value_parser = retry)]
+    /// Tell subscribers to wait this long before they reconnect, from 100ms to 1day
+    #[arg(long, value_name = "DURATION", value_parser = retry, help_heading = UPDATE)]
     pub(crate) retry: Option<Time>,
 
-    /// Close the topic behind the updates, for this reason; alone, close it and publish nothing
-    #[arg(long, value_name = "REASON")]
+    /// Close the topic after the updates, for this reason. Without any data, only close the topic
+    #[arg(long, value_name = "REASON", help_heading = UPDATE)]
     pub(crate) close: Option<String>,
 
     #[command(flatten)]
     pub(crate) hub: Hub,
 }
+
+const SOURCE: &str = "What to publish";
+const UPDATE: &str = "The update";

@@ -8,25 +8,28 @@ use http::Method;
 /// The request that opens a stream.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RequestFlags {
-    /// Request method, as in curl
-    #[arg(short = 'X', long = "request", value_name = "METHOD")]
+    /// The request method, as in curl [default: GET, or POST with --data]
+    #[arg(short = 'X', long = "request", value_name = "METHOD", help_heading = REQUEST)]
     pub(crate) method: Option<Method>,
 
-    /// Request header 'Name: value', as in curl; repeatable
-    #[arg(short = 'H', long, value_name = "LINE", hide_env_values = true)]
+    /// A request header 'Name: value', as in curl; repeatable
+    #[arg(short = 'H', long, value_name = "LINE", hide_env_values = true, help_heading = REQUEST)]
     pub(crate) header: Vec<String>,
 
-    /// Request body, as in curl (@file reads a file, @- standard input; makes it a POST; several are joined by &). It is
-    /// sent as JSON if it is JSON, and as a form otherwise, unless -H 'Content-Type: …' says so
-    #[arg(short, long, value_name = "DATA", hide_env_values = true)]
+    /// The request body, as in curl: @file reads a file, @- standard input, and several are joined by &. The body makes the
+    /// request a POST. It is sent as JSON if it is JSON, and as a form otherwise, unless -H 'Content-Type: …' names another type
+    #[arg(short, long, value_name = "DATA", hide_env_values = true, help_heading = REQUEST)]
     pub(crate) data: Vec<String>,
 
-    /// User and password, as in curl; an Authorization header given with -H beats it
-    #[arg(short, long, value_name = "USER:PASSWORD", value_parser = parse_user, hide_env_values = true)]
+    /// User and password, as in curl. An Authorization header that -H gives counts instead
+    #[arg(short, long, value_name = "USER:PASSWORD", value_parser = parse_user, hide_env_values = true, help_heading = REQUEST)]
     pub(crate) user: Option<User>,
 }
 
-/// Who asks. It is not shown.
+/// The heading of the flags that make a request.
+pub(super) const REQUEST: &str = "Request";
+
+/// A user and a password. They are never shown.
 #[derive(Clone)]
 pub(crate) struct User {
     pub(crate) name: String,
@@ -40,6 +43,6 @@ impl fmt::Debug for User {
 }
 
 fn parse_user(text: &str) -> Result<User, String> {
-    let (name, password) = text.split_once(':').ok_or("it is a name, a colon and a password")?;
+    let (name, password) = text.split_once(':').ok_or("use a name, a colon and a password")?;
     Ok(User { name: name.to_owned(), password: password.to_owned() })
 }

@@ -25,7 +25,7 @@ use crate::config::defaults;
 #[command(after_help = "\
 Examples:
   tidings serve
-  tidings serve --listen 0.0.0.0:4400 --anonymous subscribe --data /var/lib/tidings --retain 'news/*=7d'
+  tidings serve --listen 0.0.0.0:4400 --anonymous subscribe --data /var/lib/tidings
   tidings serve --upstream https://api.openai.com --upstream-key-env OPENAI_API_KEY")]
 pub(crate) struct Serve {
     /// Address and port to listen on; port 0 takes a free port
@@ -112,7 +112,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N", default_value_t = small(defaults().log.waiting_reads), value_parser = clap::value_parser!(u32).range(1..), help_heading = HISTORY)]
     pub(crate) max_waiting_reads: u32,
 
-    /// What everyone who can reach the hub may do; several with commas
+    /// The rights of every client that can reach the hub; several with commas
     #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',', help_heading = ACCESS)]
     pub(crate) anonymous: Vec<Anonymous>,
 

@@ -291,3 +291,39 @@ fn help_shows_how_the_command_is_typed() {
         assert!(help.contains(usage), "{help}");
     }
 }
+
+#[test]
+fn each_command_ends_its_help_with_an_example_of_itself() {
+    visit(&command(), &[], &mut |path, definition| {
+        if definition.is_hide_set() || path.is_empty() {
+            return;
+        }
+        let after = definition.get_after_help().map(StyledStr::to_string).unwrap_or_default();
+        let typed = format!("  tidings {}", path.join(" "));
+        assert!(after.starts_with("Example"), "{path:?}: {after}");
+        // A longer line is broken, and then it cannot be pasted.
+        assert!(after.lines().all(|line| line.chars().count() <= 100), "{path:?}: {after}");
+        assert!(after.lines().any(|line| line.contains(&typed[2..])), "{path:?}: {after}");
+    });
+}
+
+#[test]
+fn each_command_and_flag_is_explained_in_the_words_of_the_documentation() {
+    const AVOIDED: [&str; 6] = [" who ", "whoever", "whatever", "can't", "don't", "would else"];
+    let check = |place: &str, text: &str| {
+        assert!(text.chars().next().is_some_and(|first| !first.is_lowercase()), "{place}: {text:?}");
+        for words in AVOIDED {
+            assert!(!text.to_lowercase().contains(words), "{place} says {words:?}: {text}");
+        }
+    };
+    visit(&command(), &[], &mut |path, definition| {
+        let about = definition.get_long_about().or(definition.get_about()).map(StyledStr::to_string);
+        check(&format!("{path:?}"), &about.unwrap_or_default());
+        for arg in
+            definition.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"))
+        {
+            let help = arg.get_help().map(StyledStr::to_string).unwrap_or_default();
+            check(&format!("{path:?} {}", arg.get_id()), &help);
+        }
+    });
+}

@@ -57,7 +57,7 @@ pub(super) async fn run(flags: DoctorLlm) -> anyhow::Result<Exit> {
     }
     findings.sort_by_key(|finding| finding.severity);
     let numbers = numbers(dialect, &answer, next.as_ref());
-    let (url, fail_on) = (&*flags.url, flags.fail_on);
+    let (url, fail_on) = (&*flags.url, flags.report.fail_on);
     Report { url, case: &case, findings: &findings, numbers: &numbers, fail_on }.print(flags.report.form());
     Ok(super::exit(&findings, fail_on))
 }

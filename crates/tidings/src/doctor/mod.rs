@@ -63,7 +63,7 @@ pub(crate) async fn run(mut doctor: Doctor) -> anyhow::Result<Exit> {
     };
     let findings = rules::judge(&case);
     let numbers = numbers::numbers(&case, &findings);
-    let fail_on = doctor.fail_on;
+    let fail_on = doctor.report.fail_on;
     Report { url: &shown, case: &case, findings: &findings, numbers: &numbers, fail_on }.print(form);
     Ok(exit(&findings, fail_on))
 }

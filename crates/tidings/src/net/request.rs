@@ -34,12 +34,13 @@ pub(crate) fn request(flags: &RequestFlags, url: &str) -> anyhow::Result<Request
 }
 
 fn header(line: &str) -> Result<(HeaderName, HeaderValue), UsageError> {
-    // The value may be a secret, so it is not repeated.
-    let invalid = |name: &str| UsageError(format!("header {name:?} is not of the form 'Name: value'"));
-    let (name, value) = line.split_once(':').ok_or_else(|| invalid(line))?;
+    // The value may be a secret, and so may a line without a name. They are not repeated.
+    let (name, value) = line
+        .split_once(':')
+        .ok_or_else(|| UsageError("a header has no colon; use the form 'Name: value'".to_owned()))?;
     match (name.trim().parse(), HeaderValue::from_str(value.trim())) {
         (Ok(name), Ok(value)) => Ok((name, value)),
-        _ => Err(invalid(name)),
+        _ => Err(UsageError(format!("header {name:?} is not of the form 'Name: value'"))),
     }
 }
 

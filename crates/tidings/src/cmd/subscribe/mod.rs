@@ -4,7 +4,7 @@ mod exec;
 pub(super) mod print;
 mod transport;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use anyhow::Context;
 use tidings_client::{Error, EventId, EventSource, EventStream, Item, Request};
@@ -12,13 +12,10 @@ use tidings_hub::TopicFilter;
 
 use self::{exec::Exec, print::Printer};
 use crate::{
-    cli::Subscribe,
+    cli::{HUB_IDLE_TIMEOUT, Subscribe},
     exit::UsageError,
     net::{hub_url, request},
 };
-
-/// A hub sends a heartbeat every 15 s by default.
-const HUB_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
     let target = Target::of(&subscribe)?;
@@ -135,9 +132,10 @@ enum Source {
 
 impl Source {
     fn new(subscribe: &Subscribe, target: &Target, request: Request) -> anyhow::Result<Source> {
-        let idle_timeout = subscribe.idle_timeout.or(target.is_of_topics.then_some(HUB_IDLE_TIMEOUT));
+        let idle_timeout =
+            subscribe.idle_timeout.map(|time| time.0).or(target.is_of_topics.then_some(HUB_IDLE_TIMEOUT));
         let max_event_bytes =
-            usize::try_from(subscribe.max_event_bytes).context("--max-event-bytes is too large")?;
+            usize::try_from(subscribe.max_event_bytes.0).context("--max-event-bytes is too large")?;
         let transport = Arc::new(transport::transport(subscribe)?);
         macro_rules! configured {
             ($source:expr) => {{
@@ -159,7 +157,7 @@ impl Source {
             Source::Once(configured!(EventStream::new(request)))
         } else {
             let source = EventSource::new(request)
-                .with_reconnection_time(subscribe.initial_retry)
+                .with_reconnection_time(subscribe.initial_retry.0)
                 .with_status_retries(!subscribe.strict);
             Source::Following(configured!(source))
         })
