@@ -64,16 +64,19 @@ pub(crate) enum EndReason {
     LogFailed,
     /// The delivery loop ended that had its socket.
     LoopFailed,
+    /// Its grant expired.
+    Expired,
 }
 
 impl EndReason {
-    const ALL: [EndReason; 6] = [
+    const ALL: [EndReason; 7] = [
         EndReason::Closed,
         EndReason::Left,
         EndReason::Stalled,
         EndReason::Shutdown,
         EndReason::LogFailed,
         EndReason::LoopFailed,
+        EndReason::Expired,
     ];
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -84,6 +87,7 @@ impl EndReason {
             EndReason::Shutdown => "shutdown",
             EndReason::LogFailed => "log-failed",
             EndReason::LoopFailed => "loop-failed",
+            EndReason::Expired => "expired",
         }
     }
 }

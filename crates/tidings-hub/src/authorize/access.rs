@@ -41,7 +41,11 @@ impl Access {
         match self {
             Access::Loopback => Ok(Cow::Borrowed(&EVERYTHING_PUBLIC)),
             Access::Anonymous(grant) => Ok(Cow::Borrowed(grant)),
-            Access::Authorizer(authorizer) => authorizer.authorize(request).await.map(Cow::Owned),
+            Access::Authorizer(authorizer) => {
+                let grant = authorizer.authorize(request).await?;
+                grant.holds()?;
+                Ok(Cow::Owned(grant))
+            }
         }
     }
 

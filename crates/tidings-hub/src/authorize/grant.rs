@@ -1,8 +1,8 @@
 //! The rights of one request.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
-use super::{Reach, Reading};
+use super::{Denial, Reach, Reading};
 use crate::{
     Selector, Topic,
     log::{KeyOwner, Record},
@@ -27,6 +27,7 @@ pub struct Grant(Arc<Rights>);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Rights {
     subject: Option<Subject>,
+    expires: Option<SystemTime>,
     publish: Matchers,
     read: Matchers,
     /// Within `read`.
@@ -99,6 +100,22 @@ impl Grant {
         self
     }
 
+    /// Ends the grant at a time. A request after that is refused with 401.
+    ///
+    /// A subscription is told before that, by an event of type `access`: 30 seconds, or a tenth of the time that was left when it
+    /// began. Within a second of the end it is told so, and ends; its client resumes with another credential. A body with many updates
+    /// that is still under way is answered 401, and the updates before the end are kept.
+    #[must_use]
+    pub fn with_expiry(mut self, expires: SystemTime) -> Grant {
+        Arc::make_mut(&mut self.0).expires = Some(expires);
+        self
+    }
+
+    /// When the grant ends; `None` for one that does not.
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.0.expires
+    }
+
     /// Whose the grant is; `None` if it is anybody's.
     pub fn subject(&self) -> Option<&Subject> {
         self.0.subject.as_ref()
@@ -117,6 +134,18 @@ impl Grant {
     /// The topics that it allows to read with their private updates.
     pub fn private(&self) -> &Matchers {
         &self.0.private
+    }
+
+    /// # Errors
+    /// 401 once it has ended.
+    pub(crate) fn holds(&self) -> Result<(), Denial> {
+        match self.0.expires.and_then(|end| SystemTime::now().duration_since(end).ok()) {
+            None => Ok(()),
+            Some(since) => Err(Denial::unauthenticated(format!(
+                "the credential expired {} s ago; get a new one and send the request again",
+                since.as_secs()
+            ))),
+        }
     }
 
     /// Whose idempotency keys its holder uses; `None` for those of nobody.
@@ -151,12 +180,14 @@ impl Grant {
     /// # Errors
     /// The first topic, or else the first pattern, of which it may read nothing.
     pub(crate) fn reading(&self, asked: Selector) -> Result<Reading, NotReadable> {
-        let Rights { read, private, .. } = &*self.0;
+        let Rights { read, private, expires, .. } = &*self.0;
+        let expires = *expires;
         if read.covers_selector(&asked) {
             return Ok(Reading {
                 reach: Reach::of(&asked, private, read.is_all()),
                 selector: asked,
                 is_partial: false,
+                expires,
             });
         }
         if let Some(topic) = asked.topics().iter().find(|topic| !read.covers(topic)) {
@@ -170,7 +201,7 @@ impl Grant {
                 .map_or_else(|| "*".to_owned(), |prefix| format!("{}*", prefix.as_str()));
             return Err(NotReadable { asked: pattern, may: read.clone() });
         }
-        Ok(Reading { reach: Reach::of(&selector, private, false), selector, is_partial: true })
+        Ok(Reading { reach: Reach::of(&selector, private, false), selector, is_partial: true, expires })
     }
 
     /// Whether its holder may receive all that a subscription to `selector` gets that reaches so far.

@@ -1,5 +1,7 @@
 //! What a request gets of the topics that it asks for.
 
+use std::time::SystemTime;
+
 use crate::{Selector, Topic, log::Record, model::matchers::Matchers};
 
 /// What a request asks for, narrowed to what it may read. Only a grant makes one, or a credential of the topics themselves.
@@ -9,6 +11,8 @@ pub(crate) struct Reading {
     pub(crate) reach: Reach,
     /// Whether more was asked for.
     pub(crate) is_partial: bool,
+    /// When it ends; `None` if it does not.
+    pub(crate) expires: Option<SystemTime>,
 }
 
 /// Which of the records that a selector asks for its reader gets. The selector has been narrowed, so that is a question of
@@ -31,12 +35,22 @@ enum Private {
 impl Reading {
     /// All that is public, without a request.
     pub(crate) fn public(selector: Selector) -> Reading {
-        Reading { selector, reach: Reach { private: Private::None, names_all: true }, is_partial: false }
+        Reading {
+            selector,
+            reach: Reach { private: Private::None, names_all: true },
+            is_partial: false,
+            expires: None,
+        }
     }
 
     /// Private records too, for the bearer of a credential of these very topics.
     pub(crate) fn whole(selector: Selector) -> Reading {
-        Reading { selector, reach: Reach { private: Private::All, names_all: true }, is_partial: false }
+        Reading {
+            selector,
+            reach: Reach { private: Private::All, names_all: true },
+            is_partial: false,
+            expires: None,
+        }
     }
 }
 

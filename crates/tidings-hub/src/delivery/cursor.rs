@@ -6,21 +6,23 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
 use futures_core::Stream;
 use serde_json::json;
 use tidings_server::Frame;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::{
     Selector, StartAt, Topic, Verdict,
     authorize::Reading,
     budget::Share,
     delivery::{
-        Engine, EventFormat, hub_event,
+        Engine, EventFormat,
+        expiry::{Due, Expiry},
+        hub_event,
         lag::{Body, Ended, Lag},
         resume::{First, Opened, Opening, open},
         routing::Registration,
@@ -82,8 +84,21 @@ pub struct Cursor {
     step: Step,
     opened: Instant,
     protocol: Option<&'static str>,
+    /// When its grant ends; `None` for one that does not.
+    expires: Option<SystemTime>,
+    /// The same, once somebody polls for it.
+    expiry: Option<Box<Timer>>,
     /// Where others see how far it is, from the first time that it is asked for what it reads.
     body: Option<Arc<Body>>,
+}
+
+/// Nothing is waited for longer than a year at once, in milliseconds.
+const FAR: u64 = 365 * 86_400_000;
+
+/// Wakes a cursor whose grant ends.
+struct Timer {
+    expiry: Expiry,
+    sleep: Pin<Box<Sleep>>,
 }
 
 enum Step {
@@ -104,6 +119,8 @@ pub(crate) struct HandedOver {
     pub(crate) standing: Standing,
     /// Topics whose close is still to come; `None` for a subscription that never ends.
     pub(crate) open: Option<Vec<Topic>>,
+    /// When its grant ends.
+    pub(crate) expires: Option<SystemTime>,
 }
 
 impl Cursor {
@@ -114,7 +131,7 @@ impl Cursor {
         begin: Begin,
     ) -> Result<Option<Cursor>, LogError> {
         let Begin { start, form, start_event } = begin;
-        let (selector, is_partial) = (reading.selector.clone(), reading.is_partial);
+        let (selector, is_partial, expires) = (reading.selector.clone(), reading.is_partial, reading.expires);
         let greet = start_event && start == StartAt::Tail;
         let Opening { registration, epoch, verdict, gap, after, mut page, open } =
             match open(&engine, selector.clone(), start, PAGE, First::Window).await? {
@@ -140,6 +157,8 @@ impl Cursor {
             step: Step::Following,
             opened: Instant::now(),
             protocol: None,
+            expires,
+            expiry: None,
             body: None,
         };
         if greet {
@@ -194,7 +213,7 @@ impl Cursor {
     pub(crate) fn hand_over(mut self) -> HandedOver {
         debug_assert!(self.queued.is_empty(), "what is queued has been sent");
         self.step = Step::HandedOver;
-        HandedOver { standing: self.standing, open: self.open.take() }
+        HandedOver { standing: self.standing, open: self.open.take(), expires: self.expires }
     }
 
     /// Ends this cursor because its subscriber takes nothing.
@@ -268,7 +287,38 @@ impl Cursor {
         });
     }
 
+    /// Ends the cursor, or gives notice of its end, when that is due.
+    fn poll_expiry(&mut self, context: &mut Context<'_>) {
+        let Some(expires) = self.expires else { return };
+        let now = self.opened.elapsed().as_millis() as u64;
+        let timer = self.expiry.get_or_insert_with(|| {
+            Box::new(Timer { expiry: Expiry::of(expires, now), sleep: Box::pin(sleep(Duration::ZERO)) })
+        });
+        let due = timer.expiry.take_due(now);
+        if !matches!(due, Some(Due::End(_))) {
+            let next = self.opened + Duration::from_millis(timer.expiry.next().min(FAR));
+            timer.sleep.as_mut().reset(next);
+            if timer.sleep.as_mut().poll(context).is_ready() {
+                context.waker().wake_by_ref();
+            }
+        }
+        let Some(due) = due else { return };
+        let (event, is_over) = match due {
+            Due::Notice(event) => (event, false),
+            Due::End(event) => (event, true),
+        };
+        if self.engine.form(self.subscription.terms.form).own().is_none() {
+            self.queued = join(std::mem::take(&mut self.queued), event);
+        }
+        if is_over {
+            self.end(EndReason::Expired);
+        }
+    }
+
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame>> {
+        if !matches!(self.step, Step::Ended | Step::HandedOver) {
+            self.poll_expiry(context);
+        }
         loop {
             if !self.queued.is_empty() {
                 self.room.clear();

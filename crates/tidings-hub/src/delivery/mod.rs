@@ -4,6 +4,7 @@ pub(crate) mod audience;
 mod chunk;
 pub(crate) mod cursor;
 mod engine;
+mod expiry;
 mod feed;
 mod frame;
 pub(crate) mod lag;

@@ -146,7 +146,7 @@ mod tests {
         let stream = format!(
             ":\nretry: 2000\nevent: start\ndata: {{\"id\":\"{HUB_ID}\"}}\nid: {HUB_ID}\n\n:\n\
              event: t\ndata: one\nid: {HUB_ID}\n\nevent: ping\ndata:\n\ntopic: s\ntopic: t\nretry: 700\ndata: two\nid: i\n\n\
-             event: gap\ndata: {{}}\nid: {HUB_ID}\n\nevent: close\ndata: done\nid: {HUB_ID}\n\n"
+             event: gap\ndata: {{}}\nid: {HUB_ID}\n\nevent: access\ndata: {{}}\n\nevent: close\ndata: done\nid: {HUB_ID}\n\n"
         );
         assert_eq!(
             read(&stream).unwrap(),

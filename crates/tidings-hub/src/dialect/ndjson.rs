@@ -73,8 +73,9 @@ impl NdjsonReader {
         match update.kind.as_deref() {
             None => {}
             Some("event") => {
-                // A heartbeat of a hub, which no update is: those have a time.
-                if event_type == "ping" && update.data.is_empty() && update.time.is_none() {
+                // A heartbeat of a hub, or the end of a grant there: neither is an update, which would have a time.
+                let is_hubs = (event_type == "ping" && update.data.is_empty()) || event_type == "access";
+                if is_hubs && update.time.is_none() {
                     return Ok(None);
                 }
                 // What `tidings subscribe` writes where the stream has no IDs.
@@ -223,6 +224,7 @@ mod tests {
             {{"kind":"event","topic":"t","type":"x","data":"a","id":"{id}","retry":500,"time":"2026-01-02T03:04:05.678Z"}}
             {{"kind":"comment","comment":"hi"}}
             {{"kind":"event","type":"ping","data":"","id":"{id}"}}
+            {{"kind":"event","type":"access","data":"{{}}","id":"{id}"}}
             {{"kind":"event","topic":"t","type":"ping","data":"","id":"7","time":"2026-01-02T03:04:05.678Z"}}
             {{"kind":"error","fatal":false,"status":null,"message":"cut"}}
             {{"kind":"event","type":"message","data":"b","id":""}}

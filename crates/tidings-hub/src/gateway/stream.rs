@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tidings_codec::{Event, EventId, EventType};
 
-use crate::{Topic, Update, log::HubId};
+use crate::{RESERVED_TYPES, Topic, Update, log::HubId};
 
 /// Topics at and below it are the gateway's own.
 const RESERVED: &str = "llm";
@@ -100,10 +100,10 @@ pub(crate) fn ended() -> Topic {
     Topic::parse(ENDED).expect("a plain topic")
 }
 
-/// The type under which an upstream's event is kept and comes at the stream's own URL: there, `start`, `gap` and `close` are
-/// the hub's, and who reads one must know that the hub has said it.
+/// The type under which an upstream's event is kept and comes at the stream's own URL: there, the reserved
+/// types are the hub's, and a reader must know that the hub has said it.
 pub(crate) fn kept_type(sent: &str) -> Cow<'_, str> {
-    match ["start", "gap", "close"].contains(&sent) || sent.starts_with(OF_UPSTREAM) {
+    match RESERVED_TYPES.contains(&sent) || sent.starts_with(OF_UPSTREAM) {
         true => Cow::Owned(format!("{OF_UPSTREAM}{sent}")),
         false => Cow::Borrowed(sent),
     }

@@ -67,7 +67,7 @@ impl Sent<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Republishing {
     opening: Opening,
-    /// Whether an ID of a hub has come: then an empty `ping` without an ID is its heartbeat.
+    /// Whether an ID of a hub has come: then an empty `ping` without an ID is its heartbeat, and an `access` says that a grant ends.
     is_hubs: bool,
 }
 
@@ -96,7 +96,8 @@ impl Republishing {
                 let is_opening = mem::replace(&mut self.opening, Opening::Past) == Opening::Retry;
                 self.is_hubs |= event.id().is_some_and(|id| HubId::parse(id).is_some());
                 let is_ping = event.event_type() == "ping" && event.data().is_empty();
-                if self.is_hubs && is_ping && event.id().is_none() {
+                let is_access = event.event_type() == "access";
+                if self.is_hubs && (is_ping || is_access) && event.id().is_none() {
                     return Ok(None);
                 }
                 let sent = Sent {

@@ -7,7 +7,7 @@ use tidings_codec::{Event, EventId, EventType};
 use super::{attachment_id::AttachmentId, position::HubId, topic::Topic};
 
 /// The types of the hub's own events; a publisher can't use them.
-pub const RESERVED_TYPES: [&str; 3] = ["start", "gap", "close"];
+pub const RESERVED_TYPES: [&str; 4] = ["start", "gap", "close", "access"];
 
 /// The longest event type and the longest ID that a publisher may choose, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;

@@ -1,9 +1,19 @@
-//! Heartbeats and write timeouts: a look at all rows now and then, instead of a timer for each.
+//! Heartbeats, write timeouts, and grants that end: a look at all rows now and then, instead of a timer for each.
 
 use std::time::Duration;
 
-use super::{row::State, slots::Slot, work::Worker};
-use crate::{Settings, metrics::EndReason};
+use bytes::Bytes;
+
+use super::{
+    row::{State, Then},
+    slots::Slot,
+    work::Worker,
+};
+use crate::{
+    Settings,
+    delivery::{chunk::Encoded, expiry::Due},
+    metrics::EndReason,
+};
 
 /// How many rows are looked at in one piece of work, and how many of them may get a heartbeat.
 const LOOKS: usize = 4096;
@@ -41,6 +51,7 @@ impl Worker {
         while next < self.rows.end() && ((next - first) as usize) < LOOKS && heartbeats < HEARTBEATS {
             let slot = next;
             next += 1;
+            self.end_if_expired(slot);
             let Some(row) = self.rows.get(slot) else { continue };
             match &row.state {
                 State::Blocked(rest) if self.now.saturating_sub(rest.pace.since()) >= timeout => {
@@ -57,6 +68,41 @@ impl Worker {
             }
         }
         self.sweep.next = (next < self.rows.end()).then_some(next);
+    }
+
+    /// Ends a row whose grant has ended, or gives notice of that.
+    fn end_if_expired(&mut self, slot: Slot) {
+        let now = self.now;
+        let Some(due) = self.expiries.get_mut(&slot).and_then(|expiry| expiry.take_due(now)) else { return };
+        let Some(row) = self.rows.get_mut(slot) else { return };
+        let group = self.groups.get(row.group);
+        let is_told =
+            group.is_some_and(|group| self.engine.form(group.subscription.terms.form).own().is_none());
+        let chunk = |event: &Bytes| Encoded::from(&event[..]).into_chunk();
+        match (&mut row.state, due) {
+            // What it takes is late already. It ends when the rest is sent, and hears why when it comes back.
+            (State::Blocked(rest), Due::End(_)) => {
+                if rest.then == Then::Follow {
+                    rest.then = Then::Finish(EndReason::Expired);
+                }
+            }
+            (State::Blocked(_), Due::Notice(_)) => {}
+            (_, Due::Notice(event)) => {
+                if is_told {
+                    self.send_aside(slot, &chunk(&event));
+                }
+            }
+            (_, Due::End(event)) => {
+                if is_told {
+                    self.send_aside(slot, &chunk(&event));
+                }
+                match self.rows.get_mut(slot).map(|row| &mut row.state) {
+                    Some(State::Blocked(rest)) => rest.then = Then::Finish(EndReason::Expired),
+                    Some(_) => self.finish(slot, EndReason::Expired),
+                    None => {}
+                }
+            }
+        }
     }
 
     /// Only for rows that are between two events.

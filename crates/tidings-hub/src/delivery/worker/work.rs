@@ -1,7 +1,7 @@
 //! The task of a worker: what wakes it, and in which order it works.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     io,
     net::{Shutdown, TcpStream},
     num::NonZero,
@@ -33,7 +33,7 @@ use super::{
     sweep::{self, Sweep},
 };
 use crate::{
-    delivery::{Engine, lag::Ended, subscription::Standing},
+    delivery::{Engine, expiry::Expiry, lag::Ended, subscription::Standing},
     metrics::EndReason,
     seats::Seat,
 };
@@ -166,6 +166,8 @@ pub(super) struct Worker {
     /// The last chunk that was made since the inbox was looked at: of rows at one place, all but the first find it here.
     pub(super) prepared: Option<(Slot, Standing, Prepared)>,
     pub(super) sweep: Sweep,
+    /// The rows whose grants end.
+    pub(super) expiries: BTreeMap<Slot, Expiry>,
     pub(super) survey: Survey,
     /// Events sent in this piece of work.
     pub(super) delivered: u64,
@@ -212,6 +214,7 @@ impl Worker {
             wanted_searches: VecDeque::new(),
             prepared: None,
             sweep: Sweep::default(),
+            expiries: BTreeMap::new(),
             survey: Survey::default(),
             delivered: 0,
             scratch: Vec::new(),
@@ -328,6 +331,9 @@ impl Worker {
             self.remove(row, EndReason::Left);
             return;
         }
+        if let Some(expires) = handed_over.expires {
+            self.expiries.insert(row, Expiry::of(expires, self.now));
+        }
         self.turns.push_back(row);
     }
 
@@ -348,6 +354,7 @@ impl Worker {
 
     pub(super) fn remove(&mut self, slot: Slot, reason: EndReason) -> Option<Row> {
         let row = self.rows.remove(slot)?;
+        self.expiries.remove(&slot);
         if let Some(group) = self.groups.get_mut(row.group) {
             group.rows.remove(&slot);
             self.engine.routing.leave(&group.subscription.selector);

@@ -1,6 +1,10 @@
 //! `GET` as JSON: a page of history, or a long poll.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::{HeaderValue, Response, header};
 use serde::Serialize;
@@ -58,7 +62,11 @@ pub(crate) async fn history(
 ) -> Result<Response<HubBody>, Problem> {
     let engine = hub.engine();
     let began = Instant::now();
-    let (deadline, search_end) = (began + params.wait, began + params.wait.max(MAX_SEARCH));
+    let left = reading
+        .expires
+        .map_or(Duration::MAX, |end| end.duration_since(SystemTime::now()).unwrap_or_default());
+    let wait = params.wait.min(left);
+    let (deadline, search_end) = (began + wait, began + wait.max(MAX_SEARCH));
     // A page is as large as what a stream is sent at once, also where its client would take more updates.
     let limit = PageLimit { records: params.limit, bytes: PAGE.bytes };
     let Reading { selector, reach, .. } = reading;

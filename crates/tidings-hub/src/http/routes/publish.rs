@@ -18,7 +18,7 @@ use crate::{
         ndjson::NdjsonReader,
     },
     http::{HubBody, Problem, published_body::PublishedBody, request_head::has_no_coding, service::BoxError},
-    log::{Append, Appended, HubId, IdempotencyKey, LogError, Receipt, RecordId, turns::Publisher},
+    log::{Append, Appended, HubId, IdempotencyKey, Receipt, RecordId, turns::Publisher},
 };
 
 /// How many updates of one piece of a body are appended at once: a bound on what one publisher holds in memory.
@@ -60,11 +60,15 @@ pub(super) struct Sender<'a> {
 
 impl Sender<'_> {
     /// Appends a batch whose keys are those of its publisher alone, if the hub knows that.
+    ///
+    /// # Errors
+    /// 401 when the grant has ended meanwhile, and when the log fails.
     async fn append(
         &self,
         connection: Option<&Publisher>,
         mut batch: Vec<Append>,
-    ) -> Result<Appended, LogError> {
+    ) -> Result<Appended, Problem> {
+        self.grant.holds()?;
         if self.grant.subject().is_some() && batch.iter().any(|append| append.key.is_some()) {
             let owner = self.grant.key_owner();
             for (key, owner) in batch.iter_mut().filter_map(|append| append.key.as_mut().zip(owner.as_ref()))
@@ -72,7 +76,7 @@ impl Sender<'_> {
                 *key = key.owned(owner);
             }
         }
-        self.hub.publish_for(connection, batch).await
+        Ok(self.hub.publish_for(connection, batch).await?)
     }
 }
 
@@ -236,7 +240,7 @@ impl Publishing<'_> {
             }
         }
         let Appended { receipts, refused } = (self.sender.append(self.publisher.as_ref(), updates).await)
-            .map_err(|error| self.receipts.blame(error.into(), lines.first().copied()))?;
+            .map_err(|problem| self.receipts.blame(problem, lines.first().copied()))?;
         self.receipts.add(&receipts);
         match refused {
             Some(refused) => Err(self.receipts.blame(refused.into(), lines.get(receipts.len()).copied())),

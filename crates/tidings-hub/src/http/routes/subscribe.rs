@@ -23,7 +23,7 @@ use crate::{
 /// Tells a subscriber that named the event it saw last whether it gets all that followed.
 const TIDINGS_RESUME: HeaderName = HeaderName::from_static("tidings-resume");
 
-/// Tells a client that events of the types `start`, `gap`, `close` and `ping` are the hub's own in this response, and not those
+/// Tells a client that events of the types `start`, `gap`, `close`, `access` and `ping` are the hub's own in this response, and not those
 /// of a server that happens to use the same names.
 const TIDINGS_HUB: HeaderName = HeaderName::from_static("tidings-hub");
 
