@@ -38,7 +38,8 @@ use self::{
     write::{
         state::State,
         topic_index, write_ahead,
-        writer::{self, Writer, Writing},
+        writer::{self, Writer},
+        writing::Writing,
     },
 };
 use super::{

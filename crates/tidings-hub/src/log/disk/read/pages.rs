@@ -1,22 +1,20 @@
 //! Reading: bounded pages, each from one state of the database.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row, Rows, types::Type};
-use tidings_codec::{Event, EventId, EventType};
+use rusqlite::{Connection, OptionalExtension, Rows, types::Type};
 
+use super::row::{from_row, goes_on, records};
 use crate::{
-    AttachmentId, Selector, Topic, Update,
+    AttachmentId, Selector, Topic,
     log::{
-        Epoch, IdempotencyKey, Page, PageLimit, Position, Record, RecordTime,
+        Epoch, Page, PageLimit, Position, Record,
         disk::schema::{
             closes::{self, closes},
             tables,
         },
         merge::Merge,
         publisher_names::{Gone, Kind, Named, Sole},
-        record::cost,
-        retention_rules::Rules,
     },
 };
 
@@ -30,30 +28,6 @@ const DENSE: usize = 8;
 
 /// Of how many topics the index is asked for one page of a pattern.
 const MAX_TOPICS: usize = 64;
-
-/// The flags of a record, as bits.
-pub(crate) const PRIVATE: i64 = 1;
-pub(crate) const CLOSE: i64 = 2;
-
-/// What earlier versions wrote for any larger reconnection time. Their sum is over one that is not known, so such a record is
-/// read without it, and taken at its word; today's bound is a day.
-pub(crate) const CLIPPED_RETRY: u64 = i64::MAX as u64;
-
-/// A query of whole records, in the order of columns that `from_row` reads.
-macro_rules! records {
-    ($rest:literal) => {
-        records!("", " FROM records ", $rest)
-    };
-    ($more_columns:literal, $from:literal, $rest:literal) => {
-        concat!(
-            "SELECT sequence, time, flags, retry, topics, type, data, publisher_id, sum, attachment",
-            $more_columns,
-            $from,
-            $rest
-        )
-    };
-}
-pub(crate) use records;
 
 /// The database as somebody may see it.
 #[derive(Clone, Copy)]
@@ -482,140 +456,4 @@ fn lost(
         lost = lost.max(mark.unwrap_or_default()).max(floor);
     }
     Ok(Some(lost).filter(|lost| *lost > after))
-}
-
-/// What has to be known of a record to count and evict it, without reading its data.
-#[derive(Debug)]
-pub(crate) struct Outline {
-    pub(crate) sequence: u64,
-    /// In milliseconds since 1970.
-    pub(crate) time: u64,
-    close: bool,
-    pub(crate) attachment: Option<AttachmentId>,
-    /// Joined by line feeds.
-    topics: String,
-    publisher_id: Option<String>,
-    key: Option<IdempotencyKey>,
-    cost: u64,
-}
-
-impl Outline {
-    /// Calls `take` with each record behind `after`, in order, until it answers false.
-    pub(crate) fn each_after(
-        connection: &Connection,
-        after: u64,
-        mut take: impl FnMut(Outline) -> bool,
-    ) -> rusqlite::Result<()> {
-        let mut statement = connection.prepare_cached(
-            "SELECT sequence, time, flags, topics, octet_length(type) + octet_length(data), \
-             publisher_id, attachment, key FROM records WHERE sequence > ? ORDER BY sequence",
-        )?;
-        let mut rows = statement.query([after])?;
-        while let Some(row) = rows.next()? {
-            let topics: String = row.get(3)?;
-            // Damaged names must not keep a record from going.
-            let name =
-                |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null().ok().flatten());
-            let publisher_id = name(5)?.map(str::to_owned);
-            let key = name(7)?.and_then(|key| IdempotencyKey::stored(key).ok());
-            let id_bytes = row.get_ref(5)?.as_bytes_or_null()?.map_or(0, <[u8]>::len);
-            let cost = cost(topics.split('\n').map(str::len), row.get(4)?, id_bytes);
-            let close = row.get::<_, i64>(2)? & CLOSE != 0;
-            let attachment = row.get_ref(6)?.as_str_or_null()?.and_then(AttachmentId::parse);
-            let (sequence, time) = (row.get(0)?, row.get(1)?);
-            if !take(Outline { sequence, time, close, attachment, topics, publisher_id, key, cost }) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn topics(&self) -> impl Iterator<Item = &str> {
-        self.topics.split('\n')
-    }
-
-    /// Whether a publisher gave it an ID or a key.
-    pub(crate) fn has_names(&self) -> bool {
-        self.publisher_id.is_some() || self.key.is_some()
-    }
-
-    /// All names that it may have in the table of names: a key that an earlier version has numbered has two spellings.
-    pub(crate) fn names(&self) -> Vec<(Kind, String, &str)> {
-        let id = self.publisher_id.iter();
-        let ids = id.flat_map(|id| self.topics().map(|topic| (Kind::Id, id.clone(), topic)));
-        let former = self.key.as_ref().and_then(IdempotencyKey::formerly_numbered);
-        let keys = self.key.iter().chain(&former).zip(self.topics().next().into_iter().cycle());
-        ids.chain(keys.map(|(key, topic)| (Kind::Key, key.as_str().to_owned(), topic))).collect()
-    }
-
-    pub(crate) fn is_close(&self) -> bool {
-        self.close
-    }
-
-    /// The same as [`Record::cost`].
-    pub(crate) fn cost(&self) -> u64 {
-        self.cost
-    }
-
-    /// The number of the rule that it counts under.
-    pub(crate) fn rule(&self, rules: &Rules) -> Option<usize> {
-        if self.close || rules.rules.is_empty() {
-            return None;
-        }
-        let first = Topic::parse(self.topics().next()?).ok()?;
-        rules.of(&first)
-    }
-}
-
-/// Whether the row after that of record `last` is one of a later record. A damaged table can give its rows in another order, and
-/// reading it from the wrong one again would have no end.
-pub(crate) fn goes_on(last: u64, sequence: u64) -> rusqlite::Result<()> {
-    if sequence > last {
-        return Ok(());
-    }
-    let reason = format!("record {sequence} stands where one after record {last} should be");
-    Err(rusqlite::Error::FromSqlConversionFailure(0, Type::Integer, reason.into()))
-}
-
-pub(crate) fn from_row(epoch: Epoch, row: &Row<'_>) -> rusqlite::Result<Arc<Record>> {
-    let damaged = |column: usize, reason: &str| {
-        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, reason.to_owned().into())
-    };
-    let text = |column| row.get_ref(column)?.as_str().map_err(|error| damaged(column, &error.to_string()));
-    let topics: Result<Vec<Topic>, _> = text(4)?.split('\n').map(Topic::parse).collect();
-    let topics = topics.map_err(|error| damaged(4, &error.to_string()))?;
-
-    let mut event = Event::new(row.get::<_, String>(6)?);
-    let event_type = text(5)?;
-    if event_type != event.event_type() {
-        let event_type = EventType::parse(event_type).map_err(|error| damaged(5, &error.to_string()))?;
-        event = event.with_type(event_type);
-    }
-    if let Some(id) = row.get::<_, Option<String>>(7)? {
-        event = event.with_id(EventId::parse(id).map_err(|error| damaged(7, &error.to_string()))?);
-    }
-    let retry: Option<u64> = row.get(3)?;
-    let clipped = retry == Some(CLIPPED_RETRY);
-    if let Some(retry) = retry.filter(|_| !clipped) {
-        event = event.with_retry(Duration::from_millis(retry));
-    }
-    let flags: i64 = row.get(2)?;
-    let mut update = Update::stored(topics, event, flags & PRIVATE != 0, flags & CLOSE != 0);
-    if let Some(id) = row.get::<_, Option<String>>(9)? {
-        let id = AttachmentId::parse(&id).ok_or_else(|| damaged(9, &format!("{id:?} is no attachment")))?;
-        update = update.with_attachment(id);
-    }
-    let time = RecordTime::stored(row.get(1)?);
-    let sum = row.get(8)?;
-    if clipped {
-        return Ok(Arc::new(Record::with_check(epoch, row.get(0)?, time, update, sum)));
-    }
-    let record = Record::new(epoch, row.get(0)?, time, update);
-    // The sum is computed anew from what was read: a record that was damaged on the disk is noticed here.
-    match record.check() == sum {
-        true => Ok(Arc::new(record)),
-        false => {
-            Err(damaged(8, &format!("the sum of record {} does not match its content", record.sequence())))
-        }
-    }
 }

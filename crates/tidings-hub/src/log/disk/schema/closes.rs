@@ -9,7 +9,7 @@ use crate::{
     Selector, Topic, Update,
     log::{
         Epoch, Record, RecordTime,
-        disk::read::pages::{CLIPPED_RETRY, CLOSE, PRIVATE},
+        disk::read::row::{CLIPPED_RETRY, CLOSE, PRIVATE},
     },
 };
 

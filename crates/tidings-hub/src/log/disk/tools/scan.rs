@@ -10,7 +10,7 @@ use crate::{
         Epoch, IdempotencyKey, Record,
         disk::{
             ViewError,
-            read::pages::{from_row, goes_on, records},
+            read::row::{from_row, goes_on, records},
             reason,
             schema::closes,
         },

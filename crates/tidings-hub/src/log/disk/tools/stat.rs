@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::log::{
     Epoch,
     disk::{
-        DiskView, ViewError, beside, read::pages::Outline, schema::watermarks::Watermarks, write::topic_index,
+        DiskView, ViewError, beside, read::outline::Outline, schema::watermarks::Watermarks,
+        write::topic_index,
     },
 };
 

@@ -9,7 +9,7 @@ use crate::{
     log::{
         Append, IdempotencyKey, Record,
         disk::{
-            read::pages::{CLOSE, PRIVATE},
+            read::row::{CLOSE, PRIVATE},
             schema::closes,
         },
         publisher_names::names_of,

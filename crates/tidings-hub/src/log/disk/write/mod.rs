@@ -10,3 +10,4 @@ pub(super) mod state;
 pub(super) mod topic_index;
 pub(super) mod write_ahead;
 pub(super) mod writer;
+pub(super) mod writing;

@@ -8,7 +8,7 @@ use super::groups::Groups;
 use crate::log::{
     Bounds, Limits, Record,
     disk::{
-        read::pages::Outline,
+        read::outline::Outline,
         schema::{closes, tables},
     },
     retention::Totals,
