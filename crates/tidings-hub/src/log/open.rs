@@ -6,7 +6,7 @@ use super::{DiskSettings, Durability, Log, LogUrl, NewEpoch, Retention, Rule, di
 use crate::AttachmentLimits;
 
 /// The kinds of logs that there are. One more is one line here, and a folder.
-pub(super) const KINDS: [&Kind; 2] = [
+pub(super) const KINDS: &[&Kind] = &[
     &memory::KIND, //
     &disk::KIND,
 ];

@@ -95,7 +95,7 @@ impl FromStr for LogUrl {
     type Err = InvalidLogUrl;
 
     fn from_str(text: &str) -> Result<LogUrl, InvalidLogUrl> {
-        let known = || KINDS.map(|kind| kind.form).join(" or ");
+        let known = || KINDS.iter().map(|kind| kind.form).collect::<Vec<_>>().join(" or ");
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err(InvalidLogUrl::NoScheme { text: text.to_owned(), known: known() });
         };
@@ -116,7 +116,7 @@ impl fmt::Display for LogUrl {
 }
 
 fn kind(scheme: &str) -> Option<&'static Kind> {
-    KINDS.into_iter().find(|kind| kind.scheme.eq_ignore_ascii_case(scheme))
+    KINDS.iter().copied().find(|kind| kind.scheme.eq_ignore_ascii_case(scheme))
 }
 
 /// The directory that `rest`, the part of a URL after `file:`, names.
