@@ -25,9 +25,17 @@ struct Room {
     said: AtomicBool,
 }
 
-/// A connection's seat.
+/// A connection's seat. `None` is one that is counted elsewhere.
 #[derive(Debug)]
-pub(crate) struct Seat(Arc<Room>);
+pub(crate) struct Seat(Option<Arc<Room>>);
+
+/// The seats of many connections in one place: a number, instead of a word for each. All are of one hub.
+#[derive(Debug, Default)]
+pub(crate) struct Seated {
+    /// Where they are, once there was one.
+    room: Option<Arc<Room>>,
+    count: usize,
+}
 
 impl Seats {
     /// `None` is no bound.
@@ -54,7 +62,7 @@ impl Seats {
             }
         };
         permit.forget();
-        Seat(room.clone())
+        Seat(Some(room.clone()))
     }
 
     pub(crate) fn taken(&self) -> usize {
@@ -64,12 +72,32 @@ impl Seats {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Seat(room) = self;
+        let Seat(Some(room)) = self else { return };
         room.free.add_permits(1);
         // Not for each that comes and goes while nearly all are taken.
         if room.free.available_permits() > room.max / 16 {
             room.said.store(false, Ordering::Relaxed);
         }
+    }
+}
+
+impl Seated {
+    pub(crate) fn add(&mut self, mut seat: Seat) {
+        let room = seat.0.take();
+        self.room = self.room.take().or(room);
+        self.count += 1;
+    }
+
+    /// Gives one of them back into the caller's hands.
+    pub(crate) fn take(&mut self) -> Option<Seat> {
+        self.count = self.count.checked_sub(1)?;
+        Some(Seat(self.room.clone()))
+    }
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        while self.take().is_some() {}
     }
 }
 
@@ -99,5 +127,19 @@ mod tests {
         }
         assert_eq!(seats.taken(), 1, "the third has gone again");
         assert_eq!(Seats::new(None).taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn seats_that_are_only_counted_are_given_back_too() {
+        let (seats, metrics) = (Seats::new(Some(4)), Metrics::new());
+        let mut seated = Seated::default();
+        for _ in 0..3 {
+            seated.add(seats.take(&metrics).await);
+        }
+        assert_eq!(seats.taken(), 3);
+        drop(seated.take());
+        assert_eq!(seats.taken(), 2);
+        drop(seated);
+        assert_eq!(seats.taken(), 0);
     }
 }

@@ -1,31 +1,31 @@
-//! The header fields of an event stream's response.
+//! The head of an event stream.
 
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 
-/// The readers of an event stream: everybody, or one subscriber.
+/// For whom an event stream is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Visibility {
-    /// For every client.
+    /// For anyone who asks.
     #[default]
     Public,
     /// For one subscriber, known by a cookie or a token: no cache may share it.
     Private,
 }
 
-/// Returns the header fields that make a response an event stream, and keep it one on its way through proxies.
+/// The header fields that make a response an event stream and that keep it one on its way through proxies.
 ///
-/// [`Sse`](crate::Sse) sends these itself. Call this function only if you send a body of your own.
+/// [`Sse`](crate::Sse) sends these; call this only to answer with a body of your own.
 ///
 /// | Field | Value | Why |
 /// |---|---|---|
 /// | `Content-Type` | `text/event-stream` | without it an `EventSource` fails for good |
 /// | `Cache-Control` | `no-cache, no-transform` | a cache must not answer, and a compressing proxy must not collect events until its block is full |
-/// | `X-Accel-Buffering` | `no` | nginx, and proxies that are built on it, pass each write on at once |
+/// | `X-Accel-Buffering` | `no` | nginx, and what is built on it, passes each write on at once |
 ///
 /// For [`Visibility::Private`], `Cache-Control` is `private, no-cache, no-transform`.
 ///
-/// There is no `Connection` field, because it makes an HTTP/2 response malformed. There is no `Content-Length` or
+/// There is no `Connection` field, since it makes an HTTP/2 response malformed, and no `Content-Length` or
 /// `Content-Encoding`: `none` is not a coding, and some proxies refuse it.
 #[must_use]
 pub fn stream_headers(visibility: Visibility) -> HeaderMap {
@@ -33,8 +33,8 @@ pub fn stream_headers(visibility: Visibility) -> HeaderMap {
         Visibility::Public => "no-cache, no-transform",
         Visibility::Private => "private, no-cache, no-transform",
     };
-    // Callers add a few headers of their own.
-    let mut headers = HeaderMap::with_capacity(8);
+    // A sender adds a few of its own. Beyond six fields a table takes twice the memory, of each stream that begins.
+    let mut headers = HeaderMap::with_capacity(6);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));

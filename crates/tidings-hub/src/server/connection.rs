@@ -1,6 +1,6 @@
 //! One connection: which HTTP it speaks.
 
-use std::{io, sync::Arc};
+use std::{future::Future, io, pin::Pin, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
@@ -20,45 +20,53 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIRST_BYTES: usize = 1 << 10;
 
 /// Serves the requests of a new connection until it ends, or until `Some` subscription leaves it with its socket.
-pub(super) async fn serve_connection(
+///
+/// Many connections may wait for their first request. Therefore this is no `async fn`: its future has room for each argument twice.
+pub(super) fn serve_connection(
     hub: Hub,
     socket: TcpStream,
     peer: Peer,
     encryption: Encryption,
-) -> Option<Leaving> {
-    // An event is small and must go out now, not when there is more to fill a segment.
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, "a connection was gone before it began");
-        return None;
-    }
-    let shutdown = hub.engine().shutdown_begun();
-    let unread = Unread::default();
-    let begun = tokio::select! {
-        begun = timeout(HEAD_TIMEOUT, begin(&hub, socket, &unread, encryption)) => begun,
-        () = shutdown => return None,
-    };
-    let connection = match begun {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a connection ended before its first request");
+) -> impl Future<Output = Option<Leaving>> + Send {
+    async move {
+        // An event is small and must go out now, not when there is more to fill a segment.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "a connection was gone before it began");
             return None;
         }
-        Err(_) => return None,
-    };
-    // Boxed, since a connection that has not asked for anything yet needs a tenth of their memory.
-    match connection {
-        Begun::Http1 { socket, read } => return Box::pin(http1::serve(hub, socket, peer, read)).await,
-        Begun::Http2(socket) => Box::pin(http2::serve(hub, socket, peer, unread)).await,
-        #[cfg(feature = "tls")]
-        Begun::Encrypted { stream, is_http2: false } => {
-            Box::pin(http1::serve_encrypted(hub, *stream, peer, unread)).await;
-        }
-        #[cfg(feature = "tls")]
-        Begun::Encrypted { stream, is_http2: true } => {
-            Box::pin(http2::serve(hub, *stream, peer, unread)).await;
+        let shutdown = hub.engine().shutdown_begun();
+        let begun = tokio::select! {
+            begun = timeout(HEAD_TIMEOUT, begin(&hub, socket, encryption)) => begun,
+            () = shutdown => return None,
+        };
+        match begun {
+            Ok(Ok(begun)) => serve(hub, begun, peer).await,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a connection ended before its first request");
+                None
+            }
+            Err(_) => None,
         }
     }
-    None
+}
+
+/// Boxed, since a connection that has not asked for anything yet needs a tenth of their memory.
+fn serve(hub: Hub, begun: Begun, peer: Peer) -> Pin<Box<dyn Future<Output = Option<Leaving>> + Send>> {
+    match begun {
+        Begun::Http1 { socket, read } => Box::pin(http1::serve(hub, socket, peer, read)),
+        Begun::Http2 { socket, unread } => Box::pin(async move {
+            http2::serve(hub, *socket, peer, unread).await;
+            None
+        }),
+        #[cfg(feature = "tls")]
+        Begun::Encrypted { stream, unread, is_http2 } => Box::pin(async move {
+            match is_http2 {
+                false => http1::serve_encrypted(hub, *stream, peer, unread).await,
+                true => http2::serve(hub, *stream, peer, unread).await,
+            }
+            None
+        }),
+    }
 }
 
 /// A connection of which it is clear what it speaks.
@@ -67,43 +75,53 @@ enum Begun {
         socket: TcpStream,
         read: Bytes,
     },
-    Http2(Socket),
+    Http2 {
+        socket: Box<Socket>,
+        unread: Unread,
+    },
     #[cfg(feature = "tls")]
     Encrypted {
         stream: Box<tokio_rustls::server::TlsStream<Socket>>,
+        unread: Unread,
         is_http2: bool,
     },
 }
 
-async fn begin(
-    hub: &Hub,
-    mut socket: TcpStream,
-    unread: &Unread,
-    encryption: Encryption,
-) -> io::Result<Begun> {
-    let over =
-        |socket, read| Socket::new(hub.clone(), Arc::new(socket), read, HandOver::default(), unread.clone());
+async fn begin(hub: &Hub, mut socket: TcpStream, encryption: Encryption) -> io::Result<Begun> {
     match encryption {
         Encryption::None => {
             let read = first_bytes(&mut socket).await?;
             Ok(match read.starts_with(PREFACE) {
-                true => Begun::Http2(over(socket, read)),
+                true => {
+                    let (socket, unread) = over(hub, socket, read);
+                    Begun::Http2 { socket: Box::new(socket), unread }
+                }
                 false => Begun::Http1 { socket, read },
             })
         }
         #[cfg(feature = "tls")]
-        Encryption::Tls(tls) => {
-            // The first byte of every TLS session: a record that is a handshake.
-            const HANDSHAKE: u8 = 22;
-            let mut first = [HANDSHAKE];
-            socket.peek(&mut first).await?;
-            if first != [HANDSHAKE] {
-                return Err(refuse_plain(socket).await);
-            }
-            let (stream, is_http2) = Box::pin(tls.accept(over(socket, Bytes::new()))).await?;
-            Ok(Begun::Encrypted { stream: Box::new(stream), is_http2 })
-        }
+        Encryption::Tls(tls) => Box::pin(begin_encrypted(hub, socket, tls)).await,
     }
+}
+
+#[cfg(feature = "tls")]
+async fn begin_encrypted(hub: &Hub, socket: TcpStream, tls: crate::Tls) -> io::Result<Begun> {
+    // The first byte of every TLS session: a record that is a handshake.
+    const HANDSHAKE: u8 = 22;
+    let mut first = [HANDSHAKE];
+    socket.peek(&mut first).await?;
+    if first != [HANDSHAKE] {
+        return Err(refuse_plain(socket).await);
+    }
+    let (socket, unread) = over(hub, socket, Bytes::new());
+    let (stream, is_http2) = tls.accept(socket).await?;
+    Ok(Begun::Encrypted { stream: Box::new(stream), unread, is_http2 })
+}
+
+/// A socket that watches over its client, for what does not leave it.
+fn over(hub: &Hub, socket: TcpStream, read: Bytes) -> (Socket, Unread) {
+    let unread = Unread::default();
+    (Socket::new(hub.clone(), Arc::new(socket), read, HandOver::default(), unread.clone()), unread)
 }
 
 /// Tells a client that forgot the `s` of `https`.
@@ -152,6 +170,15 @@ mod tests {
         }
         client.shutdown().await.unwrap();
         reading.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_not_asked_for_anything_needs_at_most_768_bytes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let peer = Peer::new(([127, 0, 0, 1], 1).into());
+        let size = size_of_val(&serve_connection(Hub::default(), socket, peer, Encryption::None));
+        assert!(size <= 768, "{size} bytes");
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mio::net::TcpStream;
 
 use super::slots::Slot;
-use crate::{Topic, delivery::subscription::Standing, metrics::EndReason, pace::Pace, seats::Seat};
+use crate::{Topic, delivery::subscription::Standing, metrics::EndReason, pace::Pace};
 
 /// A subscriber's socket and position: all that it costs while it has nothing to get, beside its group.
 #[derive(Debug)]
@@ -23,8 +23,6 @@ pub(super) struct Row {
     pub(super) joined: u32,
     /// What few have.
     pub(super) extra: Option<Box<Extra>>,
-    /// The connection's own, for as long as its socket is open.
-    pub(super) seat: Seat,
 }
 
 #[derive(Debug)]
@@ -115,9 +113,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subscriber_with_nothing_to_get_costs_at_most_64_bytes_beside_its_socket() {
+    fn a_subscriber_with_nothing_to_get_costs_at_most_56_bytes_beside_its_socket() {
         // The socket is counted apart: with debug assertions mio keeps more of it than its number.
         let beside = size_of::<Option<Row>>() - size_of::<TcpStream>();
-        assert!(beside <= 64, "{beside} bytes");
+        assert!(beside <= 56, "{beside} bytes");
     }
 }

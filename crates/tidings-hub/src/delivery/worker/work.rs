@@ -35,7 +35,7 @@ use super::{
 use crate::{
     delivery::{Engine, expiry::Expiry, lag::Ended, subscription::Standing},
     metrics::EndReason,
-    seats::Seat,
+    seats::{Seat, Seated},
 };
 
 /// How many readiness events are fetched at once.
@@ -148,6 +148,8 @@ pub(super) struct Worker {
     /// Where readiness of the sockets is told. Polled only when Tokio says that there is some, and between pieces of work.
     pub(super) sockets: AsyncFd<Poll>,
     pub(crate) rows: Slots<Row>,
+    /// Theirs: one for each.
+    seated: Seated,
     pub(super) groups: Groups,
     /// Groups with updates that their rows don't have yet.
     pub(super) passes: VecDeque<Pass>,
@@ -204,6 +206,7 @@ impl Worker {
             mail: Mail::default(),
             sockets,
             rows: Slots::new(),
+            seated: Seated::default(),
             groups: Groups::new(),
             passes: VecDeque::new(),
             turns: VecDeque::new(),
@@ -320,8 +323,8 @@ impl Worker {
             state: State::Behind,
             joined: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
             extra,
-            seat,
         });
+        self.seated.add(seat);
         self.groups.get_mut(group).expect("it was found above").rows.insert(row, ());
         let socket = &mut self.rows.get_mut(row).expect("it was inserted above").socket;
         let selector = mio::Interest::READABLE | mio::Interest::WRITABLE;
@@ -339,21 +342,23 @@ impl Worker {
 
     /// Ends a row whose body is complete. Its connection serves on if it may.
     pub(super) fn complete(&mut self, slot: Slot, reason: EndReason) {
-        let Some(mut row) = self.remove(slot, reason) else { return };
+        let Some((mut row, seat)) = self.remove(slot, reason) else { return };
         let extra = row.extra.take().map(|extra| *extra).unwrap_or_default();
         let returns = !extra.closes && reason == EndReason::Closed && !self.stopping;
         if returns && self.sockets.get_ref().registry().deregister(&mut row.socket).is_ok() {
             let pipelined = extra.pipelined;
             // The door is closed when the hub shuts down; then the connection ends here.
-            let _ = self.door.send((row.socket.into(), pipelined, row.seat));
+            let _ = self.door.send((row.socket.into(), pipelined, seat));
         } else {
             // An error means that it is closed already.
             let _ = row.socket.shutdown(Shutdown::Write);
         }
     }
 
-    pub(super) fn remove(&mut self, slot: Slot, reason: EndReason) -> Option<Row> {
+    /// Takes a row out of all tables. Its seat is to be kept for as long as its socket is open.
+    pub(super) fn remove(&mut self, slot: Slot, reason: EndReason) -> Option<(Row, Seat)> {
         let row = self.rows.remove(slot)?;
+        let seat = self.seated.take()?;
         self.expiries.remove(&slot);
         if let Some(group) = self.groups.get_mut(row.group) {
             group.rows.remove(&slot);
@@ -368,7 +373,7 @@ impl Worker {
         }
         self.forget_if_unused(row.group);
         self.engine.metrics.subscriptions.dec();
-        Some(row)
+        Some((row, seat))
     }
 
     /// Forgets a group without rows, and what knows it by its number. Its passes are passed over when their turn comes: to look
