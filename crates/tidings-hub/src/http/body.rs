@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    convert::Infallible,
     fmt, io,
     pin::Pin,
     sync::Arc,
@@ -102,6 +103,39 @@ impl HubBody {
         HubBody::of(Kind::Leaving { first, hand_over })
     }
 
+    /// The next piece of it.
+    pub(crate) fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        match &mut self.kind {
+            Kind::Full(full) => data(Pin::new(full).poll_frame(context)),
+            Kind::File(file) => file.poll_chunk(context).map(|chunk| chunk.map(Ok)),
+            Kind::Page(page) => page.poll_chunk(context),
+            Kind::Probe { disconnect: Some(disconnect), .. } if disconnect.poll(context).is_ready() => {
+                Poll::Ready(None)
+            }
+            Kind::Probe { body, .. } => data(Pin::new(body).poll_frame(context)),
+            Kind::Stream { body, departure } => {
+                match departure.as_mut().map_or(Poll::Pending, |departure| departure.poll(context)) {
+                    Poll::Ready(Sign::Write(bytes)) => Poll::Ready(Some(Ok(bytes))),
+                    Poll::Ready(Sign::Gone) => Poll::Ready(None),
+                    Poll::Pending => data(body.as_mut().poll_frame(context)),
+                }
+            }
+            Kind::Pieces { body, departure } => {
+                match departure.as_mut().map_or(Poll::Pending, |departure| departure.poll(context)) {
+                    Poll::Ready(_) => Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
+                    Poll::Pending => body.poll_piece(context),
+                }
+            }
+            Kind::Leaving { first, hand_over } => match first.pop_front() {
+                Some(bytes) => Poll::Ready(Some(Ok(bytes))),
+                None => {
+                    hand_over.given();
+                    Poll::Pending
+                }
+            },
+        }
+    }
+
     /// Makes the end of a stream one for which its client is to blame: it took nothing.
     pub(crate) fn stall(&mut self) {
         if let Kind::Stream { body, .. } = &mut self.kind {
@@ -113,6 +147,16 @@ impl HubBody {
 
     pub(crate) fn empty() -> HubBody {
         HubBody::from(Bytes::new())
+    }
+}
+
+/// The data of a frame. No answer of the hub has trailers.
+fn data(frame: Poll<Option<Result<Frame<Bytes>, Infallible>>>) -> Poll<Option<io::Result<Bytes>>> {
+    match frame {
+        Poll::Ready(Some(Ok(frame))) => Poll::Ready(frame.into_data().ok().map(Ok)),
+        Poll::Ready(Some(Err(never))) => match never {},
+        Poll::Ready(None) => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
     }
 }
 
@@ -131,41 +175,7 @@ impl Body for HubBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match &mut self.get_mut().kind {
-            Kind::Full(full) => Pin::new(full).poll_frame(context).map_err(|never| match never {}),
-            Kind::File(file) => {
-                file.poll_chunk(context).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
-            }
-            Kind::Page(page) => {
-                page.poll_chunk(context).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
-            }
-            Kind::Probe { disconnect: Some(disconnect), .. } if disconnect.poll(context).is_ready() => {
-                Poll::Ready(None)
-            }
-            Kind::Probe { body, .. } => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
-            Kind::Stream { body, departure } => {
-                match departure.as_mut().map_or(Poll::Pending, |departure| departure.poll(context)) {
-                    Poll::Ready(Sign::Write(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                    Poll::Ready(Sign::Gone) => Poll::Ready(None),
-                    Poll::Pending => body.as_mut().poll_frame(context).map_err(|never| match never {}),
-                }
-            }
-            Kind::Pieces { body, departure } => {
-                match departure.as_mut().map_or(Poll::Pending, |departure| departure.poll(context)) {
-                    Poll::Ready(_) => Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
-                    Poll::Pending => {
-                        body.poll_piece(context).map(|next| next.map(|next| next.map(Frame::data)))
-                    }
-                }
-            }
-            Kind::Leaving { first, hand_over } => match first.pop_front() {
-                Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                None => {
-                    hand_over.given();
-                    Poll::Pending
-                }
-            },
-        }
+        self.get_mut().poll_chunk(context).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

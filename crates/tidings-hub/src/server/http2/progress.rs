@@ -246,7 +246,9 @@ impl Watched {
                 self.reserved = Some(std::task::ready!(turn.as_mut().poll(context)));
             }
         }
-        self.turn = None;
+        if self.turn.is_some() {
+            self.turn = None;
+        }
         Poll::Ready(())
     }
 
@@ -261,6 +263,11 @@ impl Watched {
         if self.rest.is_empty() {
             self.share.clear();
         }
+        self.count(bytes)
+    }
+
+    /// Counts what is given now.
+    fn count(&mut self, bytes: Bytes) -> Piece {
         if self.waiting.is_nothing() {
             self.waiting.take_taken();
             self.progress.0.gave.store(true, Ordering::Relaxed);
@@ -286,21 +293,18 @@ impl Body for Watched {
         let watched = &mut *self;
         if watched.rest.is_empty() {
             std::task::ready!(watched.poll_room(context));
-            let frame = match Pin::new(&mut watched.body).poll_frame(context) {
-                Poll::Ready(frame) => frame,
-                Poll::Pending => {
-                    // It has nothing to give: its turn is another's.
-                    watched.reserved = None;
-                    return Poll::Pending;
-                }
+            let Poll::Ready(data) = watched.body.poll_chunk(context) else {
+                // It has nothing to give: its turn is another's.
+                watched.reserved = None;
+                return Poll::Pending;
             };
-            match frame {
+            match data {
                 None => return Poll::Ready(None),
-                Some(frame) => match frame?.into_data() {
-                    Ok(data) => watched.rest = data,
-                    // No answer of the hub has trailers.
-                    Err(_) => return Poll::Ready(None),
-                },
+                // Most events are one piece.
+                Some(Ok(data)) if data.len() <= LAST_BYTES => {
+                    return Poll::Ready(Some(Ok(Frame::data(watched.count(data)))));
+                }
+                Some(data) => watched.rest = data?,
             }
             if watched.rest.len() > PIECE_BYTES {
                 watched.share.overdraw(watched.rest.len());
