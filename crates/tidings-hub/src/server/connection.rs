@@ -20,8 +20,10 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIRST_BYTES: usize = 1 << 10;
 
 /// Serves the requests of a new connection until it ends, or until `Some` subscription leaves it with its socket.
-///
-/// Many connections may wait for their first request. Therefore this is no `async fn`: its future has room for each argument twice.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "the future of an `async fn` has room for each argument twice, and many connections wait for their first request"
+)]
 pub(super) fn serve_connection(
     hub: Hub,
     socket: TcpStream,

@@ -38,7 +38,11 @@ pub(crate) struct Inbox {
 /// Bounded by sockets, groups and requests: each is in here once at most.
 #[derive(Debug, Default)]
 pub(super) struct Mail {
-    pub(super) joining: Vec<Joining>,
+    #[expect(
+        clippy::vec_box,
+        reason = "hundreds may come at once, and would be copied each time the list grows"
+    )]
+    pub(super) joining: Vec<Box<Joining>>,
     /// Groups that an update is for.
     pub(super) signalled: Vec<Slot>,
     /// Those who want to know which rows are furthest behind.
@@ -74,7 +78,7 @@ impl Inbox {
     }
 
     /// Hands a subscription over; gives it back if the worker has ended.
-    pub(super) fn join(&self, joining: Joining) -> Option<Joining> {
+    pub(super) fn join(&self, joining: Box<Joining>) -> Option<Box<Joining>> {
         let mut refused = Some(joining);
         self.put(|mail| {
             if !mail.ended {

@@ -91,7 +91,7 @@ impl Workers {
     /// Hands a subscription to the next of them that runs.
     pub(crate) fn join(&self, joining: Joining) {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut refused = Some(joining);
+        let mut refused = Some(Box::new(joining));
         for number in 0..self.inboxes.len() {
             let Some(joining) = refused.take() else { return };
             let (_, inbox) = &self.inboxes[(turn + number) % self.inboxes.len()];
@@ -290,7 +290,7 @@ impl Worker {
             self.begin_pass(group);
         }
         for joining in mail.joining.drain(..) {
-            self.join(joining);
+            self.join(*joining);
         }
         for asker in mail.askers.drain(..) {
             self.answer(asker);

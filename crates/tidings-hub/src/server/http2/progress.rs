@@ -82,12 +82,17 @@ impl Count {
 
 impl Connection {
     /// Counts what is given to the client, for which `reserved` was reserved.
-    fn give(&self, bytes: usize, reserved: Option<Share>) {
+    fn give(&self, bytes: usize, reserved: &mut Option<Share>) {
         let waiting = self.waiting.add(bytes);
         let needed = waiting.saturating_sub(FREE_BYTES);
-        if needed <= self.share_bytes.get() && reserved.is_none() {
-            return;
+        if needed > self.share_bytes.get() || reserved.is_some() {
+            self.take_share(needed, reserved.take());
         }
+    }
+
+    /// Makes the connection's share large enough for `needed` bytes.
+    #[cold]
+    fn take_share(&self, needed: usize, reserved: Option<Share>) {
         let mut share = locked(&self.share);
         if let Some(reserved) = reserved {
             share.absorb(reserved);
@@ -197,7 +202,7 @@ impl Progress {
     }
 
     fn may_give(&self) -> bool {
-        self.0.room.has_room() || self.0.waiting.get() < FREE_BYTES
+        self.0.waiting.get() < FREE_BYTES || self.0.room.has_room()
     }
 }
 
@@ -277,7 +282,7 @@ impl Watched {
             }
         }
         self.waiting.bytes.add(bytes.len());
-        self.progress.0.give(bytes.len(), self.reserved.take());
+        self.progress.0.give(bytes.len(), &mut self.reserved);
         Piece { bytes, of: self.waiting.clone() }
     }
 }
