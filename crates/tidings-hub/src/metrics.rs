@@ -135,42 +135,50 @@ impl Metrics {
     fn registered(mut self) -> Metrics {
         let registry = &mut self.registry;
         registry.register("updates_published", "Updates appended to the log", self.published.clone());
-        registry.register("updates_repeated", "Updates answered as their first time", self.repeated.clone());
+        registry.register(
+            "updates_repeated",
+            "Repeated publishes that were deduplicated",
+            self.repeated.clone(),
+        );
         registry.register("subscriptions", "Open subscriptions", self.subscriptions.clone());
-        registry.register("events_delivered", "Events handed to subscribers", self.delivered.clone());
+        registry.register("events_delivered", "Events sent to subscribers", self.delivered.clone());
         registry.register(
             "replayed_bytes",
-            "Bytes that were ready for subscribers when they came, at most about 64 KiB for each",
+            "Bytes that were ready when subscribers connected, at most about 64 KiB for each",
             self.replayed_bytes.clone(),
         );
         registry.register(
             "connections_stalled",
-            "Connections closed by the write timeout",
+            "Connections closed because the client took too little within the write timeout",
             self.stalled.clone(),
         );
         registry.register("connections", "Open connections, subscribers included", self.connections.clone());
         registry.register(
             "accepting_paused",
-            "Times that new connections had to wait, because as many were open as may be or none could be accepted",
+            "Times that new connections had to wait, because the limit was reached or the system could not accept one",
             self.accepting_paused.clone(),
         );
         registry.register(
             "subscriptions_put_off",
-            "Subscribers told to come back in a moment, since the history could not be read for them",
+            "Subscribers told to reconnect, because the history could not be read for them at the moment",
             self.put_off.clone(),
         );
         registry.register(
             "delivery_loops_restarted",
-            "Delivery loops that ended, with the connections of their subscribers, and were begun again",
+            "Delivery loops that failed and were restarted; their subscribers were disconnected",
             self.loops_restarted.clone(),
         );
-        registry.register("log_reads_running", "Reads of the history that run", self.reads_running.clone());
+        registry.register(
+            "log_reads_running",
+            "Reads of the history that are running",
+            self.reads_running.clone(),
+        );
         registry.register(
             "log_reads_waiting",
             "Reads of the history that wait for a reader",
             self.reads_waiting.clone(),
         );
-        registry.register("attachments", "Attachments that are stored", self.attachments.clone());
+        registry.register("attachments", "Stored attachments", self.attachments.clone());
         registry.register(
             "attachment_bytes",
             "Bytes of attachments that are stored or being received",
@@ -178,38 +186,42 @@ impl Metrics {
         );
         registry.register(
             "log_healthy",
-            "1 while what is published can be kept, 0 while it can't and /readyz is 503",
+            "1 while publishes can be kept; 0 while they cannot, and /readyz is 503",
             self.log_healthy.clone(),
         );
         registry.register(
             "log_unevictable_records",
-            "Records over the limits that can't be evicted, since they are damaged",
+            "Records beyond the limits that cannot be deleted, because they are damaged",
             self.log_unevictable.clone(),
         );
         registry.register(
             "log_clock_jump_seconds",
-            "How far the machine's clock jumped, while ages of updates don't follow it",
+            "How far the system clock has jumped, in seconds; the ages of updates do not follow the jump",
             self.log_clock_jump.clone(),
         );
         if resident_memory_bytes().is_some() {
             registry.register(
                 "resident_memory_bytes",
-                "Resident memory of the process",
+                "Resident memory of the process, in bytes",
                 self.resident_memory_bytes.clone(),
             );
         }
-        registry.register("gaps", "Subscribers told that events are missing", self.gaps.clone());
+        registry.register("gaps", "Subscribers told of a gap, by reason", self.gaps.clone());
         registry.register("subscriptions_ended", "Streams that ended, by reason", self.ended.clone());
-        registry.register("requests_refused", "Requests answered 4xx or 5xx", self.refused.clone());
-        registry.register("budget_bytes", "Memory that may be spent, by purpose", self.budget_bytes.clone());
+        registry.register(
+            "requests_refused",
+            "Requests answered with 4xx or 5xx, by status",
+            self.refused.clone(),
+        );
+        registry.register("budget_bytes", "Limit of memory in bytes, by purpose", self.budget_bytes.clone());
         registry.register(
             "budget_used_bytes",
-            "Memory that is spent now, by purpose",
+            "Memory in use in bytes, by purpose",
             self.budget_used_bytes.clone(),
         );
         registry.register(
             "budget_refusals",
-            "Requests refused because the memory for their purpose was spent",
+            "Requests refused because the memory for their purpose was used up",
             self.budget_refused.clone(),
         );
         self
@@ -298,5 +310,46 @@ mod tests {
         let text = Metrics::new().to_text();
         assert!(text.contains("\ntidings_resident_memory_bytes "), "{text}");
         drop(more);
+    }
+}
+
+/// Whether an operator finds each metric explained.
+#[cfg(test)]
+pub(crate) mod help {
+    use super::Metrics;
+
+    /// The rows of a table of documentation for all metrics of a text that Prometheus reads.
+    pub(crate) fn rows(text: &str) -> Vec<String> {
+        let helps = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
+        helps
+            .map(|(name, help)| {
+                let is_counter = text.contains(&format!("# TYPE {name} counter"));
+                let total = if is_counter { "_total" } else { "" };
+                format!("| `{name}{total}` | {} |", help.trim_end_matches('.'))
+            })
+            .collect()
+    }
+
+    /// Asserts that each metric is explained, in the words of the documentation, and in the documentation.
+    pub(crate) fn assert_explained(text: &str, documentation: &str) {
+        let rows = rows(text);
+        assert!(!rows.is_empty(), "{text}");
+        for row in &rows {
+            for words in ["can't", "don't", ", since", " as may be", " who ", "answered as"] {
+                assert!(!row.contains(words), "{words:?} in {row}");
+            }
+        }
+        let missing: Vec<_> =
+            rows.iter().filter(|row| !documentation.contains(&**row)).map(|row| &**row).collect();
+        assert!(missing.is_empty(), "the documentation lacks these rows:\n{}", missing.join("\n"));
+    }
+
+    #[test]
+    fn each_metric_is_explained_in_plain_words_and_in_the_documentation() {
+        let mut metrics = Metrics::new();
+        // What has no label yet is not in the text.
+        metrics.refused(http::StatusCode::BAD_REQUEST);
+        drop(metrics.budget("bodies", 1));
+        assert_explained(&metrics.to_text(), include_str!("../../../docs/operating.md"));
     }
 }

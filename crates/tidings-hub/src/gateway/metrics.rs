@@ -52,34 +52,38 @@ impl GatewayMetrics {
         registry.register("streams", "Answers that are being received", metrics.streams.clone());
         registry.register(
             "upstream_requests",
-            "Requests that are with the upstream, with and without a stream",
+            "Requests that are with the upstream, streamed or not",
             metrics.admitted.clone(),
         );
-        registry.register("events", "Events received from upstreams", metrics.events.clone());
+        registry.register("events", "Events received from the upstream", metrics.events.clone());
         registry.register(
             "upstream_requests_saved",
-            "Streaming requests answered from a stream that was there already",
+            "Streaming requests answered from an existing stream",
             metrics.saved.clone(),
         );
         registry.register(
             "upstream_requests_repeated",
-            "Requests sent again since the upstream failed before its first event",
+            "Requests sent again because the upstream failed before its first event",
             metrics.retried.clone(),
         );
         registry.register(
             "streams_abandoned",
-            "Answers that went on, or were stopped, without a reader",
+            "Answers that continued or were cancelled without a reader",
             metrics.abandoned.clone(),
         );
-        registry.register("resumes", "Readers that came back with a last event ID", metrics.resumed.clone());
+        registry.register(
+            "resumes",
+            "Readers that reconnected with a last event ID",
+            metrics.resumed.clone(),
+        );
         registry.register(
             "first_event_seconds",
-            "From a request to the first event of its upstream",
+            "Time from a request to the first event of the upstream, in seconds",
             metrics.first_event.clone(),
         );
         registry.register(
             "between_events_seconds",
-            "From one arrival of events to the next",
+            "Time between two arrivals of events, in seconds",
             metrics.between_events.clone(),
         );
         registry.register("streams_ended", "Answers that ended, by reason", metrics.ended.clone());
@@ -96,5 +100,23 @@ impl GatewayMetrics {
 
     pub(super) fn ended(&self, ending: Ending) {
         self.ended.get_or_create(&[("reason", ending.as_str())]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+    use crate::metrics::help;
+
+    #[test]
+    fn each_metric_is_explained_in_plain_words_and_in_the_documentation() {
+        let mut registry = Registry::with_prefix("tidings");
+        let metrics = GatewayMetrics::new(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        help::assert_explained(&text, include_str!("../../../../docs/gateway.md"));
+        drop(metrics);
     }
 }
