@@ -4,8 +4,9 @@
 //! cargo run --example axum_and_client
 //! ```
 //!
-//! Each response breaks off after four numbers. The client says so, comes back with the ID of the last number that it has
-//! received, and gets the next one; after the last number the server answers `204 No Content`, which ends the stream.
+//! Each response breaks off after four numbers. The client reports this, reconnects with the ID of the last number it
+//! received, and gets the next number. After the last number the server answers `204 No Content`, which ends the
+//! stream.
 
 use std::{error::Error, io, time::Duration};
 
@@ -37,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Counts up from the number after the last one that the client has.
+/// Counts up from the number after the client's last one.
 async fn numbers(
     last: Option<LastEventId>,
 ) -> Result<Sse<impl Stream<Item = io::Result<Event>>>, StatusCode> {

@@ -5,9 +5,9 @@
 //! cargo run --example axum_handler -- --listen 127.0.0.1:0
 //! ```
 //!
-//! Each response is cut after five numbers, as a bad network would. The page's `EventSource` reconnects by itself and
-//! sends the ID of the last event it has received; the countdown goes on from there, though the server remembers
-//! nothing. After zero the answer is `204 No Content`, which tells the `EventSource` to stop.
+//! Each response is cut after five numbers, as on a bad network. The page's `EventSource` reconnects by itself and
+//! sends the ID of the last event it received. The countdown goes on from there, although the server remembers nothing.
+//! After zero the answer is `204 No Content`, which tells the `EventSource` to stop.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn countdown(last: Option<LastEventId>) -> Result<Sse<impl Stream<Item = E
     let first = match last.map(|id| id.as_str().parse()) {
         Some(Ok(0)) => return Err(StatusCode::NO_CONTENT),
         Some(Ok(last @ 1..=START)) => last - 1,
-        // A new client, or an ID that is not from here.
+        // A new client, or an ID that this server did not send.
         _ => START,
     };
     let events = stream::unfold(Some(first), |number| async move {

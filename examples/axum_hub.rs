@@ -6,7 +6,7 @@
 //! cargo run --example axum_hub
 //! ```
 //!
-//! It listens on 127.0.0.1:3001, or on the address given as its argument (port 0 takes a free one).
+//! It listens on 127.0.0.1:3001, or on the address in its argument (port 0 means any free port).
 
 use std::error::Error;
 
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = Router::new()
         .route("/", get(Html(PAGE)))
         .route("/orders/{what}", post(order))
-        // Whoever may not publish from outside is stopped by the application, as for any other route.
+        // The application decides which clients may publish, as for any other route.
         .nest_service("/hub", hub.service())
         .with_state(hub.clone());
 
@@ -49,14 +49,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
             let _ = tokio::signal::ctrl_c().await;
-            // Streams never end by themselves: the hub ends them, and their clients come back.
+            // Streams never end by themselves. The hub ends them, and their clients reconnect.
             hub.shutdown().await;
         })
         .await?;
     Ok(())
 }
 
-/// Takes an order, and lets everyone who follows `orders` know.
+/// Takes an order, and publishes it to the topic `orders`.
 async fn order(State(hub): State<Hub>, Path(what): Path<String>) -> Result<StatusCode, (StatusCode, String)> {
     let topic = Topic::parse("orders").map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
     hub.publish(Update::new(topic, format!("one {what}")))

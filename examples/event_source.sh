@@ -1,9 +1,9 @@
 #!/bin/sh
-# Serves event_source.html as a site of its own, and runs a hub that lists the site's origin. Ctrl-C ends both.
+# Serves event_source.html as a website, and runs a hub that lists the website's origin. Ctrl-C ends both.
 #
 #     sh examples/event_source.sh [SITE_PORT [HUB_PORT]]
 #
-# It needs Python for the site, and builds the hub with Cargo unless TIDINGS_BIN names one.
+# It needs Python for the website, and builds the hub with Cargo unless TIDINGS_BIN names a binary.
 set -eu
 cd "$(dirname "$0")/.."
 site=http://localhost:${1:-8000}

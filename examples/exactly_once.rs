@@ -1,4 +1,4 @@
-//! Follows a topic into a file, each event exactly once, however often it is killed.
+//! Follows a topic into a file, each event exactly once, even if it is killed again and again.
 //!
 //! With a hub running (`cargo run -- serve`):
 //!
@@ -6,15 +6,16 @@
 //! cargo run --example exactly_once -- 'http://127.0.0.1:4400/topics/news?from=start' news.jsonl
 //! ```
 //!
-//! Kill it with `kill -9`, publish some more, and start it again: nothing is missing, nothing is there twice. The file is
-//! the output and the place in one: each event is a line with its ID, so both are written or neither is, and the ID of the
-//! last line is where to resume. Half a line, should a crash leave one, is cut off and its event asked for again.
+//! Kill it with `kill -9`, publish some more, and start it again: nothing is missing, and nothing is there twice. The
+//! file is both the output and the position: each event is a line with its ID, so both are written or neither is. The
+//! program resumes after the ID of the last line. If a crash leaves half a line, the program cuts it off and gets its
+//! event again.
 //!
-//! Any server will do that gives its events IDs and resumes after them.
+//! This works with any server that gives its events IDs and resumes after them.
 //!
-//! It works because event and ID have one store; a transaction of a database does the same. Who acts elsewhere, say by
-//! sending a mail, can only save the ID after it, and a crash in between sends the last mail twice ("at least once"); or
-//! before it, and a crash in between sends it never ("at most once").
+//! It works because one store holds the event and the ID; a transaction of a database does the same. If the effect is
+//! elsewhere, such as sending a mail, the two are separate. Save the ID after the mail, and a crash in between sends
+//! the mail twice ("at least once"). Save the ID first, and a crash in between loses the mail ("at most once").
 
 use std::{
     error::Error,
@@ -40,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Item::Event(event) => {
                 let line = serde_json::to_string(&[event.last_event_id(), event.event_type(), event.data()])?;
                 file.write_all(format!("{line}\n").as_bytes())?;
-                // Without this a line survives kill -9, but not a power cut.
+                // Without this, a line survives kill -9 but not a power cut.
                 file.sync_data()?;
             }
             Item::Gap(gap) => eprintln!("events are missing: {}", gap.reason()),

@@ -1,12 +1,12 @@
-//! Asks an LLM that speaks OpenAI's dialect, and prints the answer as it comes.
+//! Asks an LLM with OpenAI's API, and prints the answer as it arrives.
 //!
 //! ```sh
 //! OPENAI_API_KEY=sk-… cargo run --example llm_answer -- Why is the sky blue?
 //! OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_MODEL=llama3.2 cargo run --example llm_answer -- Why is the sky blue?
 //! ```
 //!
-//! The answer is complete when `[DONE]` has come. A connection that ends before it is an error, not the end of the answer,
-//! and the request is never sent twice: it would be paid for twice.
+//! The answer is complete when `[DONE]` has arrived. A connection that ends earlier is an error, not the end of the
+//! answer. The request is never sent twice, because you would pay twice.
 
 use std::{
     env,
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         match item {
             Ok(Item::Event(event)) if event.data() != "[DONE]" => print(event.data())?,
             Ok(_) => {}
-            // A wrong key or model: the server says which.
+            // A wrong key or model. The server explains which.
             Err(StreamError::Status(refusal)) => {
                 return Err(format!("{refusal}: {}", String::from_utf8_lossy(&refusal.body)).into());
             }
@@ -53,7 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 fn print(data: &str) -> Result<(), Box<dyn Error>> {
     let chunk: Value = serde_json::from_str(data)?;
-    // What goes wrong after the head of the response comes as an event.
+    // Errors after the head of the response arrive as events.
     if let Some(error) = chunk.get("error") {
         return Err(error.to_string().into());
     }

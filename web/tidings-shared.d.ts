@@ -1,18 +1,17 @@
 import { EventSource } from "./tidings.js";
 import type { Block, Options } from "./interface.js";
-/** An EventSource that has one connection together with those of other tabs. */
+/** An EventSource that shares one connection with other tabs. */
 export declare class SharedEventSource extends EventSource {
     /**
      * @param {string | URL} url
-     * @param {Options & { group?: string }} [options] only tabs with the same `group` share, for pages that act for
-     *   several people
+     * @param {Options & { group?: string }} [options] only tabs with the same `group` share, for pages with several users
      */
     constructor(url: string | URL, options?: Options & {
         group?: string;
     });
 }
 /**
- * A `fetch` whose event streams are shared. Without Web Locks, which only secure contexts have, it is as it was.
+ * A `fetch` whose event streams are shared. Without Web Locks, which only secure contexts have, nothing is shared.
  * @param {typeof globalThis.fetch} [fetch]
  * @param {string} [group]
  * @returns {typeof globalThis.fetch}
@@ -20,24 +19,24 @@ export declare class SharedEventSource extends EventSource {
 export declare function share(fetch?: typeof globalThis.fetch, group?: string): typeof globalThis.fetch;
 export type Told = {
     /**
-     * the member that asks to be told what follows its `place`
+     * the member that asks for the blocks after its `place`
      */
     ask?: string;
     /**
-     * the leadership that speaks, or is asked whether it is there
+     * the leadership that speaks, or that the message asks for
      */
     term?: string;
     /**
-     * the only member it is for
+     * the only member that is addressed
      */
     to?: string;
     place?: string;
     /**
-     * what who asks follows, or what the leader does
+     * topics that the sender follows
      */
     topics?: string[];
     /**
-     * whether the leader has yet to come to the place of who joins
+     * whether the leader has not reached the newcomer's position yet
      */
     ahead?: boolean;
     /**
@@ -49,7 +48,7 @@ export type Told = {
     count?: number;
     retry?: number;
     /**
-     * whether a hub speaks
+     * whether the stream is a hub's
      */
     hub?: boolean;
 };

@@ -1,58 +1,58 @@
 // One connection for all tabs of an origin that follow the same URL, or topics of one hub: see docs/browser.md.
 //
-// Sharing takes place below an EventSource, where it asks for its stream: what it gets is a response like any other. Of
-// the tabs, the one that holds a lock is the leader. It has the connection, and tells the others over a BroadcastChannel
-// what came. Each tab keeps its own place, and asks the leader, or the server, for what follows it. So nothing depends on
-// what a leader knew.
+// Sharing happens below an EventSource, where it requests its stream: it gets a response like any other. The tab that
+// holds a lock is the leader. The leader has the connection, and sends what arrives to the others over a
+// BroadcastChannel. Each tab keeps its own position, and asks the leader or the server for the events after it. So
+// nothing depends on a leader's memory.
 //
-// Tabs with other `topics` share too. The leader asks for the topics of all, says of each event which it is for, and each
-// tab picks its own. When a tab comes with topics that are not among them, the leader reconnects with these as well, from
-// its own place. So its connection has all there is for the newcomer behind that place, and the newcomer joins once it
+// Tabs with other `topics` share too. The leader requests the topics of all, names the topics of each event, and each
+// tab picks its own. When a tab has topics that the leader lacks, the leader reconnects with these as well, from its
+// own position. From there its connection has all events for the newcomer, and the newcomer joins once it has all
+// events before.
 // has all there is before it.
 
 import { Decoder, EventSource } from "./tidings.js";
 
 /** @import { Block, Options } from "./interface.js" */
 
-/** How often a tab asks a leader that says nothing. */
+/** How often a tab asks a silent leader. */
 const ASK_MS = 200;
 
-/** How many asks in a row are not answered before a leader counts as frozen. Hidden tabs are slow. */
+/** After how many asks without an answer a leader counts as frozen. Hidden tabs are slow. */
 const MISSED = 2;
 const MISSED_HIDDEN = 10;
 
-/** How often a leader may not know a place before a tab connects by itself. */
+/** How often a leader may not know a position before a tab connects by itself. */
 const UNKNOWN = 10;
 
 /** How often a tab with its own connection asks while no leader gets one. Browsers have few. */
 const BLOCKED = 5;
 
-/** How long the leader waits for more topics before it reconnects with those that it was asked for. */
+/** How long the leader waits for more topics before it reconnects with the new ones. */
 const WIDEN_MS = 20;
 
-/** How many topics a hub takes in one request. */
+/** How many topics a hub accepts in one request. */
 const MAX_TOPICS = 256;
 
-/** How often a leader that has too many may forget those that nobody follows. */
+/** How often a leader with too many topics may forget those that no tab follows. */
 const NARROW_MS = 60_000;
 
-/** How many closed topics a tab remembers, of the length that a hub allows. */
+/** How many closed topics a tab remembers, each of the length that a hub allows. */
 const MAX_CLOSED = 4096;
 const MAX_TOPIC_LENGTH = 1024;
 
-/** How many blocks, and UTF-16 units in them, a tab keeps for those that are behind it. */
+/** How many blocks, and UTF-16 units in them, a tab keeps for tabs that lag behind. */
 const RECENT_BLOCKS = 1000;
 const RECENT_LENGTH = 1 << 20;
 
 /** How much may wait for a consumer before its tab stops listening to the leader. */
 const LAG_BYTES = 1 << 20;
 
-/** An EventSource that has one connection together with those of other tabs. */
+/** An EventSource that shares one connection with other tabs. */
 export class SharedEventSource extends EventSource {
   /**
    * @param {string | URL} url
-   * @param {Options & { group?: string }} [options] only tabs with the same `group` share, for pages that act for
-   *   several people
+   * @param {Options & { group?: string }} [options] only tabs with the same `group` share, for pages with several users
    */
   constructor(url, options = {}) {
     super(url, { ...options, fetch: share(options.fetch, options.group) });
@@ -60,7 +60,7 @@ export class SharedEventSource extends EventSource {
 }
 
 /**
- * A `fetch` whose event streams are shared. Without Web Locks, which only secure contexts have, it is as it was.
+ * A `fetch` whose event streams are shared. Without Web Locks, which only secure contexts have, nothing is shared.
  * @param {typeof globalThis.fetch} [fetch]
  * @param {string} [group]
  * @returns {typeof globalThis.fetch}
@@ -73,19 +73,19 @@ export function share(fetch = globalThis.fetch, group = "") {
 }
 
 /**
- * @typedef {object} Told what goes over the channel
- * @property {string} [ask] the member that asks to be told what follows its `place`
- * @property {string} [term] the leadership that speaks, or is asked whether it is there
- * @property {string} [to] the only member it is for
+ * @typedef {object} Told a message on the channel
+ * @property {string} [ask] the member that asks for the blocks after its `place`
+ * @property {string} [term] the leadership that speaks, or that the message asks for
+ * @property {string} [to] the only member that is addressed
  * @property {string} [place]
- * @property {string[]} [topics] what who asks follows, or what the leader does
- * @property {boolean} [ahead] whether the leader has yet to come to the place of who joins
+ * @property {string[]} [topics] topics that the sender follows
+ * @property {boolean} [ahead] whether the leader has not reached the newcomer's position yet
  * @property {string[]} [refused] topics that the hub refuses
  * @property {"joins" | "waits" | "unknown" | "opened" | "here" | "left" | "ended" | "broke"} [says]
  * @property {Block[]} [blocks]
  * @property {number} [count]
  * @property {number} [retry]
- * @property {boolean} [hub] whether a hub speaks
+ * @property {boolean} [hub] whether the stream is a hub's
  */
 
 /** One request for a shared stream. */
@@ -96,15 +96,15 @@ class Member {
   #fetch;
   #name;
   #channel;
-  /** What this tab follows, if it may be a part of what the leader does. @type {string[] | undefined} */
+  /** The topics of this tab, if a leader may follow them for it. @type {string[] | undefined} */
   #topics;
-  /** What the recent blocks are all blocks of, and what it asks for when it leads. @type {string[]} */
+  /** The topics of the recent blocks, which this tab requests when it leads. @type {string[]} */
   #union;
   /** Of the topics. @type {Set<string>} */
   #closed = new Set();
   /** @type {Set<string>} */
   #refused = new Set();
-  /** What the leader is to follow as well. @type {Set<string>} */
+  /** Topics that the leader is asked to add. @type {Set<string>} */
   #wanted = new Set();
   #narrowedAt = -Infinity;
   /** @type {ReadableStreamDefaultController<Uint8Array>} */
@@ -113,13 +113,13 @@ class Member {
   #body;
   #ended = false;
 
-  /** The ID of the last event that this tab was given. */
+  /** The ID of the last event that this tab got. */
   #place;
-  /** What it was given last, and the place before that. @type {Block[]} */
+  /** The latest blocks of this tab, and the position before them. @type {Block[]} */
   #recent = [];
   #before;
   #recentLength = 0;
-  /** Whether the leader, which is followed, has yet to come to this tab's place. */
+  /** Whether the leader has not reached this tab's position yet. */
   #isAhead = false;
   #isSeeking = false;
   /** Whether the stream is a hub's. */
@@ -127,15 +127,15 @@ class Member {
   /** @type {number | undefined} */
   #retry;
 
-  /** The leadership that is followed, or that this tab has. Another one is not heard. @type {string | undefined} */
+  /** The leadership that this tab follows or has. It ignores any other. @type {string | undefined} */
   #term;
   #isLeader = false;
   #isOpen = false;
-  /** Gives up the lock. */
+  /** Releases the lock. */
   #release = () => {};
   /** The connection of this tab, if it has one. */
   #connection = new AbortController();
-  /** How often the leader has told blocks. A tab that was stopped may have missed some. */
+  /** How many blocks the leader has sent. A tab that was stopped may have missed some. */
   #count = 0;
   #missed = 0;
   /** When another tab asked last. */
@@ -172,7 +172,7 @@ class Member {
     });
   }
 
-  /** A response that is a stream, whoever has the connection; or a refusal, from the server itself. */
+  /** A response that is a stream, from the leader or the server, or a refusal from the server. */
   async open() {
     try {
       const refusal = await this.#seek();
@@ -189,7 +189,7 @@ class Member {
   }
 
   /**
-   * Finds out who has the connection. Resolves once there is one, or to what the server answered instead.
+   * Finds out which tab has the connection. Resolves once there is one, or to the server's refusal.
    * @returns {Promise<Response | undefined>}
    */
   async #seek() {
@@ -200,18 +200,18 @@ class Member {
     return leads === undefined ? undefined : this.#connect(leads);
   }
 
-  /** Whether to lead, or to connect for itself, unless it follows a leader. */
+  /** Decides whether to lead or to connect for itself, unless it follows a leader. */
   async #decide() {
-    // Who begins in the history, and has no place in it, can't begin where the leader is.
+    // A tab that starts in the history cannot start at the leader's position.
     const begins = !this.#place && /[?&]from=(?!end)/.test(this.#url);
     for (let missed = 0, unknown = begins ? UNKNOWN : 0; !this.#ended && !this.#term; ) {
       if (await this.#lock({ ifAvailable: true })) return true;
-      // What the leader is sent may begin long before now.
+      // Blocks sent to the leader may begin long before now.
       if (this.#topics && !this.#place && !begins && !(await this.#reachNewest())) unknown = UNKNOWN;
       if ((unknown >= UNKNOWN || this.#isRefused) && !this.#term) return false;
       const { says } = await this.#ask();
       if (says) missed = 0;
-      // It may yet come to this place, if it has just begun where another tab was.
+      // The leader may yet reach this position, if it has just begun where another tab was.
       if (says === "unknown" && ++unknown === 1) await this.#reachNewest();
       if (says === "waits" || says === "unknown") await sleep(ASK_MS / 5);
       if (!says && ++missed >= (globalThis.document?.hidden ? MISSED_HIDDEN : MISSED)) {
@@ -221,9 +221,9 @@ class Member {
     return undefined;
   }
 
-  /** Asks the leader to be told what follows the own place. @returns {Promise<Told>} */
+  /** Asks the leader for the blocks after this tab's position. @returns {Promise<Told>} */
   async #ask() {
-    // An answer that came late is as good.
+    // A late answer is as good.
     if (this.#term) return { says: "joins" };
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ASK_MS, {});
@@ -233,8 +233,8 @@ class Member {
   }
 
   /**
-   * Goes on to the newest place of the hub's log, if nothing for this tab is between its own place, or now, and that.
-   * Where its topics are silent nothing else would bring it to where the leader is.
+   * Advances to the newest position of the hub's log, if no event for this tab comes before it. While its topics are
+   * silent nothing else would bring it to the leader's position.
    */
   async #reachNewest() {
     if (!this.#topics) return false;
@@ -254,7 +254,7 @@ class Member {
       this.#forget();
       return true;
     } catch {
-      // Its own connection will tell why.
+      // Its own connection will report the reason.
       return false;
     }
   }
@@ -268,13 +268,13 @@ class Member {
       });
       held.catch(() => {
         resolve(false);
-        // While it connects, that is aborted, and seeks again.
+        // A connection attempt is aborted, and seeks again.
         if (this.#isLeader) this.#leave(this.#isOpen);
       });
     });
   }
 
-  /** Takes the lock from a tab that does not answer. One tab does at a time, lest the next take it from this one. */
+  /** Takes the lock from a tab that does not answer. One tab at a time, so that none is robbed again. */
   #steal() {
     return navigator.locks.request(`${this.#name} steal`, { ifAvailable: true }, async (lock) => {
       return lock && !(await this.#ask()).says && this.#lock({ steal: true });
@@ -304,7 +304,7 @@ class Member {
     }
     const { status, headers: answered, body } = response;
     if (status !== 200 || !body || !Decoder.reads(answered)) {
-      // Who asked may read why.
+      // The asker may read the reason.
       this.#connection = new AbortController();
       this.#leave();
       return response;
@@ -316,7 +316,7 @@ class Member {
     this.#read(body.getReader(), connection.signal);
   }
 
-  /** As the leader, reconnects with what the others want as well. They wait, and join again. */
+  /** As the leader, reconnects with the topics of others too. They wait, and join again. */
   async #widen() {
     const added = [...this.#wanted];
     this.#wanted.clear();
@@ -365,7 +365,7 @@ class Member {
   }
 
   /**
-   * What all tabs learn when the connection is gone: each comes back as its EventSource does.
+   * Tells all tabs that the connection is gone. Each returns as its EventSource does.
    * @param {"ended" | "broke"} says
    * @param {unknown} [error]
    */
@@ -375,7 +375,7 @@ class Member {
     this.#end();
   }
 
-  /** Lets go of the connection and the lock. @param {boolean} [goesOn] whether it looks for another leader */
+  /** Releases the connection and the lock. @param {boolean} [goesOn] whether it looks for another leader */
   #leave(goesOn = false) {
     if (this.#isLeader) this.#tell({ term: this.#term, says: "left" });
     this.#isLeader = this.#isOpen = false;
@@ -385,7 +385,7 @@ class Member {
     if (goesOn) this.#goOn();
   }
 
-  /** Looks for the stream again, behind what this tab was given. */
+  /** Looks for the stream again, after the last event of this tab. */
   async #goOn() {
     this.#term = undefined;
     while (this.#isLagging && !this.#ended) await this.#room();
@@ -395,7 +395,7 @@ class Member {
       refusal.body?.cancel().catch(() => {});
       throw new TypeError(`the answer is ${refusal.status}`);
     } catch (error) {
-      // The EventSource asks again, with fresh headers, and hears the refusal itself.
+      // The EventSource asks again, with fresh headers, and gets the refusal itself.
       this.#finish("broke", error);
     }
   }
@@ -406,12 +406,12 @@ class Member {
     if (ask) return this.#isLeader && this.#answer(told);
     for (const topic of refused) this.#refused.add(topic);
     if (to) {
-      // An answer that comes too late is for a place where this tab no longer is.
+      // A late answer is for a position that this tab has left.
       if (to !== this.#id || (says === "joins" && !this.#join(told))) return;
       return this.#answered(told);
     }
     if (!this.#term) return says === "opened" && this.#answered({ says: "waits" });
-    // Of a leader that was deposed, or of one that is not followed yet.
+    // From a leader that was deposed, or that is not followed yet.
     if (term !== this.#term || this.#isLeader) return;
     this.#missed = 0;
     if (says ? says === "here" && told.count !== this.#count : told.count !== ++this.#count) this.#goOn();
@@ -447,15 +447,15 @@ class Member {
     });
   }
 
-  /** Whether `topics` are going to be followed. @param {string[]} topics */
+  /** Whether `topics` will be followed. @param {string[]} topics */
   #want(topics) {
-    // Without a place it would lose what comes while it reconnects.
+    // Without a position, events would be lost during the reconnection.
     if (!this.#place) return true;
     if (topics.some((topic) => this.#refused.has(topic))) return false;
     if (new Set([...this.#union, ...this.#wanted, ...topics]).size > MAX_TOPICS) {
       if (Date.now() - this.#narrowedAt < NARROW_MS) return false;
       this.#narrowedAt = Date.now();
-      // Whoever follows more asks for it again.
+      // A tab that follows more asks for it again.
       this.#cover(this.#topics);
     }
     if (!this.#wanted.size) setTimeout(() => this.#widen(), WIDEN_MS);
@@ -480,7 +480,7 @@ class Member {
     this.#before = this.#place;
   }
 
-  /** Follows a leader, if it goes on where this tab is. @param {Told} told */
+  /** Follows a leader that continues from this tab's position. @param {Told} told */
   #join({ term, place, blocks = [], retry, count = 0, topics, ahead = false, hub = false }) {
     if (this.#ended || this.#term || (this.#place && this.#place !== place)) return false;
     this.#connection.abort();
@@ -492,7 +492,7 @@ class Member {
     this.#count = count;
     this.#missed = 0;
     this.#enqueue(":\n");
-    // A tab without a place takes the leader's, to come back to it.
+    // A tab without a position takes the leader's, to return to it.
     if (!this.#place && place) blocks = [{ type: "", id: place, topics: [] }, ...blocks];
     this.#take(blocks, retry);
     return true;
@@ -505,7 +505,7 @@ class Member {
     if (this.#missed > MISSED) this.#goOn();
   }
 
-  /** With a connection of its own, until a leader comes by. @param {AbortSignal} signal */
+  /** Uses its own connection until a leader appears. @param {AbortSignal} signal */
   async #rejoin(signal) {
     for (let blocked = 0; blocked < BLOCKED; ) {
       await sleep(ASK_MS);
@@ -514,7 +514,7 @@ class Member {
       if (!place || this.#isRefused) continue;
       const { says } = await this.#ask();
       blocked = says && says !== "waits" ? 0 : blocked + 1;
-      // Once for each place.
+      // Once for each position.
       if (says === "unknown" && this.#place === place && place !== this.#before) {
         const reached = await Promise.race([this.#reachNewest(), sleep(BLOCKED * ASK_MS)]);
         if (reached === undefined) blocked = BLOCKED;
@@ -524,14 +524,14 @@ class Member {
   }
 
   /**
-   * The blocks behind `place`, if all of them are kept.
+   * The blocks after `place`, if all of them are kept.
    * @param {string} place
    * @returns {{ blocks?: Block[], ahead?: boolean }}
    */
   #after(place) {
     const at = this.#recent.findLastIndex(({ id }) => id === place);
     if (at >= 0 || place === this.#before) return { blocks: this.#recent.slice(at + 1) };
-    // A place between two events, as where another tab began, or one that is yet to come.
+    // A position between two events, where another tab began, or a future one.
     const start = this.#before || this.#recent[0]?.id;
     const isOrdered = this.#topics && start && this.#recent.every(({ id }) => !id || compare(id, place) !== undefined);
     if (!isOrdered || !(Number(compare(start, place)) <= 0)) return {};
@@ -579,7 +579,7 @@ class Member {
     }
   }
 
-  /** What the hub itself says is for all. @param {Block} block */
+  /** The hub's own events are for all tabs. @param {Block} block */
   #isFor({ topics }) {
     return !topics.length || !this.#topics || topics.some((topic) => this.#topics?.some((own) => matches(own, topic)));
   }
@@ -602,12 +602,12 @@ class Member {
     this.#attempt(() => this.#channel.postMessage(told));
   }
 
-  /** Does what fails once the stream has ended. @param {() => void} action */
+  /** Runs an action that fails once the stream has ended. @param {() => void} action */
   #attempt(action) {
     try {
       action();
     } catch {
-      // Nobody listens any more.
+      // Nothing listens any more.
     }
   }
 
@@ -621,12 +621,12 @@ class Member {
   }
 }
 
-/** About as many UTF-16 units as a block has. @param {Block} block */
+/** The approximate number of UTF-16 units of a block. @param {Block} block */
 function length({ type, data = "", id = "", topics }) {
   return topics.reduce((sum, topic) => sum + topic.length + 8, type.length + data.length + id.length);
 }
 
-/** A block as the bytes of a stream say it. @param {Block} block */
+/** A block as bytes of a stream. @param {Block} block */
 function encode({ type, data, id, topics }) {
   const lines = topics.map((topic) => `topic: ${topic}\n`);
   if (data !== undefined) lines.push(`event: ${type}\n`, ...data.split("\n").map((line) => `data: ${line}\n`));
@@ -634,7 +634,7 @@ function encode({ type, data, id, topics }) {
   return lines.join("") + "\n";
 }
 
-/** What a small answer says. A larger one has an update in it, and is of no use. @param {Response} response */
+/** The blocks of a small response. A larger one has an update in it, and is of no use. @param {Response} response */
 async function json({ body }) {
   const [reader, utf8] = [body?.getReader(), new TextDecoder()];
   let text = "";
@@ -648,7 +648,7 @@ async function json({ body }) {
 /** @param {number} ms */
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A URL without its topics, and these, if what comes says which it is for. @param {string} url */
+/** Splits a URL into the rest and its topics, if events name their topics. @param {string} url */
 function split(url) {
   const rest = new URL(url, globalThis.location?.href);
   const topics = rest.searchParams.getAll("topic");
@@ -667,15 +667,15 @@ function join(url, topics) {
   return joined.href;
 }
 
-/** Whether `pattern` stands for all that `topic` does. @param {string} pattern @param {string} topic */
+/** Whether `pattern` covers everything that `topic` does. @param {string} pattern @param {string} topic */
 function matches(pattern, topic) {
   return pattern === topic || pattern === "*" || (pattern.endsWith("/*") && topic.startsWith(pattern.slice(0, -1)));
 }
 
-/** Which of two IDs comes first, if both are a hub's own, of one log. @param {string} one @param {string} other */
+/** Which of two IDs comes first, if both are a hub's, of one log. @param {string} one @param {string} other */
 function compare(one, other) {
   const [a, b] = [one, other].map((id) => /^~[\w-]{24}$/.test(id) && atob(id.slice(1).replace(/-/g, "+").replace(/_/g, "/")));
-  // 6 bytes say which log, and 8 where in it.
+  // 6 bytes identify the log, and 8 the position in it.
   if (!a || !b || a.slice(0, 6) !== b.slice(0, 6)) return undefined;
   const [at, from] = [a, b].map((bytes) => bytes.slice(6, 14));
   return at < from ? -1 : Number(at > from);

@@ -7,7 +7,7 @@ export declare class Decoder {
     comments: boolean;
     /** @param {number} [max] the longest line and event */
     constructor(max?: number);
-    /** The blocks that end in `chunk`. @param {Uint8Array} chunk */
+    /** Returns the blocks that end in `chunk`. @param {Uint8Array} chunk */
     decode(chunk: Uint8Array): Block[];
     /** Whether a response is an event stream. Source: Fetch, "extract a MIME type". @param {Headers} headers */
     static reads(headers: Headers): boolean;
@@ -31,20 +31,20 @@ export declare class EventSource extends Target {
     onopen: ((event: Event) => void) | null;
     /** @type {((event: StreamEvent) => void) | null} */
     onmessage: ((event: StreamEvent) => void) | null;
-    /** For good if `readyState` is CLOSED. @type {((event: Event & Failure) => void) | null} */
+    /** Final if `readyState` is CLOSED. @type {((event: Event & Failure) => void) | null} */
     onerror: ((event: Event & Failure) => void) | null;
     /** @param {string | URL} url @param {Options} [options] */
     constructor(url: string | URL, options?: Options);
     get readyState(): number;
     get lastEventId(): string;
-    /** At a hub. Those that stay lose nothing. */
+    /** Only at a hub. Topics that stay lose nothing. */
     get topics(): string[];
     set topics(topics: string[]);
-    /** The page is done. */
+    /** Ends the source. */
     close(): void;
     /** Closes, and asks the server to stop the work. */
     stop(): Promise<void>;
-    /** All events but a hub's `start`. Nothing is read until they are taken. */
+    /** All events except a hub's `start`. Nothing is read until you take them. */
     [Symbol.asyncIterator](): AsyncGenerator<StreamEvent, void, unknown>;
 }
 export {};

@@ -1,17 +1,17 @@
-// Follows event streams as an EventSource does, and further: see docs/browser.md.
+// Follows event streams like an EventSource, with more options: see docs/browser.md.
 
 /** @import { Block, Failure, Options, StreamEvent, StreamTarget } from "./interface.js" */
 
 /** Three heartbeats of a hub. */
 const IDLE_MS = 45_000;
 
-/** A timer for longer fires at once. */
+/** A longer timer fires at once. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 const LEAST_WAIT_MS = 100;
 const HOUR_MS = 3_600_000;
 
-/** A longer ID counts as none: with it as a header, every later request would be refused. */
+/** A longer ID is ignored: sent as a header, it would make the server refuse every later request. */
 const MAX_ID = 4096;
 
 /** Bytes to events. Source: HTML, "Interpreting an event stream". */
@@ -31,7 +31,7 @@ export class Decoder {
   #data;
   /** @type {string[]} */
   #topics = [];
-  /** Of what the block has so far. */
+  /** The length of the block so far. */
   #length = 0;
   #max;
 
@@ -40,13 +40,13 @@ export class Decoder {
     this.#max = max;
   }
 
-  /** The blocks that end in `chunk`. @param {Uint8Array} chunk */
+  /** Returns the blocks that end in `chunk`. @param {Uint8Array} chunk */
   decode(chunk) {
     const text = this.#utf8.decode(chunk, { stream: true });
     /** @type {Block[]} */
     const blocks = [];
     if (!text) return blocks;
-    // A CR ends its line at once; an LF behind it belongs to it.
+    // A CR ends its line at once; an LF after it belongs to it.
     let start = this.#afterCr && text[0] === "\n" ? 1 : 0;
     this.#afterCr = text.endsWith("\r");
     const find = (/** @type {string} */ end) => (text.indexOf(end, start) + 1 || Infinity) - 1;
@@ -87,7 +87,7 @@ export class Decoder {
     else if (name === "id" && !value.includes("\0") && value.length <= MAX_ID) this.#id = value;
     else if (name === "retry" && /^\d+$/.test(value)) this.retry = Number(value);
     else if (name === "topic") this.#topics.push(value);
-    // Of comments and of what is not known nothing stays.
+    // Comments and unknown fields are dropped.
     if (/^(data|event|topic)$/.test(name)) this.#limit((this.#length += line.length));
   }
 
@@ -120,34 +120,34 @@ export class EventSource extends Target {
   onopen = null;
   /** @type {((event: StreamEvent) => void) | null} */
   onmessage = null;
-  /** For good if `readyState` is CLOSED. @type {((event: Event & Failure) => void) | null} */
+  /** Final if `readyState` is CLOSED. @type {((event: Event & Failure) => void) | null} */
   onerror = null;
 
   /** @type {number} */
   #state = this.CONNECTING;
   #options;
   #lastEventId;
-  /** The answer to a POST may change them. */
+  /** The response to a POST may change them. */
   #method;
   #at;
   /** @type {Set<string> | undefined} */
   #topics;
-  /** To be renewed when there is a place to go on from. */
+  /** To renew once there is an ID to resume from. */
   #changed = false;
 
   #attempts = 0;
   #failures = 0;
   #reconnectionTime;
   #hurry = () => {};
-  /** As asked by Retry-After. */
+  /** From Retry-After. */
   #notBefore = 0;
   #connection = new AbortController();
   #listeners = new AbortController();
   #asleep = false;
-  /** What was sent may be sent again. */
+  /** Whether the request may be sent again. */
   #repeatable = true;
   #brought = false;
-  /** Whether `start` and `close` are a hub's own. */
+  /** Whether `start` and `close` have a hub's meaning. */
   #isHub = false;
   #comments = false;
   /** By the wall clock, which goes on while the machine sleeps. */
@@ -155,7 +155,7 @@ export class EventSource extends Target {
   /** Which attempt brought each of the latest IDs. @type {Map<string, number>} */
   #seen = new Map();
 
-  /** What iterators have not taken. @type {Set<StreamEvent[]>} */
+  /** Events that iterators have not taken yet. @type {Set<StreamEvent[]>} */
   #queues = new Set();
   /** @type {(() => void)[]} */
   #waiting = [];
@@ -181,7 +181,7 @@ export class EventSource extends Target {
 
     const listener = (/** @type {Event} */ { type }) => {
       if (type === "visibilitychange" && document.hidden) return;
-      // A frozen page can't read, and one with a connection is not kept for the way back.
+      // A frozen page cannot read, and the browser keeps no page with a connection.
       const sleeps = /freeze|hide/.test(type) && this.#repeatable;
       // The old connection went through another network.
       const silence = type === "online" && this.#lastEventId ? 0 : this.#idle / 2 || Infinity;
@@ -203,7 +203,7 @@ export class EventSource extends Target {
     return this.#lastEventId;
   }
 
-  /** At a hub. Those that stay lose nothing. */
+  /** Only at a hub. Topics that stay lose nothing. */
   get topics() {
     return [...(this.#topics ?? [])];
   }
@@ -214,7 +214,7 @@ export class EventSource extends Target {
     if (!this.#changed) this.#renew();
   }
 
-  /** The page is done. */
+  /** Ends the source. */
   close() {
     for (const queue of this.#queues) queue.length = 0;
     this.#end();
@@ -228,7 +228,7 @@ export class EventSource extends Target {
     if (!response.ok) throw refused(response).error;
   }
 
-  /** All events but a hub's `start`. Nothing is read until they are taken. */
+  /** All events except a hub's `start`. Nothing is read until you take them. */
   async *[Symbol.asyncIterator]() {
     /** @type {StreamEvent[]} */
     const queue = [];
@@ -281,7 +281,7 @@ export class EventSource extends Target {
       const { signal } = (this.#connection = new AbortController());
       const watchdog = setInterval(() => {
         const silence = Date.now() - this.#silentSince;
-        if (this.#idle && silence > this.#idle) this.#connection.abort(new Error(`nothing came for ${silence} ms`));
+        if (this.#idle && silence > this.#idle) this.#connection.abort(new Error(`nothing arrived for ${silence} ms`));
       }, 1000);
       const began = Date.now();
       this.#brought = false;
@@ -299,7 +299,7 @@ export class EventSource extends Target {
       this.#state = this.CONNECTING;
       if (signal.reason?.name === "AbortError" && this.#repeatable) continue;
 
-      // A server that ends at once must not be asked in a circle.
+      // A server that ends at once must not get requests without a pause.
       const healthy = this.#brought || Date.now() - began > 30_000;
       if (healthy) this.#failures = 0;
       if (!healthy || end.error) this.#failures++;
@@ -311,7 +311,7 @@ export class EventSource extends Target {
         if (!response) this.#connection.abort();
       } else {
         const time = this.#reconnectionTime;
-        // Not everyone comes back in the same moment.
+        // Not all clients return at the same moment.
         const span = this.#failures ? Math.max(time, 1000) * 2 ** (this.#failures - 1) : time / 4;
         const backoff = Math.random() * Math.min(span, this.#options.maxBackoff ?? 60_000);
         const asked = Math.min(wait, this.#mostWait);
@@ -320,7 +320,7 @@ export class EventSource extends Target {
         pause = this.#pause(retryIn);
       }
       this.dispatchEvent(Object.assign(new Event("error"), { error, response, retryIn }));
-      // Unread it holds its connection.
+      // An unread body holds its connection.
       if (!response?.bodyUsed) response?.body?.cancel().catch(() => {});
       await pause;
     }
@@ -355,7 +355,7 @@ export class EventSource extends Target {
     const at = headers.get("Location") ?? headers.get("Content-Location");
     if (at && this.#method !== "GET") {
       const target = new URL(at, url);
-      // Stopping takes more than reading.
+      // Stopping needs more rights than reading.
       const token = headers.get("Tidings-Stop-Token");
       if (token) target.searchParams.set("token", token);
       this.#at = target.href;
@@ -443,7 +443,7 @@ function parse(url) {
   try {
     return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
   } catch {
-    throw new DOMException(`${url} is no URL`, "SyntaxError");
+    throw new DOMException(`${url} is not a URL`, "SyntaxError");
   }
 }
 

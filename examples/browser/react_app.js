@@ -22,7 +22,7 @@ function News({ topic }) {
 function App() {
   const [topic, setTopic] = useState("news");
   const other = topic === "news" ? "sport" : "news";
-  // With the topic as key, another topic begins with an empty list.
+  // The topic is the key, so another topic begins with an empty list.
   return h("main", null,
     h(News, { topic, key: topic }),
     h("button", { onClick: () => setTopic(other) }, `Show ${other}`));

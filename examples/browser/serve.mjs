@@ -1,9 +1,9 @@
-// Serves the recipes as a site of its own, without a bundler and without the Internet.
+// Serves the recipes as a website, without a bundler and without the Internet.
 //
 //     npm ci --prefix examples/browser
 //     node examples/browser/serve.mjs [PORT]
 //
-// What is below /npm/ comes from node_modules, and the browser client from web/.
+// Files below /npm/ come from node_modules, and the browser client from web/.
 
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
@@ -15,7 +15,7 @@ const require = createRequire(import.meta.url);
 const here = new URL("./", import.meta.url);
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 
-/** React is CommonJS, which no browser reads. A bundler does this for you. */
+/** React is CommonJS, which browsers cannot load. A bundler would convert it for you. */
 const COMMON_JS = ["react", "react-dom", "react-dom/client", "scheduler"];
 
 async function read(path) {

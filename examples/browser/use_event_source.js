@@ -4,8 +4,8 @@ import { EventSource } from "tidings";
 /**
  * Follows the stream at `url` while the component is mounted, and calls `onEvent` with each event, one after the other.
  *
- * One stream is opened for each `url`, in StrictMode too. A new `onEvent` or new `options` do not reconnect. Without a
- * `url` nothing is followed. If `onEvent` throws, the stream is closed.
+ * It opens one stream for each `url`, in StrictMode too. A new `onEvent` or new `options` do not reconnect. Without a
+ * `url` it follows nothing. If `onEvent` throws, the stream is closed.
  *
  * @returns {{ state: "connecting" | "open" | "closed", error?: unknown }}
  */
@@ -27,7 +27,7 @@ export function useEventSource(url, onEvent, options) {
       source.onerror = ({ error }) => tell(source.readyState === EventSource.CLOSED ? "closed" : "connecting", error);
       for await (const event of source) await handle(event);
     }
-    // In StrictMode React mounts, unmounts and mounts at once. What is unmounted by then never connects.
+    // In StrictMode React mounts, unmounts and mounts again at once. The first mount never connects.
     queueMicrotask(() => follow().catch((error) => tell("closed", error)));
     return () => {
       isMounted = false;

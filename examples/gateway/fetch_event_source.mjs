@@ -1,20 +1,20 @@
-// Asks a model through a gateway, and reads the answer with @microsoft/fetch-event-source, which comes back with the ID of
-// the last event, so that a cut costs nothing.
+// Asks a model through a gateway, and reads the answer with @microsoft/fetch-event-source. This client reconnects with
+// the ID of the last event, so a broken connection loses nothing.
 //
 //     node fetch_event_source.mjs http://127.0.0.1:4400 "Why is the sky blue?"
 //
-// The gateway keeps the answer, so the model is asked once, and paid once. MODEL says which.
+// The gateway stores the answer, so you ask and pay the model once. MODEL names the model.
 
 import fetch_event_source from "@microsoft/fetch-event-source";
 
 const [gateway, question] = process.argv.slice(2);
 
-// It is made for pages. In Node.js it needs these two of what a page has.
+// The client is made for pages. In Node.js it needs these two objects of a page.
 globalThis.window = globalThis;
 globalThis.document = { hidden: false, addEventListener() {}, removeEventListener() {} };
 
-// The answer has a URL of its own. A GET may be repeated, and this client repeats requests by itself: a POST would ask for
-// the answer from its start each time.
+// The answer has its own URL. This client repeats requests by itself. It may repeat a GET; a repeated POST would
+// request the answer from its start each time.
 const asked = await fetch(new URL("/v1/chat/completions", gateway), {
   method: "POST",
   headers: { "Content-Type": "application/json" },
@@ -32,7 +32,7 @@ await fetch_event_source.fetchEventSource(answer, {
     if (event === "close") console.error(`\n--- the answer has ended: ${data} ---`);
     else if (!event && data && data !== "[DONE]") process.stdout.write(JSON.parse(data).choices[0]?.delta.content ?? "");
   },
-  onerror: () => console.error(`\n--- the connection is lost after ${seen} events, and comes back ---`),
+  onerror: () => console.error(`\n--- the connection is lost after ${seen} events; reconnecting ---`),
 });
 
 /** A train enters a tunnel: the first response breaks off after some of its bytes. */

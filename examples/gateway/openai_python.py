@@ -14,7 +14,7 @@ from openai import OpenAI
 client = OpenAI()
 question = sys.argv[1]
 
-# Requests with the same key are one request. The SDK's own retries send it along too.
+# Requests with the same key count as one request. The SDK's own retries send the key too.
 key = str(uuid.uuid4())
 
 
@@ -40,10 +40,10 @@ with ask() as stream:
         seen += 1
         if seen == 10:
             break
-print("\n--- the connection is lost, and the same request is sent again ---", file=sys.stderr)
+print("\n--- the connection is lost; sending the same request again ---", file=sys.stderr)
 
-# The same request finds the same answer: what is there at once, and what comes as it comes. The chunks are the same ones,
-# so those that were seen are skipped.
+# The same request finds the same answer: the chunks so far at once, and the rest as it arrives. The chunks are the
+# same, so those already seen are skipped.
 with ask() as stream:
     for number, chunk in enumerate(stream):
         if number >= seen:

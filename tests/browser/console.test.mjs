@@ -24,7 +24,7 @@ test("a newcomer presses the one button that stands out, and sees the event", bo
   assert.deepEqual(colored, ["Publish"]);
   await console.page.getByRole("button", { name: "Publish", exact: true }).click();
   await console.rows([["news", "Hello, world"]]);
-  await console.receipt("published as number 1");
+  await console.receipt("published as update 1");
   t.diagnostic(`${Date.now() - began} ms`);
   await console.close();
 });
@@ -37,10 +37,10 @@ test("updates from the page and from a terminal appear at once", bounded, async 
   await console.state("watching builds/*, deploys");
 
   await console.publish({ topic: "builds/42", type: "failed", data: "it's <b>red</b>\nin two lines" });
-  await console.receipt("published as number 1");
+  await console.receipt("published as update 1");
   await console.rows([["builds/42 failed", "it's <b>red</b>\nin two lines"]]);
   await console.publish({ topic: "news", data: "elsewhere" });
-  await console.receipt("published as number 2; this topic is not watched");
+  await console.receipt("published as update 2; this topic is not watched");
 
   // The commands it shows do what it does.
   await console.form("Publish").getByLabel("Topic").fill("deploys");
@@ -78,7 +78,7 @@ test("what is shown can be filtered by text and by topic", bounded, async (t) =>
   await console.rows([["a", "six pears"], ["a", "three pears"]]);
   await filter.fill("nothing like it");
   await console.rows([]);
-  await console.shows("#why-nothing", "Nothing passes the filter.");
+  await console.shows("#why-nothing", "No event matches the filter.");
   await filter.fill("");
   await console.page.getByRole("button", { name: "only a" }).click();
   await console.shows("#count", "6");
@@ -94,7 +94,7 @@ test("a paused list stands still, and goes on with what came", bounded, async (t
   await console.page.keyboard.press("p");
   await hub.publish("a", "during 1");
   await hub.publish("a", "during 2");
-  await console.page.getByRole("button", { name: "Go on (2 wait)" }).waitFor();
+  await console.page.getByRole("button", { name: "Resume (2 new)" }).waitFor();
   await console.rows([["a", "before"]]);
   // A filter that is set meanwhile holds for them too.
   await console.page.getByLabel("Filter").fill("2");
@@ -105,7 +105,7 @@ test("a paused list stands still, and goes on with what came", bounded, async (t
   await console.rows([["a", "during 2"], ["a", "before"]]);
   await console.page.locator("#pause").click();
   await hub.publish("a", "during 3");
-  await console.page.getByRole("button", { name: "Go on (1 wait)" }).waitFor();
+  await console.page.getByRole("button", { name: "Resume (1 new)" }).waitFor();
   await console.page.locator("h1").click();
   await console.page.keyboard.press("p");
   await console.rows([["a", "during 3"], ["a", "during 2"], ["a", "before"]]);
@@ -169,7 +169,7 @@ test("the connection is seen to go and to come back", bounded, async (t) => {
   await console.state("connection lost, reconnecting …");
   await console.screenshot("reconnecting");
   await console.publish({ topic: "news", data: "into the void" });
-  await console.receipt("the hub can't be reached");
+  await console.receipt("cannot reach the hub");
 
   const again = await Hub.start(t, flags, hub.port);
   await console.state("watching everything");
@@ -206,7 +206,7 @@ test("a refusal and an end say why, in the hub's own words", bounded, async (t) 
   await other.page.getByRole("button", { name: "History" }).click();
   await other.shows("#notice", detail);
   await other.publish({ topic: "news", data: "into the dark" });
-  await other.receipt("published as number 1");
+  await other.receipt("published as update 1");
   await other.close();
 });
 
@@ -248,9 +248,9 @@ test("the counters say how the hub is, and why connections ended", bounded, asyn
   await console.shows("#tallies dd:first-of-type", "2");
   other.abort();
   await body.cancel().catch(() => {});
-  await console.shows("#tallies dt:nth-of-type(2)", "hung up");
+  await console.shows("#tallies dt:nth-of-type(2)", "disconnected by the client");
   await fetch(`${hub.url}/topics/a?from=start&type=x`, { method: "PUT" });
-  await until(async () => / refused with 405$/.test(await console.page.locator("#incidents li").first().textContent()));
+  await until(async () => / 405 errors$/.test(await console.page.locator("#incidents li").first().textContent()));
   await hub.publish("a", "late?");
   await until(async () => /^[\d.]+ MiB$/.test(await figure("Memory").textContent()));
   const publishing = setInterval(() => hub.publish("a", "more"), 50);

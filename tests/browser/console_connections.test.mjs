@@ -32,7 +32,7 @@ test("who is behind is listed with what it follows, and in the end with why it e
 
   stalled.destroy();
   const last = page.locator("#ended li").first();
-  await until(async () => /^\d\d:\d\d:\d\dbuilds\/\*, loadhung up; open for \d+ s, [\d.]+K? behind$/.test(await text(last)));
+  await until(async () => /^\d\d:\d\d:\d\dbuilds\/\*, loaddisconnected by the client; open for \d+ s, [\d.]+K? behind$/.test(await text(last)));
   await until(async () => (await page.locator("#behind tbody tr").count()) === 1);
 });
 

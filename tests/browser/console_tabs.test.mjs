@@ -36,7 +36,7 @@ test("without sharing five tabs have a stream, the others explain why they have 
   await last.screenshot({ path: `${root}target/screenshots/console-limited.png` });
   // It is of use without a stream.
   await last.getByRole("button", { name: "Publish", exact: true }).click();
-  await until(async () => (await last.locator("#receipt").textContent()) === "published as number 2");
+  await until(async () => (await last.locator("#receipt").textContent()) === "published as update 2");
   await last.getByRole("button", { name: "History" }).click();
   await until(async () => (await last.locator("#history pre").allTextContents()).join() === "to five,Hello, world");
 

@@ -17,7 +17,7 @@ for (const colorScheme of ["light", "dark"]) {
     const hub = await Hub.start(t);
     const { page, findings, numbers } = await examine(t, hub.url, colorScheme);
     assert.deepEqual(findings, []);
-    assert.equal(await page.locator("#verdict").innerText(), "It streams: nothing is wrong with what was measured.");
+    assert.equal(await page.locator("#verdict").innerText(), "It streams: the measurements show no fault.");
     assert.ok(!(await page.locator("#advice").isVisible()));
     assert.deepEqual(numbers.fetch.slice(1, 2), ["20 of 20"]);
     assert.equal(numbers.fetch[4], "3 of 3");

@@ -303,7 +303,7 @@ test("a connection on which nothing comes is given up", bounded, async (t) => {
   const { errors } = record(source);
   await until(() => source.readyState === EventSource.CLOSED);
   await requests[0].ended;
-  assert.match(errors[0].error.message, /nothing came for \d+ ms/);
+  assert.match(errors[0].error.message, /nothing arrived for \d+ ms/);
   assert.equal(requests[1].headers["last-event-id"], "1");
 });
 

@@ -30,7 +30,7 @@ test("an answer is seen as it comes, and whole in the end", bounded, async (t) =
   await chat.screenshot("answering");
   await chat.answers([long]);
   await chat.shows("#state", "ready");
-  await chat.shows(".remark", "The answer has reached its greatest length.");
+  await chat.shows(".remark", "The answer has reached its maximum length.");
   assert.equal((await model.counts()).calls - calls, 1);
 
   await chat.ask(questions.short);
@@ -248,7 +248,7 @@ test("a link to anything but a stream of the hub is no answer", bounded, async (
   const ofAnother = `http://localhost:9/streams/${"A".repeat(22)}`;
   for (const url of [`${gateway.url}/topics/fake?from=start`, `${gateway.url}/streams/../topics/fake?from=start`, ofAnother, "streams/x"]) {
     const chat = await Chat.open(t, gateway, { at: `${gateway.url}/chat#${new URLSearchParams({ stream: url, question: "Who are you?" })}` });
-    await chat.shows("#notice", "The link is to no answer of this hub.");
+    await chat.shows("#notice", "This link does not lead to an answer of this hub.");
     assert.deepEqual([await chat.questions(), await chat.texts()], [[], []], url);
     await chat.close();
   }

@@ -1,4 +1,4 @@
-// A picture of a stream of known timing: when each event was sent, above, and when it arrived, below.
+// A picture of a stream of known timing: the upper row shows when each event was sent, the lower when it arrived.
 
 import { KNOBS, OVER_MS } from "./probe.js";
 

@@ -1,7 +1,8 @@
 // The chat page: questions go to the gateway, and the answers are streams of the hub.
 //
-// The conversation is kept in the window's session storage, and the address of the answer in the page's URL, so that a
-// reload goes on, and the URL opens the answer anywhere. It lets others read: what stops the answer stays in this window.
+// The window's session storage holds the conversation, and the page's URL holds the address of the answer. After a
+// reload the page continues, and the URL opens the answer anywhere. The URL only lets others read: the token that stops
+// the answer stays in this window.
 
 import { hasUpstream, isStream } from "./gateway.js";
 import { Turn } from "./turn.js";
@@ -17,7 +18,7 @@ const form = element("ask");
 const { question: questionField, model: modelField } = form.elements;
 const turns = [];
 
-/** The newest turn, which the buttons are for. */
+/** The newest turn, to which the buttons belong. */
 const current = () => turns.at(-1);
 
 // --- asking ---
@@ -27,7 +28,7 @@ function ask(question) {
   add(new Turn({ question })).follow(request());
 }
 
-/** All that was said, up to the question that has no answer yet. */
+/** The conversation so far, with the question that has no answer yet. */
 function request() {
   const messages = turns.flatMap(({ question, text }, index) => [
     { role: "user", content: question },
@@ -49,7 +50,7 @@ async function stop() {
   await current().stop().catch(({ message }) => notice(message));
 }
 
-// --- what is shown, and kept ---
+// --- display and storage ---
 
 let isAtEnd = true;
 addEventListener("scroll", () => {
@@ -74,11 +75,11 @@ function show() {
 let kept;
 
 function keep(turn) {
-  // Nothing that is kept changes from token to token.
+  // A token changes nothing in the stored conversation.
   const now = JSON.stringify(turns);
   if (now === kept) return;
   kept = now;
-  // A link that says what was asked, and stays a link.
+  // The link contains the question, cut to a length that stays a link.
   const link = turn.stream && { stream: turn.stream.url, question: (turn.question ?? "").slice(0, LINKED_QUESTION) };
   history.replaceState(null, "", `${location.pathname}${link ? `#${new URLSearchParams(link)}` : ""}`);
   element("window").href = location.href;
@@ -91,12 +92,12 @@ function notice(text) {
 }
 
 async function copy() {
-  // Without https:// there is no clipboard, except on this machine.
+  // Without https:// there is no clipboard, except on localhost.
   const copied = await navigator.clipboard?.writeText(location.href).then(() => "Copied.", () => undefined);
   element("copied").textContent = copied ?? location.href;
 }
 
-/** There is no model to ask. */
+/** Shows that there is no model to ask. */
 function refuse() {
   document.querySelector("footer").hidden = element("nothing").hidden = true;
   element("no-upstream").hidden = false;
@@ -113,16 +114,16 @@ function startAnew() {
 
 const linked = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 const saved = JSON.parse(sessionStorage.getItem(CONVERSATION) ?? "[]");
-/** The link is not to this window's own conversation. */
+/** Whether the link belongs to a conversation of another window. */
 const isWatching = "stream" in linked && saved.at(-1)?.stream?.url !== linked.stream;
 
 modelField.value = localStorage.getItem(MODEL) ?? "";
 modelField.addEventListener("change", () => localStorage.setItem(MODEL, modelField.value));
 form.hidden = isWatching;
 element("watching").hidden = !isWatching;
-/** What somebody else has published must not be shown as a model's answer. */
+/** Updates from a publisher must not be shown as a model's answer. */
 const isForeign = isWatching && !isStream(linked.stream);
-if (isForeign) notice("The link is to no answer of this hub.");
+if (isForeign) notice("This link does not lead to an answer of this hub.");
 for (const turn of isForeign ? [] : isWatching ? [{ question: linked.question, stream: { url: linked.stream } }] : saved) add(new Turn(turn));
 if (current() && !current().isOver) current().follow(request());
 show();
@@ -149,5 +150,5 @@ for (const [id, action] of Object.entries({ stop, copy, new: startAnew, again: (
 
 if (!isWatching) {
   questionField.focus();
-  hasUpstream().then((has) => has || refuse(), () => notice("The hub can't be reached."));
+  hasUpstream().then((has) => has || refuse(), () => notice("Cannot reach the hub."));
 }

@@ -1,4 +1,4 @@
-// The same from a terminal.
+// The terminal commands that do the same as the page.
 
 import { topicUrl, topicsUrl } from "./hub.js";
 

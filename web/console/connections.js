@@ -1,23 +1,23 @@
-// How the hub's connections are, and why the last ones ended: what `/metrics` counts, in words.
+// The state of the hub's connections, and the reasons why the last ones ended, from the counters of `/metrics`.
 
 import { formatCount } from "./count.js";
 import { create } from "./element.js";
 
 const MAX_INCIDENTS = 8;
 
-/** By the hub's reason, why a stream ended. */
+/** The text for each of the hub's reasons to end a stream. */
 export const ENDED = {
-  left: "hung up",
-  stalled: "cut, did not read",
+  left: "disconnected by the client",
+  stalled: "cut: the client did not read",
   closed: "topic closed",
   shutdown: "hub shut down",
   "log-failed": "log not readable",
   "loop-failed": "hub failed",
 };
 const GAPS = {
-  evicted: "told of a gap: evicted",
-  "unknown-id": "told of a gap: unknown ID",
-  "unknown-epoch": "told of a gap: another log",
+  evicted: "gap: updates evicted",
+  "unknown-id": "gap: unknown ID",
+  "unknown-epoch": "gap: ID of another log",
 };
 
 export class Connections {
@@ -30,7 +30,7 @@ export class Connections {
     this.#incidents = incidents;
   }
 
-  /** Takes what the hub says now. */
+  /** Takes the hub's current counters. */
   show(metrics) {
     const open = metrics.value("tidings_subscriptions") ?? 0;
     const counts = count(metrics);
@@ -39,9 +39,9 @@ export class Connections {
       ...shown.flatMap(([what, value]) => [create("dt", {}, what), create("dd", {}, formatCount(value))]),
     );
     for (const [what, value] of counts) {
-      // The hub tells itself of those who ended, and of each what it followed.
+      // The hub itself reports the subscriptions that ended, each with its topics.
       if (Object.values(ENDED).includes(what)) continue;
-      // A hub that was started anew counts from 0.
+      // A restarted hub counts from 0.
       const more = this.#before ? value - (this.#before.get(what) ?? 0) : 0;
       if (more > 0) this.#tell(what, more);
     }
@@ -56,12 +56,12 @@ export class Connections {
   }
 }
 
-/** Everything that happened to connections, by what it is called here. */
+/** The incidents of connections, by their names on this page. */
 function count(metrics) {
   const named = (name, words) => [...metrics.byLabel(name)].map(([label, value]) => [words(label), value]);
   return new Map([
     ...named("tidings_subscriptions_ended_total", (reason) => ENDED[reason] ?? reason),
-    ...named("tidings_gaps_total", (reason) => GAPS[reason] ?? `told of a gap: ${reason}`),
-    ...named("tidings_requests_refused_total", (status) => `refused with ${status}`),
+    ...named("tidings_gaps_total", (reason) => GAPS[reason] ?? `gap: ${reason}`),
+    ...named("tidings_requests_refused_total", (status) => `${status} errors`),
   ]);
 }

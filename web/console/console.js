@@ -1,4 +1,4 @@
-// The console: what comes over the stream and from the counters goes to the parts of the page.
+// The console: passes updates from the stream, and figures from the counters, to the parts of the page.
 
 import { publishCommand, watchCommand } from "./commands.js";
 import { Counters } from "./counters.js";
@@ -21,7 +21,7 @@ const subscriptions = new Subscriptions(element("behind"), element("ended"));
 
 // --- the stream ---
 
-/** When what is published is live, and not replayed. */
+/** When the events on the stream became live, after a replay. */
 let openedAt = Infinity;
 
 watch.onupdate = (update) => {
@@ -42,7 +42,7 @@ watch.onstate = (state, text, advice = "") => {
 
 const notices = { advice: "", problem: "" };
 
-/** Shows what to do about the stream, or why the history can't be read. */
+/** Shows the next step for a broken stream, or why the history cannot be read. */
 function notice(change) {
   const text = Object.values(Object.assign(notices, change)).join(" ").trim();
   element("notice").textContent = text;
@@ -96,7 +96,7 @@ async function showMore() {
   }
 }
 
-/** Watches on from behind an update, which is the first that is shown. */
+/** Replays: watches from this update on, which is the first one shown. */
 function replay(update) {
   choose(false);
   pause(false);
@@ -113,14 +113,14 @@ function summarise() {
   element("nothing").hidden = !list.isEmpty;
   element("invitation").hidden = isHistory || list.count > 0;
   element("why-nothing").textContent =
-    list.count > 0 ? (list.waiting ? "Paused." : "Nothing passes the filter.") : isHistory ? "There is no history." : "";
+    list.count > 0 ? (list.waiting ? "Paused." : "No event matches the filter.") : isHistory ? "The history is empty." : "";
   const pause = element("pause");
   pause.ariaPressed = String(live.isPaused);
-  pause.textContent = !live.isPaused ? "Pause" : live.waiting ? `Go on (${live.waiting} wait)` : "Go on";
+  pause.textContent = !live.isPaused ? "Pause" : live.waiting ? `Resume (${live.waiting} new)` : "Resume";
 }
 live.onchange = history.onchange = summarise;
 
-// --- what is shown, and how ---
+// --- filter and display ---
 
 function pause(isPaused) {
   live.isPaused = isPaused;
@@ -146,7 +146,7 @@ async function send() {
   try {
     const { sequence } = await publish(update);
     const isWatched = watch.topics.some((pattern) => matches(pattern, update.topic));
-    receipt.textContent = `published as number ${sequence}${isWatched ? "" : "; this topic is not watched"}`;
+    receipt.textContent = `published as update ${sequence}${isWatched ? "" : "; this topic is not watched"}`;
     receipt.className = "";
   } catch (error) {
     receipt.textContent = error.message;
@@ -192,7 +192,7 @@ async function tick() {
   topics.tick();
   element("topic-count").textContent = topics.size || "";
   element("no-topics").hidden = topics.size > 0;
-  // What is measured while nobody looks would be drawn as if no time had passed.
+  // Values measured while the page is hidden would be drawn as if no time had passed.
   await (document.hidden ? counters.pause() : Promise.all([counters.tick(), topics.askForSubscribers(), subscriptions.tick()]));
   setTimeout(tick, 1000);
 }

@@ -1,4 +1,4 @@
-// What the hub counts, asked for once a second: the picture, and the connections.
+// The hub's counters, fetched once a second for the picture and the list of connections.
 
 import { Connections } from "./connections.js";
 import { formatCount, formatRate } from "./count.js";
@@ -14,7 +14,7 @@ export class Counters {
   #memory;
   #connections;
   #longestLag;
-  /** The counters of a second ago, and when that was. */
+  /** The counters of a second ago, and the time of that reading. */
   #before;
 
   constructor(picture, tallies, incidents) {
@@ -22,25 +22,25 @@ export class Counters {
     this.#published = add("Published", formatRate, "Updates that publishers have sent");
     this.#delivered = add("Delivered", formatRate, "Events handed to all subscribers");
     this.#subscribers = add("Subscribers", formatCount, "Open subscriptions, this page's included");
-    const lag = "The longest time in a second from the publish to this page, by the clocks of both";
+    const lag = "The longest delay in a second from the publish to this page, by the clocks of both";
     this.#lag = add("Lag", (ms) => `${formatCount(Math.max(0, ms))} ms`, lag);
     this.#memory = add("Memory", (bytes) => `${formatCount(bytes / 2 ** 20)} MiB`, "Resident memory of the hub's process");
     this.#connections = new Connections(tallies, incidents);
   }
 
-  /** Takes how late an event has come, in milliseconds. */
+  /** Takes the delay of an event, in milliseconds. */
   lag(ms) {
     this.#longestLag = Math.max(this.#longestLag ?? -Infinity, ms);
   }
 
   async tick() {
-    // A hub that is away, or that keeps its counters to itself, leaves a break in the lines.
+    // A hub that cannot be reached, or that refuses its counters, leaves a break in the lines.
     const metrics = await readMetrics().then(Metrics.parse, () => undefined);
     const now = metrics && { at: performance.now(), metrics };
     const rate = (name) => {
       if (!now || !this.#before) return undefined;
       const more = metrics.value(name) - this.#before.metrics.value(name);
-      // A hub that was started anew counts from 0.
+      // A restarted hub counts from 0.
       return Math.max(0, (more * 1000) / (now.at - this.#before.at));
     };
     this.#published.push(rate("tidings_updates_published_total"));
@@ -53,7 +53,7 @@ export class Counters {
     this.#longestLag = undefined;
   }
 
-  /** For as long as nobody looks. */
+  /** While the page is hidden. */
   pause() {
     this.#before = undefined;
     this.#longestLag = undefined;

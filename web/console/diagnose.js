@@ -1,19 +1,19 @@
-// What is wrong with a stream of known timing, by what arrived of it. The rules are those of `tidings doctor`.
+// Finds faults in a stream of known timing by the times of arrival. The rules are those of `tidings doctor`.
 
 import { HEAD_MS, KNOBS } from "./probe.js";
 
-/** What comes within so many milliseconds came in one piece. */
+/** Events that arrive within this many milliseconds count as one piece. */
 const PIECE_MS = 20;
 
-/** How late an event may be, for what gathers small writes for a moment. */
+/** The allowed delay of an event. Some proxies gather small writes for a moment. */
 const LATE_MS = 400;
 
-/** Of the events, how many may come in a piece with others before that is worth a word. */
+/** How many events may arrive together with others before that is reported. */
 const TOGETHER = 0.4;
 
 const SENTENCES = {
-  unreachable: "The hub can't be reached from this browser.",
-  "no-first-byte": "The connection opens and then nothing comes, not even a header.",
+  unreachable: "This browser cannot reach the hub.",
+  "no-first-byte": "The connection opens, but nothing arrives, not even a header.",
   "bad-status": "The server answers with an error instead of a stream.",
   "wrong-content-type": "The answer does not say that it is an event stream.",
   "not-the-hub": "Something else answers in place of the hub.",
@@ -29,7 +29,7 @@ const SENTENCES = {
 };
 const SEVERITIES = { "one-behind": "S2", delayed: "S3", "heartbeats-held": "S2" };
 
-/** What is wrong, the worst first: `{rule, severity, sentence, measured}`. */
+/** The findings, the worst first: `{rule, severity, sentence, measured}`. */
 export function diagnose(arrivals) {
   const findings = new Map();
   for (const arrival of arrivals) {
@@ -56,7 +56,7 @@ function* examine(arrival, arrivals) {
   if (head === undefined) return yield ["unreachable", error ?? "an error without a reason"];
 
   if (arrivals.some((other) => other !== arrival && other.stream && other.stream === arrival.stream)) {
-    // What else is wrong with a recording follows from that.
+    // Other faults of a recording follow from this one.
     return yield [arrivals.some(isFromCache) ? "cached" : "shared-stream", `it is named ${arrival.stream}`];
   }
   const timing = time(arrival);
@@ -72,10 +72,10 @@ function* examine(arrival, arrivals) {
     yield ["delayed", `${events.length} events in ${timing.pieces} pieces`];
   } else if (response && cut === undefined && !arrival.heartbeats.length) {
     if (arrival.joinedHeartbeats) yield ["heartbeats-held", "they came together with the end"];
-    else yield ["comments-dropped", `none in ${seconds(KNOBS.idle)} of silence`];
+    else yield ["comments-dropped", `none in a silence of ${seconds(KNOBS.idle)}`];
   }
   if (cut !== undefined) {
-    const how = silent ? "nothing more came, and it was given up" : "it was cut";
+    const how = silent ? "nothing more arrived, and the measurement was stopped" : "it was cut";
     yield ["broken-off", `${events.length} of ${KNOBS.events} events came, and after ${seconds(cut)} ${how}`];
   }
 }
@@ -83,12 +83,12 @@ function* examine(arrival, arrivals) {
 const isFromCache = ({ response }) =>
   response?.headers.has("Age") || /hit/i.test(response?.headers.get("X-Cache") ?? "");
 
-/** How late each event came, compared with what took the shortest time, and in how many pieces all did. */
+/** The delay of each event, compared with the fastest one, and the number of pieces. */
 export function time({ events, offset }) {
   const late = events.map(({ sent, arrived }) => arrived - sent - offset);
   const pieces = events.filter(({ arrived }, at) => at === 0 || arrived - events[at - 1].arrived > PIECE_MS).length;
   return { late, pieces, latest: Math.max(0, ...late) };
 }
 
-/** As `23 ms`, `1.3 s`. */
+/** Such as `23 ms`, `1.3 s`. */
 export const seconds = (millis) => (millis < 1000 ? `${Math.round(millis)} ms` : `${(millis / 1000).toFixed(1)} s`);

@@ -1,4 +1,4 @@
-// The doctor's page: what the way from the hub to this browser does to streams.
+// The doctor's page: examines how streams arrive on the way from the hub to this browser.
 
 import { draw } from "./arrival_picture.js";
 import { diagnose, seconds, time } from "./diagnose.js";
@@ -6,7 +6,7 @@ import { create } from "./element.js";
 import { base } from "./hub.js";
 import { KNOBS, OVER_MS, probeWithEventSource, probeWithFetch } from "./probe.js";
 
-/** How long after the first stream the second one is asked for. */
+/** The delay between the requests for the first and the second stream. */
 const APART_MS = 300;
 
 const element = (id) => document.getElementById(id);
@@ -20,7 +20,7 @@ async function examine() {
   const drawing = (arrival) => draw(element(`picture-${arrival.way}`), arrival);
   element("measured").hidden = false;
   const first = probeWithEventSource(drawing);
-  // So that a cache would have something to answer with.
+  // A cache now has a response that it could repeat.
   await new Promise((resolve) => setTimeout(resolve, APART_MS));
   const arrivals = await Promise.all([first, probeWithFetch(drawing)]);
   const findings = diagnose(arrivals);
@@ -33,7 +33,7 @@ async function examine() {
 function report(findings) {
   const [worst] = findings;
   if (worst) show("failed", `${findings.length} finding${findings.length > 1 ? "s" : ""}`, worst.sentence);
-  else show("open", "streams", "It streams: nothing is wrong with what was measured.");
+  else show("open", "streams", "It streams: the measurements show no fault.");
   element("findings").replaceChildren(
     ...findings.map(({ rule, severity, sentence, measured }, at) =>
       create(
@@ -59,15 +59,15 @@ function tell(arrival) {
     `${events.length} of ${KNOBS.events}`,
     events.length ? String(pieces) : "–",
     events.length ? seconds(latest) : "–",
-    // The browser's own does not show them.
+    // The browser's EventSource does not show them.
     response ? beats : "not visible",
     response ? coding : "not visible",
-    protocol() || "not told",
+    protocol() || "unknown",
   ];
   element(`numbers-${way}`).replaceChildren(create("th", { scope: "row" }, way), ...cells.map((text) => create("td", {}, text)));
 }
 
-/** Of the connection that the page itself came over. */
+/** The protocol of the connection that loaded this page. */
 const protocol = () => performance.getEntriesByType("navigation")[0]?.nextHopProtocol;
 
 function show(state, word, verdict) {

@@ -1,28 +1,28 @@
-// A list of updates: filtered, paused, pretty or raw, and walked through with the keyboard.
+// A list of updates: with a filter, a pause, pretty or raw data, and keys to move through it.
 
 import { create } from "./element.js";
 import { toFrame } from "./frame.js";
 
 const MAX_ROWS = 500;
 
-/** The browser would take seconds to lay out what nobody reads. */
+/** The browser would take seconds to lay out longer data. */
 const MAX_SHOWN = 20_000;
 
 export class EventList {
-  /** How many updates have come, the hidden ones included. */
+  /** The number of updates so far, including hidden ones. */
   count = 0;
-  /** Hears that `count`, `waiting` or what is shown has changed. */
+  /** Called when `count`, `waiting` or the shown updates change. */
   onchange = () => {};
-  /** Hears from which update a replay is wanted. */
+  /** Called with the update from which to replay. */
   onreplay = (update) => {};
 
   #list;
   #newestFirst;
   #view = { text: "", topic: null, pretty: true, raw: false };
   #isPaused = false;
-  /** What is in the list, newest last. */
+  /** The updates in the list, newest last. */
   #rows = [];
-  /** What is to be drawn: a burst becomes one change of the page, not one for each event. */
+  /** Updates to draw next. A burst becomes one change of the page, not one for each event. */
   #waiting = [];
   #isScheduled = false;
   #drawingMs = 0;
@@ -33,12 +33,12 @@ export class EventList {
     list.addEventListener("keydown", (event) => this.#walk(event));
   }
 
-  /** Adds an update, or with `note` a word of the hub's own. */
+  /** Adds an update, or with `note` a notice of the hub. */
   add(update) {
     this.count++;
     if (!this.#isShown(update)) return this.#schedule();
     this.#waiting.push(update);
-    // A hidden tab and a paused list draw nothing: keep what will be shown, not all that came.
+    // A hidden tab and a paused list draw nothing: keep only the updates that will be shown.
     if (this.#waiting.length > MAX_ROWS) this.#waiting.shift();
     this.#schedule();
   }
@@ -51,7 +51,7 @@ export class EventList {
     this.onchange();
   }
 
-  /** How many updates wait for the list to go on. */
+  /** How many updates wait until the list is resumed. */
   get waiting() {
     return this.#isPaused ? this.#waiting.length : 0;
   }
@@ -65,7 +65,7 @@ export class EventList {
     this.#schedule();
   }
 
-  /** What is shown, and how: any of `text`, `topic`, `pretty`, `raw`. */
+  /** Sets the filter and the display: any of `text`, `topic`, `pretty`, `raw`. */
   set view(view) {
     Object.assign(this.#view, view);
     const shown = this.#rows.filter((update) => this.#isShown(update)).map((update) => this.#toRow(update));
@@ -86,7 +86,7 @@ export class EventList {
   #schedule() {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    // In a flood at most a quarter of the time goes into drawing, and the rest into reading.
+    // In a flood, drawing takes at most a quarter of the time, and reading has the rest.
     setTimeout(() => requestAnimationFrame(() => this.#draw()), 3 * this.#drawingMs);
   }
 
@@ -94,7 +94,7 @@ export class EventList {
     this.#isScheduled = false;
     const began = performance.now();
     if (!this.#isPaused && this.#waiting.length) {
-      // Since they came, the filter may have changed.
+      // The filter may have changed since they arrived.
       const shown = this.#waiting.filter((update) => this.#isShown(update));
       this.#waiting = [];
       this.#rows = [...this.#rows, ...shown].slice(-MAX_ROWS);
@@ -128,7 +128,7 @@ export class EventList {
   #text(update) {
     const text = this.#view.raw && !update.note ? toFrame(update) : this.#view.pretty ? pretty(update.data) : update.data;
     if (text.length <= MAX_SHOWN) return text;
-    return `${text.slice(0, MAX_SHOWN)}\n… and ${(text.length - MAX_SHOWN).toLocaleString("en")} characters more`;
+    return `${text.slice(0, MAX_SHOWN)}\n… and ${(text.length - MAX_SHOWN).toLocaleString("en")} more characters`;
   }
 
   #walk(event) {
@@ -148,7 +148,7 @@ const clock = new Intl.DateTimeFormat([], {
   hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
 });
 
-/** JSON in lines, if it is an object or an array; other data as it is. */
+/** Indented JSON for an object or an array, otherwise the data unchanged. */
 function pretty(data) {
   if (!/^\s*[[{]/.test(data) || data.length > MAX_SHOWN) return data;
   try {

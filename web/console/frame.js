@@ -1,6 +1,6 @@
-// An update as an event of the stream: what a subscriber without an envelope is sent.
+// An update as an event of the stream: as a subscriber without an envelope gets it.
 
-/** The event's bytes, as text. */
+/** The bytes of the event, as text. */
 export function toFrame({ type, data, id, retry }) {
   const lines = [];
   if (type !== "message") lines.push(`event: ${type}`);

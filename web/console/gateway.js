@@ -5,16 +5,16 @@ import { base, detail } from "./hub.js";
 
 const completions = new URL("v1/chat/completions", base);
 
-/** Whether the hub has an upstream. Without one it knows no such path. */
+/** Whether the hub has an upstream. Without one, this path does not exist. */
 export async function hasUpstream() {
   const response = await fetch(completions, { method: "OPTIONS" });
   return response.status !== 404;
 }
 
 /**
- * Asks a model for an answer, and resolves to where its stream is and what stops it, `{url, stopToken}`, and to `hangUp`,
- * which ends the request, and not the answer. A request with the same `key` is the same: it finds the answer that the
- * first has begun, so that one whose connection is lost is sent again, and the model is asked once.
+ * Asks a model for an answer. Resolves to the URL of the stream and the token that stops it, `{url, stopToken}`, and to
+ * `hangUp`, which ends the request but not the answer. A request with the same `key` finds the answer that the first
+ * request has begun. If the connection is lost, send the request again: the model is asked only once.
  */
 export function ask(body, key) {
   return new Promise((resolve, reject) => {
@@ -33,14 +33,14 @@ export function ask(body, key) {
     request.onopen = () => resolve({ stream, hangUp: () => request.close() });
     request.onerror = async ({ response }) => {
       if (!response) return;
-      // Before it is closed, which ends the response.
+      // This must come before closing the source, which ends the response.
       reject(new Error(await detail(response)));
       request.close();
     };
   });
 }
 
-/** Whether this is the address of one of the hub's streams, and of nothing else that it serves. */
+/** Whether this is the URL of one of the hub's streams, and not of anything other that the hub serves. */
 export function isStream(url) {
   const streams = new URL("streams/", base);
   const at = URL.canParse(url) ? new URL(url) : undefined;
@@ -48,14 +48,14 @@ export function isStream(url) {
     /^[\w-]{22}$/.test(at.pathname.slice(streams.pathname.length));
 }
 
-/** The source of a stream's events, from its first. What was said before somebody came is one event. */
+/** Follows a stream from its first event. Its text so far arrives as one event. */
 export function watch(url) {
   const target = new URL(url);
   target.searchParams.set("view", "compact");
   return new EventSource(target);
 }
 
-/** Has the gateway hang up on the model. */
+/** Asks the gateway to stop the model. */
 export async function stop({ url, stopToken }) {
   const target = new URL(url);
   target.searchParams.set("token", stopToken);
@@ -63,9 +63,9 @@ export async function stop({ url, stopToken }) {
   if (!response.ok) throw new Error(await detail(response));
 }
 
-/** What the data of one event adds to the answer: `{text, finishReason, error}`, each if it says so. */
+/** Reads the data of one event: `{text, finishReason, error}`, each one if present. */
 export function read(data) {
-  // Beside `[DONE]` an upstream may send what only it understands.
+  // Besides `[DONE]` an upstream may send data of its own format.
   if (!data.startsWith("{")) return {};
   const { choices, error } = JSON.parse(data);
   return { text: choices?.[0]?.delta?.content, finishReason: choices?.[0]?.finish_reason, error: error?.message };

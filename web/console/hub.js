@@ -1,19 +1,19 @@
 // The hub's HTTP interface, as the console uses it: docs/http.md.
 
-// The hub may be mounted under a prefix: everything is found from where this page is.
+// The hub may be mounted under a prefix: all URLs are relative to this page.
 export const base = new URL("./", document.baseURI);
 
-/** The address of a topic or a pattern; of a type to publish with, if one is given. */
+/** The URL of a topic or a pattern, with the type of an update if given. */
 export function topicUrl(topic, type) {
   const segments = topic.split("/");
-  // Empty and dotted segments would be normalised away, so a topic that has some goes as one segment.
+  // Browsers remove empty and dotted segments, so a topic that has some is sent as one segment.
   const plain = !segments.some((segment) => ["", ".", ".."].includes(segment));
   const url = new URL("topics/" + (plain ? segments.map(encodeURIComponent).join("/") : encodeURIComponent(topic)), base);
   if (type) url.searchParams.set("type", type);
   return url;
 }
 
-/** The address of several topics and patterns. */
+/** The URL of several topics and patterns. */
 export function topicsUrl(topics, parameters = {}) {
   const url = new URL("topics", base);
   for (const topic of topics) url.searchParams.append("topic", topic);
@@ -21,25 +21,25 @@ export function topicsUrl(topics, parameters = {}) {
   return url;
 }
 
-/** Whether what is published to `topic` is for `pattern`. */
+/** Whether `pattern` matches `topic`. */
 export const matches = (pattern, topic) =>
   pattern === topic || pattern === "*" || (pattern.endsWith("/*") && topic.startsWith(pattern.slice(0, -1)));
 
-/** Publishes, and resolves to the hub's receipt. */
+/** Publishes an update, and resolves to the hub's receipt. */
 export async function publish({ topic, type, data }) {
   const response = await ask(topicUrl(topic, type), { method: "POST", body: data, headers: { "Content-Type": "text/plain" } });
   return response.json();
 }
 
 /**
- * A page of the history after the update `after`, or from the oldest that is kept: `{updates, next, more}`. Where much has to be
- * looked through before something is found, the hub is asked again.
+ * Reads a page of the history after the update `after`, or from the oldest update: `{updates, next, more}`. If the hub
+ * has to search through many updates, it answers with an empty page, and is asked again.
  */
 export async function readHistory(topics, after, limit) {
   let from = after ?? "start";
   for (;;) {
     const response = await ask(topicsUrl(topics, { from, limit }), { headers: { Accept: "application/json" } });
-    // All topics are closed, and what was published to them is no longer kept.
+    // All topics are closed, and their updates are no longer kept.
     if (response.status === 204) return { updates: [], next: after };
     const page = await response.json();
     if (page.updates.length || !page.more) return page;
@@ -47,7 +47,7 @@ export async function readHistory(topics, after, limit) {
   }
 }
 
-/** How many subscriptions an update of each of `topics` is for, by topic. */
+/** The number of subscriptions that would get an update, for each of `topics`. */
 export async function readSubscribers(topics) {
   const url = new URL("subscribers", base);
   for (const topic of topics) url.searchParams.append("topic", topic);
@@ -55,7 +55,7 @@ export async function readSubscribers(topics) {
   return new Map((await response.json()).topics.map(({ topic, subscribers }) => [topic, subscribers]));
 }
 
-/** The subscriptions that are furthest behind, and those that ended last. */
+/** The subscriptions with the largest lag, and those that ended last. */
 export async function readFurthestBehind() {
   return (await ask(new URL("subscribers", base), { cache: "no-store" })).json();
 }
@@ -66,17 +66,17 @@ export async function readMetrics() {
 }
 
 /**
- * Why a request was refused: a hub says it in a problem document, and its gateway as an LLM provider would. What stands
- * before a hub may say it in no way.
+ * The reason why a request was refused. A hub sends it in a problem document, and its gateway in an LLM provider's
+ * format. A proxy in front of a hub may send no reason at all.
  */
 export async function detail(response) {
   const problem = await response.json().catch(() => ({}));
-  return problem.detail ?? problem.error?.message ?? `the answer is ${response.status}, and not a hub's`;
+  return problem.detail ?? problem.error?.message ?? `the response is ${response.status}, and does not come from a hub`;
 }
 
 async function ask(url, options) {
   const response = await fetch(url, options).catch(() => {
-    throw new Error("the hub can't be reached");
+    throw new Error("cannot reach the hub");
   });
   if (!response.ok) throw Object.assign(new Error(await detail(response)), { status: response.status });
   return response;

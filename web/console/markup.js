@@ -1,11 +1,11 @@
-// The little of Markdown that makes answers of models readable: code, and what is bold.
+// The part of Markdown that makes answers of models readable: code and bold text.
 
 import { create } from "./element.js";
 
 const FENCE = /^```.*\n([^]*?)(?:^```[^\S\n]*(?:\n|$)|$(?![^]))/gm;
 const SPAN = /`([^`\n]+)`|\*\*([^*\n]+)\*\*/g;
 
-/** Puts `text` into `element`. It becomes text, never HTML. */
+/** Puts `text` into `element` as text, never as HTML. */
 export function render(element, text) {
   const parts = pieces(text, FENCE, ([, code]) => create("pre", {}, create("code", { textContent: code })));
   element.replaceChildren(
@@ -17,7 +17,7 @@ export function render(element, text) {
   );
 }
 
-/** What matches, as `make` has it, and the text in between. */
+/** The matches, each turned into a node by `make`, and the text in between. */
 function pieces(text, pattern, make) {
   const found = [];
   let at = 0;

@@ -15,7 +15,7 @@ export class Metrics {
     return metrics;
   }
 
-  /** The value of a metric without labels; `undefined` if the hub has none of that name. */
+  /** The value of a metric without labels. `undefined` if the hub has no such metric. */
   value(name) {
     return this.#samples.find((sample) => sample.name === name)?.value;
   }

@@ -3,37 +3,37 @@
 import { Decoder } from "../tidings.js";
 import { base } from "./hub.js";
 
-/** What is asked for. Times are in milliseconds. */
+/** The parameters of the request. Times are in milliseconds. */
 export const KNOBS = { events: 20, every: 100, idle: 2000, heartbeat: 500 };
 
-/** When the last event is sent, and when the stream is over. */
+/** The times of the last event and of the end of the stream. */
 export const LAST_MS = KNOBS.events * KNOBS.every;
 export const OVER_MS = LAST_MS + KNOBS.idle;
 
-/** How long a head may take, and how much later than it should the end may come. */
+/** The time limits for the head of the response, and for the end beyond its due time. */
 export const HEAD_MS = 6000;
 const LATE_MS = 8000;
 
-/** What arrived of one stream, and when, in milliseconds since it was asked for. */
+/** The arrivals of one stream. Times are in milliseconds since the request. */
 export class Arrival {
   #began = performance.now();
-  /** When the answer began, if it did. */
+  /** The time of the first byte of the response, if there was one. */
   head;
-  /** The answer to `fetch`; an EventSource shows none. */
+  /** The response to `fetch`. An EventSource does not show one. */
   response;
-  /** The stream's own name. */
+  /** The name of the stream, given by the hub. */
   stream;
-  /** `{number, sent, arrived}`, `sent` by the clock of the hub. */
+  /** `{number, sent, arrived}`; `sent` is by the clock of the hub. */
   events = [];
-  /** The hub's clock and this page's differ by at most this, by what took the shortest time. */
+  /** The difference between the clocks of the hub and of this page, from the fastest event. */
   offset = Infinity;
-  /** When comments came with nothing else, and whether any came with something else. Only `fetch` sees them. */
+  /** The times of comments that arrived alone, and whether any arrived with events. Only `fetch` sees them. */
   heartbeats = [];
   joinedHeartbeats = false;
-  /** When the end came that the stream announces, and when the connection was gone without it. */
+  /** The time of the stream's announced end, and the time when the connection broke without it. */
   end;
   cut;
-  /** Whether it was given up. */
+  /** Whether the stream was silent for too long. */
   silent = false;
 
   constructor(way) {
@@ -47,7 +47,7 @@ export class Arrival {
   take(type, data) {
     const arrived = this.now;
     const said = JSON.parse(data);
-    // The first one is sent at once.
+    // The first event is sent at once.
     const sent = (said.sent_us ?? 0) / 1000;
     this.offset = Math.min(this.offset, arrived - sent);
     if (type === "start") this.stream = said.stream;
@@ -62,7 +62,7 @@ const target = () => {
   return url;
 };
 
-/** Gives up what is silent. Calls `stop` then, and returns what ends the watching. */
+/** Calls `stop` when the stream is silent for too long. Returns a function that ends the watch. */
 function watch(arrival, stop) {
   const giveUp = () => {
     arrival.silent = true;
@@ -73,7 +73,7 @@ function watch(arrival, stop) {
   return () => [head, over].forEach(clearTimeout);
 }
 
-/** Reads the stream with `fetch`, which sees the head and the comments too. */
+/** Reads the stream with `fetch`, which also sees the head and the comments. */
 export async function probeWithFetch(onarrival) {
   const arrival = new Arrival("fetch");
   const connection = new AbortController();

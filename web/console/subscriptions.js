@@ -1,4 +1,4 @@
-// The subscriptions that are furthest behind, and those that ended last, as the hub tells of them.
+// Lists the subscriptions with the largest lag, and those that ended last, as the hub reports them.
 
 import { ENDED } from "./connections.js";
 import { formatAge, formatCount } from "./count.js";
@@ -14,15 +14,15 @@ export class Subscriptions {
   constructor(behind, ended) {
     this.#behind = behind;
     this.#ended = ended;
-    // What is hidden is nowhere, so the part of the page that it belongs to is watched.
+    // A hidden element has no place on the page, so its visible parent is watched.
     new IntersectionObserver((changes) => (this.#isOnScreen = changes.at(-1).isIntersecting)).observe(behind.parentElement);
   }
 
-  /** Asks the hub, if this is seen. To be called at most once a second. */
+  /** Asks the hub, if the list is visible. Call it at most once a second. */
   async tick() {
     if (!this.#isOnScreen || this.#isRefused) return;
     const { behind, ended } = await readFurthestBehind().catch((error) => {
-      // Who may not know will not be told the next time, and each refusal is counted. A hub that is away may come back.
+      // A refusal is final, and the hub counts each one, so do not ask again. A hub that cannot be reached may return.
       this.#isRefused = error.status !== undefined;
       return { behind: [], ended: [] };
     });
@@ -53,7 +53,7 @@ function toItem({ topics, more, reason, time, behind, age }) {
   return create("li", {}, at, ...follows(topics, more), create("span", { className: "how" }, how));
 }
 
-/** What a subscription follows, as far as the hub says it. */
+/** The topics of a subscription, as far as the hub names them. */
 function follows(topics, more) {
   const isAll = topics.includes("*");
   return [create("span", { className: "name" }, isAll ? "everything" : topics.join(", ")), more && !isAll ? ` and ${more} more` : ""];

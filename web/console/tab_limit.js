@@ -1,12 +1,12 @@
 // Keeps the console's tabs from taking all the connections that a browser opens to one origin over HTTP/1.1. With six
-// streams open every further request would wait, those for the console itself included, and a new tab would stay blank.
+// open streams every further request would wait, also those for the console itself, and a new tab would stay blank.
 
 const CONNECTIONS = 6;
 
-/** One is left for what is not a stream. */
+/** One connection is left for other requests. */
 const STREAMS = CONNECTIONS - 1;
 
-/** How long the other tabs have to say that they have a stream. */
+/** The time in which the other tabs must report their streams. */
 const ANSWER_MS = 200;
 
 const RETRY_MS = 3000;
@@ -16,15 +16,15 @@ export const LIMIT = `Over HTTP/1.1 a browser opens ${CONNECTIONS} connections t
   tabs that watch the same share one stream; over HTTP/2 there is no such limit.`.replace(/\s+/g, " ");
 
 /**
- * Who has a stream is asked of the other tabs; those that are frozen have none, and do not answer. A tab that is late to
- * say that it came first is heard too: what was claimed in the meantime is given back.
+ * Asks the other tabs which of them have a stream. Frozen tabs have none, and do not answer. A tab that was first but
+ * answers late still wins: a stream that was opened in the meantime is closed again.
  */
 export class TabLimit {
   #channel = new BroadcastChannel(`tidings console ${location.origin}`);
   #id = crypto.getRandomValues(new Uint32Array(2)).join("-");
-  /** What this tab has, or is about to have: who asked first has it. */
+  /** The stream of this tab, or the one that it requests. The tab that asked first gets it. */
   #claim = null;
-  /** By their IDs, what the tabs that answered have. */
+  /** The streams of the tabs that answered, by their IDs. */
   #others = new Map();
   #freed = () => {};
   #lost = () => {};
@@ -42,10 +42,10 @@ export class TabLimit {
     addEventListener("pagehide", () => this.release());
   }
 
-  /** Whether this tab may open a stream for `url`. Calls `onlost` if it may no more. */
+  /** Whether this tab may open a stream for `url`. Calls `onlost` when it must close the stream. */
   async claim(url, onlost) {
     if (isMultiplexed()) return true;
-    // Tabs share where there are Web Locks.
+    // With Web Locks, tabs share one connection.
     const stream = navigator.locks ? url : this.#id;
     const claim = (this.#claim = { id: this.#id, at: Date.now(), stream, held: false });
     this.#others.clear();
@@ -60,7 +60,7 @@ export class TabLimit {
 
   #hear(answer) {
     const late = this.#claim.held;
-    // Of two that have a stream each, the later one gives way.
+    // If two tabs have a stream each, the later one gives it up.
     if (late && !isBefore(answer, this.#claim)) return;
     this.#others.set(answer.id, answer.stream);
     if (!late || this.#isRoom()) return;
@@ -73,7 +73,7 @@ export class TabLimit {
     return streams.has(this.#claim.stream) || streams.size < STREAMS;
   }
 
-  /** Calls `action` once, when it may be worth to claim again. */
+  /** Calls `action` once, when a new claim may succeed. */
   whenFree(action) {
     const timer = setTimeout(() => this.#freed(), RETRY_MS);
     this.#freed = () => {
@@ -91,7 +91,7 @@ export class TabLimit {
 
 const isBefore = (one, other) => one.at < other.at || (one.at === other.at && one.id < other.id);
 
-/** Over HTTP/2 and HTTP/3 all streams have one connection. */
+/** Over HTTP/2 and HTTP/3 all streams share one connection. */
 function isMultiplexed() {
   const [page] = performance.getEntriesByType("navigation");
   return /^h[23]/.test(page?.nextHopProtocol ?? "");

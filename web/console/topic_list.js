@@ -1,30 +1,30 @@
-// The topics that updates have come to, with their rates.
+// The topics of the updates so far, with their rates.
 
 import { formatRate, formatCount } from "./count.js";
 import { create } from "./element.js";
 import { readSubscribers } from "./hub.js";
 
-/** Of more, those that have been silent for longest are forgotten. */
+/** The maximum number of topics. Beyond it, those with the longest silence are forgotten. */
 const MAX_TOPICS = 1000;
 
-/** Of more, the busiest are shown. */
+/** The number of topics shown: the busiest ones. */
 const MAX_SHOWN = 30;
 
-/** How many characters of topics are asked for at a time: URLs have their limits. */
+/** The number of characters of topics in one request, because URLs have limits. */
 const MAX_ASKED = 2000;
 
-/** How much of a topic's rate is that since the last tick. */
+/** The weight of the last tick in a topic's rate. */
 const WEIGHT = 0.4;
 
 export class TopicList {
-  /** Hears which topic is to be shown alone, or `null`. */
+  /** Called with the only topic to show, or `null`. */
   onselect = (topic) => {};
 
   #list;
-  /** By name, the latest last. */
+  /** By name. The topic with the latest update is last. */
   #topics = new Map();
   #selected = null;
-  /** By name, as far as they were asked for. */
+  /** By name, for the topics about which the hub was asked. */
   #subscribers = new Map();
   #tickedAt = performance.now();
 
@@ -36,7 +36,7 @@ export class TopicList {
     const topic = this.#topics.get(name) ?? { name, total: 0, recent: 0, rate: 0 };
     topic.total++;
     topic.recent++;
-    // So that the first is the one that has been silent for longest.
+    // Moves the topic to the end, so that the first one has the longest silence.
     this.#topics.delete(name);
     this.#topics.set(name, topic);
     if (this.#topics.size > MAX_TOPICS) this.#topics.delete(this.#topics.keys().next().value);
@@ -61,7 +61,7 @@ export class TopicList {
     this.onselect(name);
   }
 
-  /** To be called about once a second; a hidden tab is slower. */
+  /** Call it about once a second. A hidden tab is slower. */
   tick() {
     const seconds = (performance.now() - this.#tickedAt) / 1000;
     this.#tickedAt = performance.now();
@@ -73,11 +73,11 @@ export class TopicList {
     this.draw();
   }
 
-  /** Asks how many follow the topics that are shown. */
+  /** Asks for the number of subscribers of the shown topics. */
   async askForSubscribers() {
     let length = 0;
     const names = [...this.#list.children].map((row) => row.dataset.topic).filter((name) => (length += name.length) < MAX_ASKED);
-    // A hub that is away, or does not say, leaves the column empty.
+    // If the hub cannot be reached or refuses, the column stays empty.
     this.#subscribers = names.length ? await readSubscribers(names).catch(() => new Map()) : new Map();
   }
 
@@ -85,7 +85,7 @@ export class TopicList {
     const busiest = [...this.#topics.values()].sort((a, b) => b.rate - a.rate || b.total - a.total).slice(0, MAX_SHOWN);
     const shown = busiest.sort((a, b) => (a.name < b.name ? -1 : 1));
     const rows = new Map([...this.#list.children].map((row) => [row.dataset.topic, row]));
-    // Rows that stay keep their place in the page, and the focus.
+    // Rows that stay keep their place on the page, and the focus.
     shown.forEach(({ name, total, rate }, at) => {
       const row = rows.get(name) ?? this.#toRow(name);
       rows.delete(name);

@@ -1,37 +1,37 @@
-// One question and its answer, which is told as it comes.
+// One question and its answer, which is shown while it arrives.
 
 import { create } from "./element.js";
 import { ask, read, stop, watch } from "./gateway.js";
 import { detail } from "./hub.js";
 import { render } from "./markup.js";
 
-/** What to remark about an answer that ends like this. */
+/** The remark for each end of an answer. */
 const ENDS = {
   stopped: "Stopped.",
-  truncated: "The upstream broke off. This is what had come.",
-  gateway_restart: "The gateway was restarted in the middle of the answer. This is what had come.",
-  expired: "The upstream took too long. This is what had come.",
+  truncated: "The upstream broke off. This is the answer up to then.",
+  gateway_restart: "The gateway was restarted in the middle of the answer. This is the answer up to then.",
+  expired: "The upstream took too long. This is the answer up to then.",
 };
 
 export class Turn {
-  /** Hears that something that is kept or shown has changed. */
+  /** Called when the stored or shown state changes. */
   onchange = () => {};
 
-  /** What makes the question, and its repetition, one request. */
+  /** The idempotency key: it makes the question and its repetition one request. */
   key;
-  /** Where the answer is, and what stops it, once that is known: `{url, stopToken}`. */
+  /** The URL of the answer and the token that stops it, once known: `{url, stopToken}`. */
   stream;
   text = "";
-  /** What is to say about the answer besides its text. */
+  /** A remark about the answer, besides its text. */
   remark = "";
   isOver = false;
-  /** It is over, and the model has said all of it. */
+  /** Whether the answer is over and complete. */
   isComplete = false;
-  /** The connection is lost, and comes back by itself. */
+  /** Whether the connection is lost. It reconnects by itself. */
   isLost = false;
 
   #source;
-  /** When it is shown next, if there is something to show. */
+  /** The pending animation frame, if there is something to show. */
   #frame;
   #answer = create("div", { className: "answer" });
   #remark = create("p", { className: "remark" });
@@ -43,13 +43,13 @@ export class Turn {
     this.#show();
   }
 
-  /** What is kept while the page is away. The text of an answer that still comes is in its stream. */
+  /** The state to store while the page is closed. The text of an unfinished answer is in its stream. */
   toJSON() {
     const { question, key, stream, text, remark, isOver, isComplete } = this;
     return { question, key, stream, ...(isOver && { text, remark, isOver, isComplete }) };
   }
 
-  /** Follows the answer from its beginning, as every other window does; asks for it if it has none. */
+  /** Follows the answer from its beginning, as every other window does. Asks the question if there is no answer yet. */
   async follow(request) {
     this.#set({ text: "", remark: "", isOver: false, isComplete: false });
     let hangUp = () => {};
@@ -64,7 +64,7 @@ export class Turn {
     }
     const source = (this.#source = watch(this.stream.url));
     source.onopen = () => {
-      // Not before: an answer that nobody reads may be stopped.
+      // Not earlier: an answer without readers may be stopped.
       hangUp();
       this.#set({ isLost: false });
     };
@@ -72,7 +72,7 @@ export class Turn {
     source.addEventListener("gap", () => this.#set({ remark: "The beginning of the answer is no longer kept." }));
     source.addEventListener("close", ({ data }) => {
       const isComplete = data === "complete";
-      // An upstream that fails says why, in the stream.
+      // If an upstream fails, its reason is in the stream.
       this.#end(ENDS[data] ?? (this.remark || (isComplete ? "" : "The upstream failed.")), isComplete);
     });
     source.onerror = async ({ error, response }) => {
@@ -81,12 +81,12 @@ export class Turn {
     };
   }
 
-  /** Stops the model. The stream then tells its end. */
+  /** Stops the model. The stream then ends with an event. */
   stop() {
     return stop(this.stream);
   }
 
-  /** Asks again, from anew. */
+  /** Asks the question again. */
   retry(request) {
     this.key = newKey();
     this.stream = undefined;
@@ -98,7 +98,7 @@ export class Turn {
       this.text += text;
       this.#showSoon();
     }
-    if (finishReason === "length") this.#set({ remark: "The answer has reached its greatest length." });
+    if (finishReason === "length") this.#set({ remark: "The answer has reached its maximum length." });
     if (error) this.#set({ remark: error });
   }
 
@@ -113,7 +113,7 @@ export class Turn {
     this.onchange();
   }
 
-  /** Once a frame: a reload brings all of an answer at once, and each piece would be drawn with all before it. */
+  /** Draws once a frame: after a reload the whole answer arrives at once, and each piece would redraw everything. */
   #showSoon() {
     this.#frame ??= requestAnimationFrame(() => this.#set({}));
   }
@@ -127,7 +127,7 @@ export class Turn {
   }
 }
 
-/** 128 random bits. (`crypto.randomUUID` is there under https:// only.) */
+/** 128 random bits. (`crypto.randomUUID` exists only under https://.) */
 function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

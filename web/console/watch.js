@@ -1,4 +1,4 @@
-// The one stream of the console: the topics that are watched, over a connection that all its tabs share if they can.
+// The console's only stream: it follows the watched topics over a connection that all tabs share if they can.
 
 import { SharedEventSource } from "../tidings-shared.js";
 import { detail, topicsUrl } from "./hub.js";
@@ -7,29 +7,29 @@ import { LIMIT, TabLimit } from "./tab_limit.js";
 const tabs = new TabLimit();
 
 export class Watch {
-  /** Hears each update, as the hub's envelope has it. */
+  /** Called with each update, as it is in the hub's envelope. */
   onupdate = (update) => {};
-  /** Hears that updates are missing, and why. */
+  /** Called with the reason when updates are missing. */
   ongap = (reason) => {};
-  /** Hears of the connection: its state, in words, and, if it can't be had, what to do. */
+  /** Called with the state of the connection, in words, and the next step if there is no connection. */
   onstate = (state, text, advice) => {};
 
   topics = [];
-  /** Resolves when the stream has begun, or can't for now. What is published earlier would not be seen. */
+  /** Resolves when the stream has begun, or cannot begin now. Earlier updates would not be seen. */
   begun = Promise.resolve();
   #begin = () => {};
   #source = null;
   /** The ID of the newest update. */
   #last;
-  /** Tells one `start` from the next, while the other tabs are asked. */
+  /** Distinguishes one `start` from the next, while the other tabs are asked. */
   #turn;
 
-  /** Watches `topics` from now on, or from behind the update `after`. */
+  /** Watches `topics` from now on, or after the update `after`. */
   async start(topics, after) {
     this.stop();
     this.topics = topics;
     this.#last = undefined;
-    // In this envelope every update is of type `message`, and says its own type.
+    // In this envelope every event has the type `message`, and holds the update's own type.
     const url = topicsUrl(topics, { envelope: "message", ...(after && { from: after }) });
     this.onstate("connecting", "connecting …");
     this.begun = new Promise((resolve) => (this.#begin = resolve));

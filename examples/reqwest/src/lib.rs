@@ -5,10 +5,10 @@ use http_body_util::{BodyDataStream, BodyExt};
 use reqwest::{Body, Client, Request};
 use tidings_client::{RequestBody, ResponseBody, Sending, Transport, TransportError};
 
-/// Sends requests by a [`reqwest::Client`].
+/// Sends requests through a [`reqwest::Client`].
 ///
-/// Build the client with [`Policy::none()`](reqwest::redirect::Policy::none), since sources follow redirects by the rules
-/// of event streams, and without a total [`timeout`](reqwest::ClientBuilder::timeout), since a stream does not end.
+/// Build the client with [`Policy::none()`](reqwest::redirect::Policy::none), because sources follow redirects by the
+/// rules of event streams. Set no total [`timeout`](reqwest::ClientBuilder::timeout), because a stream does not end.
 #[derive(Clone, Debug)]
 pub struct ReqwestTransport(pub Client);
 
@@ -19,7 +19,7 @@ impl Transport for ReqwestTransport {
         Box::pin(async move {
             let (head, body) = request.into_parts();
             let body = match body.size_hint().exact() {
-                // Its length is sent with it; some servers want to know.
+                // The body is sent with its length, because some servers require it.
                 Some(_) => body.collect().await.map_err(TransportError::broken)?.to_bytes().into(),
                 None => Body::wrap_stream(BodyDataStream::new(body)),
             };
@@ -38,7 +38,7 @@ impl Transport for ReqwestTransport {
     }
 }
 
-/// The code of the document, compiled.
+/// Compiles the code of the document.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/from-reqwest-eventsource.md")]
 struct FromReqwestEventsource;

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-//! A source over reqwest, before a server on raw sockets.
+//! A source over reqwest, with a server on raw sockets.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
