@@ -372,7 +372,7 @@ fn a_fault_that_does_not_exist_is_refused() {
         command.args(["chaos", "--upstream", "http://h", "--fault", "holt"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(64));
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(error.contains("no fault is called \"holt\""), "{error}");
+    assert!(error.contains("\"holt\" is not a fault"), "{error}");
 }
 
 #[test]

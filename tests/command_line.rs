@@ -522,7 +522,7 @@ async fn a_second_hub_on_a_port_is_refused_with_the_port_and_the_next_step() {
     let hub = HubProcess::start(&[]);
     let outcome = tidings(&["serve", "--memory", "--listen", &hub.address], "").await;
     assert_eq!(outcome.code, Some(1), "{}", outcome.err);
-    let expected = format!("can't listen on {}", hub.address);
+    let expected = format!("cannot listen on {}", hub.address);
     assert!(outcome.err.contains(&expected) && outcome.err.contains("hint: "), "{}", outcome.err);
     assert!(outcome.err.contains("--listen"), "{}", outcome.err);
 }

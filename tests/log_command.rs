@@ -223,7 +223,7 @@ async fn check_says_what_is_damaged_and_what_to_do() {
     let whole = log("check", directory.path(), &[]).await;
     assert_eq!(
         (whole.code, &*whole.out, &*whole.err),
-        (Some(0), "whole: 5 updates, each as it was written\n", "")
+        (Some(0), "complete: 5 updates, all of them intact\n", "")
     );
     damage(&directory, "two topics");
     let found = log("check", directory.path(), &[]).await;
@@ -279,7 +279,7 @@ async fn of_a_damaged_log_the_rest_is_exported() {
     let sequences: Vec<_> = export.json().iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
     assert_eq!(sequences, [1, 2, 4, 5]);
     assert!(export.err.contains("record 3 can't be read: the sum"), "{}", export.err);
-    assert!(export.err.contains("4 updates are exported; in 1 places"), "{}", export.err);
+    assert!(export.err.contains("4 updates are exported; 1 unreadable places"), "{}", export.err);
 }
 
 #[tokio::test]

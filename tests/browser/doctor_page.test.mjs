@@ -31,7 +31,7 @@ for (const [fault, rule, measured] of [
   ["hold=8KiB", "buffered", /20 events in 1 piece, held for up to \d\.\d s/],
   ["gzip", "buffered-compressed", /held for up to \d\.\d s \(gzip\)/],
   ["one-behind", "one-behind", /the last event waited for \d\.\d s/],
-  ["lifetime=1s", "broken-off", /\d+ of 20 events came, and after 1\.\d s it was cut/],
+  ["lifetime=1s", "broken-off", /\d+ of 20 events arrived, and after 1\.\d s it was cut/],
   ["content-type=text/html", "wrong-content-type", /Content-Type is text\/html/],
   ["cached", "cached", /it is named/],
 ]) {

@@ -123,7 +123,7 @@ async fn a_stream_that_is_held_back_over_http3_alone_is_found() {
     let (code, report) = Server::start(Fault::Hold).await.examine().await;
     assert_eq!((code, rules(&report)), (Some(1), vec!["buffered-http3"]), "{report}");
     let measured = report["findings"][0]["measured"].as_str().unwrap();
-    assert!(measured.starts_with("HTTP/3: all 30 events came together"), "{measured}");
+    assert!(measured.starts_with("HTTP/3: all 30 events arrived together"), "{measured}");
     assert!(measured.ends_with("HTTP/1.1: event by event"), "{measured}");
 }
 

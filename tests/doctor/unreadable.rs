@@ -17,8 +17,8 @@ fn cases() -> [(Reply, &'static str); 7] {
         (nothing(), "ended before a byte"),
         (nothing().reset(), "reset before a byte"),
         (nothing().send("SSH-2.0-OpenSSH_9.2\r\n"), "begins \"SSH-2.0-OpenSSH_9.2\""),
-        (nothing().send(b"\x15\x03\x01\x00\x02\x02\x46"), "speaks TLS: ask by https://"),
-        (nothing().send(b"\0\0\0\x04\0\0\0\0\0"), "speaks HTTP/2: ask with --http2"),
+        (nothing().send(b"\x15\x03\x01\x00\x02\x02\x46"), "speaks TLS: use https://"),
+        (nothing().send(b"\0\0\0\x04\0\0\0\0\0"), "speaks HTTP/2: use --http2"),
         (
             nothing().send(
                 "HTTP/1.1 200 OK\r\nX-A: a\r\n  b\r\nContent-Type: text/event-stream\r\n\r\ndata: x\n\n",
@@ -97,7 +97,7 @@ async fn no_tls_where_tls_is_asked_for_is_found() {
         let (code, report) = doctor(&[&url]).await;
         serving.abort();
         assert_eq!((code, rules(&report)), (Some(1), vec!["unreadable"]), "{report}");
-        assert!(report["findings"][0]["measured"].as_str().unwrap().contains("is it http://?"), "{report}");
+        assert!(report["findings"][0]["measured"].as_str().unwrap().contains("try http://"), "{report}");
     }
 }
 

@@ -44,13 +44,13 @@ describe("Caddy", { concurrency: 3 }, () => {
     assert.equal(why(without.not_measured, "HTTP/3"), "no Alt-Svc header offers it");
   });
 
-  test("HTTP/3 that is offered where nobody answers is said to be so, and is no fault", async (t) => {
+  test("HTTP/3 that is offered at an address without an answer is reported, and is no fault", async (t) => {
     const origin = await startOrigin(t);
     const site = String.raw`header Alt-Svc "h3=\":1\"; ma=60"` + `\nreverse_proxy ${origin}`;
     const { url, authority } = await secureCaddy(t, site, "servers {\n  protocols h1 h2\n}");
     const report = await diagnose(t, `${url}/events`, [], authority);
     assert.deepEqual(rules(report), []);
-    assert.match(why(report.not_measured, "HTTP/3"), /^Alt-Svc offers it, but nobody answers at .*:1 over UDP$/);
+    assert.match(why(report.not_measured, "HTTP/3"), /^Alt-Svc offers it, but no answer from .*:1 over UDP$/);
   });
 
   spoils("buffer_responses", ["buffered"], "caddy", BEHIND.application, site("", "{\n    buffer_responses\n  }"));

@@ -19,12 +19,12 @@ const SENTENCES = {
   "not-the-hub": "Something else answers in place of the hub.",
   cached: "A cache answers: you get a recording of an earlier stream, not yours.",
   "shared-stream": "Two connections got one and the same stream.",
-  buffered: "What the server sends is held back and arrives late, many messages at once.",
+  buffered: "Messages are held back and arrive late, many at once.",
   "buffered-compressed": "The answer is compressed, and messages are held back.",
   "one-behind": "Each message arrives only when the next one is sent.",
   delayed: "Messages wait a fraction of a second for the next ones.",
   "heartbeats-held": "Heartbeats are held back.",
-  "comments-dropped": "Heartbeats do not arrive: something on the way takes them out.",
+  "comments-dropped": "Heartbeats do not arrive: something on the way removes them.",
   "broken-off": "The connection broke in the middle of the answer.",
 };
 const SEVERITIES = { "one-behind": "S2", delayed: "S3", "heartbeats-held": "S2" };
@@ -76,7 +76,7 @@ function* examine(arrival, arrivals) {
   }
   if (cut !== undefined) {
     const how = silent ? "nothing more arrived, and the measurement was stopped" : "it was cut";
-    yield ["broken-off", `${events.length} of ${KNOBS.events} events came, and after ${seconds(cut)} ${how}`];
+    yield ["broken-off", `${events.length} of ${KNOBS.events} events arrived, and after ${seconds(cut)} ${how}`];
   }
 }
 

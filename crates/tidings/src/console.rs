@@ -1,4 +1,4 @@
-//! Static files inside the binary: the console, served by the hub at `/`, and the browser client.
+//! Static files in the binary: the console, which the hub serves at `/`, and the browser client.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// A path, the type, and the file below `web/`.
+/// A path, its content type, and the file below `web/`.
 macro_rules! file {
     ($path:literal, $content_type:expr, $file:literal) => {
         (
@@ -26,7 +26,7 @@ macro_rules! file {
     };
 }
 
-/// Each file by its path.
+/// Returns each file by its path.
 pub(crate) fn pages() -> HashMap<&'static str, Asset> {
     HashMap::from([
         file!("/", HTML, "console/index.html"),

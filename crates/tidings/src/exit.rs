@@ -2,18 +2,18 @@
 
 use std::process::ExitCode;
 
-/// How the program ended.
+/// The result of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// 0: everything that was asked for was done.
+    /// 0: everything was done as requested.
     Success,
-    /// 1: it was not, and the error says why.
+    /// 1: the command failed, and the error gives the reason.
     Failure,
-    /// 2: no connection to the server came about, so nothing was begun. The same command may work later.
+    /// 2: no connection to the server was possible, so nothing was begun. The same command may work later.
     Unreachable,
-    /// 3: a log is damaged. What could be done in spite of it was done.
+    /// 3: a log is damaged. The command did as much as possible.
     Damaged,
-    /// 64: the command line asks for something that can't be done; nothing was begun. It fails the same way each time, and
+    /// 64: the command line asks for something impossible; nothing was begun. It fails the same way each time.
     /// `EX_USAGE` of `sysexits.h` has this number.
     Usage,
 }
@@ -54,7 +54,7 @@ impl std::fmt::Display for Unreachable {
 
 impl std::error::Error for Unreachable {}
 
-/// Damage of a log that was looked at: reported like other errors, with its own exit code.
+/// Damage in a log. It is reported like other errors, with its own exit code.
 #[derive(Debug)]
 pub(crate) struct DamagedLog(pub(crate) String);
 
@@ -66,14 +66,14 @@ impl std::fmt::Display for DamagedLog {
 
 impl std::error::Error for DamagedLog {}
 
-/// What went wrong and why, without the next step.
+/// The error and its causes, without the next step.
 pub(crate) fn causes(error: &anyhow::Error) -> String {
     let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
     causes.retain(|cause| !cause.starts_with("hint: "));
     causes.join(": ")
 }
 
-/// The next step to take, printed under the error it is attached to.
+/// The next step for the user, printed below the error.
 #[derive(Debug)]
 pub(crate) struct Hint(pub(crate) String);
 

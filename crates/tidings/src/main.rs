@@ -24,8 +24,8 @@ use crate::{
     exit::{DamagedLog, Exit, Hint, Unreachable, UsageError, causes},
 };
 
-/// A hub that may use one core, or less than two, runs on one thread: a runtime of several would give it one as well, beside the
-/// one that waits here, at a higher price.
+/// Makes the runtime. If a hub may use at most one core, or less than two, it runs on one thread. A runtime with
+/// several threads would give it one worker too, next to the waiting main thread, at a higher price.
 fn runtime(command: &Command) -> io::Result<Runtime> {
     let has_one_core = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
     let mut builder = match command {
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     let cli = match config::parse(&line, &[&Environment::of_process()]) {
         Ok(cli) => cli,
         Err(error) => {
-            // What was asked for, such as --help, goes to standard output, and what is wrong to standard error.
+            // Requested text, such as --help, goes to standard output, and errors go to standard error.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Success }.into();
         }
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     let runtime = match runtime(&cli.command) {
         Ok(runtime) => runtime,
         Err(error) => {
-            return report(&anyhow::Error::new(error).context("the runtime can't be started")).into();
+            return report(&anyhow::Error::new(error).context("cannot start the runtime")).into();
         }
     };
     let result = runtime.block_on(async {
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         }
         .map(|()| Exit::Success)
     });
-    // A read of standard input can't be cancelled; don't wait for the thread that is in it.
+    // A read of standard input cannot be cancelled, so do not wait for its thread.
     runtime.shutdown_background();
     match result {
         Ok(exit) => exit.into(),
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints the chain of causes, then the next step if somebody attached one.
+/// Prints the chain of causes, then the next step if there is one.
 fn report(error: &anyhow::Error) -> Exit {
     let hint = error.downcast_ref::<Hint>();
     terminal::say(&format!("tidings: {}", causes(error)));

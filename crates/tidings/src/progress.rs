@@ -1,4 +1,4 @@
-//! One line on a terminal that says how far something is.
+//! A progress line on a terminal.
 
 use std::{
     io::{IsTerminal, Write, stderr},
@@ -7,7 +7,7 @@ use std::{
 
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// A line on standard error that is written over as the work goes on; nothing where that is no terminal.
+/// A line on standard error that is overwritten while the work goes on. Without a terminal nothing is written.
 pub(crate) struct Progress {
     what: &'static str,
     is_terminal: bool,
@@ -19,13 +19,13 @@ impl Progress {
         Progress { what, is_terminal: stderr().is_terminal(), shown: None }
     }
 
-    /// Shows how much of how much is done, at most ten times a second; a total of 0 is not known.
+    /// Shows `done` of `total`, at most ten times a second. A total of 0 means unknown.
     pub(crate) fn show(&mut self, done: u64, total: u64) {
         let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= INTERVAL);
         if self.is_terminal && is_due {
             self.shown = Some(Instant::now());
             let line = line(self.what, done, total);
-            // Erases the line, and what a longer one left behind. Nothing depends on whether it can be seen.
+            // Erases the line and the rest of a longer one. Errors do not matter here.
             let _ = write!(stderr(), "\r\x1b[2K{line}");
         }
     }

@@ -1,16 +1,16 @@
-//! What the operating system tells a command that runs until it is stopped.
+//! Signals of the operating system, for commands that run until they are stopped.
 
 use std::future::Future;
 
 use anyhow::Context;
 
-/// From now on, Ctrl-C and on Unix SIGTERM end the process no more; what is returned waits for one of them.
+/// From now on, Ctrl-C and on Unix SIGTERM no longer end the process. The returned future waits for one of them.
 pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be awaited")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C can't be awaited")?;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
         Ok(async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -20,10 +20,10 @@ pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = anyhow::Resul
         })
     }
     #[cfg(not(unix))]
-    Ok(async { tokio::signal::ctrl_c().await.context("Ctrl-C can't be awaited") })
+    Ok(async { tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C") })
 }
 
-/// SIGHUP, which service managers and log rotation send, and which ends a process that does not listen for it.
+/// SIGHUP, which service managers and log rotation send. It ends a process that does not handle it.
 pub(crate) struct Hangup {
     #[cfg(unix)]
     signal: tokio::signal::unix::Signal,
@@ -34,13 +34,13 @@ impl Hangup {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
-            Ok(Hangup { signal: signal(SignalKind::hangup()).context("SIGHUP can't be awaited")? })
+            Ok(Hangup { signal: signal(SignalKind::hangup()).context("cannot wait for SIGHUP")? })
         }
         #[cfg(not(unix))]
         Ok(Hangup {})
     }
 
-    /// Waits for the next one. Cancel safe.
+    /// Waits for the next signal. Cancel safe.
     pub(crate) async fn next(&mut self) {
         #[cfg(unix)]
         if self.signal.recv().await.is_some() {

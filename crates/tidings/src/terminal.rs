@@ -1,4 +1,4 @@
-//! Text that others wrote, on a terminal. There, and nowhere else, characters that command it are made visible: an event
+//! Makes text of others safe for a terminal. There, characters that control the terminal are made visible: an event
 //! must not clear the screen, set the clipboard, or make a line read backwards.
 
 use std::{
@@ -8,21 +8,21 @@ use std::{
     sync::LazyLock,
 };
 
-/// Asked once, and not for each event.
+/// Determined once, and not for each event.
 static IS_TERMINAL: LazyLock<bool> = LazyLock::new(|| stdout().is_terminal());
 
-/// The text as it goes to standard output.
+/// The text in the form for standard output.
 pub(crate) fn on_stdout(text: &str) -> Cow<'_, str> {
     if *IS_TERMINAL { visible(text) } else { Cow::Borrowed(text) }
 }
 
-/// Writes a line to standard error. Nobody may be there to read it, which changes nothing.
+/// Writes a line to standard error. Errors are ignored, because nobody may be reading it.
 pub(crate) fn say(line: &str) {
     let shown = if stderr().is_terminal() { visible(line) } else { Cow::Borrowed(line) };
     let _ = std::io::Write::write_all(&mut stderr(), format!("{shown}\n").as_bytes());
 }
 
-/// The text with what could command a terminal in the form `\u001b`, which JSON understands too. Line feed and tab stay.
+/// The text with control characters in the form `\u001b`, which JSON understands too. Line feed and tab stay.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(commands) {
         return Cow::Borrowed(text);
@@ -38,8 +38,8 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a character acts on a terminal instead of being shown: the controls C0 and C1 but for line feed and tab, and what
-/// changes the direction of writing (Unicode, UAX #9, "Directional Formatting Characters").
+/// Whether a character acts on a terminal instead of being shown: the controls C0 and C1 except line feed and tab, and
+/// the characters that change the direction of writing (Unicode, UAX #9, "Directional Formatting Characters").
 fn commands(character: char) -> bool {
     match character {
         '\n' | '\t' => false,

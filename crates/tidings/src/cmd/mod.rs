@@ -1,4 +1,4 @@
-//! One file for each subcommand.
+//! The subcommands, one file for each.
 
 pub(crate) mod log;
 pub(crate) mod publish;

@@ -1,4 +1,4 @@
-//! Where a server says that it speaks HTTP/3: `Alt-Svc`. Source: RFC 7838, section 3.
+//! Reads from `Alt-Svc` where a server offers HTTP/3. Source: RFC 7838, section 3.
 
 /// The host, empty for the server's own, and the port; `None` if there is no HTTP/3.
 pub(super) fn http3(alt_svc: &str) -> Option<(&str, u16)> {

@@ -1,4 +1,4 @@
-//! All that was seen of one URL.
+//! All observations of one URL.
 
 use http::Uri;
 
@@ -8,67 +8,67 @@ use super::{
     timing::Timing,
 };
 
-/// Why an exchange was made.
+/// The purpose of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// As it was asked for, without any `Accept-Encoding`, like curl.
+    /// The original request, without any `Accept-Encoding`, like curl.
     Plain,
-    /// The stream of known timing, likewise.
+    /// The stream of known timing, with the same request.
     Probe,
-    /// The same with large events, to see the size of a buffer.
+    /// The stream of known timing with large events, to find the size of a buffer.
     Big,
-    /// A second connection, beside the first.
+    /// A second connection, at the same time as the first.
     Again,
     Gzip,
     Brotli,
     Zstd,
     /// With the `Accept-Encoding` of a browser.
     Browser,
-    /// By the version of HTTP that the others were not asked by.
+    /// With the version of HTTP that the other requests do not use.
     Http1,
     Http2,
     Http3,
-    /// By POST, where that changes nothing.
+    /// With POST, if that changes nothing.
     Post,
-    /// With `Accept: */*`, as fetch and curl have it.
+    /// With `Accept: */*`, which fetch and curl send.
     AnyAccept,
-    /// A silence with heartbeats in it.
+    /// A silence with heartbeats.
     Beats,
     BeatsGzip,
-    /// With the ID of an event as the last one that was seen.
+    /// With the ID of an event as the last event ID.
     Resume,
-    /// With a last event ID that nobody has ever given.
+    /// With a last event ID that does not exist.
     Unknown,
     /// With the last ID of a stream that has ended.
     Finished,
     Head,
-    /// An OPTIONS request: a browser's question whether a page of another origin may send `Last-Event-ID`.
+    /// An OPTIONS request, by which a browser asks whether a page of another origin may send `Last-Event-ID`.
     Preflight,
-    /// A path that nobody serves, where the stream's own says nothing: whoever answers names itself.
+    /// A path that does not exist. If the stream's path gives no answer, a proxy may name itself in this answer.
     Elsewhere,
     /// With an `Origin`.
     CrossOrigin,
-    /// As it was asked for, watched for long.
+    /// The original request, observed for a long time.
     Watch,
     /// A long silence.
     Idle,
-    /// As long as that, with an event each second.
+    /// As long as the silence, with an event each second.
     Busy,
-    /// A long life.
+    /// A long stream.
     Long,
 }
 
 impl Role {
-    /// Whether it asks for the stream, by the version of HTTP that the first request had.
+    /// Whether it requests the stream, with the version of HTTP of the first request.
     pub(super) fn is_for_the_stream(self) -> bool {
         let others = [Role::Head, Role::Preflight, Role::Elsewhere, Role::Http1, Role::Http2, Role::Http3];
         !others.contains(&self)
     }
 
-    /// How it asks, for people.
+    /// The kind of request, for people.
     pub(super) fn asked(self) -> &'static str {
         match self {
-            Role::Plain => "as it is",
+            Role::Plain => "unchanged",
             Role::Probe => "for a stream of known timing",
             Role::Big => "for large events",
             Role::Again => "a second time",
@@ -84,39 +84,39 @@ impl Role {
             Role::Beats => "for heartbeats",
             Role::BeatsGzip => "for heartbeats, with gzip",
             Role::Resume => "with the ID of an event",
-            Role::Unknown => "with an ID that nobody has given",
+            Role::Unknown => "with an unknown ID",
             Role::Finished => "with the ID of the last event",
             Role::Head => "by HEAD",
             Role::Preflight => "by OPTIONS",
             Role::Elsewhere => "at another path",
             Role::CrossOrigin => "with an Origin",
-            Role::Watch => "for long",
+            Role::Watch => "for a long time",
             Role::Idle => "for a silence",
             Role::Busy => "for an event each second",
-            Role::Long => "for a long life",
+            Role::Long => "for a long duration",
         }
     }
 }
 
-/// The roles that have an `Accept-Encoding`, and what they are called.
+/// The roles that have an `Accept-Encoding`, and their names.
 pub(super) const ENCODED: [(Role, &str); 4] =
     [(Role::Gzip, "gzip"), (Role::Brotli, "br"), (Role::Zstd, "zstd"), (Role::Browser, "browser")];
 
-/// What is known of one URL.
+/// All that is known about one URL.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
-    /// Where the stream is, after redirects.
+    /// The URL of the stream, after redirects.
     pub(super) url: Uri,
     /// The status and the location of each redirect.
     pub(super) redirects: Vec<(u16, String)>,
     pub(super) seen: Vec<(Role, Seen)>,
-    /// Many streams at one time, each over a connection of HTTP/1.1.
+    /// Many streams at the same time, each over its own HTTP/1.1 connection.
     pub(super) connections: Option<Fan>,
-    /// Many streams at one time over one connection of HTTP/2.
+    /// Many streams at the same time over one HTTP/2 connection.
     pub(super) streams: Option<Fan>,
     /// The last event ID of [`Role::Resume`].
     pub(super) resumed_after: Option<String>,
-    /// What was not measured, and why.
+    /// The measurements that were not made, with the reasons.
     pub(super) not_measured: Vec<(&'static str, String)>,
 }
 
@@ -137,7 +137,7 @@ impl Case {
         self.seen.iter().find(|(seen, _)| *seen == role).map(|(_, seen)| seen)
     }
 
-    /// The stream of known timing in this role, if it is one.
+    /// The timing of the stream in this role, if it is a stream of known timing.
     pub(super) fn timing(&self, role: Role) -> Option<(&Seen, Timing)> {
         let seen = self.get(role)?;
         Some((seen, Timing::of(seen)?))
@@ -148,12 +148,12 @@ impl Case {
         self.get(Role::Probe).is_some()
     }
 
-    /// Whether anything was answered by this version of HTTP.
+    /// Whether any request was answered over this version of HTTP.
     pub(super) fn was_answered_by(&self, protocol: Protocol) -> bool {
         self.seen.iter().any(|(_, seen)| seen.protocol == Some(protocol) && seen.head.is_some())
     }
 
-    /// The stream that the others are compared with.
+    /// The stream with which the others are compared.
     pub(super) fn reference(&self) -> Option<&Seen> {
         self.get(Role::Probe).or_else(|| self.get(Role::Plain))
     }
@@ -171,7 +171,7 @@ pub(super) mod made {
     use super::*;
     use crate::doctor::observation::{End, Head, Read};
 
-    /// What a clean stream sends as its head.
+    /// The head of a clean stream.
     pub(in crate::doctor) const CLEAN: &[(&str, &str)] =
         &[("content-type", "text/event-stream"), ("cache-control", "no-cache, no-transform")];
 
@@ -183,7 +183,7 @@ pub(super) mod made {
         Case { seen, ..Case::new(url.parse().unwrap()) }
     }
 
-    /// An answer whose body comes in these pieces at these milliseconds.
+    /// A response whose body arrives in these pieces at these milliseconds.
     pub(in crate::doctor) fn answer(
         status: u16,
         headers: &[(&str, &str)],
@@ -217,13 +217,13 @@ pub(super) mod made {
         answer(200, CLEAN, pieces, End::Open)
     }
 
-    /// A stream of known timing, ten events 100 ms apart and an end 500 ms later, that arrives as `arrives` maps the
-    /// number and the time of sending. Number 11 is the end.
+    /// A stream of known timing: ten events 100 ms apart, and an end 500 ms later. `arrives` maps the number and the
+    /// sending time of an event to its arrival. Number 11 is the end.
     pub(in crate::doctor) fn probe(arrives: impl Fn(u64, u64) -> u64) -> Seen {
         probe_from(1, "a", Some("1"), arrives)
     }
 
-    /// The same with the first event's number, the stream's name, and the last event ID that the server saw.
+    /// The same, with the number of the first event, the name of the stream, and the last event ID at the server.
     pub(in crate::doctor) fn probe_from(
         first: u64,
         name: &str,

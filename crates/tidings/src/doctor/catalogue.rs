@@ -1,21 +1,21 @@
-//! Every rule: its name, which never changes, how bad it is, and what it means for people.
+//! Every rule: its name, which never changes, its severity, and its explanation for people.
 
 use crate::cli::Severity::{self, S1, S2, S3};
 
-/// A rule, by which something is found wrong.
+/// A rule that finds one kind of fault.
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) name: &'static str,
     pub(super) severity: Severity,
-    /// What is wrong, in a sentence for somebody who has never heard of event streams.
+    /// The fault in one sentence, for a reader who has never heard of event streams.
     pub(super) title: &'static str,
-    /// Why it happens and why it matters.
+    /// The cause, and the consequences.
     pub(super) why: &'static str,
-    /// What helps when nothing says who does it.
+    /// The fix to show if nothing names the cause.
     pub(super) fix: &'static str,
 }
 
-/// The rule with this name.
+/// Returns the rule with this name.
 pub(super) fn rule(name: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.name == name)
 }
@@ -30,16 +30,16 @@ const fn new(
     Rule { name, severity, title, why, fix }
 }
 
-/// All of them, the ones that break a stream first.
+/// All rules. Rules for faults that break a stream come first.
 pub(super) const RULES: &[Rule] = &[
     // Held back or changed.
     new(
         "buffered",
         S1,
         "proxies",
-        "What the server sends is held back and arrives late, many messages at once.",
+        "Messages are held back and arrive late, many at once.",
         "Something between the server and you collects the answer before it passes it on. For a page or a file that is \
-         faster; a stream stands still until the buffer is full or the stream ends.",
+         faster. But a stream stands still until the buffer is full or the stream ends.",
     ),
     new(
         "buffered-compressed",
@@ -54,66 +54,68 @@ pub(super) const RULES: &[Rule] = &[
         S1,
         "http2",
         "Over HTTP/2 messages are held back; over HTTP/1.1 they are not.",
-        "The server or proxy that speaks HTTP/2 does not flush each write of what is behind it.",
+        "The server or proxy that speaks HTTP/2 does not flush each write of the server it stands in front of.",
     ),
     new(
         "buffered-http3",
         S1,
         "http3",
         "Over HTTP/3 messages are held back; over the version that was used first they are not.",
-        "Browsers go over to HTTP/3 where Alt-Svc offers it, often only at the second visit, and curl stays with HTTP/2: it \
-         works in a terminal and in a fresh browser.",
+        "Browsers switch to HTTP/3 if Alt-Svc offers it, often only at the second visit. curl stays with HTTP/2. So \
+         the stream works in a terminal and in a fresh browser.",
     ),
     new(
         "buffered-get",
         S1,
         "proxies",
-        "Asked for by GET, messages are held back; by POST they are not.",
-        "EventSource knows nothing but GET. cloudflared's quick tunnels (trycloudflare.com) buffer answers to GET, though not to \
-         POST; a named tunnel doesn't. Elsewhere it is a rule for caching, which is about GET alone.",
+        "With GET, messages are held back; with POST they are not.",
+        "EventSource uses only GET. cloudflared's quick tunnels (trycloudflare.com) buffer answers to GET, but not to \
+         POST; a named tunnel does not buffer. In other cases the cause is a rule for caching, because such rules \
+         apply to GET alone.",
     ),
     new(
         "buffered-post",
         S1,
         "proxies",
-        "Asked for by POST, messages are held back; by GET they are not.",
-        "Streams of LLMs are asked for by POST. Something on the way inspects, or repeats, requests with a body and collects \
-         their answers, or streams are let through by a rule that is for GET alone.",
+        "With POST, messages are held back; with GET they are not.",
+        "Streams of LLMs use POST. Something on the way inspects or repeats requests with a body, and collects their \
+         answers. Or a rule lets streams through for GET alone.",
     ),
     new(
         "buffered-accept",
         S1,
         "proxies",
         "Whether messages are held back depends on the Accept header.",
-        "EventSource sends 'Accept: text/event-stream', fetch and curl send '*/*'. A rule on the way asks for the one and forgets \
-         the other; Content-Type, which the answer says, would hold for both.",
+        "EventSource sends 'Accept: text/event-stream', fetch and curl send '*/*'. A rule on the way matches one and \
+         forgets the other. A rule for the answer's Content-Type would match both.",
     ),
     new(
         "one-behind",
         S2,
         "compress",
         "Each message arrives only when the next one is sent.",
-        "A compressor or a scanner lets go of what it has when more comes in. The newest message always waits.",
+        "A compressor or a scanner passes a message on only when more data arrives. The newest message always waits.",
     ),
     new(
         "heartbeats-held",
         S2,
         "compress",
         "Heartbeats are held back when the answer is compressed.",
-        "Events are flushed, and the comments in between are not, so that everything on the way believes the stream is dead.",
+        "Events are flushed, but the comments in between are not, so proxies on the way take the stream for dead.",
     ),
     new(
         "comments-dropped",
         S1,
         "heartbeat",
-        "Heartbeats do not arrive: something on the way takes them out.",
-        "A gateway that reads events and writes them again left the comments out. Nothing keeps the connection open then.",
+        "Heartbeats do not arrive: something on the way removes them.",
+        "A gateway that reads events and writes them again leaves the comments out. Then nothing keeps the connection \
+         open.",
     ),
     new(
         "slow",
         S2,
         "proxies",
-        "The stream trickles: each message takes long from its first byte to its last.",
+        "The stream trickles: each message takes a long time from its first byte to its last.",
         "Something limits the rate, or passes on a few bytes at a time.",
     ),
     new(
@@ -121,16 +123,16 @@ pub(super) const RULES: &[Rule] = &[
         S3,
         "delayed",
         "Messages wait a fraction of a second for the next ones.",
-        "Something gathers small writes for a moment before it sends them: the way of HAProxy, of Nagle's algorithm and of \
-         corked sockets. For text that people read it does not matter; for what people control it does.",
+        "Something gathers small writes for a moment before it sends them: HAProxy, Nagle's algorithm or a corked \
+         socket. It does not matter for text to read, but it does for things that people control.",
     ),
     new(
         "cached",
         S1,
         "cdn",
         "A cache answers: you get a recording of an earlier stream, not yours.",
-        "Everyone gets the same old events, the stream ends at once, browsers come back and get them again. If streams are \
-         personal, one person's data goes to others.",
+        "Everyone gets the same old events, the stream ends at once, and browsers reconnect and get them again. If \
+         streams are personal, one person's data goes to others.",
     ),
     new(
         "shared-stream",
@@ -151,9 +153,9 @@ pub(super) const RULES: &[Rule] = &[
         "no-transform-missing",
         S3,
         "app",
-        "Nothing forbids the way to compress the stream.",
-        "Without 'no-transform' in Cache-Control, a proxy or middleware may begin to compress, and so to buffer, at any \
-         update.",
+        "Nothing forbids proxies to compress the stream.",
+        "Without 'no-transform' in Cache-Control, the next update of a proxy or middleware may begin to compress the \
+         stream, and then to buffer it.",
     ),
     new(
         "cacheable",
@@ -166,8 +168,8 @@ pub(super) const RULES: &[Rule] = &[
         "content-length",
         S1,
         "app",
-        "The answer says beforehand how long it is, so it is not a stream.",
-        "Somebody collected the whole answer to count its bytes. What is published later never arrives.",
+        "The answer gives its length in advance, so it is not a stream.",
+        "Something collected the whole answer to count its bytes. Later events never arrive.",
     ),
     new(
         "plain-http",
@@ -181,54 +183,55 @@ pub(super) const RULES: &[Rule] = &[
         "idle-cut",
         S1,
         "heartbeat",
-        "The connection is cut when nothing was sent for a while.",
-        "Something on the way takes silence for death. A comment every 15 seconds keeps the connection alive.",
+        "The connection is cut after a time without data.",
+        "Something on the way takes a silent connection for a dead one. A comment every 15 seconds keeps it open.",
     ),
     new(
         "lifetime-cut",
         S1,
         "lifetime",
         "The stream is cut after a fixed time, although data flows.",
-        "A limit for the whole request, meant for pages, ends the stream. Everything that reads it has to come back, and \
-         whatever can't resume loses data.",
+        "A limit for the whole request, meant for pages, ends the stream. All readers have to reconnect, and readers \
+         that cannot resume lose data.",
     ),
     new(
         "broken-off",
         S1,
         "lifetime",
         "The connection broke in the middle of the answer.",
-        "A crash, a timeout or a reset: the answer has no proper end. A client can't tell that from a network failure.",
+        "A crash, a timeout or a reset: the answer has no proper end. A client cannot tell this from a network \
+         failure.",
     ),
     new(
         "unreadable",
         S1,
         "unreadable",
-        "What answers can't be read as HTTP, or nothing answers before the connection ends.",
-        "A port with no program behind it, another protocol than the address says, or a head that breaks the rules of HTTP. \
-         Nothing else could be measured.",
+        "The answer cannot be read as HTTP, or the connection ends without an answer.",
+        "The port has no program, the protocol differs from the address, or the head breaks the rules of HTTP. Nothing \
+         more could be measured.",
     ),
     new(
         "unreadable-at-times",
         S2,
         "unreadable",
         "Some requests for the stream get no answer that can be read.",
-        "The connection ends, or something else than HTTP comes, depending on how or how often the stream is asked for. A \
-         browser that asks so gets nothing.",
+        "The connection ends, or data other than HTTP arrives, depending on the kind or the number of requests. A \
+         browser that sends such a request gets nothing.",
     ),
     new(
         "no-first-byte",
         S1,
         "first-byte",
-        "The connection opens and then nothing comes, not even a header.",
-        "Most often a proxy collects the answer before it passes it on. Or the server itself sends nothing until its first \
-         message; everything on the way that has a time limit gives up by then.",
+        "The connection opens, but nothing arrives, not even a header.",
+        "Most often a proxy collects the answer before it passes it on. Or the server itself sends nothing until its \
+         first message. Everything on the way with a time limit gives up before then.",
     ),
     new(
         "late-first-byte",
         S2,
         "first-byte",
-        "It takes seconds until anything comes.",
-        "Time limits on the way begin with the request. Headers and a comment, sent at once, satisfy them.",
+        "It takes seconds until the first byte arrives.",
+        "Time limits on the way begin with the request. To satisfy them, send the headers and a comment at once.",
     ),
     new(
         "no-heartbeat",
@@ -241,8 +244,8 @@ pub(super) const RULES: &[Rule] = &[
         "slow-heartbeat",
         S2,
         "heartbeat",
-        "Heartbeats come, but more seldom than common time limits allow.",
-        "Limits of 30, 55 and 60 seconds are common. 15 seconds is under all of them.",
+        "Heartbeats arrive, but less often than common time limits require.",
+        "Limits of 30, 55 and 60 seconds are common. A heartbeat every 15 seconds satisfies all of them.",
     ),
     // Protocol and headers.
     new(
@@ -250,14 +253,14 @@ pub(super) const RULES: &[Rule] = &[
         S1,
         "status",
         "The server answers with an error instead of a stream.",
-        "EventSource gives up for good after any status but 200; it does not try again, whatever the status.",
+        "EventSource gives up for good after any status but 200. No other status makes it try again.",
     ),
     new(
         "redirect",
         S2,
         "redirect",
         "The address only points to another one.",
-        "Every reconnection takes the detour again, a POST may become a GET, and credentials may be left behind.",
+        "Every reconnection takes the detour again, a POST may become a GET, and credentials may be dropped.",
     ),
     new(
         "wrong-content-type",
@@ -272,7 +275,7 @@ pub(super) const RULES: &[Rule] = &[
         S1,
         "status",
         "The answer is a web page: a login, an error page, or the application's front page.",
-        "A login or an error should have its status, 401 or 403 or 5xx. With 200 nobody can tell it from a stream.",
+        "A login or an error should have its own status: 401, 403 or 5xx. With 200 a client takes it for the stream.",
     ),
     new(
         "forbidden-header",
@@ -287,30 +290,30 @@ pub(super) const RULES: &[Rule] = &[
         S1,
         "connection-header",
         "Over HTTP/2 the request fails, over HTTP/1.1 it does not.",
-        "Browsers choose HTTP/2 where they can, so they see this failure and curl --http1.1 does not.",
+        "Browsers choose HTTP/2 if they can, so they see this failure and curl --http1.1 does not.",
     ),
     new(
         "http3-error",
         S1,
         "http3",
         "Over HTTP/3, which the server offers, the request fails.",
-        "Browsers go over to HTTP/3 where Alt-Svc offers it (ERR_QUIC_PROTOCOL_ERROR), and curl does not. Where no QUIC \
-         connection comes about at all they go back to HTTP/2, and nobody notices.",
+        "Browsers switch to HTTP/3 if Alt-Svc offers it (ERR_QUIC_PROTOCOL_ERROR), and curl does not. If no QUIC \
+         connection is possible, they return to HTTP/2, and nobody notices.",
     ),
     new(
         "few-streams",
         S3,
         "http2",
         "The server allows few requests at a time over one HTTP/2 connection.",
-        "Each open stream takes one for good, in all tabs together. Fewer than 100 run out.",
+        "Each open stream in any tab occupies one of them for good. Fewer than 100 run out.",
     ),
     new(
         "few-connections",
         S2,
         "connections",
         "The server serves only a few streams at a time.",
-        "A stream never ends, so whoever comes next waits for ever, or is refused: with a page, a query, another stream. Seven \
-         were asked for, one more than a browser opens by HTTP/1.1.",
+        "A stream never ends, so the next request waits for ever or is refused: a page, a query, another stream. The \
+         doctor opened seven streams, one more than a browser opens over HTTP/1.1.",
     ),
     new(
         "token-in-url",
@@ -324,21 +327,21 @@ pub(super) const RULES: &[Rule] = &[
         S3,
         "app",
         "HEAD does not work as it should.",
-        "Monitors and link checkers use it: it should answer with the headers of GET, without a body, and end.",
+        "Monitors and link checkers use HEAD. The answer should have the headers of GET and no body, and end.",
     ),
     new(
         "options-request",
         S3,
         "app",
         "OPTIONS does not work as it should.",
-        "Browsers ask by it what a page of another site may send, and gateways what there is. It should answer, without a \
-         stream: 204, or a refusal below 500.",
+        "Browsers use OPTIONS to ask which requests a page of another site may send. The answer should be 204 or a \
+         refusal below 500, and not a stream.",
     ),
     new(
         "cors-credentials",
         S1,
         "cors",
-        "Pages of other sites can't read the stream with credentials.",
+        "Pages of other sites cannot read the stream with credentials.",
         "'Access-Control-Allow-Origin: *' together with 'Allow-Credentials' is refused by every browser.",
     ),
     new(
@@ -346,7 +349,7 @@ pub(super) const RULES: &[Rule] = &[
         S1,
         "cors",
         "Any web page may read the stream with its visitor's credentials.",
-        "The answer repeats whatever Origin it is asked from and allows credentials.",
+        "The answer repeats any Origin of a request, and allows credentials.",
     ),
     new(
         "cors-vary",
@@ -360,14 +363,15 @@ pub(super) const RULES: &[Rule] = &[
         S1,
         "cors",
         "Clients that use fetch fail when they resume.",
-        "They send Last-Event-ID, for which the browser asks permission first, and it is not given. EventSource itself needs none.",
+        "They send Last-Event-ID. The browser asks for permission first, and the server does not give it. EventSource \
+         itself needs no permission.",
     ),
     // Resuming.
     new(
         "no-ids",
         S1,
         "ids",
-        "Events have no IDs, so what is missed during a reconnection is lost.",
+        "Events have no IDs, so events during a reconnection are lost.",
         "A browser that reconnects sends the ID of the last event it saw. Without IDs there is nothing to send.",
     ),
     new(
@@ -375,20 +379,20 @@ pub(super) const RULES: &[Rule] = &[
         S1,
         "ids",
         "Different events have the same ID.",
-        "After a reconnection nobody can say which of them was seen: events are lost or come twice.",
+        "After a reconnection nobody can tell which of them the client has: events are lost or arrive twice.",
     ),
     new(
         "last-event-id-ignored",
         S1,
         "resume",
-        "Whoever reconnects does not get what was missed.",
-        "The request said which event was seen last, and the answer is the same as without.",
+        "A client that reconnects does not get the events that it missed.",
+        "The request named the last event, but the answer is the same as for a request that does not.",
     ),
     new(
         "duplicate-after-resume",
         S2,
         "resume",
-        "Whoever reconnects gets events again that were seen already.",
+        "A client that reconnects gets events again that it had already received.",
         "The server replays from the last event instead of after it, or replays twice.",
     ),
     new(
@@ -396,13 +400,13 @@ pub(super) const RULES: &[Rule] = &[
         S1,
         "resume",
         "An ID that the server does not know gets a normal stream, with no word of a gap.",
-        "When history has expired, the client believes that it missed nothing. It should be told.",
+        "When the history has expired, the client believes that it missed nothing. The server should report the gap.",
     ),
     new(
         "replay-after-end",
         S1,
         "finish",
-        "When the stream is over and the browser comes back, everything starts again.",
+        "When the stream is over and the browser reconnects, everything starts again.",
         "EventSource reconnects after every end. If that starts a job, it runs, and is billed, again and again.",
     ),
     new(
@@ -410,14 +414,15 @@ pub(super) const RULES: &[Rule] = &[
         S1,
         "finish",
         "The stream ends without saying that it is complete.",
-        "Complete and cut off look the same. A last event, of a type of its own, tells them apart.",
+        "A complete stream and a broken one look the same. A last event with its own type tells them apart.",
     ),
     new(
         "no-retry",
         S2,
         "framing",
         "The stream does not say how long to wait before reconnecting.",
-        "Browsers choose 3 or 5 seconds, other clients none at all; after a deployment all come back at one moment.",
+        "Browsers wait 3 or 5 seconds, other clients not at all. After a deployment all of them reconnect at the same \
+         moment.",
     ),
     // Bytes.
     new(
@@ -432,57 +437,58 @@ pub(super) const RULES: &[Rule] = &[
         S2,
         "framing",
         "The stream begins with a byte order mark.",
-        "The standard allows it, and many clients take it for a part of the first field's name, and lose the first event.",
+        "The standard allows it, but many clients take it for a part of the first field's name, and lose the first \
+         event.",
     ),
     new(
         "mixed-line-ends",
         S2,
         "framing",
         "Line ends of different kinds are mixed.",
-        "All three kinds are allowed; many clients know only one, and see an extra blank line, or none.",
+        "All three kinds are allowed, but many clients know only one, and see an extra blank line, or none.",
     ),
     new(
         "carriage-returns",
         S2,
         "framing",
         "Lines end with CRLF or CR, and not with LF alone.",
-        "All three kinds are allowed; but some clients find no event in such a stream, and others see an extra blank line where \
-         CR and LF come apart.",
+        "All three kinds are allowed. But some clients find no event in such a stream, and others see an extra blank \
+         line if CR and LF arrive in two pieces.",
     ),
     new(
         "invalid-utf8",
         S1,
         "framing",
         "The stream is not valid UTF-8.",
-        "Event streams are UTF-8 and nothing else; the bytes in question arrive as U+FFFD.",
+        "An event stream is always UTF-8. The wrong bytes arrive as U+FFFD.",
     ),
     new(
         "nul-in-id",
         S2,
         "framing",
         "An ID contains a NUL, so clients ignore it.",
-        "The standard says so, and resuming then begins at an older event.",
+        "The standard requires this, so clients resume after an older event.",
     ),
     new(
         "unfinished-event",
         S2,
         "framing",
         "The last event has no blank line after it, so clients drop it.",
-        "An event counts when its blank line has come. Most often that line is missing at the end of a stream.",
+        "An event counts when its blank line has arrived. Most often that line is missing at the end of a stream.",
     ),
     new(
         "binary-in-text",
         S3,
         "binary",
         "Most of the data is binary, written as text.",
-        "Base64 makes it a third larger, and a large event holds up all that come after it.",
+        "Base64 makes it a third larger, and a large event delays all events after it.",
     ),
     new(
         "huge-event",
         S2,
         "binary",
         "An event is larger than 1 MiB.",
-        "Clients have limits, and each event is in memory as a whole on every hop that looks at it.",
+        "Clients have limits, and every hop that examines events holds the whole event in memory.",
     ),
     // An LLM's answer.
     new(
@@ -490,36 +496,37 @@ pub(super) const RULES: &[Rule] = &[
         S1,
         "proxies",
         "The answer comes in one piece, not token by token.",
-        "Either streaming was not asked for or not understood, or something on the way collects it.",
+        "Either the request did not ask for streaming, or the server did not understand it, or something on the way \
+         collects the answer.",
     ),
     new(
         "llm-no-terminal-event",
         S1,
         "finish",
         "The answer ends without saying that it is complete.",
-        "Neither [DONE] nor a finish reason nor a stop event came: a cut answer looks like a whole one.",
+        "Neither [DONE] nor a finish reason nor a stop event arrived, so a cut answer looks like a complete one.",
     ),
     new(
         "llm-error-in-stream",
         S1,
         "status",
         "The stream contains an error.",
-        "The status was 200 by then, so only the event tells.",
+        "The status was already 200, so only the event reports the error.",
     ),
     new(
         "llm-coalesced",
         S2,
         "proxies",
-        "Tokens come in lumps.",
+        "Tokens arrive in lumps.",
         "Several tokens arrive together, again and again, so that the text stutters.",
     ),
     new(
         "llm-abort-ignored",
         S2,
         "abort",
-        "An answer that nobody reads any more seems to be finished all the same.",
-        "The next answer waited as if the aborted one was still being made. A server notices that its client has left only \
-         when it looks, or when it writes.",
+        "The server seems to finish an answer although nobody reads it any more.",
+        "The next answer waited as if the aborted one was still in progress. A server notices only when it checks, or \
+         when it writes, that its client has left.",
     ),
 ];
 

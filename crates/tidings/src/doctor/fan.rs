@@ -1,38 +1,38 @@
-//! What came of many requests at one time.
+//! The result of many requests at the same time.
 
 use std::{collections::BTreeSet, time::Duration};
 
-/// After so long without an answer the requests that are left wait for others to end; a slow server still answers some.
+/// After this long without an answer, the remaining requests wait for others to end. A slow server still answers some.
 const STILL: Duration = Duration::from_millis(700);
 
-/// Requests that were sent at one time, and kept open when they were answered.
+/// Requests that were sent at the same time, and kept open after their answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fan {
     pub(super) asked: usize,
-    /// How many were answered with 200.
+    /// The number of answers with 200.
     pub(super) answered: usize,
-    /// The statuses of those that were refused; `None` for those that broke.
+    /// The statuses of the refusals; `None` for a request that broke.
     pub(super) refused: Vec<Option<u16>>,
-    /// When the last answer came.
+    /// The time of the last answer.
     pub(super) last: Duration,
-    /// When nobody waited any longer.
+    /// The time at which the wait ended.
     pub(super) ended: Duration,
 }
 
 impl Fan {
-    /// How many are answered at a time, if that is fewer than were asked for. `None` too when nothing was answered, or when
-    /// there were still answers coming: that is another fault, or a slow server.
+    /// How many requests are answered at the same time, if not all are. `None` also if nothing was answered, or if
+    /// answers were still arriving: that is another fault, or a slow server.
     pub(super) fn cap(&self) -> Option<usize> {
         let is_settled = self.waiting() == 0 || self.ended.saturating_sub(self.last) >= STILL;
         (self.answered > 0 && self.answered < self.asked && is_settled).then_some(self.answered)
     }
 
-    /// How many were never answered.
+    /// The number of requests without an answer.
     fn waiting(&self) -> usize {
         self.asked.saturating_sub(self.answered + self.refused.len())
     }
 
-    /// The number for people and programs: `"120+"` if all were answered.
+    /// The number, for people and programs: `"120+"` if all were answered.
     pub(super) fn number(&self) -> Option<String> {
         if self.answered == self.asked {
             return Some(format!("{}+", self.asked));
@@ -60,7 +60,7 @@ impl Fan {
 pub(super) mod made {
     use super::*;
 
-    /// Seven requests of which so many were answered and so many refused, the last of them this long before the end.
+    /// Seven requests with these numbers of answers and refusals, the last of them this long before the end.
     pub(in crate::doctor) fn seven(answered: usize, refused: usize, silence: u64) -> Fan {
         let ended = Duration::from_millis(1500);
         let last = ended.saturating_sub(Duration::from_millis(silence));

@@ -1,15 +1,15 @@
-//! What a rule finds.
+//! A finding: the result of a rule.
 
 use crate::cli::Severity;
 
 use super::catalogue;
 
-/// How sure a finding is.
+/// The certainty of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Confidence {
-    /// It was seen itself, or two requests that differ in one thing differ in this.
+    /// The fault itself was observed, or two requests that differ in one thing show the difference.
     Proved,
-    /// What was seen looks like it, and something else could look the same.
+    /// The observation fits this fault, but another cause could look the same.
     Consistent,
 }
 
@@ -22,25 +22,25 @@ impl Confidence {
     }
 }
 
-/// Something that is wrong with a stream.
+/// A fault of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// Its name in the catalogue.
+    /// The name of the rule in the catalogue.
     pub(super) rule: &'static str,
     pub(super) severity: Severity,
     pub(super) confidence: Confidence,
-    /// Who does it, as far as the answer says.
+    /// The program that causes it, if the response names one.
     pub(super) hop: Option<String>,
-    /// The numbers.
+    /// The measured values.
     pub(super) measured: String,
-    /// What the numbers are from.
+    /// The source of the values.
     pub(super) evidence: String,
-    /// The name of the text that says what to change.
+    /// The name of the fix to show.
     pub(super) fix: &'static str,
 }
 
 impl Finding {
-    /// A finding of a rule of the catalogue, with the severity and the fix that it has there.
+    /// A finding of a rule in the catalogue, with the severity and the fix of that rule.
     pub(super) fn of(
         rule: &'static str,
         measured: impl Into<String>,

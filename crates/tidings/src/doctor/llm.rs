@@ -21,10 +21,10 @@ use crate::{
     exit::{Exit, UsageError},
 };
 
-/// How long a small answer may take.
+/// The time limit for a small answer.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Enough words to see a rhythm, and few enough to cost next to nothing.
+/// Enough words to see a rhythm, and so few that they cost almost nothing.
 const PROMPT: &str = "Count from one to twenty in words, separated by spaces. Nothing else.";
 const MAX_TOKENS: u32 = 64;
 
@@ -35,7 +35,8 @@ pub(super) async fn run(flags: DoctorLlm) -> anyhow::Result<Exit> {
     let url = Request::get(&flags.url).map_err(|error| UsageError(error.to_string()))?;
     let dialect = Dialect::of(url.url());
     let key = flags.key_env.as_deref().map(|name| {
-        std::env::var(name).map_err(|_| UsageError(format!("--key-env: there is no variable {name}")))
+        std::env::var(name)
+            .map_err(|_| UsageError(format!("--key-env: the environment has no variable {name}")))
     });
     let ask = dialect.ask(url.url(), key.transpose()?.as_deref(), &flags.model)?;
     let way = Way::new(url.url(), flags.connect_to, None)?;
@@ -48,8 +49,8 @@ pub(super) async fn run(flags: DoctorLlm) -> anyhow::Result<Exit> {
     let mut case = Case::new(ask.url.clone());
     case.seen.push((Role::Plain, answer.clone()));
     case.not_measured = vec![
-        ("whether an aborted answer is still billed", "only the provider's usage page tells".into()),
-        ("resuming", "the dialects of LLMs have none; a gateway in front may add it".into()),
+        ("whether an aborted answer is still billed", "see the provider's usage page".into()),
+        ("resuming", "the APIs of LLMs cannot resume; a gateway in front may add it".into()),
     ];
     let mut findings = rules::judge_head(&case);
     if answer.is_stream() {
@@ -62,8 +63,8 @@ pub(super) async fn run(flags: DoctorLlm) -> anyhow::Result<Exit> {
     Ok(super::exit(&findings, fail_on))
 }
 
-/// Leaves an answer at its first token and asks again: a server that goes on with what nobody reads, and has room for
-/// one answer at a time, lets the next one wait.
+/// Aborts an answer at its first token and asks again. If a server goes on with an answer that nobody reads, and has
+/// room for one answer at a time, the next answer must wait.
 async fn after_abort(ask: &Ask, way: &Way, answer: &Seen, dialect: Dialect) -> Option<Seen> {
     let first = dialect.tokens(answer).first()?.at;
     drop(exchange(&Ask { within: first + Duration::from_millis(200), ..ask.clone() }, way).await);
@@ -73,7 +74,7 @@ async fn after_abort(ask: &Ask, way: &Way, answer: &Seen, dialect: Dialect) -> O
     Some(next)
 }
 
-/// What a server's events look like.
+/// The format of a server's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dialect {
     /// `POST …/chat/completions`, which ends with `[DONE]`.
@@ -102,7 +103,7 @@ impl Dialect {
                 Dialect::Messages => ("x-api-key", key.to_owned()),
                 _ => ("authorization", format!("Bearer {key}")),
             };
-            let mut value = HeaderValue::try_from(value).context("the API key is not fit for a header")?;
+            let mut value = HeaderValue::try_from(value).context("the API key cannot be sent in a header")?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -139,7 +140,7 @@ impl Dialect {
         text.as_str().map(str::to_owned)
     }
 
-    /// What said that the answer is complete.
+    /// The event that marked the answer as complete.
     fn terminal(self, seen: &Seen) -> Option<String> {
         let of = |event: Event<'_>| {
             if event.data.trim() == "[DONE]" {
@@ -190,7 +191,7 @@ fn judge(dialect: Dialect, answer: &Seen, next: Option<&Seen>) -> Vec<Finding> {
         );
         let began = answer.head.as_ref().map_or(Duration::ZERO, |head| head.at);
         if pieces <= 2 {
-            // A fast model that needs no time at all may be honest.
+            // A fast model may send all tokens at almost the same time.
             let finding = found("llm-not-streamed", measured);
             let has_waited = first.max(began) > Duration::from_millis(500);
             findings.push(if has_waited { finding } else { finding.consistent() });
@@ -210,9 +211,10 @@ fn judge(dialect: Dialect, answer: &Seen, next: Option<&Seen>) -> Vec<Finding> {
     findings
 }
 
-/// The instants at which tokens came.
+/// The number of instants at which tokens arrived.
 fn pieces(tokens: &[Event<'_>]) -> usize {
-    // Tokens of a fast model are a few milliseconds apart, so what counts here is that they came by different reads.
+    // Tokens of a fast model are a few milliseconds apart. So tokens count as separate if they arrived by different
+    // reads.
     let mut times: Vec<_> = tokens.iter().map(|token| token.at).collect();
     times.dedup_by(|next, last| next.saturating_sub(*last) < Duration::from_micros(300));
     times.len()

@@ -1,7 +1,7 @@
-//! `tidings doctor`: find out why an event stream does not stream.
+//! `tidings doctor`: finds out why an event stream does not arrive event by event.
 //!
-//! [`probes`] makes exchanges and [`observation`] keeps what was seen. From there on nothing knows of sockets or clocks:
-//! [`rules`] turn a [`case`] into findings, and [`report`] into words.
+//! [`probes`] makes exchanges, and [`observation`] records them. All later steps know neither sockets nor clocks:
+//! [`rules`] turn a [`case`] into findings, and [`report`] turns findings into text.
 
 mod alternative;
 mod case;
@@ -103,6 +103,6 @@ fn patience(doctor: &Doctor) -> String {
 }
 
 fn unknown(name: &str) -> anyhow::Error {
-    anyhow::Error::new(UsageError(format!("{name:?} is no rule and no fix")))
-        .context(Hint("tidings doctor --explain all lists them".into()))
+    anyhow::Error::new(UsageError(format!("{name:?} is neither a rule nor a fix")))
+        .context(Hint("list them with: tidings doctor --explain all".into()))
 }

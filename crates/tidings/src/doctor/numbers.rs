@@ -1,4 +1,4 @@
-//! The numbers of a case, which are shown whatever is wrong.
+//! The measured values of a case. They are shown with and without findings.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{
     timing::Timing,
 };
 
-/// Each number by its name; what was not measured is left out.
+/// Each value by its name. Values that were not measured are left out.
 pub(super) fn numbers(case: &Case, findings: &[Finding]) -> Map<String, Value> {
     let mut numbers = Map::new();
     let mut put = |name: &str, value: Value| {
@@ -46,7 +46,7 @@ pub(super) fn numbers(case: &Case, findings: &[Finding]) -> Map<String, Value> {
     numbers
 }
 
-/// Pieces for each event, by encoding, protocol and the manner of asking: 1 is a stream.
+/// Pieces per event, by encoding, protocol and kind of request. 1 means a stream.
 fn scores(case: &Case) -> Value {
     let others = [
         (Role::Http1, "http1"),
@@ -100,7 +100,7 @@ fn end(case: &Case) -> Option<&'static str> {
     })
 }
 
-/// How long a stream lasted: `"125+"` if it was not cut.
+/// The duration of a stream: `"125+"` if it was not cut.
 fn survived(case: &Case, role: Role) -> Option<String> {
     let seen = case.get(role)?;
     let was_whole = Timing::of(seen).is_some_and(|timing| timing.end.is_some());
@@ -112,7 +112,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The numbers as people read them.
+/// The values as text for people.
 pub(super) fn lines(numbers: &Map<String, Value>) -> Vec<String> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
@@ -127,7 +127,7 @@ pub(super) fn lines(numbers: &Map<String, Value>) -> Vec<String> {
     };
     let names = [
         ("protocol", "protocol", ""),
-        ("connect_ms", "connected after", " ms"),
+        ("connect_ms", "connected in", " ms"),
         ("ttfb_ms", "first byte after", " ms"),
         ("first_event_ms", "first event after", " ms"),
         ("held_ms", "events held for up to", " ms"),
@@ -135,17 +135,17 @@ pub(super) fn lines(numbers: &Map<String, Value>) -> Vec<String> {
         ("heartbeat_ms", "heartbeat every", " ms"),
         ("score", "pieces for each event", "   (1 is a stream, 0 is one block)"),
         ("content_coding", "compressed when asked", ""),
-        ("http_version_at_server", "asked at the server by", ""),
+        ("http_version_at_server", "version at the server", ""),
         ("max_concurrent_streams", "HTTP/2 streams announced", ""),
         ("streams_at_a_time", "HTTP/2 streams at a time", ""),
         ("connections_at_a_time", "connections at a time", ""),
         ("resume", "resuming", ""),
-        ("end", "asked again after the end", ""),
+        ("end", "requested again after the end", ""),
         ("dialect", "dialect", ""),
         ("first_token_ms", "first token after", " ms"),
         ("tokens", "tokens", ""),
         ("tokens_per_read", "tokens at a time", ""),
-        ("terminal_event", "said to be complete by", ""),
+        ("terminal_event", "end marked by", ""),
         ("first_token_after_abort_ms", "first token after an abort", " ms"),
         ("idle_s", "silence", " s"),
         ("lifetime_s", "lifetime", " s"),

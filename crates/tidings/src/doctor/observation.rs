@@ -1,4 +1,4 @@
-//! What was seen of one exchange: the facts that rules judge. No clock and no socket from here on.
+//! The observations of one exchange, which the rules judge. From here on there is no clock and no socket.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use http::HeaderMap;
 use tidings_client::is_event_stream;
 use tidings_codec::{Decoder, Item};
 
-/// How much of a decoded body is kept for a look at its bytes.
+/// How many bytes of a decoded body are kept, to examine them.
 pub(super) const MAX_KEPT_BYTES: usize = 1 << 20;
 
-/// How much of an event's data is kept: enough for the words of a probe.
+/// How many bytes of an event's data are kept: enough for the fields of a probe.
 const MAX_DATA_BYTES: usize = 128 << 10;
 
-/// Reads that are closer together than this came in one piece, as far as anybody can tell.
+/// Reads that are closer together than this cannot be told apart from one piece.
 pub(super) const INSTANT: Duration = Duration::from_millis(20);
 
 /// A version of HTTP.
@@ -39,13 +39,13 @@ pub(super) struct Seen {
     pub(super) connected: Option<Duration>,
     pub(super) protocol: Option<Protocol>,
     pub(super) head: Option<Head>,
-    /// The body as it arrived.
+    /// The body in the pieces in which it arrived.
     pub(super) reads: Vec<Read>,
-    /// What the body said.
+    /// The items of the body.
     pub(super) said: Vec<Said>,
     /// The beginning of the body, decompressed.
     pub(super) body: Vec<u8>,
-    /// Whether the content coding is one that could be undone.
+    /// Whether the content coding could be undone.
     pub(super) is_decoded: bool,
     pub(super) ended: Duration,
     pub(super) end: End,
@@ -61,14 +61,14 @@ pub(super) struct Head {
     pub(super) headers: HeaderMap,
 }
 
-/// A piece of the body, without its framing, as long as it was sent.
+/// A piece of the body, without its framing, at its length on the wire.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Read {
     pub(super) at: Duration,
     pub(super) bytes: usize,
 }
 
-/// Something that the stream said, when its last byte was there.
+/// An item of the stream, with the time of its last byte.
 #[derive(Clone, Debug)]
 pub(super) struct Said {
     pub(super) at: Duration,
@@ -85,21 +85,21 @@ pub(super) enum What {
 /// How an exchange ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum End {
-    /// It did not: we had seen enough when the time was up.
+    /// It did not end: the time was up, and we had seen enough.
     #[default]
     Open,
-    /// So many bytes had come that we left.
+    /// We left after the maximum number of bytes.
     Enough,
     /// The response was complete.
     Complete,
-    /// The connection broke, or what came was no HTTP.
+    /// The connection broke, or the bytes are not HTTP.
     Broken(String),
-    /// No connection came about.
+    /// No connection could be made.
     Unreachable(String),
 }
 
 impl Seen {
-    /// Takes a piece of the decompressed body, which `decoder` reads on.
+    /// Takes a piece of the decompressed body, which `decoder` continues to read.
     pub(super) fn take(&mut self, at: Duration, bytes: &[u8], decoder: &mut Decoder) {
         let room = MAX_KEPT_BYTES.saturating_sub(self.body.len());
         self.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -114,7 +114,7 @@ impl Seen {
                 },
                 Ok(Item::Comment(_)) => What::Comment,
                 Ok(Item::Retry(time)) => What::Retry(time),
-                // What is too long for the decoder is found in the bytes.
+                // Lines that are too long for the decoder are found in the bytes.
                 Ok(_) | Err(_) => continue,
             };
             self.said.push(Said { at, what });
@@ -125,17 +125,17 @@ impl Seen {
         self.head.as_ref().map(|head| head.status)
     }
 
-    /// A header of the response; several are read as the first.
+    /// A header of the response. Of several, the first one.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.head.as_ref()?.headers.get(name)?.to_str().ok()
     }
 
-    /// Whether the response says that it is an event stream.
+    /// Whether the response declares an event stream.
     pub(super) fn is_stream(&self) -> bool {
         self.head.as_ref().is_some_and(|head| head.status == 200 && is_event_stream(&head.headers))
     }
 
-    /// Whether it comes from a server that sends streams of known timing.
+    /// Whether the server sends streams of known timing.
     pub(super) fn is_probe(&self) -> bool {
         self.header("tidings-probe").is_some()
     }
@@ -155,7 +155,7 @@ impl Seen {
         self.events().filter_map(|event| event.id).collect()
     }
 
-    /// The pieces that can be told apart: bytes that came at one instant, together.
+    /// The pieces that can be told apart: bytes that arrived at the same instant are one piece.
     pub(super) fn bursts(&self) -> Vec<Read> {
         let mut bursts: Vec<Read> = Vec::new();
         let mut last = None;
@@ -171,7 +171,8 @@ impl Seen {
         bursts
     }
 
-    /// The bytes that came behind the head over HTTP/1.1, of as much as is kept. Only after a HEAD: else they are the body.
+    /// The number of bytes after the head over HTTP/1.1, within the recorded part. Only meaningful after a HEAD;
+    /// otherwise these bytes are the body.
     pub(super) fn bytes_behind_head(&self) -> usize {
         if self.protocol != Some(Protocol::Http1) {
             return 0;
@@ -187,7 +188,7 @@ impl Seen {
         0
     }
 
-    /// The body's bytes as they were sent.
+    /// The number of bytes of the body on the wire.
     pub(super) fn wire_bytes(&self) -> usize {
         self.reads.iter().map(|read| read.bytes).sum()
     }

@@ -13,10 +13,11 @@ use crate::{cli::DoctorOrigin, signals::stop_signal};
 
 pub(super) async fn run(flags: DoctorOrigin) -> anyhow::Result<()> {
     let stop = stop_signal()?;
-    let listener =
-        TcpListener::bind(flags.listen).await.with_context(|| format!("can't listen on {}", flags.listen))?;
-    let address = listener.local_addr().context("the address of the listener is not known")?;
-    // Whether anybody reads it is not what a stand-in depends on.
+    let listener = TcpListener::bind(flags.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", flags.listen))?;
+    let address = listener.local_addr().context("the address of the listener is unknown")?;
+    // The stand-in must run even if nobody reads this output.
     let _ = writeln!(
         std::io::stderr(),
         "A stream of known timing is at every path of http://{address}\n\
@@ -29,7 +30,7 @@ pub(super) async fn run(flags: DoctorOrigin) -> anyhow::Result<()> {
     }
 }
 
-/// Serves until it is dropped, and the connections with it.
+/// Serves until it is dropped. Then its connections end too.
 async fn serve(listener: TcpListener) {
     let probes = Probes::default();
     let mut connections = JoinSet::new();
@@ -37,12 +38,12 @@ async fn serve(listener: TcpListener) {
         let socket = match listener.accept().await {
             Ok((socket, _)) => socket,
             Err(error) => {
-                let _ = writeln!(std::io::stderr(), "a connection can't be accepted: {error}");
+                let _ = writeln!(std::io::stderr(), "cannot accept a connection: {error}");
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 continue;
             }
         };
-        // Each event is to go out now.
+        // Each event must be sent immediately.
         let _ = socket.set_nodelay(true);
         let probes = probes.clone();
         connections.spawn(async move {
@@ -53,7 +54,7 @@ async fn serve(listener: TcpListener) {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .serve_connection(TokioIo::new(socket), service);
-            // Whoever went away has seen enough.
+            // The client has left, so the error does not matter.
             let _ = connection.await;
         });
         while connections.try_join_next().is_some() {}

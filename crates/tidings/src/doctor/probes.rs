@@ -1,4 +1,4 @@
-//! Which exchanges are made of a URL: the plan, and nothing of what they mean.
+//! The plan: decides which exchanges to make of a URL. It does not interpret them.
 
 use std::time::Duration;
 
@@ -18,17 +18,17 @@ use super::{
     rules::{ORIGIN, unreadable},
 };
 
-/// What Chrome says that it accepts over https.
+/// Chrome's Accept-Encoding over https.
 const BROWSER: &str = "gzip, deflate, br, zstd";
 
-/// How long the first look takes at the most, and then each of the others, which are made side by side.
+/// The time limit for the first look, and for each of the later ones, which run at the same time.
 const FIRST_LOOK: Duration = Duration::from_secs(6);
 const LOOK: Duration = Duration::from_secs(5);
 
 /// How long to wait for a head alone.
 const HEAD_LOOK: Duration = Duration::from_secs(3);
 
-/// One event each 100 ms for 3 s, then a silence, which tells a stream that is one event behind.
+/// One event each 100 ms for 3 s, then a silence, which reveals a stream that is one event behind.
 const PROBE: &str = "events=30&every=100&idle=500";
 /// Enough bytes to fill buffers several times.
 const BIG: &str = "events=40&every=50&size=4096&idle=200";
@@ -41,19 +41,19 @@ const FINISHED_AFTER: &str = "10";
 /// One more than a browser opens to a site over HTTP/1.1, and more than the 100 streams that it may expect over HTTP/2.
 const MANY_CONNECTIONS: usize = 7;
 const MANY_STREAMS: usize = 120;
-/// Streams that stay open for longer than anybody waits for the answers of all.
+/// Streams that stay open until all of them should be answered.
 const MANY: &str = "events=1&every=100&idle=1900";
 const MANY_LOOK: Duration = Duration::from_millis(1500);
-/// From whom one answer takes longer, many in that time are not to be expected.
+/// If one answer takes longer than this, do not expect many answers in the time limit.
 const PROMPT: Duration = Duration::from_millis(500);
 
-/// An ID that nobody has ever given.
+/// An ID that does not exist.
 const UNKNOWN_ID: &str = "tidings-doctor-was-never-given-this-id";
 
-/// How many redirects are followed.
+/// The maximum number of redirects.
 const MAX_REDIRECTS: usize = 3;
 
-/// What is examined.
+/// The URL and the options of an examination.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) url: Uri,
@@ -61,16 +61,16 @@ pub(super) struct Target {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) way: Way,
-    /// How long a silence to try.
+    /// The length of the silence to try.
     pub(super) idle: Option<Duration>,
-    /// How long a life to try.
+    /// The duration of the stream to try.
     pub(super) long: Option<Duration>,
 }
 
-/// Looks at a target in every way that it allows.
+/// Examines a target in every way that it allows.
 ///
 /// # Errors
-/// When no connection comes about.
+/// If no connection can be made.
 pub(super) async fn examine(mut target: Target) -> anyhow::Result<Case> {
     let mut case = Case::new(target.url.clone());
     let (plain, probe) = first_look(&mut target, &mut case).await?;
@@ -89,7 +89,7 @@ pub(super) async fn examine(mut target: Target) -> anyhow::Result<Case> {
     let plan = match (target.method == Method::GET, cooperative) {
         (false, _) => vec![],
         (true, true) => target.cooperative_plan(&mut case),
-        // An error or a page is what it is, however it is asked for.
+        // The same error or page is the answer to every kind of request.
         (true, false) if is_stream || plain.head.is_none() => target.passive_plan(&mut case, &plain),
         (true, false) => vec![],
     };
@@ -100,24 +100,24 @@ pub(super) async fn examine(mut target: Target) -> anyhow::Result<Case> {
     }
     while let Some(seen) = running.join_next().await {
         match seen {
-            // A browser goes on without it, and tells nobody.
+            // A browser goes on without HTTP/3, and reports nothing.
             Ok((Role::Http3, Seen { end: End::Unreachable(reason), .. })) => {
                 case.not_measured.push(("HTTP/3", format!("Alt-Svc offers it, but {reason}")));
             }
             Ok((role, Seen { end: End::Unreachable(reason), .. })) if role.is_for_the_stream() => {
-                case.not_measured.push((role.asked(), format!("no connection came about: {reason}")));
+                case.not_measured.push((role.asked(), format!("no connection: {reason}")));
             }
             Ok((_, Seen { end: End::Unreachable(_), .. })) | Err(_) => {}
             Ok(seen) => case.seen.push(seen),
         }
     }
-    // Alone, since so many would delay the streams whose timing counts.
+    // Alone, because so many streams would delay those whose timing counts.
     target.look_at_many(&mut case).await;
     target.say_what_is_missing(&mut case);
     Ok(case)
 }
 
-/// The stream itself, and beside it the stream of known timing if there may be one; after redirects.
+/// Requests the stream itself, and the stream of known timing if there may be one. Follows redirects.
 async fn first_look(target: &mut Target, case: &mut Case) -> anyhow::Result<(Seen, Option<Seen>)> {
     loop {
         let plain = target.ask(None, FIRST_LOOK);
@@ -128,7 +128,7 @@ async fn first_look(target: &mut Target, case: &mut Case) -> anyhow::Result<(See
                     tokio::join!(exchange(&plain, &target.way), exchange(&probe, &target.way));
                 (plain, Some(probe))
             }
-            // Nobody knows what else than an answer a POST makes, so there is one.
+            // The effects of a POST are unknown, so only one is sent.
             _ => (exchange(&plain, &target.way).await, None),
         };
         if let End::Unreachable(reason) = &plain.end {
@@ -160,15 +160,15 @@ impl Target {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         };
         default(header::ACCEPT, "text/event-stream");
-        // As an EventSource has it.
+        // The same headers as an EventSource sends.
         default(header::CACHE_CONTROL, "no-cache");
         default(header::USER_AGENT, concat!("tidings-doctor/", env!("CARGO_PKG_VERSION")));
         let url = knobs.map_or_else(|| self.url.clone(), |knobs| with_query(&self.url, knobs));
         Ask { method: self.method.clone(), url, headers, body: self.body.clone(), within }
     }
 
-    /// The request that a redirect leads to, as the client makes it: secrets stay with the origin that they were meant for.
-    /// `None` where it leads nowhere.
+    /// The request to which a redirect leads, by the same rules as in tidings-client: secrets stay with their origin.
+    /// `None` if the redirect leads nowhere.
     fn redirected(&self, status: u16, location: &HeaderValue) -> Option<Request> {
         let mut request = Request::get(&self.url.to_string()).ok()?;
         for (name, value) in &self.headers {
@@ -189,7 +189,7 @@ impl Target {
         Ok(())
     }
 
-    /// All of it against streams of known timing.
+    /// All measurements with streams of known timing.
     fn cooperative_plan(&self, case: &mut Case) -> Plan {
         let probe = |role, coding: Option<&'static str>| {
             let mut ask = self.ask(Some(PROBE), LOOK + Duration::from_secs(1));
@@ -222,7 +222,7 @@ impl Target {
         plan.push((Role::AnyAccept, any_accept, self.way.clone()));
         if case.get(Role::Probe).is_some_and(may_be_posted) {
             let mut post = Ask { method: Method::POST, body: Bytes::new(), ..self.ask(Some(PROBE), LOOK) };
-            // At a path that is published to, a hub takes a POST for a publish unless this says otherwise.
+            // A hub takes a POST at a topic's path for a publish, unless this header says otherwise.
             set(&mut post, TIDINGS_PROBE, Some("1"));
             plan.push((Role::Post, post, self.way.clone()));
         }
@@ -243,7 +243,7 @@ impl Target {
         plan
     }
 
-    /// The stream itself again, asked for in other ways.
+    /// The stream itself again, with other requests.
     fn passive_plan(&self, case: &mut Case, plain: &Seen) -> Plan {
         let look = |role, name, value: Option<&str>| {
             let mut ask = self.ask(None, LOOK);
@@ -258,7 +258,7 @@ impl Target {
         ];
         let ids = plain.ids();
         if let [.., asked, _] = &*ids {
-            // The last but one: whatever followed it is in the history of the shortest memory.
+            // The last ID but one: the event after it is in even the shortest history.
             case.resumed_after = Some((*asked).to_owned());
             plan.push(look(Role::Resume, last.clone(), Some(asked)));
             plan.push(look(Role::Unknown, last.clone(), Some(UNKNOWN_ID)));
@@ -284,8 +284,9 @@ impl Target {
         plan
     }
 
-    /// Many streams at one time. Of a server that sends no streams of known timing seven are asked for and no more: what they
-    /// cost it nobody knows, and nothing either if they end, since a stream that ends may be a job that was done.
+    /// Many streams at the same time. If the server sends no streams of known timing, the doctor requests seven and not
+    /// more: their cost for the server is unknown. If such streams end, it requests none, because each may be a job
+    /// that was done.
     async fn look_at_many(&self, case: &mut Case) {
         let is_prompt = |seen: &Seen| seen.head.as_ref().is_some_and(|head| head.at < PROMPT);
         let is_endless = |seen: &Seen| seen.is_stream() && seen.end == End::Open;
@@ -304,7 +305,7 @@ impl Target {
         }
     }
 
-    /// Requests of which only the head counts.
+    /// Requests whose head is enough.
     fn heads(&self) -> Plan {
         let look = |role, method, headers: &[(&'static str, &'static str)]| {
             let mut ask = self.ask(None, HEAD_LOOK);
@@ -326,7 +327,7 @@ impl Target {
         ]
     }
 
-    /// The versions of HTTP to compare with, where the two sides are free to choose.
+    /// The other versions of HTTP to compare, if both sides are free to choose.
     fn other_protocols(&self, seen: &Seen) -> Vec<(Role, Way)> {
         if self.way.tls.is_none() || self.way.protocol.is_some() {
             return vec![];
@@ -343,7 +344,7 @@ impl Target {
             .collect()
     }
 
-    /// Lists what nobody has looked at: it is not known to be good.
+    /// Lists the measurements that were not made, because an unmeasured part may be faulty.
     fn say_what_is_missing(&self, case: &mut Case) {
         let mut missing = Vec::new();
         for (role, seen) in
@@ -358,45 +359,45 @@ impl Target {
         }
         let has = |role| case.get(role).is_some();
         if self.method != Method::GET {
-            let why =
-                format!("a {} is sent once, since nobody knows what it does a second time", self.method);
+            let why = format!("a {} is sent only once, because a second one may have an effect", self.method);
             missing.push(("other encodings and protocols, resuming, CORS", why));
         } else if !case.is_cooperative() {
-            let why = "the server sends no stream of known timing; run `tidings doctor origin` behind the same proxy";
+            let why = "the server sends no stream of known timing; run `tidings doctor origin` as the server of the same proxy";
             missing.push(("holding delay and buffer size", why.into()));
             if case.resumed_after.is_none() {
-                missing.push(("resuming", "too few events with IDs came".into()));
+                missing.push(("resuming", "too few events with IDs arrived".into()));
             }
             if !has(Role::Finished) {
                 missing.push((
                     "what happens after the end",
-                    "the stream did not end while it was watched".into(),
+                    "the stream did not end during the measurement".into(),
                 ));
             }
         } else if case.get(Role::Plain).is_some_and(|plain| !plain.is_probe()) {
             missing.push((
                 "the application's own resuming",
-                "streams of known timing were resumed, which is what the way allows".into(),
+                "only streams of known timing were resumed, which tests the way but not the application"
+                    .into(),
             ));
         }
         let versions = [Protocol::Http1, Protocol::Http2].map(|protocol| case.was_answered_by(protocol));
         if !versions[1] {
             let why = match (self.way.tls.is_some(), self.way.protocol) {
-                (_, Some(_)) => "one version of HTTP was asked for",
-                (false, _) => "an http:// URL can't choose it; --http2 speaks it all the same",
+                (_, Some(_)) => "the command line chose one version of HTTP",
+                (false, _) => "an http:// URL cannot negotiate it; use --http2",
                 _ => "the server does not offer it",
             };
             missing.push(("HTTP/2", why.into()));
         }
         if !versions[0] && versions[1] {
-            missing.push(("HTTP/1.1", "one version of HTTP was asked for, or offered".into()));
+            missing.push(("HTTP/1.1", "the command line or the server chose one version of HTTP".into()));
         }
         if self.method == Method::GET && case.timing(Role::Post).is_none_or(|(_, post)| post.asked == 0) {
-            let why = "only a stream of known timing can say that a POST changes nothing";
+            let why = "only a stream of known timing declares that a POST changes nothing";
             missing.push(("whether POST streams like GET", why.into()));
         }
         let unknown = |fan: &Option<Fan>| fan.as_ref().and_then(Fan::number).is_none();
-        let why = "asked for only where a stream is answered at once, and stays open or is of known timing";
+        let why = "measured only if a stream is answered at once, and stays open or is of known timing";
         if versions[0] && unknown(&case.connections) {
             missing.push(("how many connections at a time are served", why.into()));
         }
@@ -405,7 +406,7 @@ impl Target {
         }
         if !has(Role::Http3) && case.not_measured.iter().all(|(what, _)| *what != "HTTP/3") {
             let why = match self.way.protocol {
-                Some(_) => "one version of HTTP was asked for",
+                Some(_) => "the command line chose one version of HTTP",
                 None => "no Alt-Svc header offers it",
             };
             missing.push(("HTTP/3", why.into()));
@@ -413,11 +414,11 @@ impl Target {
         if self.idle.is_none() {
             missing.push((
                 "how long a silence may last, and heartbeats",
-                "takes up to 130 s; ask with --idle".into(),
+                "takes up to 130 s; use --idle".into(),
             ));
         }
         if self.long.is_none() {
-            missing.push(("how long a stream may last", "takes up to 16 minutes; ask with --long".into()));
+            missing.push(("how long a stream may last", "takes up to 16 minutes; use --long".into()));
         }
         let packed = case.seen.iter().find(|(_, seen)| !seen.reads.is_empty() && !seen.is_decoded);
         if let Some(coding) = packed.and_then(|(_, seen)| seen.header("content-encoding")) {
@@ -426,13 +427,13 @@ impl Target {
                 format!("{coding} is not decompressed; its pieces were counted"),
             ));
         }
-        let why = "virus scanners, extensions and service workers show only in the reader's browser";
+        let why = "virus scanners, extensions and service workers are visible only in the reader's browser";
         missing.push(("the reader's machine", why.into()));
         case.not_measured.extend(missing);
     }
 }
 
-/// Whether a stream of known timing says that a POST gets it too. Of other URLs nobody knows what a POST does to them.
+/// Whether the stream of known timing allows POST too. For other URLs, the effect of a POST is unknown.
 fn may_be_posted(probe: &Seen) -> bool {
     let allowed = probe.header("allow").unwrap_or_default();
     probe.is_probe() && allowed.split(',').any(|method| method.trim() == "POST")
@@ -459,7 +460,7 @@ fn elsewhere(url: &Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or_else(|_| url.clone())
 }
 
-/// A URL to be shown: what is behind the question mark may be a secret.
+/// A URL to show, without its query, which may hold a secret.
 fn without_query(location: &str) -> String {
     match location.split_once('?') {
         Some((path, _)) => format!("{path}?…"),

@@ -1,4 +1,5 @@
-//! What the way did to a stream of known timing: each event says when it was sent, and the clock says when it came.
+//! The delays on the way of a stream of known timing: each event holds its sending time, and the clock gives its
+//! arrival.
 
 use std::time::Duration;
 
@@ -9,31 +10,32 @@ use super::observation::{End, INSTANT, Seen};
 /// A stream of known timing as it arrived.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Timing {
-    /// The name that this one stream has.
+    /// The name of this one stream.
     pub(super) stream: String,
-    /// How many events were asked for.
+    /// The number of requested events.
     pub(super) asked: u64,
-    /// The version of HTTP in which the server was asked.
+    /// The version of HTTP of the request as the server received it.
     pub(super) version_at_server: String,
     /// The last event ID that reached the server.
     pub(super) last_event_id_at_server: Option<String>,
-    /// The events in the order of their arrival.
+    /// The events in order of arrival.
     pub(super) arrivals: Vec<Arrival>,
-    /// The last event of the stream, which says that it is complete.
+    /// The last event of the stream, which marks it as complete.
     pub(super) end: Option<Arrival>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub(super) number: u64,
-    /// When the server sent it, from its beginning.
+    /// The time at which the server sent it, from the server's start.
     pub(super) sent: Duration,
-    /// When it came here, from ours.
+    /// The time at which it arrived here, from our start.
     pub(super) at: Duration,
 }
 
 impl Arrival {
-    /// How much later than it was sent. The two clocks began at different times, so only differences of it count.
+    /// The delay from sending to arrival. The two clocks started at different times, so only differences between delays
+    /// count.
     fn lag(&self) -> i64 {
         i64::try_from(self.at.as_micros()).unwrap_or(i64::MAX)
             - i64::try_from(self.sent.as_micros()).unwrap_or(i64::MAX)
@@ -41,7 +43,7 @@ impl Arrival {
 }
 
 impl Timing {
-    /// `None` for a stream that does not say its timing, or of which nothing came.
+    /// `None` for a stream without timing, or one of which nothing arrived.
     pub(super) fn of(seen: &Seen) -> Option<Timing> {
         if !seen.is_probe() {
             return None;
@@ -67,7 +69,7 @@ impl Timing {
         Some(timing)
     }
 
-    /// How many instants there were at which events came, for each event: 1 is a stream, about 0 is one block.
+    /// The number of instants at which events arrived, per event: 1 is a stream, about 0 is one block.
     pub(super) fn score(&self) -> Option<f64> {
         let mut instants = 0;
         let mut last = None;
@@ -80,14 +82,14 @@ impl Timing {
         (self.arrivals.len() >= 3).then(|| f64::from(instants) / self.arrivals.len() as f64)
     }
 
-    /// How much longer the event that was held the most took than the one that was held the least.
+    /// The delay of the slowest event beyond that of the fastest one.
     pub(super) fn held(&self) -> Duration {
         let lags = || self.arrivals.iter().chain(&self.end).map(Arrival::lag);
         let (Some(least), Some(most)) = (lags().min(), lags().max()) else { return Duration::ZERO };
         Duration::from_micros(u64::try_from(most - least).unwrap_or_default())
     }
 
-    /// The same for the event that four of five were held no longer than. One stall of a busy machine does not count.
+    /// The same for the event at the 80th percentile, so that one stall of a busy machine does not count.
     pub(super) fn usually_held(&self) -> Duration {
         let mut lags: Vec<_> = self.arrivals.iter().map(Arrival::lag).collect();
         lags.sort_unstable();
@@ -97,8 +99,8 @@ impl Timing {
         Duration::from_micros(u64::try_from(usual - least).unwrap_or_default())
     }
 
-    /// Whether each event came when the next one was sent: the last, behind which there is a longer silence, is late by
-    /// that silence, and came together with the end.
+    /// Whether each event arrived when the next one was sent. Then the last event, which a longer silence follows, is
+    /// late by that silence, and arrives together with the end.
     pub(super) fn is_one_behind(&self) -> bool {
         let Some((last, others)) = self.arrivals.split_last().filter(|(_, others)| others.len() >= 3) else {
             return false;
@@ -109,18 +111,18 @@ impl Timing {
         let usual = lags[lags.len() / 2];
         let every = others[1].sent.saturating_sub(others[0].sent).as_micros() as i64;
         let silence = end.sent.saturating_sub(last.sent).as_micros() as i64;
-        // A server that is late itself is not one behind: its last event does not wait for the end.
+        // A slow server is not one event behind: its last event does not wait for the end.
         let came_with_end = end.at.saturating_sub(last.at) <= 2 * INSTANT;
         came_with_end && silence > 2 * every && last.lag() - usual > (silence - every) * 6 / 10
     }
 
-    /// When it was cut, if it ended before it was over.
+    /// The time at which the stream was cut, if it ended too early.
     pub(super) fn cut(&self, seen: &Seen) -> Option<Duration> {
         (self.end.is_none() && matches!(seen.end, End::Complete | End::Broken(_))).then_some(seen.ended)
     }
 }
 
-/// The size of the blocks in which a stream came: the usual size of a piece, the last one left out. `None` when there
+/// The size of the blocks in which a stream arrived: the usual size of a piece, except the last one. `None` if there
 /// are fewer than two.
 pub(super) fn block(seen: &Seen) -> Option<usize> {
     let mut sizes: Vec<_> = seen.bursts().iter().map(|burst| burst.bytes).collect();

@@ -1,4 +1,4 @@
-//! Who stands on the way, as far as the answer names them, and the time limits that are known of them.
+//! The programs on the way, if the response names them, and their known time limits.
 
 use std::sync::OnceLock;
 
@@ -6,19 +6,19 @@ use serde::Deserialize;
 
 use super::observation::Seen;
 
-/// A program or service on the way that named itself.
+/// A program or service on the way that names itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hop {
     /// Its name in `limits.json`.
     pub(super) name: &'static str,
     /// The header that names it.
     pub(super) evidence: String,
-    /// The fix for a proxy of this kind.
+    /// The fix for this kind of proxy.
     pub(super) fix: &'static str,
 }
 
-/// A header, what its value begins with or contains in lower case, the name and the fix. The nearest to the reader first:
-/// an edge overwrites `Server`, so what else is named is behind it.
+/// A header, the beginning or a part of its value in lower case, the name and the fix. The nearest to the reader comes
+/// first: an edge overwrites `Server`, so other names belong to servers further away.
 const SIGNS: &[(&str, &str, &str, &str)] = &[
     ("cf-ray", "", "Cloudflare", "cloudflare"),
     ("server", "cloudflare", "Cloudflare", "cloudflare"),
@@ -57,11 +57,11 @@ const SIGNS: &[(&str, &str, &str, &str)] = &[
     ("server", "gunicorn", "Python (gunicorn)", "python"),
 ];
 
-/// Applications, which compress but are no proxies.
+/// Applications. They compress, but are not proxies.
 const APPLICATIONS: [&str; 5] =
     ["Next.js", "Express", "Python (uvicorn)", "Python (hypercorn)", "Python (gunicorn)"];
 
-/// All who name themselves in an answer.
+/// All programs that name themselves in a response.
 pub(super) fn hops(seen: &Seen) -> Vec<Hop> {
     let Some(head) = &seen.head else { return vec![] };
     let mut hops: Vec<Hop> = Vec::new();
@@ -81,13 +81,13 @@ impl Hop {
         APPLICATIONS.contains(&self.name)
     }
 
-    /// As people read it.
+    /// The text for people.
     pub(super) fn shown(&self) -> String {
         format!("{} ({})", self.name, self.evidence)
     }
 }
 
-/// What a limit is on.
+/// The subject of a limit.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
@@ -97,7 +97,7 @@ pub(super) enum Kind {
     Lifetime,
 }
 
-/// A time limit that is known.
+/// A known time limit.
 #[derive(Debug, Deserialize)]
 pub(super) struct Limit {
     pub(super) seconds: u64,
@@ -105,7 +105,7 @@ pub(super) struct Limit {
     pub(super) who: String,
     hop: Option<String>,
     fix: String,
-    #[expect(dead_code, reason = "for whoever keeps the file")]
+    #[expect(dead_code, reason = "for the people who maintain the file")]
     source: String,
 }
 
@@ -120,19 +120,19 @@ fn limits() -> &'static Limits {
     LIMITS.get_or_init(|| serde_json::from_str(include_str!("limits.json")).expect("a test reads this file"))
 }
 
-/// Who cuts after about this many seconds: their limits, and the date of that knowledge.
+/// The limits of about this many seconds, and the date of that knowledge.
 pub(super) fn suspects(kind: Kind, seconds: f64) -> (Vec<&'static Limit>, &'static str) {
     let close = |limit: &&Limit| limit.kind == kind && (seconds - limit.seconds as f64).abs() <= 1.5;
     (limits().limits.iter().filter(close).collect(), &limits().as_of)
 }
 
 impl Limit {
-    /// Whether somebody of this name is on the way.
+    /// Whether the program with this limit is on the way.
     pub(super) fn is_of(&self, hops: &[Hop]) -> bool {
         self.hop.as_deref().is_some_and(|name| hops.iter().any(|hop| hop.name == name))
     }
 
-    /// The fix for it.
+    /// The fix for this limit.
     pub(super) fn fix(&'static self) -> &'static str {
         &self.fix
     }

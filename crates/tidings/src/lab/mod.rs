@@ -1,4 +1,4 @@
-//! Tools for tests of event streams: load, and faults on purpose.
+//! Tools for testing event streams: load, and faults on purpose.
 
 #[cfg(feature = "bench")]
 pub(crate) mod bench;

@@ -1,21 +1,21 @@
-//! The addresses of topics on a hub.
+//! The URLs of topics on a hub.
 
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What stays as it is in a segment of a path (RFC 3986, "unreserved").
+/// The characters that stay unchanged in a segment of a path (RFC 3986, "unreserved").
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Whether a text is a URL of a server and no topic. Source: RFC 3986, "Scheme": its case does not matter.
+/// Whether a text is a URL of a server and not a topic. Source: RFC 3986, "Scheme": its case does not matter.
 pub(crate) fn is_url(text: &str) -> bool {
     let has = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     has("http://") || has("https://")
 }
 
-/// The URL that `topic` is published to, below the hub's own `hub`.
+/// The URL for publishing to `topic`, below the hub's own URL `hub`.
 pub(crate) fn of_topic(hub: &str, topic: &str) -> String {
-    // Clients and proxies normalise empty and dotted segments away, so a topic that has some goes as one segment.
+    // Clients and proxies remove empty and dotted segments, so a topic that has some is sent as one segment.
     let plain = topic.split('/').all(|segment| !matches!(segment, "" | "." | ".."));
     let path = if plain {
         let segments: Vec<_> =
@@ -27,7 +27,7 @@ pub(crate) fn of_topic(hub: &str, topic: &str) -> String {
     format!("{}/topics/{path}", hub.trim_end_matches('/'))
 }
 
-/// The URL at which `topics` are read together.
+/// The URL for reading `topics` together.
 pub(crate) fn of_topics(hub: &str, topics: &[String], parameters: &[(&str, &str)]) -> String {
     let topics = topics.iter().map(|topic| ("topic", &**topic));
     format!("{}/topics{}", hub.trim_end_matches('/'), query(topics.chain(parameters.iter().copied())))

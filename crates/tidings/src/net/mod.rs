@@ -1,4 +1,4 @@
-//! Addresses and requests, for every command that speaks HTTP.
+//! URLs, sockets and requests, for every command that uses HTTP.
 
 pub(crate) mod hub_url;
 pub(crate) mod listen;

@@ -1,4 +1,4 @@
-//! The flags that are curl's: method, headers, body.
+//! The flags that curl has too: method, headers, body.
 
 use std::io::Read;
 
@@ -8,7 +8,7 @@ use tidings_client::Request;
 
 use crate::{cli::RequestFlags, exit::UsageError};
 
-/// A request for `url`, as the flags say.
+/// Makes a request for `url` from the flags.
 pub(crate) fn request(flags: &RequestFlags, url: &str) -> anyhow::Result<Request> {
     let mut request = Request::get(url).map_err(|error| UsageError(error.to_string()))?;
     if !flags.data.is_empty() {
@@ -34,7 +34,7 @@ pub(crate) fn request(flags: &RequestFlags, url: &str) -> anyhow::Result<Request
 }
 
 fn header(line: &str) -> Result<(HeaderName, HeaderValue), UsageError> {
-    // The value may be a secret, and so may a line without a name. They are not repeated.
+    // The value may be a secret, and so may a line without a name, so the errors do not repeat them.
     let (name, value) = line
         .split_once(':')
         .ok_or_else(|| UsageError("a header has no colon; use the form 'Name: value'".to_owned()))?;
@@ -44,7 +44,7 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), UsageError> {
     }
 }
 
-/// Each piece as curl takes it: the text, or with an @ the content of a file without its line ends.
+/// Each piece as in curl: the text, or after an @ the content of a file without its line ends.
 fn body(data: &[String]) -> anyhow::Result<Vec<u8>> {
     let mut pieces = Vec::new();
     for piece in data {
@@ -54,11 +54,11 @@ fn body(data: &[String]) -> anyhow::Result<Vec<u8>> {
                 let mut content = Vec::new();
                 match file {
                     "-" => {
-                        std::io::stdin().read_to_end(&mut content).context("standard input can't be read")?
+                        std::io::stdin().read_to_end(&mut content).context("cannot read standard input")?
                     }
                     _ => std::fs::File::open(file)
                         .and_then(|mut file| file.read_to_end(&mut content))
-                        .with_context(|| format!("{file} can't be read"))?,
+                        .with_context(|| format!("cannot read {file}"))?,
                 };
                 content.retain(|byte| !matches!(byte, b'\r' | b'\n'));
                 content

@@ -1,4 +1,4 @@
-//! `tidings log check`: look for everything that can be wrong with a log.
+//! `tidings log check`: searches a log for all kinds of damage.
 
 use std::io::{Write, stdout};
 
@@ -26,7 +26,7 @@ pub(super) fn run(check: &LogCheck) -> anyhow::Result<()> {
     let count = found.findings.len() as u64 + found.more;
     let log = check.files.log.display();
     let hint = format!(
-        "keep a copy of {log}; `tidings log export {log} > rescued.ndjson` saves what can be read, and `tidings log \
+        "keep a copy of {log}; `tidings log export {log} > rescued.ndjson` saves the readable updates, and `tidings log \
          import NEW_DIR rescued.ndjson` makes a log of it"
     );
     let problem = DamagedLog(format!("{} is damaged: {count} findings", view.path().display()));
@@ -44,7 +44,7 @@ fn json(check: &Check) -> Value {
     json!({ "whole": check.is_whole(), "updates": check.records, "findings": findings, "more": check.more })
 }
 
-/// Each finding, and behind the last of each part what to do about them.
+/// Lists the findings. The last finding of each part of the log is followed by the fix for that part.
 fn report(check: &Check) -> String {
     let mut text = String::new();
     for part in [Part::Database, Part::Records, Part::Topics, Part::Size, Part::Attachments] {
@@ -59,8 +59,8 @@ fn report(check: &Check) -> String {
         text.push_str(&format!("and {} more\n", check.more));
     }
     text.push_str(&match check.is_whole() {
-        true => format!("whole: {} updates, each as it was written\n", check.records),
-        false => format!("{} updates are as they were written\n", check.records),
+        true => format!("complete: {} updates, all of them intact\n", check.records),
+        false => format!("{} updates are intact\n", check.records),
     });
     text
 }

@@ -1,4 +1,4 @@
-//! `tidings log export`: print a log's updates in order.
+//! `tidings log export`: prints a log's updates in order.
 
 use std::io::{BufWriter, Write, stdout};
 
@@ -39,19 +39,19 @@ pub(super) fn run(export: &LogExport) -> anyhow::Result<()> {
     match unreadable {
         0 => Ok(()),
         _ => Err(DamagedLog(format!(
-            "{count} updates are exported; in {unreadable} places of {} there is what can't be read",
+            "{count} updates are exported; {unreadable} unreadable places are left out of {}",
             view.path().display()
         ))
         .into()),
     }
 }
 
-/// The sequence behind which the export begins.
+/// The sequence after which the export begins.
 fn after(view: &DiskView, from: &str, selector: &Selector) -> anyhow::Result<u64> {
     if from == "start" {
         return Ok(0);
     }
-    // Several topics may have the ID; those that are exported come first.
+    // Several topics may have the ID. The exported topics come first.
     let position = match view.find(from, selector)? {
         None => view.find(from, &Selector::everything())?,
         position => position,
@@ -75,7 +75,7 @@ fn write(out: &mut impl Write, format: ExportFormat, kept: &Kept) -> anyhow::Res
     Ok(out.write_all(on_stdout(&text).as_bytes())?)
 }
 
-/// Says what is missing from the output, and why.
+/// Reports the updates that are missing from the output, with the reason.
 pub(super) fn report(damage: &Unreadable) {
     say(&format!("tidings: {damage}"));
 }

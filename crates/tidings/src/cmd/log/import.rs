@@ -1,4 +1,4 @@
-//! `tidings log import`: append exported updates to a log.
+//! `tidings log import`: appends exported updates to a log.
 
 use std::{
     fs::File,
@@ -18,7 +18,7 @@ use crate::{
     exit::{Hint, UsageError},
 };
 
-/// How much is appended with one commit.
+/// How many updates one commit appends.
 const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 4 << 20;
 
@@ -28,7 +28,7 @@ pub(super) async fn run(import: LogImport) -> anyhow::Result<()> {
     let (input, total): (Box<dyn BufRead>, u64) = match &import.file {
         None => (Box::new(BufReader::new(stdin())), 0),
         Some(path) => {
-            let file = File::open(path).with_context(|| format!("{} can't be read", path.display()))?;
+            let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
             let total = file.metadata().map_or(0, |file| file.len());
             (Box::new(BufReader::with_capacity(64 << 10, file)), total)
         }
@@ -70,7 +70,7 @@ impl Importing {
                     batch.push((updates.line(), append));
                 }
                 Err(error) => {
-                    // What stands before it is as good as if it were all.
+                    // The complete lines before the cut are imported as if they were all.
                     self.append(batch).await?;
                     return Err(error.into());
                 }

@@ -1,4 +1,4 @@
-//! `tidings log`: look after a history on disk.
+//! `tidings log`: tools for a history on disk.
 
 mod check;
 mod export;
@@ -28,13 +28,13 @@ pub(crate) async fn run(log: Log) -> anyhow::Result<()> {
         LogCommand::Import(import) => import::run(import).await,
     };
     match done {
-        // Whoever read our output, as `head` does, has seen enough.
+        // The reader has closed the pipe, as `head` does. This is not an error.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         done => done,
     }
 }
 
-/// What to do about a log that can't be opened.
+/// Explains how to continue with a log that cannot be opened.
 pub(crate) fn explain(error: OpenError, log: &Path) -> anyhow::Error {
     let hint = match &error {
         OpenError::InUse { .. } => {
@@ -43,24 +43,24 @@ pub(crate) fn explain(error: OpenError, log: &Path) -> anyhow::Error {
                 .to_owned()
         }
         OpenError::Damaged { .. } | OpenError::NotADatabase { .. } => format!(
-            "`tidings log check {0}` says what is damaged, `tidings log export {0} > rescued.ndjson` saves what can be \
-             read, and `tidings serve --data {0} --new-epoch` moves it aside and begins anew; or restore a backup, and \
+            "`tidings log check {0}` lists the damage, `tidings log export {0} > rescued.ndjson` saves the readable \
+             updates, and `tidings serve --data {0} --new-epoch` moves the log aside and begins a new one; or restore a backup, and \
              begin a new epoch with it",
             log.display()
         ),
         OpenError::Foreign { .. } => {
             "use the version of tidings that wrote it, or another directory".to_owned()
         }
-        _ => return anyhow::Error::new(error).context("the history can't be opened"),
+        _ => return anyhow::Error::new(error).context("cannot open the history"),
     };
-    anyhow::Error::new(error).context("the history can't be opened").context(Hint(hint))
+    anyhow::Error::new(error).context("cannot open the history").context(Hint(hint))
 }
 
 fn open(files: &LogFiles) -> anyhow::Result<DiskView> {
     DiskView::open(&files.log).map_err(|error| explain(error, &files.log))
 }
 
-/// What the given topics and patterns ask for; everything if there are none.
+/// The selector for the given topics and patterns. Without any, it selects everything.
 fn selector(topics: &[String]) -> Result<Selector, UsageError> {
     if topics.is_empty() {
         return Ok(Selector::everything());

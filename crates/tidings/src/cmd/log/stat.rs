@@ -1,4 +1,4 @@
-//! `tidings log stat`: say what a log holds.
+//! `tidings log stat`: summarises the content of a log.
 
 use std::{
     io::{Write, stdout},
@@ -13,7 +13,7 @@ use crate::{cli::LogStat, exit::Hint, terminal::on_stdout};
 pub(super) fn run(stat: &LogStat) -> anyhow::Result<()> {
     let view = super::open(&stat.files)?;
     let counted = view.stat().map_err(|error| {
-        let hint = format!("`tidings log check {}` says what is damaged", stat.files.log.display());
+        let hint = format!("`tidings log check {}` lists the damage", stat.files.log.display());
         anyhow::Error::new(error).context(Hint(hint))
     })?;
     let text = if stat.json { format!("{}\n", json(&counted)) } else { table(&counted) };
@@ -67,7 +67,7 @@ fn table(stat: &DiskStat) -> String {
         ("First", position(&stat.first)),
         ("Newest", position(&stat.newest)),
         ("Evicted", evicted),
-        ("Bytes", format!("{} as a limit counts them", bytes(stat.bytes))),
+        ("Bytes", format!("{} as counted by limits", bytes(stat.bytes))),
     ];
     rows.extend(stat.files.iter().map(|file| ("", format!("{} in {}", bytes(file.bytes), file.name))));
     rows.push(("Topics", format!("{}, and {} closed", stat.topics, stat.closed_topics)));

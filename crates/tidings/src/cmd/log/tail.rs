@@ -1,4 +1,4 @@
-//! `tidings log tail`: print the newest updates.
+//! `tidings log tail`: prints the newest updates.
 
 use std::{thread, time::Duration};
 
@@ -6,7 +6,7 @@ use tidings_hub::log::{DiskView, Found};
 
 use crate::{cli::LogTail, cmd::subscribe::print::Printer, exit::DamagedLog};
 
-/// How often the log is asked for more; a database file tells nobody that it has changed.
+/// How often to read the log again. A database file sends no notice of changes.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) fn run(tail: &LogTail) -> anyhow::Result<()> {
@@ -28,7 +28,7 @@ pub(super) fn run(tail: &LogTail) -> anyhow::Result<()> {
     }
 }
 
-/// Prints what follows `after`, and gives back how far that went.
+/// Prints the records after `after`, and returns the position it has reached.
 fn print(
     view: &DiskView,
     printer: &Printer,
@@ -39,7 +39,7 @@ fn print(
     let mut records = view.records(selector, after);
     for found in &mut records {
         match found? {
-            // A close that is all that is left of its record is not new.
+            // Old records of which only the close is left are not new.
             Found::Kept(kept) if kept.is_tombstone => {}
             Found::Kept(kept) => printer.record(&kept.record)?,
             Found::Unreadable(damage) => {

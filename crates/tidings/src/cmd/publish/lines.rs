@@ -1,8 +1,9 @@
-//! Standard input, line by line, on its way to a hub.
+//! Publishes standard input line by line.
 //!
-//! What writes into the pipe is somebody's build, and must neither end nor lose a line because of another line, or because the
-//! hub restarts. So lines are kept until the hub has answered for them: a line that it refuses is left out and reported, and
-//! what a broken request had is sent again under the same idempotency key, which publishes nothing twice.
+//! The program that writes into the pipe may be a build. It must not end, and no line may be lost, because of another
+//! line or a restart of the hub. So each line is kept until the hub has answered for it. If the hub refuses a line, the
+//! line is left out and reported. If a request breaks, its lines are sent again under the same idempotency keys, so
+//! that nothing is published twice.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -26,27 +27,27 @@ use crate::{
     terminal,
 };
 
-/// How long a request may be silent: an empty line tells the hub that its publisher is still there.
+/// The longest silence of a request. Then an empty line tells the hub that its publisher is still there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// What one request has at the most, and so what is kept until it is answered.
+/// The maximum size of a request, and so of the lines that are kept until it is answered.
 const MAX_PART_BYTES: usize = 1 << 20;
 const MAX_PART_LINES: usize = 10_000;
 
-/// A longer line is left out without asking the hub, whose own limit is far smaller unless somebody raised it.
+/// A longer line is left out without asking the hub. The hub's own limit is far smaller by default.
 const MAX_LINE_BYTES: usize = 64 << 20;
 
-/// For how long a hub may be away, or have no room, before nothing more is tried.
+/// How long to try again while the hub cannot be reached or has no room.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long to wait before trying again: at first, and at the most.
+/// The first pause before another attempt, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How many lines that are left out are named one by one.
+/// How many omitted lines are reported one by one.
 const MAX_NAMED: u64 = 10;
 
-/// Publishes each line of standard input as soon as it is there, then closes the topic if that is wanted.
+/// Publishes each line of standard input as soon as it arrives. Then closes the topic if the flags ask for it.
 pub(super) async fn run(publish: &Publish) -> anyhow::Result<()> {
     let mut pipe = Pipe {
         publish,
@@ -63,19 +64,20 @@ pub(super) async fn run(publish: &Publish) -> anyhow::Result<()> {
     }
     match sent {
         Err(error) if count > 0 => {
-            return Err(error.context(Hint(format!("{count} updates before it are published"))));
+            return Err(error.context(Hint(format!("{count} updates before it were published"))));
         }
         sent => sent?,
     }
-    // Also after lines that were left out: nothing more comes, and the followers wait for this.
+    // Also after lines that were left out: the input is over, and the followers wait for the close.
     if let Some(reason) = &publish.close {
         send(publish, &[("close", reason.clone())], "text/plain; charset=utf-8", RequestBody::empty())
             .await?;
     }
     match pipe.left_out {
         0 => Ok(()),
-        1 => Err(anyhow!("1 line was not published").context(Hint("all others are".into()))),
-        lines => Err(anyhow!("{lines} lines were not published").context(Hint("all others are".into()))),
+        1 => Err(anyhow!("1 line was not published").context(Hint("all other lines were published".into()))),
+        lines => Err(anyhow!("{lines} lines were not published")
+            .context(Hint("all other lines were published".into()))),
     }
 }
 
@@ -84,21 +86,21 @@ struct Pipe<'a> {
     input: Input,
     part: Part,
     receipts: Receipts,
-    /// How many lines are not published, and will not be.
+    /// The number of lines that are not published, and never will be.
     left_out: u64,
-    /// How many lines had bytes that are no UTF-8.
+    /// The number of lines with bytes that are not UTF-8.
     repaired: u64,
 }
 
-/// What became of the lines of one request.
+/// The result of one request.
 enum End {
-    /// All are kept.
+    /// All lines are kept.
     Kept,
-    /// This one, by its number in the request, is refused; those before it are kept.
+    /// The line with this number in the request is refused; the lines before it are kept.
     Refused(u64, String),
-    /// It may be different in a moment.
+    /// The request failed for now. Another attempt may succeed.
     Unavailable(anyhow::Error),
-    /// It will be the same for every other line.
+    /// Every other line would fail in the same way.
     Hopeless(anyhow::Error),
 }
 
@@ -106,7 +108,7 @@ impl Pipe<'_> {
     async fn send_all(&mut self) -> anyhow::Result<()> {
         let (mut since, mut pause, mut answered) = (None, FIRST_PAUSE, false);
         loop {
-            // The first request begins at once, so that a hub that is not there is not first noticed by the first line.
+            // The first request begins at once. Otherwise a missing hub would be noticed only at the first line.
             if answered && self.part.lines.is_empty() {
                 self.read_one().await?;
                 if self.input.ended && self.part.lines.is_empty() {
@@ -143,7 +145,7 @@ impl Pipe<'_> {
         }
     }
 
-    /// One request: the lines that an earlier one could not get through, and what comes until it has enough.
+    /// Makes one request: with the lines that an earlier request could not deliver, and new lines until it is full.
     async fn exchange(&mut self) -> anyhow::Result<End> {
         let (mut hub, body) = RequestBody::channel();
         let key = self.part.key.clone();
@@ -153,9 +155,9 @@ impl Pipe<'_> {
         loop {
             if !piece.is_empty() {
                 tokio::select! {
-                    // It may be answered before all is sent: with a refusal.
+                    // The hub may answer before everything is sent: with a refusal.
                     answer = &mut sending => return self.judge(answer),
-                    // Whoever does not take it any more has answered, or is gone.
+                    // If the request's body takes no more, the hub has answered, or the connection is gone.
                     _ = hub.send(std::mem::take(&mut piece)) => {}
                 }
             }
@@ -168,7 +170,7 @@ impl Pipe<'_> {
                     Err(_) => piece.push(self.part.heartbeat()),
                     Ok(line) => {
                         self.add(line?, &mut piece);
-                        // What is already here goes together, and nothing waits for more.
+                        // All lines that have already arrived are sent together. Nothing waits for more.
                         while self.input.has_line() && piece.len() < BUFFER_BYTES && !self.part.is_full() {
                             let line = self.input.next().await?;
                             self.add(line, &mut piece);
@@ -182,7 +184,7 @@ impl Pipe<'_> {
         self.judge(answer)
     }
 
-    /// Waits for a line that is to be published, or the end of the input.
+    /// Waits for a line to publish, or for the end of the input.
     async fn read_one(&mut self) -> anyhow::Result<()> {
         while self.part.lines.is_empty() && !self.input.ended {
             let line = self.input.next().await?;
@@ -191,7 +193,7 @@ impl Pipe<'_> {
         Ok(())
     }
 
-    /// Takes a line into the part, and appends what is to be sent of it to `piece`.
+    /// Adds a line to the part, and appends its bytes to `piece`.
     fn add(&mut self, line: Line, piece: &mut Vec<u8>) {
         let mut text = match line.text {
             Ok(text) if text.is_empty() && line.is_last => return,
@@ -217,7 +219,7 @@ impl Pipe<'_> {
         piece.extend_from_slice(&self.part.bytes[begins..]);
     }
 
-    /// The line as an update; `None` if it is left out.
+    /// Returns the line as an update. `None` if the line is left out.
     fn as_json(&mut self, number: u64, line: &[u8]) -> Option<Vec<u8>> {
         let line = line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line));
         let data = String::from_utf8_lossy(line);
@@ -229,7 +231,7 @@ impl Pipe<'_> {
             self.repaired += 1;
             if self.repaired <= MAX_NAMED {
                 say(&format!(
-                    "line {number} of standard input is not UTF-8; U+FFFD stands for what can't be read"
+                    "line {number} of standard input is not UTF-8; U+FFFD replaces the bytes that cannot be read"
                 ));
             }
         }
@@ -259,10 +261,10 @@ impl Pipe<'_> {
         Ok(match (answer.status.as_u16(), line) {
             (400 | 409 | 413 | 422, Some(line)) if !is_closed => {
                 self.receipts.add(&problem);
-                let detail = problem.get("detail").and_then(Value::as_str).unwrap_or("no detail is given");
+                let detail = problem.get("detail").and_then(Value::as_str).unwrap_or("it gave no reason");
                 End::Refused(line, detail.to_owned())
             }
-            // What these kept is sent again with the rest, under the same keys, and counted then.
+            // Lines that these requests kept are sent again with the rest, under the same keys, and are counted then.
             (408 | 429 | 500..=599, _) => End::Unavailable(refusal(&answer)),
             _ => {
                 self.receipts.add(&problem);
@@ -271,10 +273,11 @@ impl Pipe<'_> {
         })
     }
 
-    /// Reads the rest and publishes none of it: whoever writes it did nothing wrong. At a terminal somebody would type in vain.
+    /// Reads the rest of the input without publishing it, so that the writing program does not fail. Not at a terminal,
+    /// where a person would type in vain.
     async fn drain(&mut self, error: anyhow::Error) -> anyhow::Error {
         if !stdin().is_terminal() && !self.input.ended {
-            say(&format!("{}; the rest of standard input is read and not published", causes(&error)));
+            say(&format!("{}; reading the rest of standard input without publishing it", causes(&error)));
             while !self.input.ended && self.input.next().await.is_ok() {}
         }
         error
@@ -288,34 +291,34 @@ impl Pipe<'_> {
     }
 }
 
-/// Tells whoever watches.
+/// Writes a message for the user.
 fn say(text: &str) {
     terminal::say(&format!("tidings: {text}"));
 }
 
-/// The lines of one request, until it is answered.
+/// The lines of one request, kept until it is answered.
 struct Part {
     key: String,
-    /// As they are sent, each with its line feed.
+    /// The lines as they are sent, each with its line feed.
     bytes: Vec<u8>,
     lines: Vec<Sent>,
-    /// How many lines have been sent in this request.
+    /// The number of lines sent in this request.
     sent: u64,
 }
 
 /// A line in a part.
 struct Sent {
-    /// Its number in standard input.
+    /// The number of the line in standard input.
     number: u64,
-    /// Its number in the request.
+    /// The number of the line in the request.
     position: u64,
-    /// Where it ends in the part.
+    /// The end of the line in the part.
     end: usize,
 }
 
 impl Default for Part {
     fn default() -> Part {
-        // The keys of a `RandomState` are random, and no two are the same.
+        // The keys of a `RandomState` are random, so no two requests share one.
         let random = || RandomState::new().hash_one(0);
         let key = format!("tidings-publish-{:016x}{:016x}", random(), random());
         Part { key, bytes: Vec::new(), lines: Vec::new(), sent: 0 }
@@ -336,13 +339,13 @@ impl Part {
         self.lines.push(Sent { number, position: self.sent, end: self.bytes.len() });
     }
 
-    /// An empty line, which is counted, and no update.
+    /// An empty line. The hub counts it, but it is not an update.
     fn heartbeat(&mut self) -> u8 {
         self.sent += 1;
         b'\n'
     }
 
-    /// All lines, for a new request.
+    /// Returns all lines, for a new request.
     fn all_again(&mut self) -> Vec<u8> {
         for (position, line) in (1..).zip(&mut self.lines) {
             line.position = position;
@@ -351,8 +354,8 @@ impl Part {
         self.bytes.clone()
     }
 
-    /// Takes out the line at this position of the request, which is refused, and those before it, which are kept. Gives back its
-    /// number. What is left is another request, and has another key.
+    /// Removes the refused line at this position of the request, and the lines before it, which are kept by the hub.
+    /// Returns the line's number. The remaining lines become another request, with another key.
     fn drop_through(&mut self, position: u64) -> u64 {
         let count = self.lines.partition_point(|line| line.position <= position);
         let rest = self.lines.split_off(count);
@@ -366,7 +369,7 @@ impl Part {
     }
 }
 
-/// What the hub has answered for all requests so far.
+/// The sum of the hub's answers so far.
 #[derive(Default)]
 struct Receipts {
     count: u64,
@@ -389,10 +392,10 @@ impl Receipts {
     }
 }
 
-/// Standard input, by lines.
+/// Standard input, read by lines.
 struct Input {
     input: BufReader<Stdin>,
-    /// The beginning of a line whose end has not come yet, without what is too long.
+    /// The beginning of an unfinished line, without the part beyond the limit.
     line: Vec<u8>,
     is_too_long: bool,
     number: u64,
@@ -414,15 +417,15 @@ impl Input {
         Input { input, line: Vec::new(), is_too_long: false, number: 0, ended: false }
     }
 
-    /// Whether a whole line has been read already.
+    /// Whether a whole line has already been read.
     fn has_line(&self) -> bool {
         self.input.buffer().contains(&b'\n')
     }
 
-    /// Waits for the next line; an empty one that is the last stands for the end. Cancel safe.
+    /// Waits for the next line. At the end of the input it returns an empty line. Cancel safe.
     async fn next(&mut self) -> anyhow::Result<Line> {
         loop {
-            let buffer = self.input.fill_buf().await.context("standard input can't be read")?;
+            let buffer = self.input.fill_buf().await.context("cannot read standard input")?;
             let end = buffer.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
             let piece = &buffer[..end.unwrap_or(buffer.len())];
             self.ended = buffer.is_empty();

@@ -1,4 +1,4 @@
-//! `tidings publish`: send updates to a hub.
+//! `tidings publish`: sends updates to a hub.
 
 mod lines;
 
@@ -22,10 +22,10 @@ use crate::{
     terminal::on_stdout,
 };
 
-/// What is read of standard input at once, and how much is sent at once.
+/// How many bytes of standard input are read and sent at once.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// More than this of an answer is not from a hub.
+/// A longer answer does not come from a hub.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 pub(crate) async fn run(publish: Publish) -> anyhow::Result<()> {
@@ -41,7 +41,7 @@ pub(crate) async fn run(publish: Publish) -> anyhow::Result<()> {
 
 /// Sends a file as the body, piece by piece.
 async fn send_file(publish: &Publish, path: &Path) -> anyhow::Result<()> {
-    let unreadable = || format!("{} can't be read", path.display());
+    let unreadable = || format!("cannot read {}", path.display());
     let mut file = File::open(path).with_context(unreadable)?;
     let mut parameters = parameters(publish);
     parameters.extend(path.file_name().and_then(OsStr::to_str).map(|name| ("name", name.to_owned())));
@@ -50,9 +50,9 @@ async fn send_file(publish: &Publish, path: &Path) -> anyhow::Result<()> {
     let mut sending = Box::pin(send(publish, &parameters, content_type, body));
     loop {
         let mut piece = Vec::with_capacity(BUFFER_BYTES);
-        // A regular file is read at once; what is slow is the network.
+        // A regular file never blocks for long. The network is the slow part.
         if let Err(error) = (&mut file).take(BUFFER_BYTES as u64).read_to_end(&mut piece) {
-            // The hub must not take the part for the whole.
+            // Aborts, so that the hub does not take the part for the whole.
             let _ = sender.abort(error.to_string()).await;
             let _ = sending.await;
             return Err(error).with_context(unreadable);
@@ -70,7 +70,7 @@ async fn send_file(publish: &Publish, path: &Path) -> anyhow::Result<()> {
     sending.await
 }
 
-/// The media type of the most common names. The hub stores anything; this says what browsers show of it.
+/// The media type for the most common file names. The hub stores any type; browsers use it to show the file.
 fn media_type(path: &Path) -> &'static str {
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
     match &*extension {
@@ -106,14 +106,14 @@ async fn send(
     Err(refusal(&answer))
 }
 
-/// What a hub says to one request.
+/// A hub's answer to one request.
 struct Answer {
     status: StatusCode,
     text: String,
 }
 
 impl Answer {
-    /// Its members; none if it is no JSON object, as a hub's always is.
+    /// The members of the answer. Empty if it is not a JSON object, which a hub's answer always is.
     fn json(&self) -> Map<String, Value> {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
@@ -122,7 +122,7 @@ impl Answer {
 /// Sends one request.
 ///
 /// # Errors
-/// The outer one is for what is wrong with the command line, the inner one for what happened on the way.
+/// The outer error is a mistake on the command line. The inner one happened on the way.
 async fn request(
     publish: &Publish,
     parameters: &[(&str, String)],
@@ -133,8 +133,8 @@ async fn request(
     let parameters = parameters.iter().map(|(name, value)| (*name, value.as_str()));
     let url = hub_url::of_topic(&publish.hub.url, &publish.topic) + &hub_url::query(parameters);
     let content_type = HeaderValue::from_str(content_type)
-        .with_context(|| format!("{content_type:?} is no media type, such as image/png"))?;
-    // The client takes a password out of the URL, so that nothing shows it.
+        .with_context(|| format!("{content_type:?} is not a media type; use one such as image/png"))?;
+    // The client removes a password from the URL, so that nothing shows it.
     let target = tidings_client::Request::post(&url)
         .context(Hint("name the hub with --hub http://HOST:PORT or TIDINGS_HUB".into()))?
         .with_header(header::CONTENT_TYPE, content_type);
@@ -151,7 +151,7 @@ async fn request(
     Ok(read(response.into_body()).await?.map(|text| Answer { status, text }))
 }
 
-/// What belongs to one update.
+/// The parameters of one update.
 fn parameters(publish: &Publish) -> Vec<(&'static str, String)> {
     let retry = publish.retry.map(|retry| retry.0.as_millis().to_string());
     [("type", &publish.event_type), ("id", &publish.id), ("retry", &retry), ("close", &publish.close)]
@@ -160,19 +160,19 @@ fn parameters(publish: &Publish) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// The data of one update: the argument, or all of standard input. Somebody who only closes a topic types nothing.
+/// The data of one update: the argument, or all of standard input. No data is needed to close a topic.
 async fn data(publish: &Publish) -> anyhow::Result<Vec<u8>> {
     if let Some(data) = &publish.data {
         return Ok(data.clone().into());
     }
     let mut data = Vec::new();
     if publish.close.is_none() || !stdin().is_terminal() {
-        tokio::io::stdin().read_to_end(&mut data).await.context("standard input can't be read")?;
+        tokio::io::stdin().read_to_end(&mut data).await.context("cannot read standard input")?;
     }
     Ok(data)
 }
 
-/// The whole text of an answer.
+/// Reads the whole text of an answer.
 async fn read(mut body: ResponseBody) -> anyhow::Result<Result<String, TransportError>> {
     let mut answer = Vec::new();
     while let Some(chunk) = body.chunk().await {
@@ -181,7 +181,7 @@ async fn read(mut body: ResponseBody) -> anyhow::Result<Result<String, Transport
             Err(error) => return Ok(Err(error)),
         }
         if answer.len() > MAX_ANSWER_BYTES {
-            bail!("the answer is over {MAX_ANSWER_BYTES} bytes, so it is not a hub's");
+            bail!("the answer is longer than {MAX_ANSWER_BYTES} bytes, so the server is not a hub");
         }
     }
     Ok(Ok(String::from_utf8_lossy(&answer).into_owned()))
@@ -190,28 +190,28 @@ async fn read(mut body: ResponseBody) -> anyhow::Result<Result<String, Transport
 fn refusal(answer: &Answer) -> anyhow::Error {
     let Ok(Value::Object(problem)) = serde_json::from_str(&answer.text) else {
         return anyhow::anyhow!(
-            "the answer is {}, and it is not a hub's: {}",
+            "the answer is {}, and the server is not a hub: {}",
             answer.status,
             answer.text.trim()
         );
     };
-    let detail = problem.get("detail").and_then(Value::as_str).unwrap_or("no detail is given");
+    let detail = problem.get("detail").and_then(Value::as_str).unwrap_or("it gave no reason");
     let error = anyhow::anyhow!("the hub refused: {detail}");
     match problem.get("count") {
-        Some(count) => error.context(Hint(format!("{count} updates before it are published"))),
+        Some(count) => error.context(Hint(format!("{count} updates before it were published"))),
         None => error,
     }
 }
 
 fn unreachable(error: TransportError, publish: &Publish) -> anyhow::Error {
-    // Without what only the hub is to know.
+    // Without user and password, which only the hub may see.
     let url = tidings_client::Request::post(&publish.hub.url).map(|request| request.url().clone());
     let hub = match url.as_ref().map(|url| (url.scheme_str(), url.authority())) {
         Ok((Some(scheme), Some(authority))) => format!("{scheme}://{authority}"),
-        _ => "that was named".into(),
+        _ => "on the command line".into(),
     };
     let nothing_was_sent = matches!(error, TransportError::Connect { .. });
-    let (what, error) = (format!("the hub at {hub} can't be reached"), anyhow::Error::new(error));
+    let (what, error) = (format!("cannot reach the hub at {hub}"), anyhow::Error::new(error));
     let error = if nothing_was_sent { error.context(Unreachable(what)) } else { error.context(what) };
     error
         .context(Hint("start one with `tidings serve`, or name another with --hub URL or TIDINGS_HUB".into()))

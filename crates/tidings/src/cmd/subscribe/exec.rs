@@ -1,4 +1,4 @@
-//! A command for each event.
+//! Runs a command for each event.
 
 use std::{io, pin::pin, process::Stdio};
 
@@ -11,13 +11,13 @@ use tokio::{
 use super::print::Shown;
 use crate::terminal::say;
 
-/// The longest value that an environment variable gets: Linux takes 128 KiB for one, and macOS 1 MiB for all.
+/// The maximum length of an environment variable's value. Linux allows 128 KiB for one, and macOS 1 MiB for all.
 const MAX_VALUE_BYTES: usize = 64 << 10;
 
-/// What a shell answers when there is no such command. Source: POSIX, "Exit Status for Commands".
+/// A shell's exit code for a missing command. Source: POSIX, "Exit Status for Commands".
 const NOT_FOUND: i32 = 127;
 
-/// A command that is run for each event.
+/// The command of `--exec`, which is run for each event.
 pub(super) struct Exec<'a> {
     command: &'a str,
     has_warned: bool,
@@ -28,10 +28,12 @@ impl<'a> Exec<'a> {
         Exec { command, has_warned: false }
     }
 
-    /// Runs the command in a shell, with the event's data as its standard input, and waits for it: events stay in order, and a
-    /// slow command slows the stream down. A command that fails is reported, and the next event comes all the same.
+    /// Runs the command in a shell, with the event's data as its standard input, and waits for its end. Events stay in
+    /// order, and a slow command slows the stream down. A failure of the command is reported, and the next event
+    /// follows.
     ///
-    /// No shell reads anything of the event. What an environment variable can't hold is left out of it, and said once.
+    /// No shell interprets any part of the event. If an environment variable cannot hold a value, the variable is not
+    /// set, and a warning is printed once.
     pub(super) async fn run(&mut self, event: &Shown) -> anyhow::Result<()> {
         let variables = [
             ("TIDINGS_TYPE", &*event.event_type),
@@ -40,21 +42,21 @@ impl<'a> Exec<'a> {
         ];
         for (name, value) in variables.iter().filter(|(_, value)| !is_fit(value)) {
             let why = if value.contains('\0') {
-                "holds a NUL, which no variable can hold".to_owned()
+                "contains a NUL, which no variable can hold".to_owned()
             } else {
-                format!("has {} bytes, and a variable at most {MAX_VALUE_BYTES}", value.len())
+                format!("has {} bytes; a variable holds at most {MAX_VALUE_BYTES}", value.len())
             };
-            self.warn(&format!("{name} is not set for an event whose value for it {why}"));
+            self.warn(&format!("{name} is not set for an event: its value {why}"));
         }
         let child = match self.start(&variables) {
-            // The environment that we have ourselves may leave no room.
+            // Our own environment may leave no room.
             Err(error) if error.kind() == io::ErrorKind::ArgumentListTooLong => {
                 self.warn("the environment is too large for an event's variables: they are not set");
                 self.start(&[])
             }
             started => started,
         };
-        let status = feed(child.context("no shell can be started for --exec")?, &event.data).await?;
+        let status = feed(child.context("cannot start a shell for --exec")?, &event.data).await?;
         if status.code() == Some(NOT_FOUND) {
             say(&format!("tidings: the shell does not find the command of --exec, for event {:?}", event.id));
         } else if !status.success() {
@@ -66,7 +68,7 @@ impl<'a> Exec<'a> {
     fn start(&self, variables: &[(&str, &str)]) -> io::Result<Child> {
         let mut command = Command::new("sh");
         command.args(["-c", self.command]).stdin(Stdio::piped());
-        // Not those of somebody who started us.
+        // Variables of the same names from our own environment must not leak in.
         for name in ["TIDINGS_TYPE", "TIDINGS_ID", "TIDINGS_TOPIC"] {
             command.env_remove(name);
         }
@@ -81,12 +83,12 @@ impl<'a> Exec<'a> {
     }
 }
 
-/// Whether an environment variable can hold a value.
+/// Whether an environment variable can hold this value.
 fn is_fit(value: &str) -> bool {
     value.len() <= MAX_VALUE_BYTES && !value.contains('\0')
 }
 
-/// Gives a command its input, and waits for its end. One that does not read its input is as good as one that does.
+/// Writes a command's input, and waits for its end. A command that does not read its input is not an error.
 async fn feed(mut child: Child, data: &str) -> anyhow::Result<std::process::ExitStatus> {
     let input = child.stdin.take();
     let mut written = pin!(async move {
@@ -98,5 +100,5 @@ async fn feed(mut child: Child, data: &str) -> anyhow::Result<std::process::Exit
         status = child.wait() => status,
         () = &mut written => child.wait().await,
     };
-    ended.context("the command of --exec can't be awaited")
+    ended.context("cannot wait for the command of --exec")
 }

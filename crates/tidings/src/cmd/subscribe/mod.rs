@@ -1,4 +1,4 @@
-//! `tidings subscribe`: follow topics of a hub, or any event stream.
+//! `tidings subscribe`: follows topics of a hub, or any event stream.
 
 mod exec;
 pub(super) mod print;
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
     let target = Target::of(&subscribe)?;
     let request = request::request(&subscribe.request, &target.url)?;
-    // As the client has it: without a password that the URL may hold.
+    // The client's form of the URL, without a password.
     let name = if target.is_of_topics { subscribe.topics.join(", ") } else { request.url().to_string() };
     let mut source = Source::new(&subscribe, &target, request)?;
     let printer = Printer {
@@ -31,7 +31,7 @@ pub(crate) async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
         ..Printer::default()
     };
     match follow(&mut source, printer, &subscribe, target, &name).await {
-        // Whoever read our output, as `head` does, has seen enough.
+        // The reader has closed the pipe, as `head` does. This is not an error.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         followed => followed,
     }
@@ -51,13 +51,13 @@ async fn follow(
             Ok(item) => item,
             Err(error) => {
                 printer.fatal(&error)?;
-                return Err(error).context(format!("{name} can't be followed"));
+                return Err(error).context(format!("cannot follow {name}"));
             }
         };
         let event = printer.print(&item)?;
         let Some(event) = event else { continue };
         if let Some(exec) = &mut exec {
-            // A hub's word that the stream has begun is no update.
+            // The hub's event that the stream has begun is not an update.
             if !(printer.is_hub && event.event_type == "start") {
                 exec.run(&event).await?;
             }
@@ -75,13 +75,13 @@ async fn follow(
     Ok(printer.closed()?)
 }
 
-/// What is followed.
+/// The stream to follow.
 struct Target {
     url: String,
     last_event_id: Option<EventId>,
-    /// Whether it is topics of a hub that are followed, and no URL.
+    /// Whether the target is topics of a hub, and not a URL.
     is_of_topics: bool,
-    /// The topics, if there are no patterns among them: then the subscription ends with them.
+    /// The topics, if none of them is a pattern. Then the subscription ends with its topics.
     open_topics: Option<Vec<String>>,
 }
 
@@ -109,7 +109,7 @@ impl Target {
                 TopicFilter::Below(_) | TopicFilter::All => open_topics = None,
             }
         }
-        // Either way an event says which topic it is of; only the envelope knows its time.
+        // In both cases an event names its topic. Only the envelope has its time.
         let mut parameters = vec![if subscribe.json { ("envelope", "json") } else { ("fields", "topic") }];
         let last_event_id = match &*subscribe.from {
             "end" => last_event_id,
@@ -124,7 +124,7 @@ impl Target {
     }
 }
 
-/// A stream that is followed, or read once.
+/// A stream that is followed across reconnections, or read once.
 enum Source {
     Following(Box<EventSource>),
     Once(Box<EventStream>),
@@ -171,7 +171,7 @@ impl Source {
     }
 }
 
-/// Whether an error says that nobody reads our output any more.
+/// Whether an error means that the reader of our output has closed the pipe.
 pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -1,4 +1,4 @@
-//! What is shown of a stream.
+//! Prints the events of a stream.
 
 use std::{
     borrow::Cow,
@@ -11,20 +11,20 @@ use tidings_hub::log::Record;
 
 use crate::terminal::{on_stdout, say};
 
-/// Data to standard output and everything else to standard error; or everything as JSON to standard output.
+/// Prints data to standard output and everything else to standard error; or everything as JSON to standard output.
 #[derive(Default)]
 pub(in crate::cmd) struct Printer {
     pub(in crate::cmd) json: bool,
     pub(in crate::cmd) comments: bool,
-    /// Whether a terminal gets what others wrote as it is.
+    /// Whether text of others goes to a terminal unchanged.
     pub(in crate::cmd) raw: bool,
-    /// Whether a hub was asked to put updates into envelopes.
+    /// Whether the subscription asked a hub for envelopes.
     pub(in crate::cmd) asked_for_envelopes: bool,
-    /// Whether the stream is a hub's, as its head says: then some events are the hub's own.
+    /// Whether the stream is a hub's, according to its head. Then some event types belong to the hub.
     pub(in crate::cmd) is_hub: bool,
 }
 
-/// An event as it was shown, out of its envelope if it came in one.
+/// An event as it was printed. If it arrived in an envelope, this is its content.
 pub(super) struct Shown {
     pub(super) event_type: String,
     pub(super) data: String,
@@ -33,7 +33,7 @@ pub(super) struct Shown {
 }
 
 impl Printer {
-    /// Prints an item; gives an event back.
+    /// Prints an item. Returns it if it is an event.
     pub(super) fn print(&mut self, item: &Item) -> io::Result<Option<Shown>> {
         match item {
             Item::Event(event) => return self.event(event).map(Some),
@@ -63,7 +63,7 @@ impl Printer {
         Ok(None)
     }
 
-    /// Prints, as JSON, the error that ends the stream; for people, the program does when it ends.
+    /// In JSON mode, prints the error that ends the stream. Otherwise the program prints it when it ends.
     pub(super) fn fatal(&self, error: &Error) -> io::Result<()> {
         let status = match error {
             Error::Status(refusal) | Error::ContentType(refusal) => Some(refusal.status.as_u16()),
@@ -72,7 +72,7 @@ impl Printer {
         self.line(&json!({ "kind": "error", "fatal": true, "status": status, "message": causes(error) }))
     }
 
-    /// Prints, as JSON, that the stream is over.
+    /// In JSON mode, prints that the stream is over.
     pub(super) fn closed(&self) -> io::Result<()> {
         self.line(&json!({ "kind": "closed" }))
     }
@@ -86,7 +86,7 @@ impl Printer {
             id: event.last_event_id().to_owned(),
             topic: text("topic").or_else(|| event.topic().map(str::to_owned)),
         };
-        // The envelope says more than the stream: the topic, the time, and only the update's own retry.
+        // The envelope holds more than the stream: the topic, the time, and only the update's own retry.
         let object = enveloped.unwrap_or_else(|| {
             let retry = event.retry().map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
             retry.map(|retry| ("retry".into(), retry.into())).into_iter().collect()
@@ -95,7 +95,7 @@ impl Printer {
         Ok(shown)
     }
 
-    /// Prints a record of a hub's log as the event that a subscriber gets.
+    /// Prints a record of a hub's log in the form of a subscriber's event.
     pub(in crate::cmd) fn record(&self, record: &Record) -> io::Result<()> {
         let event = record.event();
         let shown = Shown {
@@ -140,8 +140,8 @@ impl Printer {
     }
 }
 
-/// The envelope that a hub was asked to put updates into; its own events have none. A heartbeat of the type `ping` is not
-/// asked for along with envelopes, so a `ping` is an update.
+/// The envelope of an update, if the subscription asked the hub for envelopes; the hub's own events have none. Such a
+/// subscription does not ask for heartbeats of the type `ping`, so a `ping` is an update.
 fn envelope(event: &ReceivedEvent) -> Option<Map<String, Value>> {
     match event.event_type() {
         "start" | "gap" => None,

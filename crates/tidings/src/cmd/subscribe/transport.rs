@@ -1,4 +1,4 @@
-//! The flags that say how the server is reached.
+//! The flags for reaching the server.
 
 use tidings_client::HyperTransport;
 

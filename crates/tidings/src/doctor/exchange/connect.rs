@@ -1,4 +1,4 @@
-//! A connection: TCP, and TLS if the URL wants it, or QUIC.
+//! A connection: TCP, with TLS if the URL requires it, or QUIC.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -17,13 +17,13 @@ use tokio_rustls::{
 use super::{Tape, Way, quic};
 use crate::doctor::observation::Protocol;
 
-/// How long the whole of it may take.
+/// The time limit for the whole connection setup.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Connected {
     pub(super) transport: Transport,
     pub(super) protocol: Protocol,
-    /// Of QUIC it stays empty, whose packets say nothing to those who don't have the keys.
+    /// Stays empty for QUIC, whose packets cannot be read without their keys.
     pub(super) tape: Tape,
 }
 
@@ -72,32 +72,32 @@ async fn connect_to(url: &Uri, way: &Way) -> anyhow::Result<Connected> {
         .with_context(|| format!("TLS with {name}"))?;
     let protocol = match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
-        // A server that has never heard of the negotiation speaks HTTP/1.1.
+        // A server that does not know the negotiation speaks HTTP/1.1.
         _ if way.protocol == Some(Protocol::Http2) => bail!("the server does not offer HTTP/2"),
         _ => Protocol::Http1,
     };
     Ok(Connected { transport: Transport::Tcp(Box::new(tape.record(stream))), protocol, tape })
 }
 
-/// Somebody listens, and does not speak TLS, or hangs up in the middle of it.
+/// A program listens, but does not speak TLS, or disconnects during the TLS handshake.
 #[derive(Debug)]
 pub(super) struct NoTls(String);
 
 impl std::fmt::Display for NoTls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "what answers does not speak it ({}); is it http://?", self.0)
+        write!(f, "the server does not speak TLS ({}); try http://", self.0)
     }
 }
 
 impl std::error::Error for NoTls {}
 
-/// An alert, or a certificate that is not trusted, is TLS.
+/// Whether the error shows that the server does not speak TLS. An alert, or a certificate that is not trusted, is TLS.
 fn is_no_tls(error: &io::Error) -> bool {
     let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
     matches!(error, None | Some(rustls::Error::InvalidMessage(_)))
 }
 
-/// What this machine trusts, as the client has it.
+/// The certificates that this machine trusts, by the same rules as in tidings-client.
 pub(super) fn trust() -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

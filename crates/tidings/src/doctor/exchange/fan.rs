@@ -1,4 +1,4 @@
-//! Many requests at one time: how many a server answers while all the others are open.
+//! Many requests at the same time: counts how many a server answers while all the others are open.
 
 use http::{Response, StatusCode};
 use tokio::{
@@ -13,14 +13,15 @@ use super::{
 };
 use crate::doctor::{fan::Fan, observation::Protocol};
 
-/// An answer whose body nobody reads, and the connection that is its own.
+/// A response whose body is not read, with its own connection if it has one.
 type Open = (Response<AnswerBody>, Option<Line>);
 
-/// Sends `asked` requests and keeps what is answered open: over HTTP/1.1 each on a connection of its own, over the others all
-/// on one. Returns when all are answered, or after the time of `ask`; all is closed by then.
+/// Sends `asked` requests and keeps the answered ones open. Over HTTP/1.1 each has its own connection, over the other
+/// versions all share one. Returns when all are answered, or after the time of `ask`. By then all connections are
+/// closed.
 ///
-/// `None` if no such connection comes about, and when the server says that it has no room for so many streams of known
-/// timing, which says nothing about other streams.
+/// Returns `None` if no such connection is possible. Also if the server reports that it has no room for so many streams
+/// of known timing, because this says nothing about other streams.
 pub(in crate::doctor) async fn fan(ask: &Ask, way: &Way, protocol: Protocol, asked: usize) -> Option<Fan> {
     let began = Instant::now();
     let until = began + ask.within;

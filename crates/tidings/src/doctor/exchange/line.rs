@@ -1,4 +1,4 @@
-//! A connection over which requests are sent.
+//! A connection that sends requests.
 
 use std::{
     future::{Future, poll_fn},
@@ -21,27 +21,27 @@ use super::{
 };
 use crate::doctor::observation::Protocol;
 
-/// How many fields an answer may have, as the client takes them. What else breaks the rules of HTTP is a finding, though
-/// browsers and the client forgive some of it.
+/// How many header fields a response may have, as in tidings-client. Every other breach of the rules of HTTP is a
+/// finding, even if browsers and the client forgive some of them.
 const MAX_FIELDS: usize = 4096;
 
-/// Dropped, it is closed.
+/// One connection. Dropping it closes it.
 pub(super) struct Line {
     sender: Sender,
     _driver: Driver,
 }
 
-/// Over HTTP/2 it has to live as long as the answers: without it the connection says good-bye.
+/// The sending side. Over HTTP/2 it must live as long as the responses: without it the connection says goodbye.
 enum Sender {
     Http1(http1::SendRequest<Full<Bytes>>),
     Http2(http2::SendRequest<Full<Bytes>>),
     Http3(h3::client::SendRequest<h3_quinn::OpenStreams, Bytes>),
 }
 
-/// The answer to a request that was sent, to be waited for.
+/// The response to a request that was sent.
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Error>> + Send>>;
 
-/// The body of an answer, by whatever version of HTTP it comes.
+/// The body of a response, over any version of HTTP.
 pub(super) type AnswerBody = UnsyncBoxBody<Bytes, Error>;
 
 impl Line {
@@ -65,7 +65,7 @@ impl Line {
         Ok(Line { sender, _driver })
     }
 
-    /// Sends a request. Over HTTP/2 and HTTP/3 there may be more before it is answered.
+    /// Sends a request. Over HTTP/2 and HTTP/3 you may send more before the first is answered.
     pub(super) fn send(&mut self, ask: &Ask) -> Result<Answer, Error> {
         Ok(match &mut self.sender {
             Sender::Http1(sender) => answer(sender.send_request(request(ask, Protocol::Http1)?)),
@@ -112,7 +112,7 @@ fn request(ask: &Ask, protocol: Protocol) -> Result<Request<Full<Bytes>>, Error>
     Ok(request)
 }
 
-/// The task that drives a connection; it ends with the line.
+/// The task that drives a connection. It ends when this is dropped.
 struct Driver(tokio::task::JoinHandle<()>);
 
 impl Driver {

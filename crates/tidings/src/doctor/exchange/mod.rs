@@ -1,7 +1,7 @@
-//! One request, and what came back when.
+//! One request, and the times at which its response arrived.
 //!
-//! Not the client of `tidings subscribe`: that one follows, decodes and retries, and here nothing may come between the
-//! socket and the clock.
+//! This is not the client of `tidings subscribe`. That client follows, decodes and retries. Here nothing may come
+//! between the socket and the clock.
 
 mod connect;
 mod fan;
@@ -27,35 +27,35 @@ use self::{
 pub(super) use self::{fan::fan, unpack::Unpack};
 use super::observation::{End, Head, Protocol, Read, Seen};
 
-/// The most bytes of a body that are read; a stream is judged by its beginning.
+/// The maximum number of bytes of a body that are read. A stream is judged by its beginning.
 const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// How long to look for what comes behind the answer to a HEAD.
+/// How long to look for bytes after the response to a HEAD.
 const AFTER_HEAD: Duration = Duration::from_millis(300);
 
-/// How a server is reached.
+/// How to reach a server.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
-    /// `HOST:PORT` to connect to, instead of where the URL says.
+    /// `HOST:PORT` to connect to, instead of the host and port of the URL.
     pub(super) connect_to: Option<String>,
-    /// Which versions of HTTP may be spoken; `None` for what TLS negotiates.
+    /// The version of HTTP to use. `None` lets TLS negotiate it.
     pub(super) protocol: Option<Protocol>,
     pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
-/// What is asked for, and for how long.
+/// The request, and how long to observe it.
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
     pub(super) method: Method,
     pub(super) url: Uri,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// How long the whole exchange may take. What has come by then is what was seen.
+    /// The time limit for the whole exchange. Later bytes are not observed.
     pub(super) within: Duration,
 }
 
 impl Way {
-    /// The way that the flags name, for a URL with this scheme.
+    /// The way that the flags define, for a URL with this scheme.
     pub(super) fn new(
         url: &Uri,
         connect_to: Option<String>,
@@ -65,20 +65,20 @@ impl Way {
         Ok(Way { connect_to, protocol, tls })
     }
 
-    /// The way to where a server says that it speaks HTTP/3. Whoever connects to another place than the URL's stays there.
+    /// The way to the address at which a server offers HTTP/3. A `connect_to` address is kept.
     pub(super) fn by_http3(&self, url: &Uri, (host, port): (&str, u16)) -> Way {
         let hop = self.connect_to.as_deref().and_then(|there| Some(there.rsplit_once(':')?.0));
         let host = hop.or((!host.is_empty()).then_some(host)).or(url.host()).unwrap_or_default();
         Way { connect_to: Some(format!("{host}:{port}")), ..self.by(Protocol::Http3) }
     }
 
-    /// The same way by another version of HTTP.
+    /// The same way with another version of HTTP.
     pub(super) fn by(&self, protocol: Protocol) -> Way {
         Way { protocol: Some(protocol), ..self.clone() }
     }
 }
 
-/// Asks, and watches until the answer has ended or the time is up. Dropped, it closes the connection.
+/// Sends a request and observes it until the response has ended or the time is up. Dropping it closes the connection.
 pub(super) async fn exchange(ask: &Ask, way: &Way) -> Seen {
     let began = Instant::now();
     let until = began + ask.within;
@@ -93,7 +93,7 @@ pub(super) async fn exchange(ask: &Ask, way: &Way) -> Seen {
             return seen;
         }
         Err(_) => {
-            seen.end = End::Unreachable("nobody answered in time".into());
+            seen.end = End::Unreachable("no answer in time".into());
             return seen;
         }
     };
@@ -124,7 +124,8 @@ async fn watch(ask: &Ask, connected: Connected, began: Instant, seen: &mut Seen)
     let unpack = Unpack::of(seen.header("content-encoding"));
     let end = read(response.into_body(), unpack, began, seen).await?;
     if ask.method == Method::HEAD {
-        // What a server sends behind the head, where nothing may be, is no part of the answer; it is on the tape.
+        // Bytes that a server sends after the head, where nothing may be, are not part of the response. They are on the
+        // tape.
         sleep(AFTER_HEAD).await;
     }
     Ok(end)

@@ -1,4 +1,4 @@
-//! HTTP/3: a QUIC connection, and the body of an answer that comes over it.
+//! HTTP/3: a QUIC connection, and the body of its response.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -19,10 +19,10 @@ use tokio_rustls::rustls;
 
 use super::Error;
 
-/// How long an address has. Nobody says that a UDP port is closed.
+/// The time limit for an address. A closed UDP port gives no answer.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Connects to `there`, `HOST:PORT`, whose certificate is to be for `name`.
+/// Connects to `there`, `HOST:PORT`. Its certificate must be for `name`.
 pub(super) async fn connect(
     there: &str,
     name: &str,
@@ -37,19 +37,19 @@ pub(super) async fn connect(
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        // It lives for as long as its connection.
+        // The endpoint lives as long as its connection.
         let endpoint = Endpoint::client(from)?;
         let connecting = endpoint.connect_with(config.clone(), address, name)?;
         match timeout(ADDRESS_TIMEOUT, connecting).await {
             Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(error)) => last = anyhow::Error::new(error).context(format!("QUIC with {address}")),
-            Err(_) => last = anyhow!("nobody answers at {address} over UDP"),
+            Err(_) => last = anyhow!("no answer from {address} over UDP"),
         }
     }
     Err(last)
 }
 
-/// The body of an answer.
+/// The body of a response over HTTP/3.
 pub(super) struct QuicBody(pub(super) RequestStream<BidiStream<Bytes>, Bytes>);
 
 impl Body for QuicBody {

@@ -1,4 +1,4 @@
-//! The first bytes that a connection received, as they came: what an HTTP library corrects or refuses is still in them.
+//! The first bytes that a connection received, unchanged: an HTTP library corrects or refuses some of them.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How much is kept: the settings and the head of a response, with room to spare.
+/// How many bytes are kept: the settings and the head of a response, with some room.
 const MAX_TAPE_BYTES: usize = 16 << 10;
 
 /// Keeps the first bytes of one connection.
@@ -17,7 +17,7 @@ const MAX_TAPE_BYTES: usize = 16 << 10;
 pub(super) struct Tape(Arc<Mutex<Vec<u8>>>);
 
 impl Tape {
-    /// Keeps what is read from `io`.
+    /// Records the bytes that are read from `io`.
     pub(super) fn record<S>(&self, io: S) -> Recorded<S> {
         Recorded { io, tape: self.clone() }
     }
@@ -33,7 +33,7 @@ impl Tape {
     }
 }
 
-/// A connection whose first bytes are kept.
+/// A connection whose first bytes are recorded.
 pub(super) struct Recorded<S> {
     io: S,
     tape: Tape,

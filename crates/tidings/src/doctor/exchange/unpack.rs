@@ -1,29 +1,30 @@
-//! Takes the content coding off, piece by piece.
+//! Removes the content coding, piece by piece.
 
 use std::io::{self, Write};
 
 use flate2::write::MultiGzDecoder;
 
-/// How much is decompressed at a time: it becomes about a thousand times as much at the most.
+/// How many bytes are decompressed at a time. They become at most about a thousand times as many.
 const BITE_BYTES: usize = 512;
 
-/// The most that is made of one piece, against a bomb.
+/// The maximum result of one piece, as a protection against a bomb.
 const MAX_PLAIN_BYTES: usize = 8 << 20;
 
 pub(in crate::doctor) enum Unpack {
     Plain,
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
-    /// A coding that this program can't undo: then only sizes and times are known.
+    /// A coding that this program cannot undo. Then only sizes and times are known.
     Unknown,
 }
 
 impl Unpack {
-    /// For the value of `Content-Encoding`. What names no coding, such as `none` or `utf-8`, is none, as it is for browsers.
+    /// For the value of `Content-Encoding`. A value that is not a coding, such as `none` or `utf-8`, is ignored, as in
+    /// browsers.
     pub(in crate::doctor) fn of(value: Option<&str>) -> Unpack {
         match value.unwrap_or_default().trim().to_ascii_lowercase().as_str() {
             "gzip" | "x-gzip" => Unpack::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
             "br" | "zstd" | "deflate" | "compress" | "x-compress" | "dcb" | "dcz" => Unpack::Unknown,
-            // Of several codings this program undoes none.
+            // Several codings at once are not undone.
             several if several.contains(',') => Unpack::Unknown,
             _ => Unpack::Plain,
         }
@@ -37,7 +38,7 @@ impl Unpack {
         !matches!(self, Unpack::Unknown)
     }
 
-    /// All that `bytes` say, as far as the compressor has let go of it.
+    /// Decompresses `bytes`, as far as the compressor has flushed them.
     pub(super) fn plain(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
         match self {
             Unpack::Plain => Ok(bytes.to_vec()),

@@ -1,4 +1,4 @@
-//! What to change, a text for each program that may have to be changed.
+//! The fixes: a text for each program that you may have to change.
 //!
 //! To add one, put a file into `fixes/` and its name here. `@PATH@` in it becomes the path of the stream. The first line
 //! is a title.
@@ -7,7 +7,7 @@ use http::Uri;
 
 macro_rules! fixes {
     ($($name:literal)*) => {
-        /// The names and the texts.
+        /// The names and their texts.
         pub(super) const FIXES: &[(&str, &str)] = &[$(($name, include_str!(concat!($name, ".txt")))),*];
     };
 }
@@ -19,12 +19,12 @@ fixes! {
     "vercel"
 }
 
-/// The text with this name.
+/// Returns the text with this name.
 pub(super) fn text(name: &str) -> Option<&'static str> {
     FIXES.iter().find(|(fix, _)| *fix == name).map(|(_, text)| *text)
 }
 
-/// The text for a stream at this URL.
+/// Returns the text for a stream at this URL.
 pub(super) fn text_for(name: &str, url: &Uri) -> String {
     text(name).unwrap_or_default().replace("@PATH@", url.path()).trim_end().to_owned()
 }

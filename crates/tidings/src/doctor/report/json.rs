@@ -1,4 +1,4 @@
-//! For programs: one object, whose members keep their names and meanings.
+//! The report for programs: one object, whose members keep their names and meanings.
 
 use http::Uri;
 use serde_json::{Value, json};

@@ -1,11 +1,11 @@
-//! For CI systems: the XML of JUnit, as Jenkins, GitLab and others read it.
+//! The report for CI systems: JUnit's XML, which Jenkins, GitLab and others read.
 
 use std::fmt::Write;
 
 use super::{super::fixes, Report, text, title};
 
-/// A test for each finding, one that is skipped for each thing that was not measured, and one that passes if there is no
-/// finding: a suite without any would be an error to many readers.
+/// Has a failed test for each finding, and a skipped test for each measurement that was not made. Without findings
+/// there is one passed test, because many readers report an empty suite as an error.
 pub(super) fn report(report: &Report<'_>) -> String {
     let Report { url, case, findings, fail_on, .. } = *report;
     let mut cases = String::new();
@@ -26,7 +26,7 @@ pub(super) fn report(report: &Report<'_>) -> String {
         test(&mut cases, url, finding.rule, &body);
     }
     if findings.is_empty() {
-        test(&mut cases, url, "nothing is wrong with what was measured", "");
+        test(&mut cases, url, "the measurements show no fault", "");
     }
     for (what, why) in &case.not_measured {
         test(&mut cases, url, what, &format!(r#"<skipped message="{}"/>"#, escaped(why)));
@@ -39,7 +39,7 @@ pub(super) fn report(report: &Report<'_>) -> String {
 pub(super) fn unreachable(url: &str, reason: &str) -> String {
     let mut cases = String::new();
     let message =
-        format!(r#"<error message="it can't be reached: {}" type="unreachable"/>"#, escaped(reason));
+        format!(r#"<error message="cannot reach the server: {}" type="unreachable"/>"#, escaped(reason));
     test(&mut cases, url, "a connection", &message);
     suite(url, r#"tests="1" failures="0" errors="1" skipped="0""#, &cases)
 }
@@ -57,7 +57,7 @@ fn test(cases: &mut String, url: &str, name: &str, body: &str) {
     let _ = writeln!(cases, r#"<testcase classname="{url}" name="{name}">{body}</testcase>"#);
 }
 
-/// Text for an element or an attribute. What XML can't say, which is most control characters, is left out.
+/// Text for an element or an attribute. Characters that XML cannot contain, mostly control characters, are left out.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -87,10 +87,7 @@ mod tests {
     fn a_finding_fails_and_what_was_not_measured_is_skipped() {
         let xml = held_by_nginx(report);
         assert!(xml.contains(r#"tests="2" failures="1" errors="0" skipped="1""#), "{xml}");
-        assert!(
-            xml.contains(r#"name="buffered"><failure message="What the server sends is held back"#),
-            "{xml}"
-        );
+        assert!(xml.contains(r#"name="buffered"><failure message="Messages are held back"#), "{xml}");
         assert!(xml.contains("proxy_pass http://…;"), "{xml}");
         assert!(xml.contains(r#"name="HTTP/3"><skipped message="no Alt-Svc header offers it"/>"#), "{xml}");
     }
@@ -119,7 +116,7 @@ mod tests {
     fn what_a_server_says_is_text_and_not_xml() {
         assert_eq!(escaped("a<b>&\"c\"\u{1b}[2J\u{0}\u{FFFF}"), "a&lt;b&gt;&amp;&quot;c&quot;[2J");
         assert!(unreachable("http://h/?a&b", "\"x\" is refused").contains(
-            r#"classname="http://h/?a&amp;b" name="a connection"><error message="it can't be reached: &quot;x&quot;"#
+            r#"classname="http://h/?a&amp;b" name="a connection"><error message="cannot reach the server: &quot;x&quot;"#
         ));
     }
 }

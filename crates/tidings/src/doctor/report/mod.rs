@@ -1,4 +1,4 @@
-//! What was found, in each form that is asked for.
+//! The report of an examination, in each supported format.
 
 mod json;
 mod junit;
@@ -17,16 +17,16 @@ use crate::{
 
 pub(super) use self::text::explain;
 
-/// All that a report says.
+/// The contents of a report.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Report<'a> {
-    /// The stream as it was asked for.
+    /// The stream's URL, as given on the command line.
     pub(super) url: &'a str,
     pub(super) case: &'a Case,
-    /// The worst first.
+    /// The findings, the worst first.
     pub(super) findings: &'a [Finding],
     pub(super) numbers: &'a Map<String, Value>,
-    /// The least severity that is a failure.
+    /// The lowest severity that counts as a failure.
     pub(super) fail_on: Severity,
 }
 
@@ -42,7 +42,7 @@ impl Report<'_> {
     }
 }
 
-/// Says that nobody was reached.
+/// Reports that the server could not be reached.
 pub(super) fn unreachable(url: &str, reason: &str, form: ReportForm) {
     match form {
         ReportForm::Text => say_on_stderr(text::unreachable(url, reason).trim_end()),
@@ -52,12 +52,12 @@ pub(super) fn unreachable(url: &str, reason: &str, form: ReportForm) {
     }
 }
 
-/// Writes to standard output. Whoever stopped reading it, as `head` does, has seen enough.
+/// Writes to standard output. A closed pipe, as with `head`, is not an error.
 pub(super) fn say(text: &str) {
     let _ = std::io::stdout().write_all(on_stdout(text).as_bytes());
 }
 
-/// What the rule of a finding says of it.
+/// The title of a finding's rule.
 fn title(finding: &Finding) -> &'static str {
     catalogue::rule(finding.rule).map_or("", |rule| rule.title)
 }
@@ -76,7 +76,7 @@ mod made {
         rules::judge,
     };
 
-    /// Does something with the report on a stream that nginx holds back.
+    /// Calls a function with the report on a stream that nginx holds back.
     pub(super) fn held_by_nginx<T>(look: impl FnOnce(&Report<'_>) -> T) -> T {
         let mut held = probe(|_, _| 1500);
         held.head.as_mut().unwrap().headers.insert("server", "nginx/1.22.1".parse().unwrap());

@@ -1,4 +1,4 @@
-//! For code hosts and editors: SARIF 2.1.0, in which tools report what they found.
+//! The report for code hosts and editors: SARIF 2.1.0, a format for results of tools.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ pub(super) fn report(report: &Report<'_>) -> String {
 }
 
 pub(super) fn unreachable(url: &str, reason: &str) -> String {
-    let said = notification("error", &format!("{url} can't be reached: {reason}"));
+    let said = notification("error", &format!("cannot reach {url}: {reason}"));
     log(vec![], vec![], false, vec![said])
 }
 

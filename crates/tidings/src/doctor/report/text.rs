@@ -1,4 +1,4 @@
-//! For people.
+//! The report for people.
 
 use std::fmt::Write;
 
@@ -15,17 +15,17 @@ use super::{
 };
 use crate::cli::Severity;
 
-/// The report for people: what is wrong and what to change first, the numbers after it.
+/// Writes the report: the faults and their fixes first, then the measured values.
 pub(super) fn report(report: &Report<'_>) -> String {
     let Report { url, case, findings, numbers, .. } = *report;
     let mut out = String::new();
     match findings.first() {
         None if case.is_cooperative() => {
-            line(&mut out, &format!("{url} streams: nothing is wrong with what was measured."));
+            line(&mut out, &format!("{url} streams: the measurements show no fault."));
         }
         None => line(
             &mut out,
-            &format!("{url}: nothing is wrong with what was measured, which is less than all."),
+            &format!("{url}: the measurements show no fault, but not everything could be measured."),
         ),
         Some(_) if findings.iter().all(|finding| finding.severity == Severity::S3) => {
             line(&mut out, &format!("{url} works. It could be better:"));
@@ -68,17 +68,17 @@ pub(super) fn one_line(finding: &Finding) -> String {
     format!("{} {rule}  {measured}  hop: {hop}  ({}: {evidence})", severity.name(), confidence.name())
 }
 
-/// That nobody was reached, and what to look at.
+/// Reports that the server could not be reached, with the next step.
 pub(super) fn unreachable(url: &str, reason: &str) -> String {
     let hint = if reason.contains("certificate") {
-        "the certificate is not trusted here; SSL_CERT_FILE names a file with the authority's"
+        "this machine does not trust the certificate; set SSL_CERT_FILE to a file with the authority's certificate"
     } else {
-        "nothing was measured; is the server running, and is the address right?"
+        "nothing was measured; check that the server runs and that the address is right"
     };
-    format!("tidings: {url} can't be reached: {reason}\nhint: {hint}\n")
+    format!("tidings: cannot reach {url}: {reason}\nhint: {hint}\n")
 }
 
-/// The long form of a rule or a fix, or the list of all; `None` for a name that is neither.
+/// The explanation of a rule or a fix, or the list of all. `None` if the name is neither.
 pub(in crate::doctor) fn explain(name: &str) -> Option<String> {
     let mut out = String::new();
     if name == "all" {
@@ -100,7 +100,7 @@ pub(in crate::doctor) fn explain(name: &str) -> Option<String> {
     Some(out)
 }
 
-/// Writes a line without what could command a terminal: a server chose some of the words.
+/// Writes a line without terminal control characters, because some of the text comes from the server.
 fn line(out: &mut String, text: &str) {
     let text: String =
         text.chars().filter(|character| *character == '\n' || !character.is_control()).collect();
@@ -115,7 +115,7 @@ mod tests {
     fn the_first_screen_says_what_to_change_before_any_number() {
         let text = held_by_nginx(report);
         let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part:?} is in {text}"));
-        assert!(place("held back and arrives late") < place("S1 buffered"));
+        assert!(place("held back and arrive late") < place("S1 buffered"));
         assert!(place("location /events {") < place("proxy_buffering off;"));
         assert!(place("proxy_buffering off;") < place("Measured:"));
         assert!(place("Not measured:") < place("HTTP/3"));

@@ -1,4 +1,4 @@
-//! What the bytes of the stream itself get wrong.
+//! Faults in the bytes of the stream itself.
 
 use super::super::{
     case::{Case, Role},
@@ -6,14 +6,14 @@ use super::super::{
     observation::{End, MAX_KEPT_BYTES, Seen, What},
 };
 
-/// What is more is a burden to everything that reads it.
+/// Larger events burden everything that reads the stream.
 const HUGE_EVENT_BYTES: usize = 1 << 20;
 
-/// From this much data on, it can be judged what it is.
+/// The least amount of data by which the kind of data can be judged.
 const ENOUGH_DATA_BYTES: usize = 2048;
 
 pub(super) fn findings(case: &Case) -> Vec<Finding> {
-    // What a proxy does to bytes shows on every stream, and what the application does only on its own.
+    // A proxy's changes to bytes show on every stream. The application's own mistakes show only on its own stream.
     let streams: Vec<_> = [Role::Plain, Role::Probe]
         .iter()
         .filter_map(|role| case.get(*role))
@@ -25,7 +25,7 @@ pub(super) fn findings(case: &Case) -> Vec<Finding> {
 }
 
 fn in_bytes(seen: &Seen) -> Vec<Finding> {
-    let found = |rule, measured: String| Finding::of(rule, measured, "the bytes as they came");
+    let found = |rule, measured: String| Finding::of(rule, measured, "the bytes as they arrived");
     let mut findings = Vec::new();
     if seen.body.starts_with(b"\xEF\xBB\xBF") {
         findings.push(found("byte-order-mark", "EF BB BF before the first field".into()));
@@ -53,7 +53,7 @@ fn in_bytes(seen: &Seen) -> Vec<Finding> {
     findings
 }
 
-/// The rule that the line ends break, and how many there are of each kind.
+/// The rule that the line ends break, with the number of line ends of each kind.
 fn line_ends(body: &[u8]) -> Option<(&'static str, String)> {
     let (mut crlf, mut cr, mut lf) = (0, 0, 0);
     let mut bytes = body.iter().peekable();
@@ -63,7 +63,7 @@ fn line_ends(body: &[u8]) -> Option<(&'static str, String)> {
                 bytes.next();
                 crlf += 1;
             }
-            // What is behind the last byte is not known yet.
+            // The byte after the last one is not known yet.
             (b'\r', None) => {}
             (b'\r', _) => cr += 1,
             (b'\n', _) => lf += 1,
@@ -80,13 +80,13 @@ fn line_ends(body: &[u8]) -> Option<(&'static str, String)> {
     }
 }
 
-/// Where the first byte is that can't be UTF-8. The last character may be cut by our leaving.
+/// The position of the first byte that is not UTF-8. Our own leaving may have cut the last character.
 fn invalid_utf8(body: &[u8]) -> Option<usize> {
     let error = std::str::from_utf8(body).err()?;
     error.error_len().map(|_| error.valid_up_to())
 }
 
-/// Whether the last block has a field with data and no blank line behind it.
+/// Whether the last block has a field with data, but no blank line after it.
 fn is_unfinished(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body).replace("\r\n", "\n").replace('\r', "\n");
     let last = text.rsplit("\n\n").next().unwrap_or_default();
@@ -94,7 +94,7 @@ fn is_unfinished(body: &[u8]) -> bool {
 }
 
 fn data(seen: &Seen) -> Option<Finding> {
-    let found = |rule, measured: String| Some(Finding::of(rule, measured, "the events as they came"));
+    let found = |rule, measured: String| Some(Finding::of(rule, measured, "the events as they arrived"));
     let largest = seen.events().map(|event| event.data_bytes).max()?;
     if largest > HUGE_EVENT_BYTES {
         return found("huge-event", format!("{:.1} MiB of data", largest as f64 / f64::from(1 << 20)));
@@ -110,7 +110,7 @@ fn data(seen: &Seen) -> Option<Finding> {
     })?
 }
 
-/// Bytes in long runs without a space or punctuation, as base64 has them, and control characters.
+/// Counts the bytes in long runs without a space or punctuation, such as base64, and control characters.
 fn binary_bytes(data: &str) -> usize {
     let is_base64 =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_');
@@ -124,7 +124,7 @@ fn no_retry(plain: &Seen) -> Option<Finding> {
     let is_whole = plain.is_decoded && plain.events().count() >= 3;
     let attempted = memchr::memmem::find(&plain.body, b"retry:").is_some();
     (is_whole && !says && !attempted)
-        .then(|| Finding::of("no-retry", "no retry field", "the stream as it came"))
+        .then(|| Finding::of("no-retry", "no retry field", "the stream as it arrived"))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! What shows when there are many connections.
+//! Faults that show with many connections.
 
 use super::super::{case::Case, finding::Finding};
 
-/// A browser opens six to a site, and there may be a second browser.
+/// A browser opens six connections to a site, and there may be a second browser.
 pub(super) fn findings(case: &Case) -> Vec<Finding> {
     let few = case.connections.as_ref().filter(|fan| fan.cap().is_some());
-    let evidence = "the same stream at one time, each over a connection of its own";
+    let evidence = "the same stream many times at once, each over its own connection";
     few.map(|fan| Finding::of("few-connections", fan.shown(), evidence)).into_iter().collect()
 }
 

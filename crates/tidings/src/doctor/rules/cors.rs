@@ -1,4 +1,4 @@
-//! Whether pages of other sites may read the stream, and whether what they are told holds together.
+//! Checks whether pages of other sites may read the stream, and whether the CORS headers are consistent.
 
 use super::super::{
     case::{Case, Role},
@@ -6,10 +6,10 @@ use super::super::{
     observation::Seen,
 };
 
-/// The origin of the page that the doctor pretends to be.
+/// The origin that the doctor's requests claim to come from.
 pub(in crate::doctor) const ORIGIN: &str = "https://doctor.invalid";
 
-/// A server that does not mean to be read by other sites has nothing to get wrong here.
+/// A server that does not allow other sites cannot break these rules.
 pub(super) fn findings(case: &Case) -> Vec<Finding> {
     let Some(answer) = case.get(Role::CrossOrigin) else { return vec![] };
     let allowed = answer.header("access-control-allow-origin").unwrap_or_default();
@@ -24,7 +24,7 @@ pub(super) fn findings(case: &Case) -> Vec<Finding> {
         ORIGIN => {
             if with_credentials {
                 findings
-                    .push(found("cors-any-origin", "a made-up origin is allowed, with credentials".into()));
+                    .push(found("cors-any-origin", "an invented origin is allowed, with credentials".into()));
             }
             if !varies(answer) {
                 findings.push(found("cors-vary", "Allow-Origin repeats the origin, no Vary: Origin".into()));

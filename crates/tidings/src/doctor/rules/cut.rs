@@ -9,10 +9,10 @@ use super::super::{
     vendors::{Hop, Kind, hops, suspects},
 };
 
-/// A silence that is longer than this has no heartbeat in it.
+/// A silence longer than this has no heartbeat.
 const NO_HEARTBEAT: Duration = Duration::from_secs(60);
 
-/// Under this, a heartbeat is in time for every common limit.
+/// A heartbeat within this time satisfies every common limit.
 const GOOD_HEARTBEAT: Duration = Duration::from_secs(25);
 
 pub(super) fn findings(case: &Case) -> Vec<Finding> {
@@ -28,7 +28,7 @@ pub(super) fn findings(case: &Case) -> Vec<Finding> {
     findings
 }
 
-/// Streams of known timing that ended before they were over, while events were sent.
+/// Streams of known timing that ended too early, while events were sent.
 fn lifetime_cut(case: &Case) -> Option<Finding> {
     let roles = [
         Role::Probe,
@@ -41,7 +41,7 @@ fn lifetime_cut(case: &Case) -> Option<Finding> {
         Role::Busy,
         Role::Long,
     ];
-    // What could not be decompressed has no events that could be missing.
+    // If the body could not be decompressed, no events can be missing.
     let streams: Vec<_> =
         roles.iter().filter_map(|role| case.timing(*role)).filter(|(seen, _)| seen.is_decoded).collect();
     let cut: Vec<_> = streams.iter().filter_map(|(seen, timing)| Some((*seen, timing.cut(seen)?))).collect();
@@ -60,13 +60,13 @@ fn lifetime_cut(case: &Case) -> Option<Finding> {
             seen,
         ));
     }
-    // Of other streams only the long watch tells, and only if the time is one that is known.
+    // For other streams only the long watch counts, and only if the duration is a known limit.
     let long = case.get(Role::Long).filter(|long| long.is_stream() && !long.is_probe())?;
     let quiet = long.ended.saturating_sub(long.reads.last()?.at);
     let has_ended = matches!(long.end, End::Complete | End::Broken(_)) && quiet < Duration::from_secs(10);
     let (suspects, _) = suspects(Kind::Lifetime, long.ended.as_secs_f64());
     (has_ended && !suspects.is_empty()).then(|| {
-        let measured = format!("ended after {:.1} s, while events came", long.ended.as_secs_f64());
+        let measured = format!("ended after {:.1} s, while events arrived", long.ended.as_secs_f64());
         let finding = Finding::of("lifetime-cut", measured, "the stream, watched").consistent();
         with_suspect(finding, Kind::Lifetime, long.ended, long)
     })
@@ -100,11 +100,11 @@ fn broken_off(case: &Case) -> Option<Finding> {
     let plain = case.get(Role::Plain).filter(|plain| plain.is_stream())?;
     let End::Broken(reason) = &plain.end else { return None };
     let measured = format!("after {:.1} s: {reason}", plain.ended.as_secs_f64());
-    Some(Finding::of("broken-off", measured, "the stream as it came"))
+    Some(Finding::of("broken-off", measured, "the stream as it arrived"))
 }
 
-/// Whether a quiet stream is kept alive. Streams of known timing have the heartbeats that were asked for, so this is of
-/// the stream itself.
+/// Whether a quiet stream is kept open. Streams of known timing have the heartbeats that the doctor requested, so this
+/// examines the stream itself.
 fn heartbeat(case: &Case) -> Option<Finding> {
     let seen =
         [Role::Watch, Role::Long].iter().find_map(|role| case.get(*role).filter(|seen| !seen.is_probe()));
@@ -120,7 +120,7 @@ fn heartbeat(case: &Case) -> Option<Finding> {
     })
 }
 
-/// The longest time without a byte, from the head on.
+/// The longest time without a byte, counted from the head.
 pub(in crate::doctor) fn longest_silence(seen: &Seen) -> Duration {
     let begin = seen.head.as_ref().map(|head| head.at);
     let times: Vec<_> =
@@ -128,7 +128,7 @@ pub(in crate::doctor) fn longest_silence(seen: &Seen) -> Duration {
     times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default()
 }
 
-/// Names those whose limit it is: as the one who did it only if it says itself that it is on the way.
+/// Names the programs with this time limit. A program counts as the cause only if it names itself in the response.
 fn with_suspect(finding: Finding, kind: Kind, time: Duration, seen: &Seen) -> Finding {
     let (suspects, date) = suspects(kind, time.as_secs_f64());
     let hops = hops(seen);
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!((names(&alone), alone[0].confidence), (vec!["idle-cut"], Confidence::Consistent));
         let both = found(vec![(Role::Idle, silent.clone()), (Role::Busy, probe(|_, sent| sent))]);
         assert_eq!((both[0].confidence, both[0].fix), (Confidence::Proved, "nginx"));
-        // Both cut: it is not the silence.
+        // Both are cut, so the silence is not the cause.
         let both = found(vec![(Role::Idle, silent), (Role::Busy, cut(700, End::Complete))]);
         assert_eq!(names(&both), ["lifetime-cut"]);
     }

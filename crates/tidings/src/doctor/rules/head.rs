@@ -1,4 +1,4 @@
-//! What the head of the answer gives away.
+//! Faults in the head of the response.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::super::{
     vendors::{Hop, hops},
 };
 
-/// From when on it is late that nothing has come.
+/// A first byte after this time is late.
 const LATE: Duration = Duration::from_secs(3);
 
 /// Names of parameters that hold secrets.
@@ -121,12 +121,12 @@ fn cache_hit(plain: &Seen) -> Option<Finding> {
 fn first_byte(plain: &Seen, case: &Case) -> Option<Finding> {
     match &plain.head {
         None if plain.end == End::Open => {
-            // A stream of known timing that came at once, or all at the end, says more than this.
+            // A stream of known timing that arrived at once, or all at the end, tells more than this.
             let probed = case.get(Role::Probe).is_some_and(|probe| probe.head.is_some());
             (!probed).then(|| {
                 let measured = format!("no header within {} s", plain.ended.as_secs());
                 let finding = Finding::of("no-first-byte", measured, "the first request").consistent();
-                // A proxy that buffers is the usual reason, and it names itself in its answers to other requests.
+                // The usual cause is a proxy that buffers. It names itself in its responses to other requests.
                 match case.seen.iter().flat_map(|(_, seen)| hops(seen)).find(|hop| !hop.is_application()) {
                     Some(hop) => finding.with_fix(hop.fix).with_hop(Some(hop.shown())),
                     None => finding,
@@ -175,13 +175,13 @@ fn head_request(case: &Case) -> Option<Finding> {
         (Some(status), _) if status >= 500 => format!("HEAD is answered with {status}"),
         (None, End::Open) => "HEAD is not answered".into(),
         (_, End::Broken(reason)) => format!("HEAD breaks the connection: {reason}"),
-        // Over HTTP/1.1 the answer ends with its head, whatever follows; over HTTP/2 the server says when.
+        // Over HTTP/1.1 the response ends with its head, even if bytes follow. Over HTTP/2 the server marks the end.
         (Some(_), End::Open) if head.protocol == Some(Protocol::Http2) => {
             "HEAD opens a stream that does not end".into()
         }
         (Some(status), _) => match head.bytes_behind_head() {
             0 => return None,
-            bytes => format!("HEAD is answered with {status} and a body: {bytes} bytes of it came"),
+            bytes => format!("HEAD is answered with {status} and a body: {bytes} bytes of it arrived"),
         },
         _ => return None,
     };
@@ -191,7 +191,7 @@ fn head_request(case: &Case) -> Option<Finding> {
 fn options_request(case: &Case) -> Option<Finding> {
     let options = case.get(Role::Preflight).filter(|_| is_prompt_stream(case))?;
     let measured = match (options.status(), &options.end) {
-        // A server may say that it does not know the method.
+        // A server may answer that it does not know the method.
         (Some(status), _) if status >= 500 && status != 501 => format!("OPTIONS is answered with {status}"),
         (None, End::Open) => "OPTIONS is not answered".into(),
         (None, End::Broken(reason)) => format!("OPTIONS breaks the connection: {reason}"),
@@ -201,13 +201,13 @@ fn options_request(case: &Case) -> Option<Finding> {
     Some(Finding::of("options-request", measured, "GET and OPTIONS at the same URL"))
 }
 
-/// Whether GET is answered with a stream, and soon: nothing follows from other requests that are slow where it is.
+/// Whether GET is answered with a stream, and soon. If GET is slow, slow answers to other requests prove nothing.
 fn is_prompt_stream(case: &Case) -> bool {
     let prompt = |plain: &&Seen| plain.head.as_ref().is_some_and(|head| head.at < Duration::from_secs(1));
     case.get(Role::Plain).filter(prompt).is_some_and(Seen::is_stream)
 }
 
-/// What a body begins with, for people.
+/// The beginning of a body, for people.
 fn beginning(seen: &Seen) -> String {
     let text = String::from_utf8_lossy(&seen.body[..seen.body.len().min(200)]);
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -344,7 +344,7 @@ mod tests {
         assert!(http1(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n").is_empty());
         assert_eq!(http1(b"HTTP/1.1 200 OK\r\n\r\n: hello\n"), ["head-request"]);
         assert_eq!(http1(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n:\n"), ["head-request"]);
-        // The first bytes of HTTP/2 are frames, and so are those of an answer that was watched for too short a time.
+        // The first bytes of HTTP/2 are frames. So are those of a response that was observed for too short a time.
         assert!(found(Some(Protocol::Http2), b"\r\n\r\nx", End::Complete).is_empty());
         assert_eq!(found(Some(Protocol::Http2), b"", End::Open), ["head-request"]);
         assert!(found(Some(Protocol::Http1), b"", End::Open).is_empty());

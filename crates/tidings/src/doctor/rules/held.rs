@@ -1,4 +1,4 @@
-//! Streams that are held back, and by what.
+//! Streams that are held back, and the causes.
 
 use std::time::Duration;
 
@@ -10,33 +10,33 @@ use super::super::{
     vendors::{Hop, hops},
 };
 
-/// Below this score a stream is held back: it came in less than half as many pieces as there were events.
+/// Below this score a stream is held back: it arrived in less than half as many pieces as there were events.
 const HELD_SCORE: f64 = 0.5;
 
-/// What is usually held for no longer than this waits for a timer and not for bytes: HAProxy corks its socket for 200 ms.
+/// Shorter delays usually come from a timer and not from a buffer: HAProxy corks its socket for 200 ms.
 const SHORT: Duration = Duration::from_millis(400);
 
-/// Sizes that buffers have.
+/// The usual sizes of buffers.
 const USUAL_BLOCKS: [usize; 6] = [4096, 8192, 16_384, 32_768, 65_536, 131_072];
 
 const BOTH_ACCEPTED: &str = "the same stream of known timing with both values of Accept";
 
-/// What happened to a stream of known timing.
+/// The result for a stream of known timing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
     Streamed,
     Held,
     OneBehind,
-    /// Several at a time, none of them late by much.
+    /// Several events arrive together, none of them late by much.
     Delayed,
     Slow,
-    /// Too little came to tell.
+    /// Too little arrived for a result.
     Unknown,
 }
 
 pub(super) fn findings(case: &Case) -> Vec<Finding> {
     if let Some(finding) = recorded(case) {
-        // A recording comes at once, which says nothing about buffers.
+        // A recording arrives at once, which says nothing about buffers.
         return vec![finding];
     }
     if case.is_cooperative() { measured(case) } else { guessed(case).into_iter().collect() }
@@ -106,7 +106,7 @@ fn measured(case: &Case) -> Vec<Finding> {
     findings
 }
 
-/// All together or in blocks, with nothing that would excuse it.
+/// All events arrive together or in blocks, without an excuse.
 fn held(
     case: &Case,
     probe: &Seen,
@@ -144,18 +144,18 @@ fn held(
     fixed("buffered", measured, evidence, proxy(hops))
 }
 
-/// "all 30 events in 1 piece, the first held for 3.4 s", and the size of a block if there is one.
+/// "all 30 events in 1 piece, the first held for 3.4 s", and the block size if there is one.
 fn shape(case: &Case, seen: &Seen, timing: &Timing) -> String {
     let pieces = seen.bursts().len();
     let events = timing.arrivals.len();
     let held = seconds(timing.held());
     let big = case.get(Role::Big).filter(|big| big.bursts().len() > 2).and_then(block);
-    // A buffer that is smaller than the large events shows in the small ones.
+    // A buffer that is smaller than the large events shows with the small ones.
     let block = block(seen).filter(|_| pieces > 2).or(big);
     let whole = if pieces <= 2 {
-        format!("all {events} events came together")
+        format!("all {events} events arrived together")
     } else {
-        format!("{events} events came in {pieces} pieces")
+        format!("{events} events arrived in {pieces} pieces")
     };
     match block {
         Some(bytes) => format!("{whole}, held for up to {held}, in blocks of about {} bytes", usual(bytes)),
@@ -165,7 +165,7 @@ fn shape(case: &Case, seen: &Seen, timing: &Timing) -> String {
 
 fn one_behind(seen: &Seen, timing: &Timing, how: &str, hops: &[Hop]) -> Finding {
     let late = seconds(timing.held());
-    let measured = format!("{how}: each event came with the next one, the last {late} late");
+    let measured = format!("{how}: each event arrived with the next one, the last {late} late");
     let coded = seen.header("content-encoding").is_some();
     fixed(
         "one-behind",
@@ -212,7 +212,7 @@ fn shape_compressed(seen: &Seen, timing: &Timing) -> String {
     format!("{events} events in {pieces}, held for up to {}", seconds(timing.held()))
 }
 
-/// What streams by one version of HTTP is to stream by the later ones.
+/// A stream that arrives event by event over one version of HTTP should do so over the later ones.
 fn by_another_version(case: &Case) -> Option<Finding> {
     [(Role::Http2, "buffered-http2"), (Role::Http3, "buffered-http3")].into_iter().find_map(|(role, rule)| {
         let (seen, timing) = case.timing(role).filter(|(seen, timing)| fate(seen, timing) == Fate::Held)?;
@@ -223,7 +223,7 @@ fn by_another_version(case: &Case) -> Option<Finding> {
     })
 }
 
-/// What streams by GET and as an event stream is to stream by POST and as anything, too.
+/// A stream that arrives event by event with GET and as an event stream should do so with POST and with any Accept.
 fn asked_otherwise(case: &Case) -> Option<Finding> {
     let held = |role| {
         case.timing(role)
@@ -240,13 +240,13 @@ fn asked_otherwise(case: &Case) -> Option<Finding> {
     Some(fixed("buffered-accept", measured, BOTH_ACCEPTED, proxy(&hops)))
 }
 
-/// Comments in a silence: whether they come, and whether they come in time.
+/// Checks whether comments arrive during a silence, and whether they arrive in time.
 fn heartbeats(case: &Case) -> Option<Finding> {
     let beats = |role| case.get(role).and_then(Beats::of);
     let plain = beats(Role::Beats)?;
     let hops = case.get(Role::Beats).map(hops).unwrap_or_default();
     if plain.all == 0 {
-        let measured = "no comment of a stream arrived, its events did";
+        let measured = "the events of a stream arrived, but its comments did not";
         return Some(
             fixed("comments-dropped", measured, "stream of known timing with heartbeats", None)
                 .with_hop(proxy(&hops).map(Hop::shown)),
@@ -254,7 +254,7 @@ fn heartbeats(case: &Case) -> Option<Finding> {
     }
     let gzip = beats(Role::BeatsGzip).filter(|gzip| gzip.in_time == 0);
     let held = (plain.in_time == 0).then_some("not compressed").or(gzip.map(|_| "compressed with gzip"))?;
-    let measured = format!("{held}: comments came with the next event, not in the silence");
+    let measured = format!("{held}: comments arrived with the next event, not in the silence");
     Some(fixed("heartbeats-held", measured, "stream of known timing with heartbeats", compressor(&hops)))
 }
 
@@ -277,7 +277,7 @@ impl Beats {
     }
 }
 
-/// Two connections that got the same stream of known timing.
+/// Finds two connections that got the same stream of known timing.
 fn recorded(case: &Case) -> Option<Finding> {
     let name = |role| case.timing(role).map(|(_, timing)| timing.stream).filter(|name| !name.is_empty());
     let later: Vec<_> = [Role::Again].into_iter().chain(ENCODED.map(|(role, _)| role)).collect();
@@ -292,19 +292,19 @@ fn recorded(case: &Case) -> Option<Finding> {
         let finding = Finding::of(
             "cached",
             "a second connection got the first one's stream",
-            "each stream has a name of its own",
+            "each stream has its own name",
         );
         return Some(fix(finding, again));
     }
     let names: Vec<_> = later.iter().filter_map(|role| name(*role)).collect();
     let twice = names.iter().enumerate().any(|(index, name)| names[..index].contains(name));
     twice.then(|| {
-        let measured = "two connections at one time got one stream";
-        fix(Finding::of("shared-stream", measured, "each stream has a name of its own"), again)
+        let measured = "two connections at the same time got one stream";
+        fix(Finding::of("shared-stream", measured, "each stream has its own name"), again)
     })
 }
 
-/// What can be said of a stream whose timing is not known.
+/// Findings for a stream of unknown timing.
 fn guessed(case: &Case) -> Option<Finding> {
     let plain = case.get(Role::Plain).filter(|plain| plain.is_stream())?;
     let hops = hops(plain);
@@ -315,22 +315,23 @@ fn guessed(case: &Case) -> Option<Finding> {
         let late = only.at.max(began);
         let end_came_with_it = plain.ended.saturating_sub(only.at) < Duration::from_millis(100);
         if late > Duration::from_secs(1) && end_came_with_it {
-            let measured = format!("all {events} events and the end came together, after {}", seconds(late));
-            return Some(fixed("buffered", measured, "the stream as it came", proxy(&hops)).consistent());
+            let measured =
+                format!("all {events} events and the end arrived together, after {}", seconds(late));
+            return Some(fixed("buffered", measured, "the stream as it arrived", proxy(&hops)).consistent());
         }
     }
     if let Some(bytes) = block(plain).filter(|_| bursts.len() >= 4 && events > 2 * bursts.len()) {
         let all_alike = bursts[..bursts.len() - 1].iter().all(|burst| usual(burst.bytes) == usual(bytes));
         if USUAL_BLOCKS.contains(&usual(bytes)) && all_alike {
             let measured =
-                format!("{events} events came in {} blocks of about {} bytes", bursts.len(), usual(bytes));
-            return Some(fixed("buffered", measured, "the stream as it came", proxy(&hops)).consistent());
+                format!("{events} events arrived in {} blocks of about {} bytes", bursts.len(), usual(bytes));
+            return Some(fixed("buffered", measured, "the stream as it arrived", proxy(&hops)).consistent());
         }
     }
     let browser = [Role::Browser, Role::Gzip].iter().find_map(|role| {
         case.get(*role).filter(|seen| seen.header("content-encoding").is_some() && seen.is_stream())
     })?;
-    // Both are watched for about as long.
+    // Both are observed for about the same time.
     let (few, many) = (browser.bursts().len(), bursts.len());
     (many >= 6 && few <= many / 3).then(|| {
         let measured = format!("compressed: {few} pieces in {}; without: {many}", seconds(browser.ended));
@@ -361,12 +362,12 @@ fn proxy(hops: &[Hop]) -> Option<&Hop> {
     hops.iter().find(|hop| !hop.is_application())
 }
 
-/// Who compresses: most often the application, if it names itself.
+/// The program that compresses: most often the application, if it names itself.
 fn compressor(hops: &[Hop]) -> Option<&Hop> {
     hops.iter().find(|hop| hop.is_application()).or_else(|| proxy(hops))
 }
 
-/// The size of a usual buffer, if `bytes` is about one.
+/// A usual buffer size near `bytes`, otherwise `bytes`.
 fn usual(bytes: usize) -> usize {
     USUAL_BLOCKS.into_iter().find(|block| bytes.abs_diff(*block) * 25 <= *block).unwrap_or(bytes)
 }
@@ -404,7 +405,7 @@ mod tests {
         assert_eq!(names(&found), ["buffered"]);
         assert_eq!((found[0].fix, found[0].hop.as_deref()), ("nginx", Some("nginx (server: nginx/1.22.1)")));
         assert!(
-            found[0].measured.contains("all 10 events came together, held for up to 1.4 s"),
+            found[0].measured.contains("all 10 events arrived together, held for up to 1.4 s"),
             "{}",
             found[0].measured
         );
@@ -414,7 +415,7 @@ mod tests {
     fn a_fifth_of_a_second_is_a_delay_and_no_buffer() {
         let found = found(vec![(Role::Probe, probe(|_, sent| sent.div_ceil(300) * 300))]);
         assert_eq!(names(&found), ["delayed"]);
-        // Nor when the machine stood still for a while in between.
+        // Also not if the machine stood still for a while in between.
         let stalled = |_, sent: u64| if sent > 600 { 1200 } else { sent.div_ceil(300) * 300 };
         let stalled = case("http://localhost/events", vec![(Role::Probe, probe(stalled))]);
         assert_eq!(names(&findings(&stalled)), ["delayed"]);
@@ -443,7 +444,7 @@ mod tests {
             (Role::Gzip, with(gzip(|_, _| 1500), "x-powered-by", "Next.js")),
         ]);
         assert_eq!((names(&held), held[0].fix), (vec!["buffered-compressed"], "next"));
-        // A coding that can't be undone is judged by its pieces.
+        // For a coding that cannot be undone, the pieces count.
         let mut brotli =
             with(answer(200, CLEAN, &[(5, "x"), (1500, "y")], End::Complete), "tidings-probe", "1");
         brotli.is_decoded = false;
@@ -488,7 +489,7 @@ mod tests {
         assert_eq!(names(&both(good("a"), held("b"))), ["buffered-post"]);
         let get = both(with(held("a"), "server", "nginx"), good("b"));
         assert_eq!((names(&get), get[0].fix), (vec!["buffered-get"], "nginx"));
-        // A POST that is refused says nothing about streams.
+        // A refused POST says nothing about streams.
         let refused = || answer(403, &[("tidings-probe", "1")], &[(9, "no")], End::Complete);
         assert_eq!(names(&both(held("a"), refused())), ["buffered"]);
         assert!(both(good("a"), refused()).is_empty());
@@ -562,7 +563,7 @@ mod tests {
         let late = answer(200, CLEAN, &[(3000, &event.repeat(5))], End::Complete);
         let found_in = |seen: Seen| found(vec![(Role::Plain, seen)]);
         assert_eq!(names(&found_in(late)), ["buffered"]);
-        // A history that comes at once, and then a quiet stream, is no fault.
+        // A history that arrives at once, and then a quiet stream, is no fault.
         assert!(found_in(stream(&[(10, &event.repeat(50))])).is_empty());
         let block = event.repeat(4096 / event.len());
         let blocks: Vec<_> = (0..6).map(|n| (n * 300, &*block)).collect();

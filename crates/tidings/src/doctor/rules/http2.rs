@@ -1,4 +1,4 @@
-//! What only HTTP/2 shows.
+//! Faults that show only over HTTP/2.
 
 use super::super::{
     case::Case,
@@ -6,9 +6,9 @@ use super::super::{
     observation::{End, Protocol, Seen},
 };
 
-/// The fields that HTTP/2 forbids, as they are written in it: plain, and in HPACK's Huffman code, which begins at a byte.
-/// Transfer-Encoding has a number instead, so it is only seen in plain. Source: RFC 9113, "Connection-Specific Header
-/// Fields"; RFC 7541, "Huffman Code".
+/// The header fields that HTTP/2 forbids, in both of its encodings: plain, and in HPACK's Huffman code, which begins at
+/// a byte. Transfer-Encoding has a number instead, so only its plain form is found. Source: RFC 9113,
+/// "Connection-Specific Header Fields"; RFC 7541, "Huffman Code".
 const FORBIDDEN: [(&str, &[u8]); 5] = [
     ("Connection", b"connection"),
     ("Connection", &[0x21, 0xEA, 0xA8, 0xA4, 0x49, 0x8F, 0x57]),
@@ -17,7 +17,7 @@ const FORBIDDEN: [(&str, &[u8]); 5] = [
     ("Transfer-Encoding", b"transfer-encoding"),
 ];
 
-/// The fewest requests at a time that suffice for a browser with many tabs. Source: RFC 9113,
+/// The minimum number of concurrent streams for a browser with many tabs. Source: RFC 9113,
 /// "SETTINGS_MAX_CONCURRENT_STREAMS".
 const ENOUGH_STREAMS: u32 = 100;
 
@@ -43,7 +43,7 @@ fn failed(case: &Case, http2: &Seen) -> Option<Finding> {
     Some(if over_http1 { finding } else { finding.consistent() })
 }
 
-/// The name of a forbidden field in the first bytes of a connection, which the HTTP library refuses to show.
+/// The name of a forbidden field in the first bytes of a connection. The HTTP library refuses to show it.
 fn forbidden(first_bytes: &[u8]) -> Option<&'static str> {
     let found = |bytes: &[u8]| memchr::memmem::find(first_bytes, bytes).is_some();
     FORBIDDEN.into_iter().find(|(_, bytes)| found(bytes)).map(|(name, _)| name)
@@ -65,7 +65,7 @@ fn few_streams(case: &Case, http2: &Seen) -> Option<Finding> {
     }
 }
 
-/// What the first SETTINGS frame, with which a server begins, allows. Source: RFC 9113, "SETTINGS Frame Format".
+/// The limit in the server's first SETTINGS frame. Source: RFC 9113, "SETTINGS Frame Format".
 pub(in crate::doctor) fn max_streams(first_bytes: &[u8]) -> Option<u32> {
     const SETTINGS: u8 = 4;
     const MAX_CONCURRENT_STREAMS: [u8; 2] = [0, 3];

@@ -1,4 +1,4 @@
-//! What only HTTP/3 shows.
+//! Faults that show only over HTTP/3.
 
 use super::super::{
     case::{Case, Role},
@@ -6,7 +6,7 @@ use super::super::{
     observation::End,
 };
 
-/// The fields that a later version than HTTP/1.1 forbids. Source: RFC 9114, "HTTP Fields".
+/// The header fields that versions after HTTP/1.1 forbid. Source: RFC 9114, "HTTP Fields".
 const FORBIDDEN: [&str; 5] = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 
 pub(super) fn findings(case: &Case) -> Vec<Finding> {

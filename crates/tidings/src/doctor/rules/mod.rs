@@ -1,4 +1,4 @@
-//! What is wrong, from what was seen: functions without a clock or a socket, a file for each family of rules.
+//! The rules: functions that turn observations into findings, without a clock or a socket. Each family has a file.
 
 mod bytes;
 mod connections;
@@ -19,7 +19,7 @@ pub(super) use self::{
     cors::ORIGIN, cut::longest_silence, http2::max_streams, resume::verdict, unreadable::unreadable,
 };
 
-/// All findings, the worst first.
+/// Returns all findings, the worst first.
 pub(super) fn judge(case: &Case) -> Vec<Finding> {
     let families = [
         unreadable::findings,
@@ -34,7 +34,7 @@ pub(super) fn judge(case: &Case) -> Vec<Finding> {
         cors::findings,
     ];
     let mut findings: Vec<Finding> = families.iter().flat_map(|family| family(case)).collect();
-    // Stable: within a severity the order above, which is that of the catalogue.
+    // The sort is stable: findings of one severity stay in the order above, which is that of the catalogue.
     findings.sort_by_key(|finding| finding.severity);
     let mut seen = HashSet::new();
     findings.retain(|finding| seen.insert(finding.rule));
@@ -43,22 +43,22 @@ pub(super) fn judge(case: &Case) -> Vec<Finding> {
     findings
 }
 
-/// The findings that explain this one: to report both would send people after two faults where there is one.
+/// The rules that explain a finding of `rule`. Reporting both would send people after two faults instead of one.
 fn follows_from(rule: &str) -> &'static [&'static str] {
     match rule {
         "heartbeats-held" => &["buffered", "buffered-compressed"],
         "no-first-byte" => &["forbidden-header"],
         "head-request" => &["few-connections"],
         "options-request" => &["cors-preflight", "few-connections"],
-        // The stream ends where the announced length does, or is cut because it did not come up to it.
+        // The stream ends at the announced length, or is cut because it is shorter.
         "lifetime-cut" | "broken-off" => &["content-length"],
-        // A recording of a stream that had ended begins again.
+        // A recording of an ended stream begins again.
         "replay-after-end" => &["cached"],
         _ => &[],
     }
 }
 
-/// What the head of one answer gives away, for what is no stream of events about topics.
+/// The findings in the head of one response, for a stream without topics.
 pub(super) fn judge_head(case: &Case) -> Vec<Finding> {
     [unreadable::findings(case), head::findings(case)].concat()
 }

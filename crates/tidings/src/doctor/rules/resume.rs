@@ -1,4 +1,4 @@
-//! What happens to somebody who comes back.
+//! Faults that show when a client reconnects.
 
 use std::collections::HashSet;
 
@@ -9,10 +9,10 @@ use super::super::{
     timing::Timing,
 };
 
-/// From this many events on, their IDs can be judged.
+/// The least number of events by which their IDs can be judged.
 const ENOUGH_EVENTS: usize = 3;
 
-/// Types of events that say that a stream is complete.
+/// Event types that mark a stream as complete.
 const TERMINAL_TYPES: [&str; 8] =
     ["end", "close", "done", "complete", "finish", "finished", "message_stop", "response.completed"];
 
@@ -39,7 +39,7 @@ fn ids(case: &Case) -> Option<Finding> {
         return None;
     }
     if ids.is_empty() {
-        return Some(Finding::of("no-ids", format!("{events} events, no ID"), "the stream as it came"));
+        return Some(Finding::of("no-ids", format!("{events} events, no ID"), "the stream as it arrived"));
     }
     let mut set = HashSet::new();
     let repeated =
@@ -47,11 +47,11 @@ fn ids(case: &Case) -> Option<Finding> {
     Some(Finding::of(
         "duplicate-ids",
         format!("{repeated:?} is the ID of several events"),
-        "the stream as it came",
+        "the stream as it arrived",
     ))
 }
 
-/// A stream of known timing, whose server resumes strictly after the last event ID.
+/// Examines a stream of known timing, whose server resumes strictly after the last event ID.
 fn probed(case: &Case) -> Option<Finding> {
     let asked: u64 = case.resumed_after.as_ref()?.parse().ok()?;
     let (_, timing) = case.timing(Role::Resume)?;
@@ -64,17 +64,17 @@ fn probed(case: &Case) -> Option<Finding> {
         };
         return Some(Finding::of(
             "last-event-id-ignored",
-            format!("asked for what follows {asked}, got 1"),
+            format!("requested the events after {asked}, got 1"),
             evidence,
         ));
     }
     if first > asked + 1 {
-        let measured = format!("asked for what follows {asked}, got {first}");
+        let measured = format!("requested the events after {asked}, got {first}");
         return Some(Finding::of("last-event-id-ignored", measured, "events in between are missing"));
     }
     let mut set = HashSet::new();
     let again = numbers.into_iter().find(|number| *number <= asked || !set.insert(*number))?;
-    let measured = format!("asked for what follows {asked}, got {again} again");
+    let measured = format!("requested the events after {asked}, got {again} again");
     Some(Finding::of("duplicate-after-resume", measured, "stream of known timing, resumed"))
 }
 
@@ -86,11 +86,11 @@ fn probed_end(case: &Case) -> Option<Finding> {
     Some(Finding::of(
         "replay-after-end",
         measured,
-        "a stream of known timing that had ended, asked for again",
+        "a stream of known timing that had ended, requested again",
     ))
 }
 
-/// Any other stream: compared with what a second connection gets that says nothing of a last event.
+/// Examines any other stream: compares it with a second connection without a last event ID.
 fn resumed(case: &Case) -> Option<Finding> {
     let asked = case.resumed_after.as_deref()?;
     let plain = case.get(Role::Plain)?;
@@ -105,16 +105,16 @@ fn resumed(case: &Case) -> Option<Finding> {
         if let Some(id) = twice {
             return Some(Finding::of(
                 "duplicate-after-resume",
-                format!("{id:?} came again"),
+                format!("{id:?} arrived again"),
                 "the stream, resumed",
             ));
         }
         return silent_gap(case);
     }
-    // Without the header it begins there too: the header does nothing.
+    // Without the header it begins there too, so the header has no effect.
     let does_nothing = again.first() == Some(&first);
     if resumed.contains(&asked) && !does_nothing {
-        let measured = format!("asked for what follows {asked:?}, got it again");
+        let measured = format!("requested the events after {asked:?}, got it again");
         return Some(Finding::of("duplicate-after-resume", measured, "the stream, resumed"));
     }
     let finding = ignored(asked, first);
@@ -122,11 +122,11 @@ fn resumed(case: &Case) -> Option<Finding> {
 }
 
 fn ignored(asked: &str, first: &str) -> Finding {
-    let measured = format!("asked for what follows {asked:?}, got {first:?}");
+    let measured = format!("requested the events after {asked:?}, got {first:?}");
     Finding::of("last-event-id-ignored", measured, "the same request with and without Last-Event-ID")
 }
 
-/// Where known IDs are honoured, an unknown one should not pass in silence.
+/// If the server honours known IDs, it should not ignore an unknown one in silence.
 fn silent_gap(case: &Case) -> Option<Finding> {
     let unknown = case.get(Role::Unknown).filter(|seen| seen.is_stream())?;
     let tells = unknown.events().any(|event| {
@@ -141,12 +141,12 @@ fn silent_gap(case: &Case) -> Option<Finding> {
         .is_some_and(|head| head.headers.keys().any(|name| name.as_str().contains("resume")));
     let first = unknown.ids().first().map(|id| (*id).to_owned());
     (!tells && !has_header && first.is_some()).then(|| {
-        let measured = "an ID that never was gets 200 and events, without a word";
-        Finding::of("silent-gap", measured, "a request with a made-up Last-Event-ID").consistent()
+        let measured = "an unknown ID gets 200 and events, and no notice of a gap";
+        Finding::of("silent-gap", measured, "a request with an invented Last-Event-ID").consistent()
     })
 }
 
-/// A stream that ends by itself.
+/// Examines a stream that ends by itself.
 fn ended(case: &Case) -> Vec<Finding> {
     let Some(plain) = case.get(Role::Plain).filter(|plain| plain.is_stream() && plain.end == End::Complete)
     else {
@@ -157,7 +157,7 @@ fn ended(case: &Case) -> Vec<Finding> {
     let is_marked = TERMINAL_TYPES.contains(&last.event_type) || last.data.trim() == "[DONE]";
     if !is_marked {
         let measured = format!("the last event is of type {:?}", last.event_type);
-        findings.push(Finding::of("unmarked-end", measured, "the stream as it came").consistent());
+        findings.push(Finding::of("unmarked-end", measured, "the stream as it arrived").consistent());
     }
     let first =
         |seen: &Seen| seen.events().next().map(|event| (event.id.map(str::to_owned), event.data.to_owned()));
@@ -165,7 +165,7 @@ fn ended(case: &Case) -> Vec<Finding> {
     if let Some(replayed) = replayed.filter(|seen| first(seen).is_some() && first(seen) == first(plain)) {
         let events = replayed.events().count();
         let measured =
-            format!("asked again after its end: {events} events from the first one on, instead of 204");
+            format!("requested again after its end: {events} events from the first one on, instead of 204");
         findings.push(Finding::of(
             "replay-after-end",
             measured,
@@ -175,7 +175,7 @@ fn ended(case: &Case) -> Vec<Finding> {
     findings
 }
 
-/// What is known of resuming, in a word.
+/// The result for resuming, in a word.
 pub(in crate::doctor) fn verdict(case: &Case, findings: &[Finding]) -> Option<&'static str> {
     for (rule, verdict) in [
         ("last-event-id-ignored", "ignored"),

@@ -1,4 +1,4 @@
-//! Answers that can't be read: what speaks is no HTTP, or the connection ends before an answer.
+//! Responses that cannot be read: the bytes are not HTTP, or the connection ends before a response.
 
 use super::super::{
     case::{Case, Role},
@@ -9,36 +9,37 @@ use super::super::{
 pub(super) fn findings(case: &Case) -> Vec<Finding> {
     let plain = case.get(Role::Plain).and_then(|plain| Some((plain, unreadable(plain)?)));
     match plain {
-        // Over HTTP/2 the rules of HTTP/2 say it.
+        // Over HTTP/2 the rules for HTTP/2 report it.
         Some((plain, _)) if plain.protocol == Some(Protocol::Http2) => vec![],
         Some((_, what)) => vec![Finding::of("unreadable", what, "the first request")],
         None => at_times(case).into_iter().collect(),
     }
 }
 
-/// Some answers, where the stream itself can be read. HEAD, OPTIONS and other versions of HTTP have rules of their own.
+/// Some responses cannot be read, although the stream itself can. HEAD, OPTIONS and other versions of HTTP have their
+/// own rules.
 fn at_times(case: &Case) -> Option<Finding> {
     let asked = || case.seen.iter().filter(|(role, _)| role.is_for_the_stream());
     let broken: Vec<_> =
         asked().filter_map(|(role, seen)| Some(format!("{}: {}", role.asked(), unreadable(seen)?))).collect();
     let (first, count) = (broken.first()?, broken.len());
     let measured = format!("{count} of {} requests, the first {first}", asked().count());
-    Some(Finding::of("unreadable-at-times", measured, "the same stream, asked for in several ways"))
+    Some(Finding::of("unreadable-at-times", measured, "the same stream, requested in several ways"))
 }
 
-/// What came instead of an answer; `None` if one came, or might still have come.
+/// The bytes that arrived instead of a response. `None` if a response arrived, or might still have arrived.
 pub(in crate::doctor) fn unreadable(seen: &Seen) -> Option<String> {
     let (None, End::Broken(reason)) = (&seen.head, &seen.end) else { return None };
     let first = &*seen.first_bytes;
     Some(match first {
-        // TLS did not come about.
+        // TLS failed.
         _ if seen.protocol.is_none() => reason.clone(),
         [] if reason.contains("reset") => "the connection was reset before a byte of an answer".into(),
         [] => format!("the connection ended before a byte of an answer ({reason})"),
-        [0x15 | 0x16, 3, ..] => "what answers speaks TLS: ask by https://".into(),
-        [_, _, _, 4, _, 0, 0, 0, 0, ..] => "what answers speaks HTTP/2: ask with --http2".into(),
+        [0x15 | 0x16, 3, ..] => "the server speaks TLS: use https://".into(),
+        [_, _, _, 4, _, 0, 0, 0, 0, ..] => "the server speaks HTTP/2: use --http2".into(),
         _ if first.starts_with(b"HTTP/") => format!("the head of the answer is broken ({reason})"),
-        _ => format!("what answers speaks no HTTP, it begins {:?}", beginning(first)),
+        _ => format!("the answer is not HTTP, it begins {:?}", beginning(first)),
     })
 }
 
@@ -65,13 +66,13 @@ mod tests {
 
     #[test]
     fn what_came_instead_of_an_answer_is_named() {
-        let ssh = "what answers speaks no HTTP, it begins \"SSH-2.0-OpenSSH_9.2\"";
+        let ssh = "the answer is not HTTP, it begins \"SSH-2.0-OpenSSH_9.2\"";
         for (bytes, reason, said) in [
             (&b""[..], "Connection reset by peer", "the connection was reset before a byte of an answer"),
             (b"", "closed", "the connection ended before a byte of an answer (closed)"),
             (b"SSH-2.0-OpenSSH_9.2\r\n", "invalid HTTP version parsed", ssh),
-            (b"\x15\x03\x01\0\x02\x02\x46", "invalid", "what answers speaks TLS: ask by https://"),
-            (&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0], "invalid", "what answers speaks HTTP/2: ask with --http2"),
+            (b"\x15\x03\x01\0\x02\x02\x46", "invalid", "the server speaks TLS: use https://"),
+            (&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0], "invalid", "the server speaks HTTP/2: use --http2"),
             (
                 b"HTTP/1.1 200 OK\r\nX: a\r\n b",
                 "invalid header",

@@ -1,4 +1,4 @@
-//! Steady readers, first alone and then beside others.
+//! Measures steady readers, first alone and then together with other clients.
 
 use super::{
     fleet::Fleet,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::cli::{BenchTarget, PublishForm};
 
-/// Steady readers, and what is published to them in each half.
+/// Steady readers, and the updates for them in each half.
 pub(super) struct Steady<'a> {
     pub(super) subscribers: u32,
     pub(super) events: u32,
@@ -19,8 +19,8 @@ pub(super) struct Steady<'a> {
 }
 
 impl Steady<'_> {
-    /// Publishes to them alone, then whenever `beside` calls what it is given, which is once. What they saw, and what
-    /// `beside` has found.
+    /// Publishes to the steady readers alone, then each time that `beside` calls its argument, which it does once.
+    /// Returns the readers' results and the result of `beside`.
     pub(super) fn measure<T>(
         &self,
         target: &Target,
@@ -35,7 +35,7 @@ impl Steady<'_> {
         let mut publish = |load: &mut Load, readers: &mut Fleet| -> anyhow::Result<()> {
             load.sweep_at(self.rate, 1, u64::from(self.events), |sent| meter.add(sent))?;
             load.settle()?;
-            // What is missing shows in the report.
+            // Missing updates show in the report.
             readers.reach(load.sweeps(), self.flags.patience).map(drop)
         };
         publish(&mut load, &mut readers)?;

@@ -1,4 +1,4 @@
-//! Clients that come and go beside steady ones.
+//! Measures clients that connect and disconnect, together with steady ones.
 
 use std::time::Instant;
 

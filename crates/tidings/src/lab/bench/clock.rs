@@ -1,8 +1,8 @@
-//! Time that the processes of one measurement share.
+//! A clock that the processes of one measurement share.
 
 use std::time::{Instant, SystemTime};
 
-/// Nanoseconds since 1970, which never go backwards within a process, even if somebody sets the system's clock.
+/// Nanoseconds since 1970. They never go backwards within a process, even if the system's clock is set.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     began: Instant,

@@ -1,4 +1,4 @@
-//! Updates to many subscribers.
+//! Measures updates to many subscribers.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::{
     exit::UsageError,
 };
 
-/// Updates before anything is measured: connections and buffers are warm, and each topic exists.
+/// Updates before the measurement: they warm up connections and buffers, and create each topic.
 const WARM_UP: u64 = 1;
 
 impl Scenario for BenchFanout {
@@ -40,10 +40,10 @@ impl Scenario for BenchFanout {
 
     fn check(&self, target: &Target) -> anyhow::Result<()> {
         if self.topics > 1 && self.publish_as != PublishForm::Post {
-            return Err(UsageError("a streamed body is for one topic: --publish-as post".into()).into());
+            return Err(UsageError("a streamed body is for one topic; use --publish-as post".into()).into());
         }
         if self.topics > self.subscribers {
-            return Err(UsageError("each topic needs a subscriber: more --subscribers".into()).into());
+            return Err(UsageError("each topic needs a subscriber; increase --subscribers".into()).into());
         }
         target.check_topics(self.topics as usize)
     }
@@ -60,7 +60,7 @@ impl Scenario for BenchFanout {
 
         let (began, cpu, readers) = (Instant::now(), target.processes.cpu(), fleet.processes().cpu());
         if let Some(rate) = self.rate {
-            // Bursts go to all topics together.
+            // A burst goes to all topics together.
             let group = if self.burst > 1 { u64::from(self.burst) * u64::from(self.topics) } else { 1 };
             load.sweep_at(rate, group, events, |sent| meter.add(sent))?;
             load.settle()?;

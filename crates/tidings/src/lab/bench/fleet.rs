@@ -1,4 +1,4 @@
-//! Processes that read, seen from the one that measures.
+//! The reading processes, as the measuring process sees them.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -16,16 +16,16 @@ use super::{
     process::Processes,
 };
 
-/// Descriptors of a process that are not for subscribers.
+/// File descriptors of a process that are not for subscribers.
 const RESERVED: u64 = 64;
 
-/// More connections than these from one address run into the system's range of ports (28,232 on Linux).
+/// More connections than this from one address exceed the system's range of ports (28,232 on Linux).
 const MAX_PORTS: u64 = 25_000;
 
-/// Opening streams is not measured by how long a server may take for it.
+/// The time limit for opening all streams. This time is not part of a measurement.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Processes that read, each a part of the subscribers. They end with it.
+/// Processes that read, each with a part of the subscribers. They end when this is dropped.
 pub(super) struct Fleet {
     workers: Vec<Worker>,
     said: mpsc::Receiver<Say>,
@@ -34,14 +34,14 @@ pub(super) struct Fleet {
 struct Worker {
     child: Child,
     stdin: ChildStdin,
-    /// The number of its subscribers.
+    /// The number of the process's subscribers.
     subscribers: u32,
 }
 
 impl Fleet {
     /// Starts as many processes as `subscribers` need, and at least `processes`.
     pub(super) fn start(subscribers: u32, processes: u32) -> anyhow::Result<Fleet> {
-        // A worker raises its own limit, as far as this process may raise it.
+        // A worker raises its own limit, as far as the limit of this process allows.
         let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
         let most = limit.saturating_sub(RESERVED).clamp(1, MAX_PORTS);
         let needed = u64::from(subscribers).div_ceil(most).max(u64::from(processes));
@@ -54,12 +54,13 @@ impl Fleet {
         Ok(Fleet { workers: workers.collect::<anyhow::Result<_>>()?, said })
     }
 
-    /// Opens the streams of `job`, shared out among the processes, and waits until they are open; says how long that took.
+    /// Opens the streams of `job`, divided among the processes, and waits until they are open. Returns the time it
+    /// took.
     ///
     /// # Errors
-    /// One of them can't be opened, or has already ended.
+    /// A stream cannot be opened, or has already ended.
     pub(super) fn open(&mut self, job: &Job) -> anyhow::Result<Duration> {
-        // Linux has all of 127.0.0.0/8; others have one address unless told otherwise.
+        // Linux has all of 127.0.0.0/8. Other systems have one address by default.
         let is_local = cfg!(target_os = "linux") && job.address.is_ipv4() && job.address.ip().is_loopback();
         let mut first = 0;
         let window = (job.window / self.workers.len() as u32).max(1);
@@ -81,12 +82,12 @@ impl Fleet {
             _ => false,
         })?;
         if !is_settled {
-            bail!("the streams are not open after {} s", OPEN_TIMEOUT.as_secs());
+            bail!("not all streams are open after {} s", OPEN_TIMEOUT.as_secs());
         }
         let report = self.report()?;
         if let (false, Some(reason)) = (job.churns, report.reason) {
             bail!(
-                "{} of {} streams are open; of the others one says: {reason}",
+                "{} of {} streams are open; one of the others failed: {reason}",
                 report.connected,
                 job.subscribers
             );
@@ -94,8 +95,8 @@ impl Fleet {
         Ok(longest)
     }
 
-    /// Waits until every subscriber has on average got so many updates since the streams were opened; says whether that came
-    /// to be in time.
+    /// Waits until the subscribers have on average this many updates each since the streams were opened. Returns
+    /// whether they reached it in time.
     pub(super) fn reach(&mut self, updates: u64, patience: Duration) -> anyhow::Result<bool> {
         for worker in &mut self.workers {
             worker.ask(&Ask::Await(updates * u64::from(worker.subscribers)))?;
@@ -103,7 +104,7 @@ impl Fleet {
         self.collect(Instant::now() + patience, |say| matches!(say, Say::Reached(_)))
     }
 
-    /// Makes them forget the latencies so far; returns when they have.
+    /// Makes the processes forget the latencies so far, and waits until they have.
     pub(super) fn forget_latencies(&mut self) -> anyhow::Result<()> {
         self.workers.iter_mut().try_for_each(|worker| worker.ask(&Ask::ForgetLatencies))?;
         self.report().map(drop)
@@ -121,25 +122,25 @@ impl Fleet {
             }
             _ => false,
         })?;
-        all.then_some(sum).context("a process that reads does not answer")
+        all.then_some(sum).context("a reading process does not answer")
     }
 
-    /// How many processes there are.
+    /// The number of processes.
     pub(super) fn size(&self) -> u32 {
         self.workers.len() as u32
     }
 
-    /// The processes, to see whether it is they who are busy.
+    /// The processes, to see whether they are the bottleneck.
     pub(super) fn processes(&self) -> Processes {
         Processes::new(self.workers.iter().map(|worker| worker.child.id()).collect())
     }
 
-    /// Waits until every process has said what `is_it` looks for; says whether they have in time.
+    /// Waits until every process has sent a message that `is_it` accepts. Returns whether all did in time.
     fn collect(&mut self, deadline: Instant, mut is_it: impl FnMut(Say) -> bool) -> anyhow::Result<bool> {
         let mut left = self.workers.len();
         while left > 0 {
             match self.said.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(Say::Failed(reason)) => bail!("a process that reads failed: {reason}"),
+                Ok(Say::Failed(reason)) => bail!("a reading process failed: {reason}"),
                 Ok(say) => left -= usize::from(is_it(say)),
                 Err(_) => return Ok(false),
             }
@@ -150,13 +151,13 @@ impl Fleet {
 
 impl Worker {
     fn start(subscribers: u32, said: mpsc::Sender<Say>) -> anyhow::Result<Worker> {
-        let program = std::env::current_exe().context("this program's own file is not known")?;
+        let program = std::env::current_exe().context("the path of this program is unknown")?;
         let mut child = Command::new(program)
             .args(["bench", "worker"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .context("a process that reads can't be started")?;
+            .context("cannot start a reading process")?;
         let stdin = child.stdin.take().context("its input is not a pipe")?;
         let stdout = child.stdout.take().context("its output is not a pipe")?;
         thread::spawn(move || {
@@ -174,7 +175,7 @@ impl Worker {
     fn ask(&mut self, ask: &Ask) -> anyhow::Result<()> {
         let mut line = serde_json::to_vec(ask)?;
         line.push(b'\n');
-        self.stdin.write_all(&line).context("a process that reads is gone")
+        self.stdin.write_all(&line).context("a reading process has ended")
     }
 }
 

@@ -35,7 +35,8 @@ impl Histogram {
         self.max = self.max.max(other.max);
     }
 
-    /// The value that a `share` of all values (0.99, say) don't exceed, up to 1/64 too high; `None` without any value.
+    /// A bound that a `share` of all values (0.99, for instance) do not exceed, up to 1/64 too high. `None` without
+    /// values.
     pub(super) fn quantile(&self, share: f64) -> Option<u64> {
         let rank = ((self.count as f64 * share).ceil() as u64).max(1);
         let mut below = 0;
@@ -50,7 +51,7 @@ impl Histogram {
     }
 }
 
-/// Values below 128 have buckets of their own; above, the highest seven bits of a value choose it.
+/// Each value below 128 has its own bucket. Above, the highest seven bits of a value choose the bucket.
 fn bucket(value: u64) -> usize {
     let shift = u64::from((u64::BITS - value.leading_zeros()).saturating_sub(7));
     (shift * BUCKETS + (value >> shift)) as usize

@@ -1,7 +1,7 @@
-//! The least that reads many event streams over one HTTP/2 connection, with prior knowledge.
+//! A minimal reader of many event streams over one HTTP/2 connection, with prior knowledge.
 //!
-//! Not hyper, so that reading costs little and holds no memory for a stream between two events. Whatever a server may leave
-//! out is refused, not read: padding, a status that is not the one indexed byte for 200.
+//! It does not use hyper, so that reading costs little and needs no memory for a stream between two events. It refuses
+//! everything that a server may leave out: padding, and a status other than the one indexed byte for 200.
 
 use super::{
     order::Order,
@@ -13,10 +13,10 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The length, type, flags and stream of a frame.
 const FRAME_HEAD: usize = 9;
 
-/// A server that follows our settings sends no longer frame.
+/// A server that follows our settings sends no longer frames.
 const MAX_FRAME: usize = 16 << 10;
 
-/// How much may come of one stream, and of all before they are told that there is room again.
+/// How many bytes may arrive on one stream, and on all streams, before the server gets more credit.
 const WINDOW: u32 = (1 << 31) - 1;
 const REFILL: u32 = 1 << 29;
 
@@ -35,19 +35,19 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
 
-/// One connection with its streams, as far as they have come.
+/// One connection with its streams and their state.
 #[derive(Debug, Default)]
 pub(super) struct Http2 {
     lanes: Vec<Lane>,
-    /// A frame's head as far as it has come, or the whole frame if it is not DATA.
+    /// A frame's head as far as it has arrived, or the whole frame if it is not DATA.
     partial: Vec<u8>,
-    /// DATA that is still to come: of which stream, how much.
+    /// The rest of a DATA frame: its stream and its length.
     data: Option<(usize, usize)>,
-    /// What came since the server was last told that there is room.
+    /// The number of bytes since the last credit for the server.
     taken: u32,
-    /// How many streams have begun since it was last asked.
+    /// The number of streams that have begun since the last call.
     begun: u32,
-    /// What is to be sent.
+    /// The bytes to send.
     pub(super) out: Vec<u8>,
 }
 
@@ -59,7 +59,7 @@ struct Lane {
 }
 
 impl Http2 {
-    /// A connection on which `heads`, each a request of HTTP/1.1, are asked, and each stream's first update is `first`.
+    /// A connection that requests `heads`, each a request of HTTP/1.1. The first update of each stream is `first`.
     pub(super) fn new(heads: impl Iterator<Item = String>, first: u64) -> Http2 {
         let mut http2 = Http2 { out: PREFACE.to_vec(), ..Http2::default() };
         // SETTINGS: no push (2), the window of a stream (4).
@@ -74,17 +74,17 @@ impl Http2 {
         http2
     }
 
-    /// How many streams it has.
+    /// The number of streams.
     pub(super) fn streams(&self) -> u32 {
         self.lanes.len() as u32
     }
 
-    /// How many streams have begun since this was asked last.
+    /// The number of streams that have begun since the last call.
     pub(super) fn take_begun(&mut self) -> u32 {
         std::mem::take(&mut self.begun)
     }
 
-    /// Reads on; what has to be answered is then in `out`.
+    /// Reads more bytes. Responses to the server are then in `out`.
     ///
     /// # Errors
     /// A stream was refused or ended, or the connection breaks its framing.
@@ -128,7 +128,7 @@ impl Http2 {
         Ok(())
     }
 
-    /// Takes a whole frame, or the head of one with DATA.
+    /// Handles a whole frame, or the head of a DATA frame.
     fn frame(&mut self, frame: &[u8]) -> Result<(), String> {
         let (head, payload) = frame.split_at(FRAME_HEAD);
         let (kind, flags) = (head[3], head[4]);
@@ -136,9 +136,11 @@ impl Http2 {
         let lane = (number as usize).wrapping_sub(1) / 2;
         match kind {
             kind::DATA | kind::HEADERS if flags & PADDED != 0 || lane >= self.lanes.len() => {
-                Err("a frame of HTTP/2 is padded, or of a stream that nobody asked for".into())
+                Err("a frame of HTTP/2 is padded, or belongs to an unknown stream".into())
             }
-            kind::DATA | kind::HEADERS if flags & END_STREAM != 0 => Err("the server ended it".into()),
+            kind::DATA | kind::HEADERS if flags & END_STREAM != 0 => {
+                Err("the server ended the stream".into())
+            }
             kind::DATA => {
                 let length = length(head);
                 self.data = Some((lane, length)).filter(|_| length > 0);
@@ -153,13 +155,13 @@ impl Http2 {
                 // Updates of the table's size may come first.
                 let status = payload.iter().find(|byte| **byte & 0xe0 != 0x20);
                 if status != Some(&0x88) {
-                    return Err("it is answered with another status than 200".into());
+                    return Err("the status is not 200".into());
                 }
                 self.lanes[lane].is_live = true;
                 self.begun += 1;
                 Ok(())
             }
-            kind::RST_STREAM | kind::GOAWAY => Err("the server ended it".into()),
+            kind::RST_STREAM | kind::GOAWAY => Err("the server ended the stream".into()),
             kind::SETTINGS if flags & ACK == 0 => {
                 self.send(kind::SETTINGS, ACK, 0, &[]);
                 Ok(())
@@ -180,12 +182,12 @@ impl Http2 {
     }
 }
 
-/// The length of a frame, by its head.
+/// The length of a frame, from its head.
 fn length(head: &[u8]) -> usize {
     usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2])
 }
 
-/// The fields of a request of HTTP/1.1, each as a literal that nobody need remember.
+/// The header fields of an HTTP/1.1 request, each as a literal that no table stores.
 fn fields(head: &str) -> Vec<u8> {
     let mut lines = head.lines();
     let path = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or("/");

@@ -1,4 +1,4 @@
-//! Connections on which nothing happens.
+//! Measures idle connections.
 
 use std::{thread, time::Instant};
 
@@ -36,7 +36,7 @@ impl Scenario for BenchIdle {
 
     fn check(&self, target: &Target) -> anyhow::Result<()> {
         if target.processes.memory().is_none() {
-            let problem = "whose memory? Give --serve or --server-pid; only Linux tells what a process has";
+            let problem = "the memory of a server is unknown: use --serve or --server-pid, on Linux";
             return Err(UsageError(problem.into()).into());
         }
         target.check_topics(self.topics as usize)

@@ -1,4 +1,4 @@
-//! What `tidings bench` and the processes that read for it say to each other: a JSON object a line.
+//! The messages between `tidings bench` and its reading processes: one JSON object per line.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -10,32 +10,32 @@ use super::{histogram::Histogram, order::Tally};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Job {
     pub(super) address: SocketAddr,
-    /// The address to connect from, where one has too few ports for all subscribers.
+    /// The address to connect from, for systems where one has too few ports for all subscribers.
     pub(super) source: Option<Ipv4Addr>,
-    /// The head of the request, with `{topic}` where the topic goes.
+    /// The head of the request, with `{topic}` in place of the topic.
     pub(super) head: String,
-    /// The topics, of which subscriber n has the one with the number n modulo their count.
+    /// The topics. Subscriber n follows the topic with the number n modulo their count.
     pub(super) topics: Vec<String>,
     pub(super) subscribers: u32,
-    /// How many of them share a connection, over HTTP/2; `None` is HTTP/1.1.
+    /// How many subscribers share a connection over HTTP/2. `None` is HTTP/1.1.
     pub(super) streams: Option<u32>,
-    /// The number of the first of them among those of all processes.
+    /// The number of the first subscriber among those of all processes.
     pub(super) first: u32,
-    /// The run that the data of its updates names, and how long that data is.
+    /// The run number in the data of its updates, and the length of that data.
     pub(super) run: u32,
     pub(super) bytes: usize,
     /// The number of the first update that each subscriber must get.
     pub(super) first_update: u64,
-    /// How many connections may be on their way at once.
+    /// How many connections may be opening at once.
     pub(super) window: u32,
-    /// Whether each leaves when its stream begins, and connects again.
+    /// Whether each subscriber disconnects when its stream begins, and connects again.
     pub(super) churns: bool,
-    /// Whether the ID of update 0 is wanted.
+    /// Whether the report must contain the ID of update 0.
     pub(super) wants_id: bool,
 }
 
 impl Job {
-    /// How many connections carry its streams.
+    /// The number of connections for the streams.
     pub(super) fn connections(&self) -> usize {
         self.subscribers.div_ceil(self.streams.unwrap_or(1)) as usize
     }
@@ -51,48 +51,48 @@ impl Job {
     }
 }
 
-/// What a reading process is asked for.
+/// A request to a reading process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Ask {
-    /// To open streams, in place of those it has; answered with `Live` when all are.
+    /// Opens streams in place of the current ones. The answer is `Live` when all are open.
     Open(Box<Job>),
-    /// To say when so many updates have come since the streams were opened.
+    /// Asks for a message once this many updates have arrived since the streams were opened.
     Await(u64),
-    /// To forget the latencies so far.
+    /// Forgets the latencies so far.
     ForgetLatencies,
-    /// What it has seen.
+    /// Asks for the results.
     Report,
 }
 
-/// What a reading process says.
+/// A message of a reading process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Say {
-    /// All streams are open, this long after they were asked for.
+    /// All streams are open, this long after the request.
     Live {
         nanoseconds: u64,
     },
-    /// So many updates have come.
+    /// This many updates have arrived.
     Reached(u64),
     Report(Box<Report>),
-    /// It can't go on.
+    /// The process cannot continue.
     Failed(String),
 }
 
-/// What a reading process has seen since its streams were opened.
+/// The results of a reading process since its streams were opened.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Report {
     pub(super) tally: Tally,
-    /// From when an update was due to when it was read.
+    /// The time from an update's due time until it was read.
     pub(super) latencies: Histogram,
-    /// Streams that began, those of subscribers that churn included.
+    /// The number of streams that began, including those of subscribers that churn.
     pub(super) connected: u64,
     /// From `connect` to the head of the response.
     pub(super) connect_latencies: Histogram,
-    /// Streams that the server ended, or that failed.
+    /// The number of streams that the server ended, or that failed.
     pub(super) disconnected: u64,
-    /// Why the first of them did.
+    /// The reason for the first of them.
     pub(super) reason: Option<String>,
-    /// The ID of update 0, if it was wanted.
+    /// The ID of update 0, if requested.
     pub(super) id: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Updates in order: one to each topic, and again.
+//! Publishes updates in order: one to each topic, and again.
 
 use std::{
     thread,
@@ -19,7 +19,7 @@ pub(super) struct Load {
     payload: Payload,
     topics: Vec<String>,
     clock: Clock,
-    /// Updates so far, of all topics together.
+    /// The number of updates so far, for all topics together.
     count: u64,
     data: String,
 }
@@ -36,7 +36,7 @@ impl Load {
         })
     }
 
-    /// How many updates each topic has got.
+    /// The number of updates of each topic.
     pub(super) fn sweeps(&self) -> u64 {
         self.count / self.topics.len() as u64
     }
@@ -52,7 +52,7 @@ impl Load {
 
     /// Publishes `sweeps` updates to every topic at `rate` updates a second, `group` of them at a time.
     ///
-    /// An update that can't be sent in time is sent late, and its latency counts from when it was due.
+    /// An update that cannot be sent in time is sent late, and its latency counts from its due time.
     pub(super) fn sweep_at(
         &mut self,
         rate: u32,
@@ -82,7 +82,7 @@ impl Load {
     /// Waits until the server has answered, if it answers before the end.
     ///
     /// # Errors
-    /// It has refused something.
+    /// The server has refused an update.
     pub(super) fn settle(&mut self) -> anyhow::Result<()> {
         self.publisher.settle()
     }

@@ -1,4 +1,4 @@
-//! How far a measurement is, over all its rounds and servers.
+//! The progress of a measurement, over all its rounds and servers.
 
 use crate::progress::Progress;
 

@@ -1,8 +1,8 @@
-//! `tidings bench`: what a hub, or any server of event streams, does under load.
+//! `tidings bench`: measures a hub, or any server of event streams, under load.
 //!
-//! One process publishes and measures; others, started from the same program, hold the subscribers (`fleet`, `worker`).
-//! With `--bound` the reference server (`server`) is measured in turn with the other, so that the ratio of the two is free
-//! of what the machine does at that time.
+//! One process publishes and measures. Others, started from the same program, hold the subscribers (`fleet`, `worker`).
+//! With `--bound`, the reference server (`server`) is measured in turn with the other one. So the ratio of the two does
+//! not depend on the state of the machine at that time.
 
 mod beside;
 mod churn;
@@ -43,7 +43,7 @@ use self::{
 use crate::cli::{Bench, BenchScenario, BenchTarget};
 
 pub(crate) async fn run(bench: Bench) -> anyhow::Result<()> {
-    // Sockets are read by loops of its own, which block.
+    // Sockets are read by blocking loops.
     let run = move || match bench.scenario {
         BenchScenario::Fanout(fanout) => measure(&fanout),
         BenchScenario::Idle(idle) => measure(&idle),
@@ -57,26 +57,26 @@ pub(crate) async fn run(bench: Bench) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(run).await.context("the measurement broke off")?
 }
 
-/// Something to measure.
+/// A kind of measurement.
 trait Scenario {
     const NAME: &'static str;
 
     fn flags(&self) -> &BenchTarget;
 
-    /// What was asked for, so that figures can be compared.
+    /// The parameters, so that figures can be compared.
     fn settings(&self) -> Value;
 
-    /// How often one round tells its meter that something is done.
+    /// How many steps of one round are reported to the meter.
     fn steps(&self) -> u64;
 
-    /// Refuses what can't be done with this server, before anything is begun.
+    /// Refuses a measurement that is impossible with this server, before it begins.
     fn check(&self, target: &Target) -> anyhow::Result<()>;
 
     /// Measures one server once.
     fn measure(&self, target: &Target, meter: &mut Meter) -> anyhow::Result<Outcome>;
 }
 
-/// Measures all servers in turn, round by round, and tells the medians.
+/// Measures all servers in turn, round by round, and prints the medians.
 fn measure<S: Scenario>(scenario: &S) -> anyhow::Result<()> {
     let flags = scenario.flags();
     let targets = Target::all(flags)?;
@@ -86,7 +86,7 @@ fn measure<S: Scenario>(scenario: &S) -> anyhow::Result<()> {
     for _ in 0..flags.rounds {
         for (target, rounds) in targets.iter().zip(&mut rounds) {
             let outcome = scenario.measure(target, &mut meter);
-            rounds.push(outcome.with_context(|| format!("the {} can't be measured", target.name))?);
+            rounds.push(outcome.with_context(|| format!("cannot measure the {}", target.name))?);
         }
     }
     drop(meter);

@@ -1,15 +1,15 @@
-//! Whether a subscriber gets every update once and in order.
+//! Checks that a subscriber gets every update once and in order.
 
 use serde::{Deserialize, Serialize};
 
-/// What one subscriber, or all of a process, got.
+/// The updates of one subscriber, or of all in a process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tally {
-    /// Updates that came, each counted once.
+    /// Updates that arrived, each counted once.
     pub(super) delivered: u64,
-    /// Updates that came again.
+    /// Updates that arrived again.
     pub(super) duplicated: u64,
-    /// Updates that came after a later one.
+    /// Updates that arrived after a later one.
     pub(super) reordered: u64,
 }
 
@@ -21,15 +21,15 @@ impl Tally {
     }
 }
 
-/// One subscriber's place in the numbers of its topic.
+/// The position of one subscriber in the numbers of its topic.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     next: u64,
-    /// The numbers below `next` that have not come: empty for any server that keeps order.
+    /// The numbers below `next` that have not arrived. Empty for every server that keeps the order.
     missing: Vec<u64>,
 }
 
-/// So many missing updates of one subscriber are remembered; who is late beyond that counts as duplicated.
+/// How many missing updates of one subscriber are remembered. Beyond that, a late update counts as duplicated.
 const MAX_MISSING: u64 = 10_000;
 
 impl Order {

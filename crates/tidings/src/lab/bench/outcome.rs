@@ -1,4 +1,4 @@
-//! What a measurement found, and how it is told.
+//! The results of a measurement, and their presentation.
 
 use std::{fmt::Write, time::Duration};
 
@@ -6,19 +6,19 @@ use serde_json::{Map, Value, json};
 
 use super::{histogram::Histogram, job::Report};
 
-/// The figures of one round, in the order in which they are told.
+/// The figures of one round, in the order of presentation.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outcome {
     figures: Vec<Figure>,
-    /// Whether every subscriber got what it should, once and in order.
+    /// Whether every subscriber got its updates once and in order.
     pub(super) is_faithful: bool,
-    /// Why the first stream that ended did.
+    /// The reason for the end of the first stream that ended.
     pub(super) reason: Option<String>,
 }
 
 #[derive(Debug, Clone)]
 struct Figure {
-    /// With its unit: `latency_p50_us`.
+    /// The name with its unit: `latency_p50_us`.
     name: String,
     value: f64,
     kind: Kind,
@@ -26,9 +26,9 @@ struct Figure {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// The rounds are summed up, so that no fault is lost among them.
+    /// The rounds are added up, so that no fault is hidden.
     Count,
-    /// The median of the rounds counts.
+    /// The median of the rounds.
     Measure,
 }
 
@@ -41,13 +41,13 @@ impl Outcome {
         self.figures.push(Figure { name: name.into(), value: value as f64, kind: Kind::Count });
     }
 
-    /// Adds a figure, unless it is not known.
+    /// Adds a figure, if it is known.
     pub(super) fn measure(&mut self, name: impl Into<String>, value: Option<f64>) {
         let value = value.filter(|value| value.is_finite());
         self.figures.extend(value.map(|value| Figure { name: name.into(), value, kind: Kind::Measure }));
     }
 
-    /// Adds what subscribers got, of `expected` updates.
+    /// Adds the deliveries to subscribers, out of `expected` updates.
     pub(super) fn deliveries(&mut self, report: &Report, expected: u64) {
         let tally = report.tally;
         let lost = expected.saturating_sub(tally.delivered);
@@ -96,7 +96,7 @@ impl Outcome {
     }
 }
 
-/// The servers' summaries, by their names; the last is what the first is compared with, if there are two.
+/// The servers' summaries, by their names. If there are two, the first is compared with the last.
 pub(super) struct Summaries<'a>(pub(super) &'a [(&'static str, Outcome)]);
 
 impl Summaries<'_> {
@@ -148,12 +148,12 @@ impl Summaries<'_> {
     }
 }
 
-/// Microseconds of `time` for each of `count`.
+/// `time` per item of `count`, in microseconds.
 pub(super) fn microseconds_each(time: Option<Duration>, count: u64) -> Option<f64> {
     time.map(|time| time.as_secs_f64() * 1e6 / count as f64)
 }
 
-/// The middle value, or the mean of the two in the middle; 0 of none.
+/// The middle value, or the mean of the two in the middle. 0 without values.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match values.len() {
@@ -163,7 +163,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// Four digits behind the point say more than any measurement.
+/// Rounds to four decimal places, which is more than any measurement gives.
 fn round(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }

@@ -1,23 +1,23 @@
-//! The data of the updates: what a reader checks order by, and takes the latency from.
+//! The data of the updates. Readers use it to check the order and to compute the latency.
 
 use std::fmt::Write;
 
-/// The least data that holds all of it.
+/// The minimum size of data that holds all fields.
 const HEAD_BYTES: usize = "~01234567 0123456789 01234567890123456789 ".len();
 
-/// The data of one run: each begins with the run's own number, so that nothing else is taken for it.
+/// The data of one run. It begins with the number of the run, so that other data is never taken for it.
 #[derive(Debug, Clone)]
 pub(super) struct Payload {
     prefix: String,
     bytes: usize,
 }
 
-/// What a payload says.
+/// The fields in a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
-    /// The how manyth of its topic it is, from 0.
+    /// The number of the update in its topic, from 0.
     pub(super) number: u64,
-    /// When it should have been sent, whether or not the publisher came to it in time, in nanoseconds of the `Clock`.
+    /// The time at which it should have been sent, in nanoseconds of the `Clock`. The publisher may have been late.
     pub(super) due: u64,
 }
 
@@ -26,7 +26,7 @@ impl Payload {
         Payload { prefix: format!("~{run:08x} "), bytes: bytes.max(HEAD_BYTES) }
     }
 
-    /// Appends the data of one update: printable ASCII without quotes or backslashes, so that JSON holds it as it is.
+    /// Appends the data of one update: printable ASCII without quotes or backslashes, so that JSON needs no escapes.
     pub(super) fn write(&self, mark: Mark, out: &mut String) {
         let start = out.len();
         let _ = write!(out, "{}{:010} {:020} ", self.prefix, mark.number, mark.due);
@@ -34,7 +34,7 @@ impl Payload {
         out.extend(std::iter::repeat_n('x', filler));
     }
 
-    /// Reads the data of an event; `None` if it is not of this run, or not whole.
+    /// Reads the data of an event. `None` if it is not complete, or of another run.
     pub(super) fn parse(&self, data: &[u8]) -> Option<Mark> {
         if data.len() != self.bytes {
             return None;

@@ -1,11 +1,11 @@
-//! What processes cost: CPU time and memory, as Linux tells them. Elsewhere nothing is known.
+//! The CPU time and memory of processes, from Linux. On other systems they are unknown.
 
 use std::time::Duration;
 
-/// Linux tells CPU time in hundredths of a second, whatever the kernel was built with.
+/// Linux reports CPU time in hundredths of a second, independently of the kernel's configuration.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Processes that are looked at together, such as a server and its workers.
+/// Processes that are measured together, such as a server and its workers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Processes(Vec<u32>);
 
@@ -14,8 +14,8 @@ impl Processes {
         Processes(ids)
     }
 
-    /// The CPU time that they have used, in user code and in the kernel: to the microsecond while no thread of theirs has ended
-    /// that had much of it, otherwise to a hundredth of a second.
+    /// The CPU time of the processes, in user code and in the kernel. It is exact to the microsecond unless a thread
+    /// with much CPU time has ended. Otherwise it is exact to a hundredth of a second.
     pub(super) fn cpu(&self) -> Option<Duration> {
         let threads = self.sum(cpu_of_threads).map(Duration::from_nanos);
         self.ticks().map(|all| threads.map_or(all, |threads| threads.max(all)))
@@ -24,7 +24,7 @@ impl Processes {
     fn ticks(&self) -> Option<Duration> {
         self.sum(|id| {
             let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-            // The name in parentheses may hold anything; user and system time are the 12th and 13th field behind it.
+            // The name in parentheses may hold anything. User and system time are the 12th and 13th field after it.
             let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
             let field = |place: usize| fields.get(place)?.parse::<u64>().ok();
             Some(field(11)? + field(12)?)
@@ -32,7 +32,7 @@ impl Processes {
         .and_then(|ticks| TICK.checked_mul(u32::try_from(ticks).ok()?))
     }
 
-    /// The bytes of memory that are theirs alone: heap and stacks, no files.
+    /// The private memory of the processes in bytes: heap and stacks, no files.
     pub(super) fn memory(&self) -> Option<u64> {
         self.sum(|id| {
             let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
@@ -56,7 +56,7 @@ fn cpu_of_threads(id: u32) -> Option<u64> {
         let schedstat = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
         schedstat.split_whitespace().next()?.parse::<u64>().ok()
     };
-    // One that ends meanwhile is left out.
+    // A thread that ends meanwhile is left out.
     Some(threads.filter_map(run).sum())
 }
 
@@ -73,7 +73,7 @@ mod tests {
         while this.cpu().expect("Linux tells") == before {
             number = std::hint::black_box(number.wrapping_mul(3));
         }
-        assert_eq!(Processes::default().cpu(), None, "of nobody nothing is known");
-        assert_eq!(Processes::new(vec![u32::MAX]).cpu(), None, "such a process can't be");
+        assert_eq!(Processes::default().cpu(), None, "nothing is known without processes");
+        assert_eq!(Processes::new(vec![u32::MAX]).cpu(), None, "no process has this number");
     }
 }

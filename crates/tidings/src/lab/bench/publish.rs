@@ -1,4 +1,4 @@
-//! Publishing without subscribers.
+//! Measures publishing without subscribers.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use super::{
 };
 use crate::cli::{BenchPublish, BenchTarget, PublishForm, PublishWay};
 
-/// Updates that are handed over together, where that is possible.
+/// How many updates are sent together, for ways that allow it.
 const BATCH: u64 = 100;
 
-/// Connections that publish at the same time, where they do.
+/// How many connections publish at the same time, for ways that use several.
 const CONNECTIONS: usize = 32;
 
 impl Scenario for BenchPublish {
@@ -60,7 +60,7 @@ impl Scenario for BenchPublish {
 }
 
 impl BenchPublish {
-    /// Publishes all updates one way; every one of them is answered when it returns.
+    /// Publishes all updates one way. When it returns, all of them are answered.
     fn publish(&self, way: PublishWay, target: &Target, meter: &mut Meter) -> anyhow::Result<Histogram> {
         let (form, connections) = match way {
             PublishWay::Single | PublishWay::Pipelined => (PublishForm::Post, 1),

@@ -1,4 +1,4 @@
-//! Publishes over one connection.
+//! A publisher with one connection.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -11,22 +11,22 @@ use anyhow::{Context, bail};
 use super::target::Publishing;
 use crate::cli::PublishForm;
 
-/// So many requests may wait for their answers: a server that answers slowly must not be flooded, and the answers fit into the
-/// socket until they are read.
+/// How many requests may wait for their answers. A server that answers slowly must not be flooded, and the answers must
+/// fit into the socket until they are read.
 const MAX_UNANSWERED: u64 = 128;
 
-/// How long an answer may take.
+/// The time limit for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A connection that publishes in one form. Updates are sent in order, and answers are read when they are waited for: a thread
-/// for them would take time from the readers of the streams.
+/// A connection that publishes in one form. Updates are sent in order. Answers are read only when they are awaited: a
+/// thread for them would take time from the readers of the streams.
 pub(super) struct Publisher {
     publishing: Publishing,
     form: PublishForm,
     socket: BufReader<TcpStream>,
-    /// What is sent with the next flush.
+    /// The bytes for the next flush.
     pending: Vec<u8>,
-    /// Requests in `pending`, and before.
+    /// The number of requests in `pending`, and before it.
     unsent: u64,
     sent: u64,
     answered: u64,
@@ -37,10 +37,10 @@ pub(super) struct Publisher {
 impl Publisher {
     pub(super) fn connect(publishing: &Publishing, form: PublishForm) -> anyhow::Result<Publisher> {
         let connected = TcpStream::connect(publishing.address());
-        let socket = connected.with_context(|| format!("can't connect to {}", publishing.address()))?;
+        let socket = connected.with_context(|| format!("cannot connect to {}", publishing.address()))?;
         let set = socket.set_nodelay(true).and_then(|()| socket.set_read_timeout(Some(ANSWER_TIMEOUT)));
         set.and_then(|()| socket.set_write_timeout(Some(ANSWER_TIMEOUT)))
-            .context("the publisher's connection is gone")?;
+            .context("the publisher's connection is lost")?;
         Ok(Publisher {
             publishing: publishing.clone(),
             form,
@@ -53,7 +53,7 @@ impl Publisher {
         })
     }
 
-    /// Adds one update, which the next flush sends, or this if there are many.
+    /// Adds one update. The next flush sends it, or this call if many are waiting.
     pub(super) fn add(&mut self, topic: &str, data: &str) -> anyhow::Result<()> {
         match self.form {
             PublishForm::Post => {
@@ -91,7 +91,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Sends what was added, as soon as not too many answers are missing.
+    /// Sends the added updates, once not too many answers are missing.
     pub(super) fn flush(&mut self) -> anyhow::Result<()> {
         if self.pending.is_empty() {
             return Ok(());
@@ -108,19 +108,19 @@ impl Publisher {
         let written = self.socket.get_mut().write_all(&self.pending);
         self.pending.clear();
         written.or_else(|error| {
-            // Why is in the answer, if there is one.
+            // The reason is in the answer, if there is one.
             self.wait(self.sent)?;
             Err(error).context("publishing broke off")
         })
     }
 
-    /// Sends what was added, and waits until all of it is answered. A stream goes on.
+    /// Sends the added updates, and waits until all are answered. A streamed request goes on.
     pub(super) fn settle(&mut self) -> anyhow::Result<()> {
         self.flush()?;
         if self.is_streaming { self.check_stream() } else { self.wait(self.sent) }
     }
 
-    /// Ends the stream, if it is one, and waits for all answers.
+    /// Ends a streamed request, and waits for all answers.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         self.flush()?;
         if self.is_streaming {
@@ -140,7 +140,7 @@ impl Publisher {
     }
 
     /// # Errors
-    /// The stream has an answer already, before its end: it was refused.
+    /// The stream already has an answer before its end, so it was refused.
     fn check_stream(&mut self) -> anyhow::Result<()> {
         let socket = self.socket.get_ref();
         socket.set_nonblocking(true)?;
@@ -156,7 +156,7 @@ impl Publisher {
     }
 }
 
-/// Reads one response whole.
+/// Reads one whole response.
 ///
 /// # Errors
 /// It is not 2xx, or it breaks off.
@@ -168,7 +168,7 @@ fn read_answer(reader: &mut BufReader<TcpStream>) -> anyhow::Result<()> {
             Ok(0) => bail!("the server closed the connection"),
             Ok(_) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                bail!("there is no answer after {} s", ANSWER_TIMEOUT.as_secs())
+                bail!("no answer after {} s", ANSWER_TIMEOUT.as_secs())
             }
             Err(error) => return Err(error.into()),
         }
@@ -199,7 +199,7 @@ fn read_answer(reader: &mut BufReader<TcpStream>) -> anyhow::Result<()> {
         reader.by_ref().take(length).read_to_end(&mut body)?;
     }
     if !status.split(' ').nth(1).is_some_and(|code| code.starts_with('2')) {
-        bail!("it is answered with {status}: {}", String::from_utf8_lossy(&body).trim());
+        bail!("the answer is {status}: {}", String::from_utf8_lossy(&body).trim());
     }
     Ok(())
 }

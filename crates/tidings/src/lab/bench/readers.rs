@@ -1,4 +1,4 @@
-//! Many subscribers in one thread, which costs them as little as can be: one epoll, one buffer, no tasks.
+//! Many subscribers in one thread, at the lowest possible cost: one epoll, one buffer, no tasks.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -18,7 +18,7 @@ use super::{
     scan::{Scanner, Sought, Update},
 };
 
-/// Read at once, of any stream.
+/// The maximum number of bytes in one read of any stream.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// The subscribers of one job.
@@ -29,11 +29,11 @@ pub(super) struct Readers {
     registry: Registry,
     clock: Clock,
     buffer: Vec<u8>,
-    /// How many of `connections` have been begun.
+    /// How many of `connections` have been started.
     begun: usize,
-    /// How many of them are on their way.
+    /// How many of them are not open yet.
     opening: u32,
-    /// How many streams have begun, and how many connections failed before that.
+    /// The number of streams that have begun, and of connections that failed before that.
     live: u32,
     failed: u32,
     pub(super) report: Report,
@@ -46,7 +46,7 @@ struct Connection {
     began: u64,
     scanner: Scanner,
     order: Order,
-    /// Its streams, if it has many, and how many of them have yet to begin.
+    /// The streams of the connection, if it has many, and how many have not begun yet.
     http2: Option<Box<Http2>>,
     awaited: u32,
 }
@@ -81,7 +81,7 @@ impl Readers {
         }
     }
 
-    /// Begins connections, as many as may be on their way.
+    /// Starts connections, as many as may be opening at once.
     pub(super) fn open(&mut self) {
         while self.begun < self.connections.len() && self.opening < self.job.window {
             let place = self.begun;
@@ -90,7 +90,7 @@ impl Readers {
         }
     }
 
-    /// Whether every subscriber has its stream, or can't get one.
+    /// Whether every subscriber has its stream, or has failed to get one.
     pub(super) fn is_settled(&self) -> bool {
         self.job.churns || self.live + self.failed == self.job.subscribers
     }
@@ -109,11 +109,11 @@ impl Readers {
         self.opening += 1;
         match begun {
             Ok(stream) => connection.stream = Some(stream),
-            Err(error) => self.end(place, format!("can't connect: {error}")),
+            Err(error) => self.end(place, format!("cannot connect: {error}")),
         }
     }
 
-    /// Does what the socket of one subscriber is ready for.
+    /// Handles the readiness of one subscriber's socket.
     pub(super) fn ready(&mut self, event: &Event) {
         let Token(place) = event.token();
         if let Err(reason) = self.advance(place, event.is_read_closed()) {
@@ -127,12 +127,12 @@ impl Readers {
         let Some(stream) = &mut connection.stream else { return Ok(()) };
         if connection.stage == Stage::Connecting {
             if let Ok(Some(error)) | Err(error) = stream.take_error() {
-                return Err(format!("can't connect: {error}"));
+                return Err(format!("cannot connect: {error}"));
             }
             match stream.peer_addr() {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
-                Err(error) => return Err(format!("can't connect: {error}")),
+                Err(error) => return Err(format!("cannot connect: {error}")),
             }
             let mut heads = self.job.heads(place);
             let request = match self.job.streams {
@@ -146,19 +146,19 @@ impl Readers {
                 }
             };
             // The send buffer of a new socket has room for any head, and for those of a thousand streams.
-            stream.write_all(&request).map_err(|error| format!("can't ask: {error}"))?;
+            stream.write_all(&request).map_err(|error| format!("cannot send the request: {error}"))?;
             connection.stage = Stage::Asked;
             return Ok(());
         }
         loop {
             let read = match stream.read(&mut self.buffer) {
-                Ok(0) => return Err("the server ended it".into()),
+                Ok(0) => return Err("the server ended the stream".into()),
                 Ok(read) => read,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(format!("it broke: {error}")),
+                Err(error) => return Err(format!("the connection broke: {error}")),
             };
-            // Once for all that came together: it was there at this time.
+            // One time for all bytes of a read, because they were available at this time.
             let now = self.clock.now();
             let (order, report) = (&mut connection.order, &mut self.report);
             let mut found = |order: &mut Order, Update { mark, id }: Update<'_>| {
@@ -171,17 +171,17 @@ impl Readers {
             if let Some(http2) = &mut connection.http2 {
                 http2.feed(&self.buffer[..read], &self.sought, &mut found)?;
                 let out = std::mem::take(&mut http2.out);
-                stream.write_all(&out).map_err(|error| format!("can't answer: {error}"))?;
+                stream.write_all(&out).map_err(|error| format!("cannot answer: {error}"))?;
             } else {
                 connection
                     .scanner
                     .feed(&self.buffer[..read], &self.sought, &mut |update| found(order, update))?;
             }
             if connection.scanner.is_over() {
-                return Err("the server ended it".into());
+                return Err("the server ended the stream".into());
             }
-            // Less than asked for was all there is, and the next byte wakes us again. An end that came together with it does
-            // not: it is found by reading on. On Windows only an attempt tells.
+            // A short read means that the socket is empty, and the next byte wakes us again. An end that arrived
+            // together with the data does not: another read finds it. On Windows only an attempt shows it.
             if read < self.buffer.len() && !is_ended && !cfg!(windows) {
                 break;
             }
@@ -219,7 +219,7 @@ impl Readers {
         connection.stream = None;
         if connection.stage != Stage::Live {
             self.opening -= 1;
-            // Before it asked, it waited for none.
+            // Before its request it waited for no update.
             self.failed += if connection.http2.is_some() { connection.awaited } else { streams };
         }
         self.report.disconnected += u64::from(streams);
@@ -227,7 +227,7 @@ impl Readers {
     }
 }
 
-/// Begins a connection that ends without leaving its port behind for a minute.
+/// Starts a connection whose end does not block its port for a minute.
 fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
@@ -244,13 +244,13 @@ fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream>
     Ok(TcpStream::from_std(socket.into()))
 }
 
-/// Whether a connection is on its way, which has no kind of its own in the standard library yet.
+/// Whether a connection is still opening. The standard library has no error kind for this yet.
 fn in_progress(error: &io::Error) -> bool {
     // Linux, macOS; Windows says `WouldBlock`.
     matches!(error.raw_os_error(), Some(115 | 36)) && cfg!(unix)
 }
 
-/// A poll with room for what a busy server sends between two looks at it.
+/// A poll with room for the events of a busy server between two calls.
 pub(super) fn poll() -> io::Result<(Poll, Events)> {
     Ok((Poll::new()?, Events::with_capacity(1024)))
 }

@@ -1,4 +1,4 @@
-//! Clients that come back together, and want what they have missed.
+//! Measures clients that reconnect together and catch up.
 
 use std::time::Instant;
 
@@ -65,7 +65,7 @@ impl Scenario for BenchReplay {
 }
 
 impl BenchReplay {
-    /// Publishes what is missed, and one update before it; gives back the ID of that.
+    /// Publishes the missed updates, and one update before them. Returns the ID of that update.
     fn publish(&self, target: &Target, run: &Run) -> anyhow::Result<String> {
         let mut witness = Fleet::start(1, 1)?;
         witness.open(&Job { wants_id: true, ..target.job(run, 1, None) })?;
@@ -75,8 +75,8 @@ impl BenchReplay {
         let is_complete = witness.reach(load.sweeps(), self.target.patience)?;
         let report = witness.report()?;
         if !is_complete {
-            bail!("what was published did not come: {} of {} updates", report.tally.delivered, load.sweeps());
+            bail!("only {} of {} published updates arrived", report.tally.delivered, load.sweeps());
         }
-        report.id.filter(|id| !id.is_empty()).context("its events have no IDs, so nobody can resume")
+        report.id.filter(|id| !id.is_empty()).context("its events have no IDs, so clients cannot resume")
     }
 }

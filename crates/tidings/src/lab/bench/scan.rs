@@ -1,26 +1,27 @@
-//! The least that reads an event stream over HTTP/1.1: head, chunks, lines.
+//! A minimal reader of an event stream over HTTP/1.1: head, chunks, lines.
 //!
-//! Not `tidings-codec`, so that the project's decoder doesn't judge what its hub sends, and so that reading costs little:
-//! a stream between two events holds no memory. Lines that end in a lone CR are not split; no server sends them.
+//! It does not use `tidings-codec`, so that the project's decoder does not judge the project's hub, and so that reading
+//! costs little: a stream needs no memory between two events. Lines that end in a lone CR are not split, because no
+//! server sends them.
 
 use memchr::{memchr, memmem};
 
 use super::payload::{Mark, Payload};
 
-/// More is not the head of a response.
+/// A longer head is not the head of a response.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 
-/// The longest line that is read: of more than what a benchmark publishes.
+/// The longest line: longer than any line that a benchmark publishes.
 const MAX_LINE_BYTES: usize = 2 << 20;
 
-/// Why a response is no event stream.
+/// The reason why a response is not an event stream.
 pub(super) type Refusal = String;
 
-/// One response as far as it has come.
+/// The state of reading one response.
 #[derive(Debug, Default)]
 pub(super) struct Scanner {
     stage: Stage,
-    /// The beginning of a head or a line whose end has not come.
+    /// The beginning of an unfinished head or line.
     partial: Vec<u8>,
     event: Pending,
 }
@@ -31,17 +32,17 @@ enum Stage {
     Head,
     /// A body without chunks, up to the end of the connection.
     Plain,
-    /// The line with the size of a chunk, as far as it was read.
+    /// The line with the size of a chunk, as far as it has been read.
     Size { size: u64, digits_over: bool },
-    /// Bytes of a chunk that are still to come.
+    /// The bytes of a chunk that have not arrived yet.
     Chunk(u64),
-    /// The line end behind a chunk.
+    /// The line end after a chunk.
     ChunkEnd,
-    /// Behind the last chunk.
+    /// After the last chunk.
     Over,
 }
 
-/// What the lines since the last blank line say.
+/// The fields since the last blank line.
 #[derive(Debug, Default)]
 struct Pending {
     mark: Option<Mark>,
@@ -57,7 +58,7 @@ pub(super) struct Update<'a> {
     pub(super) id: &'a [u8],
 }
 
-/// What is looked for in a stream.
+/// The data to look for in a stream.
 #[derive(Debug)]
 pub(super) struct Sought {
     pub(super) payload: Payload,
@@ -65,25 +66,25 @@ pub(super) struct Sought {
 }
 
 impl Scanner {
-    /// A scanner of what is a body already.
+    /// A scanner that begins with the body.
     pub(super) fn of_body() -> Scanner {
         Scanner { stage: Stage::Plain, ..Scanner::default() }
     }
 
-    /// Whether the head is complete, and says that an event stream follows.
+    /// Whether the head is complete and an event stream follows.
     pub(super) fn is_live(&self) -> bool {
         self.stage != Stage::Head
     }
 
-    /// Whether the body has ended by itself.
+    /// Whether the body has ended normally.
     pub(super) fn is_over(&self) -> bool {
         self.stage == Stage::Over
     }
 
-    /// Reads on.
+    /// Reads more bytes.
     ///
     /// # Errors
-    /// The response is none, is no event stream, or breaks its framing.
+    /// The bytes are not a response, or not an event stream, or break the framing.
     pub(super) fn feed(
         &mut self,
         mut input: &[u8],
@@ -133,7 +134,7 @@ impl Scanner {
         Ok(())
     }
 
-    /// Reads the head; gives back what is behind it, or `None` if it is not complete.
+    /// Reads the head. Returns the bytes after it, or `None` if it is not complete.
     fn head<'a>(&mut self, input: &'a [u8]) -> Result<Option<&'a [u8]>, Refusal> {
         let before = self.partial.len();
         self.partial.extend_from_slice(input);
@@ -144,13 +145,13 @@ impl Scanner {
         let head = String::from_utf8_lossy(&self.partial[..end]).to_ascii_lowercase();
         let status = head.split(' ').nth(1).unwrap_or_default();
         if status != "200" {
-            return Err(format!("it is answered with {}", head.lines().next().unwrap_or_default()));
+            return Err(format!("the answer is {}", head.lines().next().unwrap_or_default()));
         }
         let has = |name: &str, value: &str| {
             head.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.contains(value)))
         };
         if !has("content-type:", "text/event-stream") {
-            return Err("the response is no event stream".into());
+            return Err("the response is not an event stream".into());
         }
         let is_chunked = has("transfer-encoding:", "chunked");
         self.stage = if is_chunked { Stage::Size { size: 0, digits_over: false } } else { Stage::Plain };
@@ -175,7 +176,7 @@ impl Scanner {
             input = &input[end + 1..];
         }
         if self.partial.len() + input.len() > MAX_LINE_BYTES {
-            return Err(format!("a line is over {MAX_LINE_BYTES} bytes"));
+            return Err(format!("a line is longer than {MAX_LINE_BYTES} bytes"));
         }
         self.partial.extend_from_slice(input);
         Ok(())
@@ -208,7 +209,7 @@ impl Pending {
 mod tests {
     use super::*;
 
-    /// An update in three chunks, an event that is none, and an update whose ID comes first.
+    /// An update in three chunks, an event that is not an update, and an update whose ID comes first.
     fn stream() -> Vec<u8> {
         let mut data = [String::new(), String::new()];
         for (number, data) in (0..).zip(&mut data) {
@@ -251,7 +252,7 @@ mod tests {
     fn what_is_no_event_stream_is_refused() {
         let cases: [(&[u8], &str); 4] = [
             (b"HTTP/1.1 503 Busy\r\n\r\n", "503"),
-            (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", "no event stream"),
+            (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", "not an event stream"),
             (&[b'x'; MAX_HEAD_BYTES], "no end"),
             (
                 b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\nx",

@@ -1,4 +1,4 @@
-//! Readers that stop reading, beside steady ones.
+//! Measures readers that stop reading, together with steady ones.
 
 use std::{
     io::{Read, Write},
@@ -13,7 +13,7 @@ use socket2::{Domain, Socket, Type};
 use super::{Scenario, beside::Steady, meter::Meter, outcome::Outcome, target::Target};
 use crate::cli::{BenchStall, BenchTarget};
 
-/// How long a server may take to begin a stream.
+/// The time limit for a server to begin a stream.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Scenario for BenchStall {
@@ -49,7 +49,7 @@ impl Scenario for BenchStall {
             let job = target.job(run, self.stalled, None);
             let _stalled: Vec<_> = (0..self.stalled as usize)
                 .flat_map(|place| job.heads(place))
-                .map(|head| stall(job.address, &head).context("a reader that stops reading can't begin"))
+                .map(|head| stall(job.address, &head).context("cannot start a reader that stops reading"))
                 .collect::<anyhow::Result<_>>()?;
             let memory = target.processes.memory();
             publish()?;
@@ -61,10 +61,10 @@ impl Scenario for BenchStall {
     }
 }
 
-/// Opens a stream, and reads no more of it than its beginning.
+/// Opens a stream, and reads only its beginning.
 ///
-/// It takes little before its server can't write: an ordinary connection over loopback has room for megabytes, nearly all of
-/// it on the server's side, which follows from the segments that the reader takes.
+/// The socket's buffers are made small, so that the server soon cannot write. An ordinary connection over loopback has
+/// room for megabytes, nearly all of it on the server's side, which depends on the segments that the reader accepts.
 fn stall(address: SocketAddr, head: &str) -> anyhow::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_recv_buffer_size(4096)?;
@@ -77,7 +77,7 @@ fn stall(address: SocketAddr, head: &str) -> anyhow::Result<TcpStream> {
     let mut status = [0; "HTTP/1.1 200".len()];
     stream.read_exact(&mut status)?;
     if !status.ends_with(b" 200") {
-        bail!("it is answered with {}", String::from_utf8_lossy(&status));
+        bail!("the answer is {}", String::from_utf8_lossy(&status));
     }
     Ok(stream)
 }

@@ -1,4 +1,4 @@
-//! Servers that a measurement starts, and ends with itself.
+//! Servers that a measurement starts. They end with it.
 
 use std::{
     io::{BufRead, BufReader},
@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-/// A server of this program, on a free port of this machine.
+/// A server of this program on a free port.
 pub(super) struct Started {
     child: Child,
     address: String,
@@ -17,13 +17,12 @@ pub(super) struct Started {
 impl Started {
     /// A hub with its history in memory.
     pub(super) fn hub(core: Option<u32>) -> anyhow::Result<Started> {
-        Started::start(&["serve", "--memory", "--listen", "127.0.0.1:0"], core)
-            .context("a hub can't be started")
+        Started::start(&["serve", "--memory", "--listen", "127.0.0.1:0"], core).context("cannot start a hub")
     }
 
     /// The reference server.
     pub(super) fn bound(core: Option<u32>) -> anyhow::Result<Started> {
-        Started::start(&["bench", "server"], core).context("the reference server can't be started")
+        Started::start(&["bench", "server"], core).context("cannot start the reference server")
     }
 
     pub(super) fn url(&self) -> String {
@@ -35,10 +34,10 @@ impl Started {
     }
 
     fn start(arguments: &[&str], core: Option<u32>) -> anyhow::Result<Started> {
-        let program = std::env::current_exe().context("this program's own file is not known")?;
-        let failure = if core.is_some() { "taskset can't be run" } else { "this program can't be run" };
+        let program = std::env::current_exe().context("the path of this program is unknown")?;
+        let failure = if core.is_some() { "cannot run taskset" } else { "cannot run this program" };
         let mut command = match core {
-            // It becomes the server, so that the process ID is the server's.
+            // exec makes it the server, so that the process ID is the server's.
             Some(core) => {
                 let mut command = Command::new("taskset");
                 command.args(["--cpu-list", &core.to_string()]).arg(program);
@@ -53,19 +52,19 @@ impl Started {
             .stderr(Stdio::piped())
             .spawn()
             .context(failure)?;
-        let mut stderr = BufReader::new(child.stderr.take().context("what it says is not a pipe")?);
+        let mut stderr = BufReader::new(child.stderr.take().context("its output is not a pipe")?);
         let mut said = String::new();
         let address = loop {
             let start = said.len();
-            if stderr.read_line(&mut said).context("what it says is not text")? == 0 {
+            if stderr.read_line(&mut said).context("its output is not text")? == 0 {
                 let _ = child.wait();
-                bail!("it says {:?}", said.trim());
+                bail!("its output is {:?}", said.trim());
             }
             if let Some((_, address)) = said[start..].trim().split_once("listens on http://") {
                 break address.to_owned();
             }
         };
-        // What else it says must not fill the pipe.
+        // The rest of its output must not fill the pipe.
         thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
         Ok(Started { child, address })
     }

@@ -1,4 +1,4 @@
-//! A server that is measured: where to subscribe and publish, and which processes it is.
+//! A measured server: its URLs for subscribing and publishing, and its processes.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -18,24 +18,25 @@ pub(super) struct Target {
     pub(super) name: &'static str,
     subscribe: Endpoint,
     pub(super) publish: Publishing,
-    /// How many connections may be on their way at once.
+    /// How many connections may be opening at once.
     connecting: u32,
-    /// Its processes, as far as they are known.
+    /// Its processes, if they are known.
     pub(super) processes: Processes,
-    /// The memory that they had before anything was measured: what a round leaves free, the next uses again.
+    /// Its memory before the measurement: a later round uses again the memory that an earlier one has freed.
     pub(super) memory_before: Option<u64>,
-    /// Ends with the target, if the measurement started it.
+    /// The server, if the measurement started it. It ends when this is dropped.
     _started: Option<Started>,
 }
 
 impl Job {
-    /// The same with `streams` on a connection, over HTTP/2, of all servers but the bound, which speaks HTTP/1.1 alone.
+    /// The same with `streams` on a connection over HTTP/2, for all servers except the bound, which speaks only
+    /// HTTP/1.1.
     pub(super) fn over_http2(self, target: &Target, streams: Option<u32>) -> Job {
         Job { streams: streams.filter(|_| target.name != BOUND), ..self }
     }
 }
 
-/// How updates are published to a server.
+/// The way to publish updates to a server.
 #[derive(Debug, Clone)]
 pub(super) struct Publishing {
     endpoint: Endpoint,
@@ -43,7 +44,7 @@ pub(super) struct Publishing {
     body: String,
 }
 
-/// Where requests go.
+/// The target of requests.
 #[derive(Debug, Clone)]
 struct Endpoint {
     address: SocketAddr,
@@ -55,7 +56,7 @@ struct Endpoint {
 }
 
 impl Target {
-    /// What the command line names, and with `--bound` the reference server behind it.
+    /// The server of the command line, and with `--bound` the reference server after it.
     pub(super) fn all(flags: &BenchTarget) -> anyhow::Result<Vec<Target>> {
         let mut targets = Vec::new();
         if flags.serve {
@@ -83,7 +84,7 @@ impl Target {
         let url = format!("{}/topics/{{topic}}", url.trim_end_matches('/'));
         let ids = started.as_ref().map_or_else(|| flags.server_pid.clone(), |started| vec![started.id()]);
         let mut target = Target::new(name, &url, &url, flags, Processes::new(ids), started)?;
-        // What --publish-body makes of an update is for the other server.
+        // --publish-body is only for the other server.
         target.publish.body = "{data}".into();
         target.publish.content_type = "text/plain".into();
         Ok(target)
@@ -108,7 +109,7 @@ impl Target {
         Ok(Target { name, subscribe, publish, connecting, processes, memory_before, _started: started })
     }
 
-    /// Checks that `topics` can be told apart.
+    /// Checks that the URLs can distinguish `topics` topics.
     pub(super) fn check_topics(&self, topics: usize) -> anyhow::Result<()> {
         let tells = |path: &str| path.contains("{topic}");
         if topics > 1 && !(tells(&self.subscribe.path) && tells(&self.publish.endpoint.path)) {
@@ -118,7 +119,7 @@ impl Target {
         Ok(())
     }
 
-    /// The streams of `subscribers`, which begin with `last_event_id` if there is one.
+    /// The streams of `subscribers`. They begin after `last_event_id` if there is one.
     pub(super) fn job(&self, run: &Run, subscribers: u32, last_event_id: Option<&str>) -> Job {
         let Endpoint { address, host, path, headers } = &self.subscribe;
         let id = last_event_id.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
@@ -142,7 +143,7 @@ impl Target {
     }
 }
 
-/// One run over a server, with topics and updates of its own.
+/// One run on a server, with its own topics and updates.
 #[derive(Debug, Clone)]
 pub(super) struct Run {
     pub(super) number: u32,
@@ -152,7 +153,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(topics: u32, bytes: u32) -> Run {
-        // The keys of a `RandomState` are random, and no two are the same.
+        // The keys of a `RandomState` are random, so no two runs share one.
         let number = RandomState::new().hash_one(0) as u32;
         let topics = (0..topics).map(|topic| format!("bench-{number:08x}-{topic}")).collect();
         Run { number, topics, bytes: bytes as usize }
@@ -171,7 +172,7 @@ impl Publishing {
         out.extend_from_slice(body.as_bytes());
     }
 
-    /// Appends the head of a request whose body is sent as it comes.
+    /// Appends the head of a request whose body is streamed.
     pub(super) fn stream_head(&self, topic: &str, content_type: &str, out: &mut Vec<u8>) {
         self.head(topic, content_type, "Transfer-Encoding: chunked", out);
     }
@@ -190,14 +191,15 @@ impl Endpoint {
     fn parse(url: &str, headers: &[String]) -> anyhow::Result<Endpoint> {
         let refuse = |why: &str| UsageError(format!("{url:?}: {why}"));
         let rest = url.strip_prefix("http://").ok_or_else(|| {
-            refuse("only http:// URLs can be measured: reading must cost nothing beside the server")
+            refuse("only http:// URLs can be measured, because reading must cost almost nothing")
         })?;
         let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         if !path.bytes().all(|byte| byte.is_ascii_graphic()) || host.contains('@') {
-            return Err(
-                refuse("spaces and other letters are percent-encoded, and a password is a header").into()
-            );
+            return Err(refuse(
+                "percent-encode spaces and non-ASCII letters, and send a password in a header",
+            )
+            .into());
         }
         let with_port = if host.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok())
             && !host.ends_with(']')
@@ -208,13 +210,15 @@ impl Endpoint {
         };
         let address = with_port
             .to_socket_addrs()
-            .with_context(|| format!("{host} is not known"))?
+            .with_context(|| format!("{host} is unknown"))?
             .next()
             .with_context(|| format!("{host} has no address"))?;
         let mut lines = String::new();
         for header in headers {
             if !header.contains(':') || header.contains(['\r', '\n']) {
-                return Err(UsageError(format!("{header:?} is no header line 'Name: value'")).into());
+                return Err(
+                    UsageError(format!("{header:?} is not a header line of the form 'Name: value'")).into()
+                );
             }
             lines.push_str(header);
             lines.push_str("\r\n");

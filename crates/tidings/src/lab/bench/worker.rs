@@ -1,4 +1,4 @@
-//! A process that reads streams for another, and does what it says on standard input until that ends.
+//! A process that reads streams for another process. It obeys commands on standard input until that ends.
 
 use std::{
     io::{BufRead, Write, stdin, stdout},
@@ -20,10 +20,10 @@ use super::{
 const ASKED: Token = Token(usize::MAX);
 
 pub(super) fn run() -> anyhow::Result<()> {
-    // If it can't be raised, the connections that fail say so.
+    // If the limit cannot be raised, the connections that fail show it.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let (mut poll, mut events) = readers::poll().context("sockets can't be awaited")?;
-    let waker = Waker::new(poll.registry(), ASKED).context("sockets can't be awaited")?;
+    let (mut poll, mut events) = readers::poll().context("cannot wait for sockets")?;
+    let waker = Waker::new(poll.registry(), ASKED).context("cannot wait for sockets")?;
     let (sender, asked) = mpsc::channel();
     thread::spawn(move || {
         for line in stdin().lock().lines().map_while(Result::ok) {
@@ -32,7 +32,7 @@ pub(super) fn run() -> anyhow::Result<()> {
             }
         }
         drop(sender);
-        // Nobody is left who could be told of an error.
+        // The parent process is gone, so nobody can be told of an error.
         let _ = waker.wake();
     });
     let mut work = Work { clock: Clock::start(), readers: None, began: 0, opening: false, awaited: None };
@@ -41,7 +41,7 @@ pub(super) fn run() -> anyhow::Result<()> {
             if error.kind() == std::io::ErrorKind::Interrupted {
                 continue;
             }
-            return Err(error).context("sockets can't be awaited");
+            return Err(error).context("cannot wait for sockets");
         }
         for event in &events {
             if event.token() != ASKED {
@@ -51,7 +51,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         loop {
             match asked.try_recv() {
                 Ok(line) => {
-                    let ask = serde_json::from_str(&line).context("what is asked for is not known")?;
+                    let ask = serde_json::from_str(&line).context("a command is unknown")?;
                     work.asked(ask, &poll)?;
                 }
                 Err(mpsc::TryRecvError::Empty) => break,
@@ -65,11 +65,11 @@ pub(super) fn run() -> anyhow::Result<()> {
 struct Work {
     clock: Clock,
     readers: Option<Readers>,
-    /// When the streams were asked for.
+    /// The time of the request for the streams.
     began: u64,
-    /// Whether it has yet to be said that they are open.
+    /// Whether the message that they are open is still due.
     opening: bool,
-    /// The number of updates that has yet to be reached.
+    /// The number of updates that has not been reached yet.
     awaited: Option<u64>,
 }
 
@@ -90,17 +90,17 @@ impl Work {
     }
 
     fn open(&mut self, job: Job, poll: &Poll) -> anyhow::Result<()> {
-        // The old streams are closed first: there may not be room for both.
+        // The old streams are closed first, because there may not be room for both.
         self.readers = None;
         self.awaited = None;
-        let registry = poll.registry().try_clone().context("sockets can't be awaited")?;
+        let registry = poll.registry().try_clone().context("cannot wait for sockets")?;
         self.began = self.clock.now();
         self.opening = true;
         self.readers.insert(Readers::new(job, registry, self.clock)).open();
         Ok(())
     }
 
-    /// Says what has come true.
+    /// Sends the messages that have become due.
     fn tell(&mut self) -> anyhow::Result<()> {
         let Some(readers) = &self.readers else { return Ok(()) };
         if self.opening && readers.is_settled() {
@@ -119,5 +119,5 @@ impl Work {
 fn say(say: &Say) -> anyhow::Result<()> {
     let mut line = serde_json::to_vec(say)?;
     line.push(b'\n');
-    stdout().lock().write_all(&line).context("the process that asked is gone")
+    stdout().lock().write_all(&line).context("the parent process has ended")
 }

@@ -1,4 +1,4 @@
-//! Answers that come from here instead of the upstream.
+//! Responses that the proxy makes itself, instead of the upstream.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, Uri, header::LOCATION, uri::PathAndQuery};
@@ -9,10 +9,10 @@ use super::fault::{Fault, Kind};
 
 pub(super) type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
-/// What a redirect adds to the query, so that it is followed once.
+/// The mark that a redirect adds to the query, so that the client is redirected only once.
 const MARK: &str = "chaos=redirected";
 
-/// The answer of the first of the faults that answers, if one does.
+/// The response of the first fault that makes one, if there is such a fault.
 pub(super) fn instead(faults: &[Fault], url: &Uri) -> Option<Answer> {
     faults.iter().find_map(|fault| match fault.kind() {
         Kind::Status(status) => Some(text(*status, format!("tidings chaos: the fault {fault}\n"))),
@@ -35,7 +35,7 @@ pub(super) fn text(status: StatusCode, text: String) -> Answer {
     answer
 }
 
-/// A whole body, as if it came from an upstream.
+/// A whole body, in the form of an upstream's.
 pub(super) fn whole(bytes: Bytes) -> ResponseBody {
     ResponseBody::new(Full::new(bytes).map_err(|never| match never {}))
 }
@@ -44,7 +44,7 @@ fn is_marked(url: &Uri) -> bool {
     url.query().is_some_and(|query| query.split('&').any(|pair| pair == MARK))
 }
 
-/// The URL without the mark that a redirect has left.
+/// The URL without the mark of a redirect.
 pub(super) fn without_mark(url: &Uri) -> Uri {
     if !is_marked(url) {
         return url.clone();

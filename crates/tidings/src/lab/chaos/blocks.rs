@@ -1,29 +1,29 @@
-//! A stream cut after its blank lines: each block is an event, or a comment that stands alone.
+//! Cuts a stream after its blank lines. Each block is an event, or comments without an event.
 
 use bytes::{Bytes, BytesMut};
 
-/// What a block may have without a blank line before it is taken for one: nothing here needs larger ones, and a stream
-/// without blank lines must not fill the memory.
+/// The maximum size of a block. Beyond it, the bytes so far count as a block: nothing here needs larger ones, and a
+/// stream without blank lines must not fill the memory.
 const MOST_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
     unread: BytesMut,
-    /// How much of it was looked at.
+    /// How much of it has been searched.
     seen: usize,
     line_has_bytes: bool,
     after_cr: bool,
 }
 
 impl Blocks {
-    /// Takes bytes, and gives the blocks that are complete with them.
+    /// Takes bytes, and returns the blocks that they complete.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Bytes> {
         let mut blocks = Vec::new();
         self.unread.extend_from_slice(bytes);
         while let Some(&byte) = self.unread.get(self.seen) {
             self.seen += 1;
-            // An LF after CR is the second half of a line end. After a blank line it comes first in the next block,
-            // where it means nothing.
+            // An LF after CR is the second half of a line end. After a blank line it is the first byte of the next
+            // block, where it means nothing.
             let ends_line = byte == b'\r' || (byte == b'\n' && !self.after_cr);
             let is_half = byte == b'\n' && self.after_cr;
             let ends_block = ends_line && !self.line_has_bytes;
@@ -39,7 +39,7 @@ impl Blocks {
         blocks
     }
 
-    /// What came after the last blank line.
+    /// The bytes after the last blank line.
     pub(super) fn rest(&mut self) -> Bytes {
         self.seen = 0;
         self.unread.split().freeze()

@@ -15,35 +15,35 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::stage::{Stage, pass};
 
-/// How far apart the pieces of one read are sent, so that the client's system can't join them.
+/// The time between the pieces of one read, so that the client's system cannot join them.
 const APART: Duration = Duration::from_millis(2);
 
-/// Passes on what comes, changed, in time or late, until it is cut.
+/// Passes bytes on, changed, on time or late, until it is cut.
 ///
-/// Nothing is read while pieces wait to be sent, so that a slow client slows the upstream down. Dropping it closes the
+/// It reads nothing while pieces wait to be sent, so a slow client slows the upstream down. Dropping it closes the
 /// connection to the upstream.
 pub(super) struct SpoiledBody {
     upstream: ResponseBody,
     stages: Vec<Box<dyn Stage>>,
     waiting: VecDeque<Bytes>,
-    /// When the next piece may go.
+    /// The time from which the next piece may be sent.
     pause: Option<Pin<Box<Sleep>>>,
     drip: Option<Drip>,
     idle_cut: Option<(Duration, Pin<Box<Sleep>>)>,
     lifetime: Option<Pin<Box<Sleep>>>,
-    /// How much may still come of an announced length.
+    /// The rest of an announced length.
     left: Option<usize>,
     ended: bool,
 }
 
-/// So many bytes, then a pause.
+/// This many bytes, then a pause.
 struct Drip {
     bytes: usize,
     pause: Duration,
 }
 
 impl SpoiledBody {
-    /// Passes everything on as it comes.
+    /// Passes everything on unchanged.
     pub(super) fn new(upstream: ResponseBody) -> SpoiledBody {
         SpoiledBody {
             upstream,
@@ -58,12 +58,12 @@ impl SpoiledBody {
         }
     }
 
-    /// Changes the bytes, after the stages that were added before.
+    /// Adds a stage that changes the bytes, after the earlier stages.
     pub(super) fn add(&mut self, stage: impl Stage + 'static) {
         self.stages.push(Box::new(stage));
     }
 
-    /// Passes on no more bytes a second than this.
+    /// Passes on at most this many bytes a second.
     pub(super) fn drip(&mut self, bytes_per_second: usize) {
         // Twenty pieces a second, or a byte at a time.
         let bytes = bytes_per_second.div_ceil(20);
@@ -71,17 +71,17 @@ impl SpoiledBody {
             Some(Drip { bytes, pause: Duration::from_secs_f64(bytes as f64 / bytes_per_second as f64) });
     }
 
-    /// Breaks off when nothing came for this long.
+    /// Cuts the connection when nothing arrived for this long.
     pub(super) fn cut_when_idle(&mut self, time: Duration) {
         self.idle_cut = Some((time, Box::pin(sleep(time))));
     }
 
-    /// Breaks off after this long.
+    /// Cuts the connection after this time.
     pub(super) fn cut_after(&mut self, time: Duration) {
         self.lifetime = Some(Box::pin(sleep(time)));
     }
 
-    /// Ends after so many bytes.
+    /// Ends after this many bytes.
     pub(super) fn end_after(&mut self, bytes: usize) {
         self.left = Some(bytes);
     }
@@ -90,7 +90,7 @@ impl SpoiledBody {
         timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready())
     }
 
-    /// The next piece that waits, and when the one after it may go.
+    /// Returns the next waiting piece, and sets the time for the one after it.
     fn next_piece(&mut self) -> Option<Bytes> {
         let mut piece = self.waiting.pop_front()?;
         self.pause = match &self.drip {

@@ -1,4 +1,4 @@
-//! A byte order mark before the stream.
+//! Adds a byte order mark before the stream.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! Lines that end with CR and LF, and packets that end between the two.
+//! Ends lines with CR and LF, and packets between the two.
 
 use bytes::{Bytes, BytesMut};
 
@@ -14,7 +14,7 @@ impl Stage for CrlfSplit {
         let mut piece = BytesMut::new();
         for &byte in &bytes {
             match byte {
-                // The second half of a line end that was CRLF already.
+                // The second half of a line end that was already CRLF.
                 b'\n' if self.after_cr => {}
                 b'\r' | b'\n' => {
                     piece.extend_from_slice(b"\r");

@@ -1,4 +1,4 @@
-//! What can be done to a stream: the one table of faults, and how a flag names one.
+//! The table of all faults, and the syntax by which a flag names one.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use http::{HeaderValue, StatusCode};
 
 use super::{random::Random, span::Span};
 
-/// A fault as a flag gives it: `NAME[=VALUE][@PERCENT]`.
+/// A fault in the form of a flag: `NAME[=VALUE][@PERCENT]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
     name: &'static str,
     kind: Kind,
-    /// The share of requests that it is done to, in hundredths of a percent.
+    /// The share of affected requests, in hundredths of a percent.
     share: u64,
 }
 
-/// What is done, with its value.
+/// The kind of fault, with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     Status(StatusCode),
@@ -37,38 +37,38 @@ pub(super) enum Kind {
     Lifetime(Span),
 }
 
-/// A line of the table.
+/// A row of the table.
 struct Known {
     name: &'static str,
-    /// What it is without a value; empty if it takes none.
+    /// The default value. Empty if the fault takes none.
     default: &'static str,
     does: &'static str,
     parse: fn(&str) -> Result<Kind, String>,
 }
 
-/// In the order in which they are done, whatever the order of the flags.
+/// The faults in the order in which they are applied. The order of the flags does not matter.
 #[rustfmt::skip]
 const KNOWN: &[Known] = &[
-    Known { name: "status", default: "503", does: "answers with this status instead of asking the upstream", parse: |value| error_status(value).map(Kind::Status) },
-    Known { name: "redirect", default: "307", does: "redirects to the same URL, marked, where the stream is", parse: |value| redirect_status(value).map(Kind::Redirect) },
-    Known { name: "cached", default: "", does: "records the first stream of a URL, and replays it to all who come later", parse: |_| Ok(Kind::Cached) },
-    Known { name: "strip-last-event-id", default: "", does: "takes the header Last-Event-ID from the request", parse: |_| Ok(Kind::StripLastEventId) },
-    Known { name: "duplicate-on-resume", default: "", does: "sends the event of the last event ID again to who resumes", parse: |_| Ok(Kind::DuplicateOnResume) },
-    Known { name: "content-type", default: "text/html", does: "calls the stream something else", parse: |value| HeaderValue::from_str(value).map(Kind::ContentType).map_err(|error| error.to_string()) },
+    Known { name: "status", default: "503", does: "answers with this status without asking the upstream", parse: |value| error_status(value).map(Kind::Status) },
+    Known { name: "redirect", default: "307", does: "redirects to the same URL with a mark, where the stream is", parse: |value| redirect_status(value).map(Kind::Redirect) },
+    Known { name: "cached", default: "", does: "records the first stream of a URL, and replays it to all later clients", parse: |_| Ok(Kind::Cached) },
+    Known { name: "strip-last-event-id", default: "", does: "removes the header Last-Event-ID from the request", parse: |_| Ok(Kind::StripLastEventId) },
+    Known { name: "duplicate-on-resume", default: "", does: "sends the event of the last event ID again to a client that resumes", parse: |_| Ok(Kind::DuplicateOnResume) },
+    Known { name: "content-type", default: "text/html", does: "gives the stream another content type", parse: |value| HeaderValue::from_str(value).map(Kind::ContentType).map_err(|error| error.to_string()) },
     Known { name: "content-length", default: "64KiB", does: "announces a length, and ends there", parse: |value| Span::parse_bytes(value).map(Kind::ContentLength) },
     Known { name: "connection-header", default: "", does: "adds 'Connection: keep-alive' to HTTP/2, where it is forbidden", parse: |_| Ok(Kind::ConnectionHeader) },
     Known { name: "bom", default: "", does: "begins the stream with a byte order mark", parse: |_| Ok(Kind::Bom) },
     Known { name: "crlf-split", default: "", does: "ends lines with CR and LF, in separate packets", parse: |_| Ok(Kind::CrlfSplit) },
-    Known { name: "one-behind", default: "", does: "keeps each event back until the next one comes", parse: |_| Ok(Kind::OneBehind) },
+    Known { name: "one-behind", default: "", does: "keeps each event back until the next one arrives", parse: |_| Ok(Kind::OneBehind) },
     Known { name: "hold", default: "8KiB", does: "keeps bytes back until there are this many", parse: |value| Span::parse_bytes(value).map(Kind::Hold) },
     Known { name: "hold-all", default: "", does: "keeps everything back until the stream ends", parse: |_| Ok(Kind::HoldAll) },
     Known { name: "gzip", default: "", does: "compresses without flushing, for clients that accept gzip", parse: |_| Ok(Kind::Gzip) },
-    Known { name: "drip", default: "200", does: "passes on no more bytes a second than this", parse: |value| Span::parse_bytes(value).map(Kind::Drip) },
-    Known { name: "idle-cut", default: "2s", does: "cuts a connection on which nothing came for this long", parse: |value| Span::parse_time(value).map(Kind::IdleCut) },
-    Known { name: "lifetime", default: "5s", does: "cuts a connection after this long, whatever comes", parse: |value| Span::parse_time(value).map(Kind::Lifetime) },
+    Known { name: "drip", default: "200", does: "passes on at most this many bytes a second", parse: |value| Span::parse_bytes(value).map(Kind::Drip) },
+    Known { name: "idle-cut", default: "2s", does: "cuts a connection when nothing arrived for this long", parse: |value| Span::parse_time(value).map(Kind::IdleCut) },
+    Known { name: "lifetime", default: "5s", does: "cuts a connection after this time, even if data flows", parse: |value| Span::parse_time(value).map(Kind::Lifetime) },
 ];
 
-/// 100 %, as [`Fault::share`] counts.
+/// 100 %, in the unit of [`Fault::share`].
 const ALWAYS: u64 = 10_000;
 
 impl Fault {
@@ -82,19 +82,19 @@ impl Fault {
             None => (rest, None),
         };
         let known = KNOWN.iter().find(|known| known.name == name);
-        let known =
-            known.ok_or_else(|| format!("no fault is called {name:?}; --list prints all there are"))?;
+        let known = known.ok_or_else(|| format!("{name:?} is not a fault; list them with --list"))?;
         if known.default.is_empty() && value.is_some() {
             return Err(format!("{name} takes no value"));
         }
         let kind = (known.parse)(value.unwrap_or(known.default))?;
         if kind == Kind::ConnectionHeader && share != ALWAYS {
-            return Err(format!("{name} is done to connections, and to all of them; it takes no share"));
+            return Err(format!("{name} affects all connections, so it takes no share"));
         }
         Ok(Fault { name: known.name, kind, share })
     }
 
-    /// What one request gets of it, if it does. It makes the same number of choices in either case.
+    /// Returns the fault with one value if it applies to a request. In both cases it makes the same number of random
+    /// choices.
     pub(super) fn choose(&self, random: &mut Random) -> Option<Fault> {
         let does = random.up_to(ALWAYS - 1) < self.share;
         let kind = self.kind.choose(random);
@@ -105,7 +105,7 @@ impl Fault {
         &self.kind
     }
 
-    /// Its place in the order in which faults are done.
+    /// The position of the fault in the order of application.
     pub(super) fn place(&self) -> usize {
         KNOWN.iter().position(|known| known.name == self.name).unwrap_or(KNOWN.len())
     }
@@ -148,14 +148,14 @@ fn parse_share(text: &str) -> Result<u64, String> {
     let percent = text.strip_suffix('%').unwrap_or(text).parse::<f64>().ok();
     match percent {
         Some(percent) if (0.0..=100.0).contains(&percent) => Ok((percent * 100.0).round() as u64),
-        _ => Err(format!("{text:?} is no share of requests, as 30%")),
+        _ => Err(format!("{text:?} is not a share of requests; use one such as 30%")),
     }
 }
 
 fn error_status(text: &str) -> Result<StatusCode, String> {
     match text.parse::<StatusCode>() {
         Ok(status) if status.is_client_error() || status.is_server_error() => Ok(status),
-        _ => Err("it is a status from 400 to 599".to_owned()),
+        _ => Err("use a status from 400 to 599".to_owned()),
     }
 }
 
@@ -166,11 +166,11 @@ fn redirect_status(text: &str) -> Result<StatusCode, String> {
         "303" => Ok(StatusCode::SEE_OTHER),
         "307" => Ok(StatusCode::TEMPORARY_REDIRECT),
         "308" => Ok(StatusCode::PERMANENT_REDIRECT),
-        _ => Err("it is 301, 302, 303, 307 or 308".to_owned()),
+        _ => Err("use 301, 302, 303, 307 or 308".to_owned()),
     }
 }
 
-/// What `--list` prints.
+/// The output of `--list`.
 pub(super) fn list() -> String {
     let line = |known: &Known| {
         let name = match known.default {
@@ -182,7 +182,7 @@ pub(super) fn list() -> String {
     KNOWN.iter().map(line).collect()
 }
 
-/// Faults as a person reads them.
+/// The faults as text for people.
 pub(super) fn named(faults: &[Fault]) -> String {
     if faults.is_empty() {
         return "none".to_owned();
@@ -217,10 +217,10 @@ mod tests {
             ("hold=much", "KiB"),
             ("gzip=9", "takes no value"),
             ("status=200", "400 to 599"),
-            ("status@half", "no share"),
-            ("status@101%", "no share"),
+            ("status@half", "not a share"),
+            ("status@101%", "not a share"),
             ("redirect=304", "301"),
-            ("connection-header@5%", "no share"),
+            ("connection-header@5%", "takes no share"),
         ] {
             let error = Fault::parse(text).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");

@@ -1,4 +1,4 @@
-//! A header that HTTP/2 forbids, put into the frames of a server that would never send it.
+//! Inserts a header that HTTP/2 forbids into the frames of a server that never sends it.
 
 use bytes::{Buf, BytesMut};
 use tokio::{
@@ -6,7 +6,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// `connection: keep-alive` as a literal field that no table keeps, so that it means the same behind any other field.
+/// `connection: keep-alive` as a literal field that no table stores, so that it is valid after any other field.
 /// Source: RFC 7541, "Literal Header Field without Indexing".
 const FIELD: &[u8] = b"\x00\x0aconnection\x0akeep-alive";
 
@@ -19,8 +19,8 @@ const HEADERS: u8 = 1;
 /// Source: RFC 9113, "HEADERS".
 const END_HEADERS: u8 = 4;
 
-/// Passes bytes between a client and a server, and adds the field to each HTTP/2 response head. HTTP/1.1 passes as it
-/// is: there, the header is allowed.
+/// Passes bytes between a client and a server, and adds the field to each HTTP/2 response head. HTTP/1.1 is passed
+/// unchanged, because there the header is allowed.
 pub(super) async fn relay(server: DuplexStream, client: TcpStream) {
     let (mut from_server, mut to_server) = tokio::io::split(server);
     let (mut from_client, mut to_client) = client.into_split();
@@ -39,7 +39,7 @@ pub(super) async fn relay(server: DuplexStream, client: TcpStream) {
         }
         let _ = to_client.shutdown().await;
     };
-    // When the answers have ended, so has the connection.
+    // When the responses have ended, the connection has ended too.
     tokio::select! {
         () = answers => {}
         () = async { requests.await; std::future::pending().await } => {}
@@ -53,7 +53,7 @@ struct Frames {
 }
 
 impl Frames {
-    /// The next bytes to send: a whole frame of HTTP/2, or whatever there is of HTTP/1.1.
+    /// The next bytes to send: a whole HTTP/2 frame, or all available bytes of HTTP/1.1.
     fn next(&mut self) -> Option<BytesMut> {
         let first = *self.unread.first()?;
         // HTTP/2 begins with a frame of settings, whose length is less than a mebibyte.
@@ -68,7 +68,7 @@ impl Frames {
         }
         let mut frame = self.unread.split_to(FRAME_HEADER_BYTES + length);
         if frame_type == HEADERS && flags & END_HEADERS != 0 {
-            // This server pads no frame, so the fields go up to its end.
+            // This server pads no frame, so the fields extend to its end.
             frame.extend_from_slice(FIELD);
             let length = u32::try_from(length + FIELD.len()).expect("a frame is below 16 MiB");
             frame[..3].copy_from_slice(&length.to_be_bytes()[1..]);

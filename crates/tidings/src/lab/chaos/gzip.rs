@@ -1,4 +1,4 @@
-//! Compression that nobody flushes: what was written comes out when the compressor has had enough.
+//! Compresses without flushing: output appears only when the compressor has enough input.
 
 use std::io::Write;
 
@@ -17,7 +17,7 @@ impl Gzip {
     }
 }
 
-/// Whether a client takes gzip. Compressors ask no further, so this doesn't either: a weight of 0 is not looked at.
+/// Whether a client accepts gzip. A weight of 0 is ignored, as in real compressors.
 pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
     let mut accepted = headers.get_all(ACCEPT_ENCODING).iter();
     accepted.any(|value| value.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"gzip")))

@@ -1,10 +1,10 @@
-//! A buffer that passes on what it has when it is full, as proxies have.
+//! A buffer that passes its bytes on when it is full, as in proxies.
 
 use bytes::{Bytes, BytesMut};
 
 use super::stage::Stage;
 
-/// What is kept back at most, to hold everything: a stream that is longer comes in pieces of this size.
+/// The maximum for holding everything: a longer stream arrives in pieces of this size.
 pub(super) const ALL: usize = 64 << 20;
 
 #[derive(Debug)]

@@ -45,12 +45,12 @@ pub(crate) async fn run(chaos: Chaos) -> anyhow::Result<()> {
         return Ok(());
     }
     let upstream = chaos.upstream.ok_or_else(|| UsageError("--upstream is missing".into()))?;
-    // Any number does; this one is short enough to be typed again.
+    // Any seed works. This one is short enough to type again.
     let any = || UNIX_EPOCH.elapsed().map_or(0, |time| u64::from(time.subsec_micros()));
     let seed = chaos.seed.unwrap_or_else(any);
     let listener = bind(chaos.listen)?;
-    let address = listener.local_addr().context("the address of the listener is not known")?;
-    // Whoever reads this may stop it.
+    let address = listener.local_addr().context("the address of the listener is unknown")?;
+    // The reader of this output may stop this program.
     let mut stop = std::pin::pin!(stop_signal()?);
     eprint!(
         "Chaos listens on http://{address}\n\
@@ -60,7 +60,7 @@ pub(crate) async fn run(chaos: Chaos) -> anyhow::Result<()> {
         fault::named(&chaos.fault)
     );
     let proxy = Arc::new(Proxy::new(upstream, chaos.fault, seed));
-    // Dropping the connections closes them, and with them those to the upstream.
+    // Dropping the connections closes them, and their connections to the upstream.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -70,8 +70,8 @@ pub(crate) async fn run(chaos: Chaos) -> anyhow::Result<()> {
                     connections.spawn(serve(socket, Arc::clone(&proxy)));
                 }
                 Err(error) => {
-                    eprintln!("a connection can't be accepted: {error}");
-                    // Out of file descriptors, the next one can't either until somebody leaves.
+                    eprintln!("cannot accept a connection: {error}");
+                    // Without free file descriptors, the next one fails too until a client disconnects.
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             },
@@ -81,7 +81,7 @@ pub(crate) async fn run(chaos: Chaos) -> anyhow::Result<()> {
 }
 
 async fn serve(socket: TcpStream, proxy: Arc<Proxy>) {
-    // Pieces are to arrive as they are sent. An error costs only that.
+    // Pieces should arrive as they are sent. An error costs only that, so it is ignored.
     let _ = socket.set_nodelay(true);
     if proxy.adds_forbidden_header() {
         let (inner, outer) = tokio::io::duplex(64 << 10);
@@ -97,6 +97,6 @@ async fn serve_on(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, prox
         let proxy = Arc::clone(&proxy);
         async move { Ok::<_, std::convert::Infallible>(proxy.answer(request).await) }
     });
-    // A connection that breaks is what this program is for.
+    // Broken connections are the purpose of this program.
     let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(io), service).await;
 }

@@ -1,4 +1,4 @@
-//! Each event waits for the next one, as behind a compressor that flushes before it writes.
+//! Delays each event until the next one, like a compressor that flushes before it writes.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! What becomes of one request.
+//! Handles one request: passes it on, and applies the faults.
 
 use std::sync::{
     Arc,
@@ -55,7 +55,7 @@ impl Proxy {
         }
     }
 
-    /// Whether HTTP/2 is to have a header that it forbids.
+    /// Whether HTTP/2 responses get a header that HTTP/2 forbids.
     pub(super) fn adds_forbidden_header(&self) -> bool {
         self.faults.iter().any(|fault| *fault.kind() == Kind::ConnectionHeader)
     }
@@ -103,10 +103,10 @@ impl Proxy {
         self.spoil(response, &parts, &faults)
     }
 
-    /// Does to an event stream what is done on its way back.
+    /// Applies to an event stream the faults for responses.
     fn spoil(&self, mut response: Response<SpoiledBody>, request: &Parts, faults: &[Fault]) -> Answer {
         if !faults.is_empty() {
-            // What is spoiled has another length, and a stream should have none.
+            // The spoiled stream has another length, and a stream should have none.
             response.headers_mut().remove(CONTENT_LENGTH);
         }
         if self.faults.iter().any(|fault| *fault.kind() == Kind::DuplicateOnResume) {
@@ -122,7 +122,7 @@ impl Proxy {
     }
 }
 
-/// Does one thing to a response. Those that are done to requests, and to connections, are left out.
+/// Applies one fault to a response. Faults of requests and of connections are skipped.
 fn spoil_with(kind: &Kind, response: &mut Response<SpoiledBody>, request: &Parts) {
     match kind {
         Kind::ContentType(value) => {
@@ -155,7 +155,7 @@ fn spoil_with(kind: &Kind, response: &mut Response<SpoiledBody>, request: &Parts
     }
 }
 
-/// The answer of a cache.
+/// The response of a cache.
 fn replay(recording: &Recording) -> Response<SpoiledBody> {
     let mut response = Response::new(SpoiledBody::new(answer::whole(recording.bytes())));
     let headers = response.headers_mut();

@@ -1,8 +1,8 @@
-//! Random choices that a seed repeats.
+//! Random choices that can be repeated with the same seed.
 
 /// The choices for one request or connection.
 ///
-/// SplitMix64: a choice of faults needs no better one, and the same seed has to mean the same in every version.
+/// SplitMix64: good enough for choosing faults. The same seed must mean the same in every version.
 #[derive(Debug)]
 pub(super) struct Random(u64);
 
@@ -10,7 +10,7 @@ pub(super) struct Random(u64);
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Random {
-    /// The choices for the request of this number, whatever was chosen for others.
+    /// The choices for the request with this number. They do not depend on the choices for others.
     pub(super) fn of(seed: u64, number: u64) -> Random {
         Random(Random(seed).next() ^ Random(number).next())
     }
@@ -23,10 +23,10 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 up to and with `last`.
+    /// A number from 0 to `last`, inclusive.
     pub(super) fn up_to(&mut self, last: u64) -> u64 {
         let number = self.next();
-        // 2⁶⁴ is no multiple of most counts; what that favours is far below what anybody could notice.
+        // 2⁶⁴ is not a multiple of most counts, but the bias is far too small to notice.
         last.checked_add(1).map_or(number, |count| number % count)
     }
 }

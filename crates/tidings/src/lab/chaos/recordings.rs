@@ -1,4 +1,4 @@
-//! A cache that takes a stream for a document: who comes second gets what the first one was sent.
+//! A cache that takes a stream for a document: the second client gets the bytes of the first one.
 
 use std::{
     collections::HashMap,
@@ -11,10 +11,10 @@ use http::HeaderMap;
 
 use super::stage::Stage;
 
-/// How many URLs are recorded; others are passed on.
+/// How many URLs are recorded. Others are passed on.
 const MOST_URLS: usize = 64;
 
-/// How much of a stream is recorded.
+/// How many bytes of a stream are recorded.
 const MOST_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl Recordings {
         self.0.lock().expect("nobody panics with it").get(url).map(Arc::clone)
     }
 
-    /// Begins to record a stream, unless somebody else was faster.
+    /// Begins to record a stream, unless another request was faster.
     pub(super) fn begin(&self, url: &str, headers: &HeaderMap) -> Option<Recorder> {
         let mut recordings = self.0.lock().expect("nobody panics with it");
         if recordings.len() >= MOST_URLS || recordings.contains_key(url) {
@@ -46,13 +46,13 @@ impl Recordings {
 }
 
 impl Recording {
-    /// What came so far.
+    /// The bytes recorded so far.
     pub(super) fn bytes(&self) -> Bytes {
         self.bytes.lock().expect("nobody panics with it").clone().freeze()
     }
 }
 
-/// Records what passes, without changing it.
+/// Records the bytes that pass, without changing them.
 #[derive(Debug)]
 pub(super) struct Recorder(Arc<Recording>);
 

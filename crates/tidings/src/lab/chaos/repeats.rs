@@ -1,4 +1,4 @@
-//! The last events with an ID, so that one can come again to who resumes from it.
+//! The last events with an ID, so that one can be sent again to a client that resumes after it.
 
 use std::{
     collections::VecDeque,
@@ -12,7 +12,7 @@ use super::{
     stage::Stage,
 };
 
-/// How many events are remembered, of all streams together; of each at most a mebibyte.
+/// How many events are remembered, for all streams together. Each has at most a mebibyte.
 const MOST_EVENTS: usize = 1_000;
 
 /// How many bytes of events are remembered.
@@ -35,7 +35,7 @@ struct Event {
 }
 
 impl Repeats {
-    /// The event of this ID on the stream at `path`, if it is remembered.
+    /// The event with this ID on the stream at `path`, if it is remembered.
     pub(super) fn find(&self, path: &str, id: &[u8]) -> Option<Bytes> {
         let seen = self.0.lock().expect("nobody panics with it");
         let event = seen.events.iter().rev().find(|event| *event.path == *path && event.id == id);
@@ -53,7 +53,7 @@ impl Repeats {
     }
 }
 
-/// Remembers the events of a stream, and begins it with one that comes again.
+/// Remembers the events of a stream, and begins the stream with a repeated event.
 #[derive(Debug)]
 pub(super) struct Repeat {
     repeats: Arc<Repeats>,

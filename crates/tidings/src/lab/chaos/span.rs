@@ -1,4 +1,4 @@
-//! The value of a fault: one, or a range that each request gets a random one of.
+//! The value of a fault: a single value, or a range from which each request gets a random value.
 
 use std::{fmt, time::Duration};
 
@@ -6,7 +6,7 @@ use tidings_hub::log::parse_bytes;
 
 use super::random::Random;
 
-/// A value `2s`, or a range with both its ends `1s..5s`.
+/// A value such as `2s`, or a range with both ends such as `1s..5s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     first: u64,
@@ -21,19 +21,19 @@ enum Unit {
 }
 
 impl Span {
-    /// Reads bytes, as `8KiB` or `1KiB..64KiB`.
+    /// Reads bytes, such as `8KiB` or `1KiB..64KiB`.
     pub(super) fn parse_bytes(text: &str) -> Result<Span, String> {
         Span::parse(text, Unit::Bytes, |text| match parse_bytes(text)? {
-            0 => Err("it is at least one byte".to_owned()),
+            0 => Err("use at least one byte".to_owned()),
             bytes => Ok(bytes),
         })
     }
 
-    /// Reads a time, as `2s` or `500ms..2s`.
+    /// Reads a time, such as `2s` or `500ms..2s`.
     pub(super) fn parse_time(text: &str) -> Result<Span, String> {
         Span::parse(text, Unit::Milliseconds, |text| {
             let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-            u64::try_from(time.as_millis()).map_err(|_| "it is too long".to_owned())
+            u64::try_from(time.as_millis()).map_err(|_| "the time is too long".to_owned())
         })
     }
 
@@ -41,7 +41,7 @@ impl Span {
         let (first, last) = text.split_once("..").unwrap_or((text, text));
         let (first, last) = (parse(first)?, parse(last)?);
         if first > last {
-            return Err("a range begins with its smaller end".to_owned());
+            return Err("the smaller end of a range comes first".to_owned());
         }
         Ok(Span { first, last, unit })
     }
@@ -52,12 +52,12 @@ impl Span {
         Span { first: value, last: value, ..self }
     }
 
-    /// The value in bytes, of a range its first.
+    /// The value in bytes. For a range, its first value.
     pub(super) fn bytes(self) -> usize {
         usize::try_from(self.first).unwrap_or(usize::MAX)
     }
 
-    /// The value as a time, of a range its first.
+    /// The value as a time. For a range, its first value.
     pub(super) fn time(self) -> Duration {
         Duration::from_millis(self.first)
     }
@@ -67,7 +67,7 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let write = |f: &mut fmt::Formatter<'_>, value| match self.unit {
             Unit::Bytes => write!(f, "{value}B"),
-            // Without spaces, so that it can be given as a value again.
+            // Without spaces, so that it can be used as a value again.
             Unit::Milliseconds => write!(f, "{value}ms"),
         };
         write(f, self.first)?;

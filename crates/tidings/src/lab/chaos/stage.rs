@@ -2,16 +2,16 @@
 
 use bytes::Bytes;
 
-/// One change; several follow one another.
+/// One change. Several are applied one after the other.
 pub(super) trait Stage: Send {
-    /// Takes the next bytes, and gives what can go on. Each piece that it gives is sent in a write of its own.
+    /// Takes the next bytes, and returns the bytes to pass on. Each returned piece is sent in its own write.
     fn push(&mut self, bytes: Bytes, pieces: &mut Vec<Bytes>);
 
-    /// Gives what is left when the stream has ended.
+    /// Returns the remaining bytes when the stream has ended.
     fn finish(&mut self, _pieces: &mut Vec<Bytes>) {}
 }
 
-/// Sends bytes through all stages, and finishes them if that was the end.
+/// Sends bytes through all stages, and finishes the stages at the end of the stream.
 pub(super) fn pass(stages: &mut [Box<dyn Stage>], bytes: Option<Bytes>) -> Vec<Bytes> {
     let ended = bytes.is_none();
     let mut pieces: Vec<Bytes> = bytes.into_iter().collect();
@@ -33,7 +33,7 @@ pub(super) fn pass(stages: &mut [Box<dyn Stage>], bytes: Option<Bytes>) -> Vec<B
 pub(super) mod tests {
     use super::*;
 
-    /// What comes out of a stage, push by push and at the end, as text: pieces are joined by `|`.
+    /// The output of a stage for each push and for the end, as text: pieces are joined by `|`.
     pub(in super::super) fn run(stage: impl Stage + 'static, input: &[&str]) -> Vec<String> {
         let mut stages: Vec<Box<dyn Stage>> = vec![Box::new(stage)];
         let input = input.iter().map(|text| Some(Bytes::copy_from_slice(text.as_bytes())));

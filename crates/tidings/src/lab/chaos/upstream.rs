@@ -1,4 +1,4 @@
-//! The server that is spoiled, and the requests that are passed on to it.
+//! The upstream server, and the requests that are passed on to it.
 
 use std::fmt;
 
@@ -12,12 +12,12 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tidings_client::{BoxError, RequestBody};
 
-/// Where requests are passed on to.
+/// The target of the requests.
 #[derive(Debug, Clone)]
 pub(crate) struct Upstream {
     scheme: Scheme,
     authority: Authority,
-    /// What is put before each path, without a slash at its end.
+    /// The prefix of each path, without a slash at its end.
     base: String,
 }
 
@@ -29,15 +29,15 @@ impl Upstream {
             (Some(scheme), Some(authority), path) if scheme == Scheme::HTTP || scheme == Scheme::HTTPS => {
                 let path = path.unwrap_or(PathAndQuery::from_static("/"));
                 if path.query().is_some() {
-                    return Err("the query is that of each request; leave it out here".to_owned());
+                    return Err("leave the query out: each request has its own".to_owned());
                 }
                 Ok(Upstream { scheme, authority, base: path.path().trim_end_matches('/').to_owned() })
             }
-            _ => Err("it is an http or https URL, as http://127.0.0.1:4400".to_owned()),
+            _ => Err("use an http or https URL such as http://127.0.0.1:4400".to_owned()),
         }
     }
 
-    /// A request for the same at the upstream.
+    /// The same request, for the upstream.
     pub(super) fn request(&self, parts: &Parts, body: Incoming) -> Request<RequestBody> {
         let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let body = if body.is_end_stream() {
@@ -56,7 +56,7 @@ impl Upstream {
         *request.headers_mut() = parts.headers.clone();
         let headers = request.headers_mut();
         remove_connection_headers(headers);
-        // The upstream goes by its own name. What it would compress could not be read here.
+        // The upstream has its own name. A compressed response could not be read here.
         for name in [HOST, EXPECT, ACCEPT_ENCODING] {
             headers.remove(name);
         }
@@ -65,14 +65,14 @@ impl Upstream {
 }
 
 impl fmt::Display for Upstream {
-    /// Without user and password.
+    /// Shows the URL without user and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = self.authority.as_str().rsplit('@').next().unwrap_or_default();
         write!(f, "{}://{host}{}", self.scheme, self.base)
     }
 }
 
-/// Removes what concerns one connection and not the exchange. Source: RFC 9110, "Connection".
+/// Removes headers that concern one connection and not the exchange. Source: RFC 9110, "Connection".
 pub(super) fn remove_connection_headers(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)

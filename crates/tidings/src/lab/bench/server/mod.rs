@@ -1,7 +1,7 @@
-//! The reference server: what is left of a hub when it does nothing but `write`.
+//! The reference server: a hub that does nothing but `write`.
 //!
-//! Events have the bytes that a hub's have. One thread, one epoll; a topic is the bytes of its events as they go over the
-//! wire, a subscriber is a place in them, and a delivery is one `write` of everything behind that place.
+//! Its events have the same bytes as a hub's. It has one thread and one epoll. A topic is the wire bytes of its events,
+//! a subscriber is a position in them, and a delivery is one `write` of everything after that position.
 
 mod request;
 mod topic;
@@ -24,7 +24,7 @@ use self::{
 };
 use crate::cli::BenchServer;
 
-/// The kernel's limit (somaxconn), so that clients can come all at once.
+/// The kernel's limit (somaxconn), so that many clients can connect at once.
 const BACKLOG: i32 = 4096;
 
 const LISTENER: Token = Token(usize::MAX);
@@ -37,10 +37,10 @@ const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{}\n";
 
 pub(super) fn run(flags: &BenchServer) -> anyhow::Result<()> {
-    // If it can't be raised, the connections that are not accepted say so.
+    // If the limit cannot be raised, the connections that are not accepted show it.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let (mut poll, mut events) = super::readers::poll().context("sockets can't be awaited")?;
-    let mut listener = listen(flags).with_context(|| format!("can't listen on {}", flags.listen))?;
+    let (mut poll, mut events) = super::readers::poll().context("cannot wait for sockets")?;
+    let mut listener = listen(flags).with_context(|| format!("cannot listen on {}", flags.listen))?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     eprintln!("The reference server listens on http://{}", listener.local_addr()?);
     let mut server = Server {
@@ -54,7 +54,7 @@ pub(super) fn run(flags: &BenchServer) -> anyhow::Result<()> {
     loop {
         match poll.poll(&mut events, None) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            polled => polled.context("sockets can't be awaited")?,
+            polled => polled.context("cannot wait for sockets")?,
         }
         for event in &events {
             match event.token() {
@@ -80,7 +80,7 @@ struct Server {
     free: Vec<usize>,
     topics: Vec<Topic>,
     names: HashMap<String, usize>,
-    /// Topics with events that have not been written.
+    /// Topics with events that have not been written yet.
     dirty: Vec<usize>,
     buffer: Vec<u8>,
 }
@@ -91,7 +91,7 @@ struct Connection {
 }
 
 enum Role {
-    /// Sends requests; holds answers that it has not taken yet.
+    /// A publisher's connection. It holds answers that the publisher has not read yet.
     Client {
         input: Input,
         answers: Vec<u8>,
@@ -109,11 +109,11 @@ impl Server {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
-                Err(error) => return Err(error).context("connections can't be accepted"),
+                Err(error) => return Err(error).context("cannot accept connections"),
             };
             let place = self.free.pop().unwrap_or(self.connections.len());
             let interest = Interest::READABLE | Interest::WRITABLE;
-            // One that is gone already has nothing to say.
+            // If the connection is already gone, there is nothing to do.
             if stream.set_nodelay(true).is_err()
                 || poll.registry().register(&mut stream, Token(place), interest).is_err()
             {
@@ -134,7 +134,7 @@ impl Server {
         }
     }
 
-    /// Takes what a connection has sent; `None` if it is over.
+    /// Reads from a connection. `None` if it is over.
     fn read(&mut self, place: usize) -> Option<()> {
         loop {
             let connection = self.connections.get_mut(place)?.as_mut()?;
@@ -153,12 +153,12 @@ impl Server {
         let connection = self.connections.get_mut(place)?.as_mut()?;
         match &mut connection.role {
             Role::Client { answers, .. } => write_answers(&mut connection.stream, answers),
-            // It may take on what it did not take before.
+            // The socket may now accept bytes that it did not accept before.
             Role::Subscriber { topic, place } => self.topics[*topic].write(&mut connection.stream, place),
         }
     }
 
-    /// Does what the requests that are complete ask for.
+    /// Executes all complete requests.
     fn serve(&mut self, place: usize) -> Option<()> {
         loop {
             let connection = self.connections.get_mut(place)?.as_mut()?;
@@ -186,7 +186,7 @@ impl Server {
         }
     }
 
-    /// Writes what was published to everybody, in the order of connection.
+    /// Writes the new events to all subscribers, in the order of their connection.
     fn deliver(&mut self) {
         for topic in std::mem::take(&mut self.dirty) {
             self.topics[topic].is_dirty = false;
@@ -205,7 +205,7 @@ impl Server {
     fn close(&mut self, place: usize) {
         let Some(connection) = self.connections.get_mut(place).and_then(Option::take) else { return };
         if let Role::Subscriber { topic, .. } = connection.role {
-            // In order: sockets are written to in the order in which they lie in memory.
+            // In this order, because sockets are then written in the order of their memory.
             self.topics[topic].subscribers.retain(|subscriber| *subscriber != place);
         }
         self.free.push(place);
@@ -221,7 +221,7 @@ fn find(topics: &mut Vec<Topic>, names: &mut HashMap<String, usize>, path: &str)
     topics.len() - 1
 }
 
-/// Writes as much as is taken; `None` if the connection is over.
+/// Writes as much as the socket accepts. `None` if the connection is over.
 fn write_answers(stream: &mut TcpStream, answers: &mut Vec<u8>) -> Option<()> {
     while !answers.is_empty() {
         match stream.write(answers) {

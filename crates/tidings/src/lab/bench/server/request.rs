@@ -1,16 +1,16 @@
-//! Requests, read with the least that can tell them apart.
+//! Reads requests with the least work that tells them apart.
 
 use memchr::{memchr, memmem};
 
-/// What a connection has sent and nobody has looked at yet.
+/// The bytes of a connection that have not been handled yet.
 #[derive(Default)]
 pub(super) struct Input {
     bytes: Vec<u8>,
-    /// How much of `bytes` is done with.
+    /// The number of bytes in `bytes` that have been handled.
     done: usize,
     /// The streamed request whose body is being read.
     stream: Option<Stream>,
-    /// The chunk that is being read: how much of it is still to come.
+    /// The current chunk: the number of bytes that have not arrived yet.
     chunk: usize,
     /// Whether an answer is due.
     owes_answer: bool,
@@ -34,7 +34,7 @@ pub(super) enum Request<'a> {
     Answer,
 }
 
-/// What is no request of `tidings bench`.
+/// Bytes that are not a request of `tidings bench`.
 pub(super) struct Broken;
 
 impl Input {
@@ -43,7 +43,7 @@ impl Input {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next thing to do, or `None` until more has come.
+    /// The next request, or `None` until more bytes arrive.
     pub(super) fn next(&mut self) -> Result<Option<Request<'_>>, Broken> {
         if std::mem::take(&mut self.owes_answer) {
             return Ok(Some(Request::Answer));
@@ -51,7 +51,7 @@ impl Input {
         if self.stream.is_some() {
             return self.next_of_stream();
         }
-        // The blank line behind the last chunk, or between requests.
+        // The blank line after the last chunk, or between requests.
         while self.bytes[self.done..].starts_with(b"\r\n") {
             self.done += 2;
         }
@@ -81,7 +81,7 @@ impl Input {
             let start = self.done;
             self.done += end + 1;
             if self.chunk == 0 {
-                // The line end behind a chunk, or the size of the next.
+                // The line end after a chunk, or the size of the next.
                 let size = std::str::from_utf8(line).map_err(|_| Broken)?;
                 if size == "0" {
                     self.stream = None;
@@ -104,7 +104,7 @@ impl Input {
     }
 }
 
-/// Around the data of a line of NDJSON, which nothing in it needs to be escaped for.
+/// The text around the data of an NDJSON line. The data needs no escapes.
 const NDJSON: (&str, &str) = ("{\"data\":\"", "\"}");
 
 /// The head of a request.
@@ -130,7 +130,7 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// What it publishes to, if its body comes in chunks.
+    /// The topic of a streamed publish, whose body arrives in chunks.
     fn stream(&self) -> Option<Stream> {
         self.header("transfer-encoding")?;
         let is_ndjson = self.header("content-type") == Some("application/x-ndjson");

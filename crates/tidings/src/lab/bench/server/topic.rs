@@ -1,30 +1,31 @@
-//! The bytes of a topic's events, as they go over the wire.
+//! The wire bytes of a topic's events.
 
 use std::io::{ErrorKind, Write};
 
-/// More than this of a topic is not kept: whoever is that far behind is disconnected, and never skips in silence.
+/// How much of a topic is kept. A subscriber that lags behind further is disconnected: it never skips events in
+/// silence.
 const MAX_BYTES: usize = 64 << 20;
 
 #[derive(Default)]
 pub(super) struct Topic {
-    /// Connections, by their places among all.
+    /// The connections, as indexes among all.
     pub(super) subscribers: Vec<usize>,
-    /// Whether it has events that were not written to them yet.
+    /// Whether the topic has events that were not written yet.
     pub(super) is_dirty: bool,
     bytes: Vec<u8>,
-    /// How many bytes came before `bytes`.
+    /// The number of bytes before `bytes`.
     dropped: u64,
-    /// Where the events that are kept end, and how many came before them.
+    /// The ends of the kept events, and the number of events before them.
     ends: Vec<u64>,
     dropped_events: u64,
 }
 
 impl Topic {
-    /// Appends an event in a chunk of its own, with an ID as long as a hub's.
+    /// Appends an event in its own chunk, with an ID as long as a hub's.
     pub(super) fn append(&mut self, data: &str) {
         let number = self.dropped_events + self.ends.len() as u64;
         let event = format!("data: {data}\nid: ~{number:024}\n\n");
-        // Writing to memory can't fail.
+        // Writing to memory cannot fail.
         let _ = write!(self.bytes, "{:x}\r\n{event}\r\n", event.len());
         self.ends.push(self.end());
         if self.bytes.len() > MAX_BYTES {
@@ -45,14 +46,14 @@ impl Topic {
         self.dropped + self.bytes.len() as u64
     }
 
-    /// The place behind the event with this ID; the end without one, or if it is not known.
+    /// The position after the event with this ID. Without an ID, or if it is unknown, the end.
     pub(super) fn place_after(&self, id: Option<&str>) -> u64 {
         let number = id.and_then(|id| id.strip_prefix('~')?.parse::<u64>().ok());
         let place = number.and_then(|number| number.checked_sub(self.dropped_events));
         place.and_then(|place| self.ends.get(usize::try_from(place).ok()?)).copied().unwrap_or(self.end())
     }
 
-    /// Writes everything behind `place` at once, and moves it; `None` if the connection is over.
+    /// Writes everything after `place` at once, and moves `place`. `None` if the connection is over.
     pub(super) fn write(&self, stream: &mut impl Write, place: &mut u64) -> Option<()> {
         loop {
             let start = usize::try_from(place.checked_sub(self.dropped)?).ok()?;
@@ -62,7 +63,7 @@ impl Topic {
             }
             match stream.write(rest) {
                 Ok(0) => return None,
-                // If that is not all, the next attempt finds the socket full, which makes the kernel tell when it is not.
+                // If this was not all, the next attempt finds the socket full, so the kernel reports when it has room.
                 Ok(written) => *place += written as u64,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Some(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
