@@ -10,14 +10,14 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// A path, its content type, and the file below `web/`.
+/// A path, its content type, and the file below `web/`, which a link brings into this crate's package.
 macro_rules! file {
     ($path:literal, $content_type:expr, $file:literal) => {
         (
             $path,
             Asset {
                 content_type: $content_type,
-                body: Bytes::from_static(include_bytes!(concat!("../../../web/", $file))),
+                body: Bytes::from_static(include_bytes!(concat!("../web/", $file))),
             },
         )
     };
