@@ -13,7 +13,7 @@ install_rust_1_85() {
   if [ ! -x "$rust_1_85/usr/bin/rustc" ]; then
     rm -rf "$rust_1_85" "$rust_1_85.part" && mkdir -p "$rust_1_85.part/packages"
     (
-      cd "$rust_1_85.part/packages"
+      cd "$rust_1_85.part/packages" || exit
       apt-get download --quiet "rustc-web=$rust_1_85_version" "libstd-rust-web-1.85=$rust_1_85_version" \
         "libstd-rust-web-dev=$rust_1_85_version" "rust-web-src=$rust_1_85_version" libllvm19
     )
