@@ -1,14 +1,51 @@
-//! What requests mean: translated here, at the edge, into updates and subscriptions.
+//! What requests mean: translated here, at the edge, into operations of the hub.
 
+pub(crate) mod accept;
 mod content_type;
 pub(crate) mod event_stream;
 pub(crate) mod list;
 pub(crate) mod native;
 pub(crate) mod ndjson;
+mod operation;
+mod query;
+mod receipts;
 mod refusal;
+mod route;
 
-pub(crate) use self::refusal::{Refusal, RefusalKind};
-use crate::log::Append;
+use http::{HeaderMap, HeaderValue, request::Parts};
+
+use self::native::Native;
+pub(crate) use self::{
+    operation::{Details, File, History, Many, Operation, Publish, Subscription},
+    receipts::{Published, Receipts},
+    refusal::{Refusal, RefusalKind},
+    route::{GET, Need, POST, Pages, Path, Route},
+};
+use crate::{Settings, Verdict, log::Append};
+
+/// The dialects that the hub speaks. A further one is a folder, and a line here.
+pub(crate) static DIALECTS: &[&dyn Dialect] = &[&Native];
+
+/// A way to ask for operations, and to tell what came of them: paths, parameters, headers, and forms of bodies.
+///
+/// A dialect sees the head of a request alone. It neither decides what a request may do nor touches the log.
+pub(crate) trait Dialect: Sync {
+    /// The dialect's part of the table of requests.
+    fn table(&self) -> &'static [Route];
+
+    /// What a request of the table asks for.
+    ///
+    /// # Errors
+    /// A request that breaks a rule of the dialect.
+    fn operation(&self, request: &Parts, settings: &Settings) -> Result<Operation, Refusal>;
+
+    /// The answer to a publish: its media type, and its body.
+    fn published(&self, published: &Published<'_>) -> (HeaderValue, Vec<u8>);
+
+    /// Adds to the head of a stream what its subscriber knows it by. A subscriber that named the event it saw last gets the
+    /// verdict, if the dialect has a header for it.
+    fn sign_stream(&self, head: &mut HeaderMap, verdict: Option<Verdict>);
+}
 
 /// Reads the updates of a body that has many, piece by piece.
 pub(crate) trait UpdateReader: Send {
@@ -17,7 +54,7 @@ pub(crate) trait UpdateReader: Send {
     /// Advances `input` past what was used; when it returns `None`, all of it was.
     fn read(&mut self, input: &mut &[u8]) -> Option<Result<Append, Refusal>>;
 
-    /// How many bytes it keeps of an update that is not complete. 0 where none has begun.
+    /// How many bytes it keeps of an update that is not complete. 0 if none has begun.
     fn unfinished_bytes(&mut self) -> usize;
 
     /// The body has ended as it should: an update that needs no more, or what is wrong with the rest.

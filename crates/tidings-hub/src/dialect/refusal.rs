@@ -28,6 +28,8 @@ pub(crate) enum RefusalKind {
     TooLarge,
     /// The body is of a kind that cannot be published.
     UnsupportedBody,
+    /// None of the types that are served is acceptable.
+    NotAcceptable,
 }
 
 impl Refusal {
@@ -45,6 +47,13 @@ impl Refusal {
 
     pub(super) fn unsupported_body(detail: impl ToString) -> Refusal {
         Refusal::new(RefusalKind::UnsupportedBody, detail)
+    }
+
+    pub(super) fn not_acceptable(accept: &str) -> Refusal {
+        Refusal::new(
+            RefusalKind::NotAcceptable,
+            format!("Accept is {accept:?}; a topic is served as text/event-stream or as application/json"),
+        )
     }
 
     /// The data of one update is over the limit.

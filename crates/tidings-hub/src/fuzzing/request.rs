@@ -20,7 +20,7 @@ use tower_service::Service;
 
 use super::cut;
 use crate::{
-    Hub, HubBody, Settings, Update, UpdateRetry, dialect::native::PublishParams, log::MemoryLog,
+    Hub, HubBody, Settings, Update, dialect::native::path_topic, log::MemoryLog,
     model::update::RESERVED_TYPES,
 };
 
@@ -156,14 +156,8 @@ async fn outcome<'b>(
 
 /// What was published is what a subscriber, a reader of the history, and an in-process reader get.
 async fn reads_back(hub: &Hub, request: &Sent, kept: &[Update]) {
-    let (parts, ()) = {
-        let mut request_without_body = Request::new(());
-        *request_without_body.uri_mut() = request.uri.clone();
-        request_without_body.into_parts()
-    };
     let path = request.uri.path().strip_prefix("/topics/").expect("a publish names a topic in its path");
-    let topic =
-        PublishParams::parse(path, &parts, UpdateRetry::DEFAULT_MAX).expect("it was published to").topic;
+    let topic = path_topic(path).expect("it was published to");
     let path = utf8_percent_encode(topic.as_str(), NON_ALPHANUMERIC).to_string();
     let get = |accept: &'static str| {
         let mut get = Request::new(Pieces(VecDeque::new()));

@@ -23,11 +23,12 @@ use crate::{
     Cursor, EventFormat, Grant, Hub, StartAt,
     authorize::Reading,
     delivery::cursor::Begin,
+    dialect::native::sign_verdict,
     http::{
         HubBody, Problem,
         disconnect::{Departure, Disconnect},
         published_body::PublishedBody,
-        routes::subscribe::{ended, sign_verdict},
+        routes::subscribe::ended,
         service::BoxError,
     },
     log::{LogError, PageLimit},
@@ -84,7 +85,7 @@ where
         gateway.metrics.saved.inc();
     }
     if seen.is_some() {
-        sign_verdict(&mut response, cursor.verdict());
+        sign_verdict(response.headers_mut(), cursor.verdict());
     }
     let keep_alive = gateway.settings.heartbeat.keep_alive(dialect, hub.engine().settings.heartbeat);
     let mut sse = Sse::new(cursor).private().keep_alive(keep_alive);

@@ -2,15 +2,22 @@
 
 use std::sync::Arc;
 
-use http::{Method, request::Parts};
+use http::{Method, header, request::Parts};
 
 use super::{answer::answer, live::Gateway, target::Target, watch::watch, wire::Dialect};
 use crate::{
     Grant, Hub,
     authorize::Right,
+    dialect::{
+        Need, Pages, Path, Route,
+        accept::{Representation, representation},
+        list::joined,
+        native::Native,
+    },
     http::{
         Problem,
-        router::{Answer, Need, Pages, Path, RequestBody, Route, Routes},
+        router::{Answer, RequestBody, Routes},
+        routes::subscribe::put_off,
     },
 };
 
@@ -51,7 +58,11 @@ impl Routes for Gateway {
         Box::pin(async move {
             let (path, query) = (parts.uri.path(), parts.uri.query());
             if let Some(id) = path.strip_prefix(STREAMS) {
-                return watch(hub.engine(), &self, id, parts).await;
+                let watched = watch(hub.engine(), &self, id, parts).await;
+                return watched.or_else(|problem| match problem.may_pass() && asks_for_stream(parts) {
+                    true => Ok(put_off(hub.engine(), &Native, false)),
+                    false => Err(problem),
+                });
             }
             let (dialect, target) = match Dialect::of_path(path) {
                 Some(dialect) => (dialect, Target::of_interface(dialect, query)),
@@ -67,6 +78,12 @@ impl Routes for Gateway {
     fn shape(&self, path: &str, problem: Problem) -> Problem {
         if path.starts_with(STREAMS) { problem } else { problem.in_sdk_shape() }
     }
+}
+
+/// Whether a request is one that an `EventSource` makes: it comes back from a stream that ends, and not from a 503.
+fn asks_for_stream(parts: &Parts) -> bool {
+    let accept = joined(&parts.headers, header::ACCEPT);
+    parts.method == Method::GET && representation(accept.as_deref()) == Some(Representation::EventStream)
 }
 
 #[cfg(test)]

@@ -18,7 +18,10 @@ use crate::{
     Cursor, EventFormat, StartAt,
     authorize::Reading,
     delivery::{Engine, cursor::Begin},
-    dialect::native::ReadParams,
+    dialect::{
+        Subscription,
+        native::{Native, ReadParams},
+    },
     http::{
         HubBody, Problem,
         routes::subscribe::{deliver, ended, subscribe},
@@ -81,11 +84,21 @@ async fn read(
             }
             match compact(engine, id, asked, *sequence).await? {
                 Some(compacted) => read_compacted(engine, reading, compacted, params, parts).await,
-                None => subscribe(engine, reading, params, parts).await,
+                None => follow(engine, reading, params, parts).await,
             }
         }
-        _ => subscribe(engine, reading, params, parts).await,
+        _ => follow(engine, reading, params, parts).await,
     }
+}
+
+async fn follow(
+    engine: &Arc<Engine>,
+    reading: Reading,
+    params: ReadParams,
+    parts: &Parts,
+) -> Result<Response<HubBody>, Problem> {
+    let Subscription { begin, keep_alive, .. } = params.into_subscription();
+    subscribe(engine, &Native, reading, begin, keep_alive, parts).await
 }
 
 /// What was said so far, joined, and then what follows as it comes.
@@ -104,7 +117,7 @@ async fn read_compacted(
     Ok(match Cursor::open(engine.clone(), reading, begin).await? {
         Some(mut cursor) => {
             cursor.begin_with(compacted.events);
-            deliver(engine, cursor, params.keep_alive, parts)
+            deliver(engine, &Native, cursor, params.keep_alive, parts)
         }
         None => ended(),
     })

@@ -1,12 +1,12 @@
 //! The HTTP interface.
 
-mod accept;
 pub(crate) mod body;
 pub(crate) mod cross_site;
 pub(crate) mod disconnect;
 mod file_body;
 pub(crate) mod hand_over;
 mod page_body;
+mod perform;
 pub(crate) mod problem;
 pub(crate) mod published_body;
 mod range;

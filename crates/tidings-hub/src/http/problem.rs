@@ -113,14 +113,6 @@ impl Problem {
         )
     }
 
-    /// 406: none of the types that are served is acceptable.
-    pub(crate) fn not_acceptable(accept: &str) -> Problem {
-        Problem::new(
-            StatusCode::NOT_ACCEPTABLE,
-            format!("Accept is {accept:?}; a topic is served as text/event-stream or as application/json"),
-        )
-    }
-
     /// 408: the body paused for too long.
     pub(crate) fn read_timeout(after: std::time::Duration) -> Problem {
         Problem::new(
@@ -328,6 +320,7 @@ impl From<Refusal> for Problem {
             RefusalKind::Forbidden => StatusCode::FORBIDDEN,
             RefusalKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             RefusalKind::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            RefusalKind::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         };
         let problem = Problem::new(status, refusal.detail);
         match refusal.line {

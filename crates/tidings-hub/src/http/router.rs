@@ -11,62 +11,22 @@ use super::{
     HubBody, Problem,
     cross_site::{Site, is_preflight},
     disconnect::Disconnect,
+    perform::perform,
     request_head,
     routes::{
         download::attachment,
         operations::{health, metrics, readiness},
-        publish::publish,
-        read::{count_subscribers, read},
         static_file::static_file,
         subscribe::put_off,
     },
-    service::{BoxError, asks_to_subscribe},
+    service::BoxError,
 };
-use crate::{Grant, Hub, Settings, authorize::Right, dialect::native::PublishParams, probe::TIDINGS_PROBE};
-
-/// A path that is served, and what a request to it needs.
-#[derive(Debug)]
-pub(crate) struct Route {
-    pub(crate) path: Path,
-    pub(crate) methods: &'static [Method],
-    pub(crate) need: Need,
-    pub(crate) pages: Pages,
-}
-
-/// The paths of a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Path {
-    /// This path alone.
-    Exactly(&'static str),
-    /// All that begins with this.
-    Below(&'static str),
-    /// Those of the static files in the hub's settings.
-    StaticFile,
-}
-
-/// What a request needs to be granted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// Nothing: the answer is no secret.
-    Nothing,
-    /// The access rule grants it this right.
-    Right(Right),
-    /// A token that names what it opens. The route itself looks at it.
-    Token,
-}
-
-/// Which web pages may send a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pages {
-    /// All, under every name of this machine: a load balancer asks by address, or by no name at all.
-    UnderAnyHost,
-    /// All. A browser keeps the answer from a page that is not listed.
-    All,
-    /// The hub's own and those that are listed, and every link that a person follows.
-    Readers,
-    /// The hub's own and those that are listed.
-    Publishers,
-}
+use crate::{
+    Grant, Hub,
+    authorize::Right,
+    dialect::{DIALECTS, Dialect, GET, Need, Operation, Pages, Path, Route},
+    probe::TIDINGS_PROBE,
+};
 
 /// The body of a request to an extension.
 pub(crate) type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -92,12 +52,10 @@ pub(crate) trait Routes: Send + Sync {
     fn shape(&self, path: &str, problem: Problem) -> Problem;
 }
 
-/// What answers a request of the hub's own table.
-#[derive(Debug, Clone, Copy)]
+/// What answers a request of the table.
+#[derive(Clone, Copy)]
 enum Endpoint {
-    Publish,
-    Read,
-    CountSubscribers,
+    Dialect(&'static dyn Dialect),
     Attachment,
     Probe,
     Health,
@@ -106,59 +64,35 @@ enum Endpoint {
     StaticFile,
 }
 
-/// One line of the hub's own table.
-struct Row {
-    route: Route,
-    endpoint: Endpoint,
-}
-
-const fn row(path: Path, methods: &'static [Method], need: Need, pages: Pages, endpoint: Endpoint) -> Row {
-    Row { route: Route { path, methods, need, pages }, endpoint }
-}
-
 const TOPICS: &str = "/topics";
 const BELOW_TOPICS: &str = "/topics/";
 const BELOW_ATTACHMENTS: &str = "/attachments/";
 const PROBE: &str = "/probe";
 
-static POST: &[Method] = &[Method::POST];
-static READ: &[Method] = &[Method::GET, Method::HEAD];
-static READ_AND_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
-
 /// The methods that are served anywhere, in the order in which `Allow` names them.
 const METHODS: [Method; 4] = [Method::GET, Method::HEAD, Method::POST, Method::DELETE];
 
-/// The hub's own table. What is asked for most comes first.
-static TABLE: [Row; 10] = {
-    use self::{Endpoint as To, Need::Nothing, Pages::*, Path::*};
+/// What the hub serves beside its dialects.
+static TABLE: [(Route, Endpoint); 6] = {
+    use self::{Need::Nothing, Pages::*, Path::*};
     const MAY_READ: Need = Need::Right(Right::Read);
-    const MAY_PUBLISH: Need = Need::Right(Right::Publish);
+    static GET_OR_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
     [
-        row(Below(BELOW_TOPICS), POST, MAY_PUBLISH, Publishers, To::Publish),
-        row(Below(BELOW_TOPICS), READ, MAY_READ, Readers, To::Read),
-        row(Exactly(TOPICS), READ, MAY_READ, Readers, To::Read),
-        row(Exactly("/subscribers"), READ, MAY_READ, Readers, To::CountSubscribers),
-        row(Below(BELOW_ATTACHMENTS), READ, MAY_READ, All, To::Attachment),
-        row(Exactly(PROBE), READ_AND_POST, MAY_READ, All, To::Probe),
-        row(Exactly("/healthz"), READ, Nothing, UnderAnyHost, To::Health),
-        row(Exactly("/readyz"), READ, Nothing, UnderAnyHost, To::Readiness),
-        row(Exactly("/metrics"), READ, MAY_READ, All, To::Metrics),
-        row(StaticFile, READ, Nothing, All, To::StaticFile),
+        (Route::new(Below(BELOW_ATTACHMENTS), GET, MAY_READ, All), Endpoint::Attachment),
+        (Route::new(Exactly(PROBE), GET_OR_POST, MAY_READ, All), Endpoint::Probe),
+        (Route::new(Exactly("/healthz"), GET, Nothing, UnderAnyHost), Endpoint::Health),
+        (Route::new(Exactly("/readyz"), GET, Nothing, UnderAnyHost), Endpoint::Readiness),
+        (Route::new(Exactly("/metrics"), GET, MAY_READ, All), Endpoint::Metrics),
+        (Route::new(StaticFile, GET, Nothing, All), Endpoint::StaticFile),
     ]
 };
 
-impl Route {
-    fn is_at(&self, path: &str, settings: &Settings) -> bool {
-        match self.path {
-            Path::Exactly(own) => path == own,
-            Path::Below(beginning) => path.starts_with(beginning),
-            Path::StaticFile => settings.pages.contains_key(path),
-        }
-    }
-
-    fn takes(&self, method: &Method, path: &str, settings: &Settings) -> bool {
-        self.methods.contains(method) && self.is_at(path, settings)
-    }
+/// The hub's own table: what its dialects serve, which is asked for most, comes first.
+fn table() -> impl Iterator<Item = (&'static Route, Endpoint)> {
+    let of_dialects = DIALECTS
+        .iter()
+        .flat_map(|dialect| dialect.table().iter().map(|route| (route, Endpoint::Dialect(*dialect))));
+    of_dialects.chain(TABLE.iter().map(|(route, endpoint)| (route, *endpoint)))
 }
 
 /// Answers a request by the table.
@@ -175,13 +109,10 @@ where
     request_head::check(parts)?;
     let settings = &hub.engine().settings;
     let path = if asks_for_probe(parts) { PROBE } else { parts.uri.path() };
-    if let Some(row) = TABLE.iter().find(|row| row.route.takes(&parts.method, path, settings)) {
-        return match authorize(hub, &row.route, site, parts).await {
-            Ok(grant) => answer(hub, row.endpoint, &grant, parts, body).await,
-            // An EventSource would not come back from a 503. Without a grant it is not told a position.
-            Err(problem) if problem.may_pass() && asks_to_subscribe(parts) => {
-                Ok(put_off(hub.engine(), false))
-            }
+    if let Some((route, endpoint)) = table().find(|(route, _)| route.takes(&parts.method, path, settings)) {
+        return match authorize(hub, route, site, parts).await {
+            Ok(grant) => answer(hub, endpoint, &grant, parts, body).await,
+            Err(problem) if problem.may_pass() => without_grant(hub, endpoint, problem, parts),
             Err(problem) => Err(problem),
         };
     }
@@ -197,7 +128,10 @@ where
             Err(problem) => Err(problem),
         },
     };
-    answered.map_err(|problem| routes.shape(path, problem))
+    answered.map_err(|problem| match routes.table().iter().any(|route| route.is_at(path, settings)) {
+        true => routes.shape(path, problem),
+        false => problem,
+    })
 }
 
 /// The one place that decides whether a request may be made, before anything of it is done.
@@ -243,19 +177,11 @@ where
     let engine = hub.engine();
     let path = parts.uri.path();
     match endpoint {
-        Endpoint::Publish => {
-            let topic = path.strip_prefix(BELOW_TOPICS).unwrap_or_default();
-            if names_probe(parts) {
-                return Err(Problem::invalid(
-                    "probe=1 asks for a stream of known timing, which publishes nothing; leave it out to publish, or \
-                     send Tidings-Probe: 1 to get the stream",
-                ));
-            }
-            let params = PublishParams::parse(topic, parts, engine.settings.max_retry)?;
-            publish(hub, grant, params, &parts.headers, body).await
-        }
-        Endpoint::Read => Box::pin(read(hub, grant, path.strip_prefix(BELOW_TOPICS), parts)).await,
-        Endpoint::CountSubscribers => Box::pin(count_subscribers(hub, grant, parts)).await,
+        Endpoint::Dialect(_) if parts.method == Method::POST && names_probe(parts) => Err(Problem::invalid(
+            "probe=1 asks for a stream of known timing, which publishes nothing; leave it out to publish, or send \
+             Tidings-Probe: 1 to get the stream",
+        )),
+        Endpoint::Dialect(dialect) => perform(hub, dialect, grant, parts, body).await,
         Endpoint::Attachment => {
             let id = path.strip_prefix(BELOW_ATTACHMENTS).unwrap_or_default();
             Box::pin(attachment(engine, grant, id, parts)).await
@@ -268,6 +194,23 @@ where
         Endpoint::Readiness => readiness(engine),
         Endpoint::Metrics => Ok(metrics(hub)),
         Endpoint::StaticFile => static_file(engine, path),
+    }
+}
+
+/// The answer to a request that may get its grant in a moment. An `EventSource` would not come back from a 503. Without a grant it
+/// is not told a position.
+fn without_grant(
+    hub: &Hub,
+    endpoint: Endpoint,
+    problem: Problem,
+    parts: &Parts,
+) -> Result<Response<HubBody>, Problem> {
+    let Endpoint::Dialect(dialect) = endpoint else { return Err(problem) };
+    match dialect.operation(parts, &hub.engine().settings) {
+        Ok(Operation::Subscribe(_)) if parts.method == Method::GET => {
+            Ok(put_off(hub.engine(), dialect, false))
+        }
+        _ => Err(problem),
     }
 }
 
@@ -305,7 +248,7 @@ fn options(allow: &str) -> Response<HubBody> {
 
 fn all_routes(hub: &Hub) -> impl Iterator<Item = &Route> {
     let of_extension = of_extension(hub).map_or(&[][..], |routes| routes.table());
-    TABLE.iter().map(|row| &row.route).chain(of_extension)
+    table().map(|(route, _)| route).chain(of_extension)
 }
 
 /// The routes of the hub's extension, if there is one.
@@ -336,7 +279,7 @@ pub(crate) mod tests {
     use http_body_util::Empty;
 
     use super::*;
-    use crate::{Access, Asset, Matchers, http::service};
+    use crate::{Access, Asset, Matchers, Settings, http::service};
 
     /// A route in one line.
     pub(crate) fn line(route: &Route) -> String {
@@ -413,7 +356,7 @@ pub(crate) mod tests {
             assert_eq!(options.status(), StatusCode::NO_CONTENT, "OPTIONS {path}");
             assert_eq!(allow(&options), allowed, "OPTIONS {path}");
         }
-        assert!(walked > TABLE.len(), "only {walked} requests");
+        assert!(walked > table().count(), "only {walked} requests");
         let unknown = answered(&everything, &Method::GET, "/nothing", &[("host", "hub.example")]).await;
         assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
     }
@@ -442,7 +385,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_table_says_what_each_request_needs() {
-        let lines: Vec<_> = TABLE.iter().map(|row| line(&row.route)).collect();
+        let lines: Vec<_> = table().map(|(route, _)| line(route)).collect();
         let expected = [
             "POST Below(\"/topics/\"): Right(Publish), Publishers",
             "GET HEAD Below(\"/topics/\"): Right(Read), Readers",

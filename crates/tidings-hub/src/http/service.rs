@@ -8,21 +8,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{
-    HubBody,
-    accept::{Representation, representation},
-    cross_site::Site,
-    router::route,
-    routes::subscribe::put_off,
-};
-use crate::{
-    Hub, StartAt,
-    dialect::{list::joined, native::ReadParams},
-};
+use super::{HubBody, cross_site::Site, router::route};
+use crate::Hub;
 
 impl Hub {
     /// The hub's HTTP interface, to be mounted in an application.
@@ -79,9 +70,6 @@ where
     let site = Site::of(&parts, &engine.settings);
     let mut response = match route(hub, &site, &parts, body).await {
         Ok(response) => response,
-        Err(problem) if problem.may_pass() && asks_to_subscribe(&parts) => {
-            put_off(engine, begins_now(&parts))
-        }
         Err(problem) => problem.into_response(),
     };
     site.sign(&mut response);
@@ -113,20 +101,4 @@ fn without_body(response: Response<HubBody>) -> Response<HubBody> {
         response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());
     }
     response
-}
-
-/// Whether a request is one that an `EventSource` makes.
-pub(super) fn asks_to_subscribe(parts: &Parts) -> bool {
-    let path = parts.uri.path();
-    let accept = joined(&parts.headers, header::ACCEPT);
-    parts.method == Method::GET
-        && (path == "/topics" || path.starts_with("/topics/") || path.starts_with("/streams/"))
-        && representation(accept.as_deref()) == Some(Representation::EventStream)
-}
-
-/// Whether a subscription begins with what is published from now on, and is told where that is.
-fn begins_now(parts: &Parts) -> bool {
-    let topic = parts.uri.path().strip_prefix("/topics/");
-    ReadParams::parse(topic, parts)
-        .is_ok_and(|params| params.start_event && params.start.unwrap_or_default() == StartAt::Tail)
 }

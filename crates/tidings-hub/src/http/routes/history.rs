@@ -13,7 +13,6 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::subscribe::sign_verdict;
 use crate::{
     Hub, StartAt, Verdict,
     authorize::Reading,
@@ -21,7 +20,7 @@ use crate::{
         resume::{First, Gap, Opened, open},
         subscription::PAGE,
     },
-    dialect::native::ReadParams,
+    dialect::{History, native::sign_verdict},
     http::{
         HubBody, Problem,
         page_body::{Page, PageBody},
@@ -58,19 +57,19 @@ struct Members {
 pub(crate) async fn history(
     hub: &Hub,
     reading: Reading,
-    params: ReadParams,
+    asked: History,
 ) -> Result<Response<HubBody>, Problem> {
     let engine = hub.engine();
     let began = Instant::now();
     let left = reading
         .expires
         .map_or(Duration::MAX, |end| end.duration_since(SystemTime::now()).unwrap_or_default());
-    let wait = params.wait.min(left);
+    let wait = asked.wait.min(left);
     let (deadline, search_end) = (began + wait, began + wait.max(MAX_SEARCH));
     // A page is as large as what a stream is sent at once, also where its client would take more updates.
-    let limit = PageLimit { records: params.limit, bytes: PAGE.bytes };
+    let limit = PageLimit { records: asked.limit, bytes: PAGE.bytes };
     let Reading { selector, reach, .. } = reading;
-    let start = params.start.unwrap_or(StartAt::Oldest);
+    let start = asked.start;
     let asked = match &start {
         StartAt::After(id) | StartAt::Position { asked: id, .. } | StartAt::Unknown(id) => Some(id.clone()),
         StartAt::Tail | StartAt::Oldest => None,
@@ -160,7 +159,7 @@ pub(crate) async fn history(
         }
     }
     let mut response = respond(hub, opening.page.records, &members)?;
-    sign_verdict(&mut response, opening.verdict);
+    sign_verdict(response.headers_mut(), opening.verdict);
     Ok(response)
 }
 

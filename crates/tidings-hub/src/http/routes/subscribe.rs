@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use http::{HeaderName, HeaderValue, Response, StatusCode, Version, header::CACHE_CONTROL, request::Parts};
+use http::{HeaderValue, Response, StatusCode, Version, header::CACHE_CONTROL, request::Parts};
 use serde_json::json;
 use tidings_server::{Frame, KeepAlive, Sse, Visibility, stream_headers};
 
 use crate::{
-    Cursor, StartAt, Verdict,
+    Cursor,
     authorize::Reading,
     delivery::{Engine, cursor::Begin, hub_event},
-    dialect::native::ReadParams,
+    dialect::Dialect,
     http::{
         HubBody, Problem,
         disconnect::{Departure, Disconnect},
@@ -20,29 +20,19 @@ use crate::{
     log::HubId,
 };
 
-/// Tells a subscriber that named the event it saw last whether it gets all that followed.
-const TIDINGS_RESUME: HeaderName = HeaderName::from_static("tidings-resume");
-
-/// Tells a client that events of the types `start`, `gap`, `close`, `access` and `ping` are the hub's own in this response, and not those
-/// of a server that happens to use the same names.
-const TIDINGS_HUB: HeaderName = HeaderName::from_static("tidings-hub");
-
 /// Opens a subscription. The response's head and its first bytes go out before any event.
 ///
 /// While the hub shuts down, the stream ends at once. A 503 would be clearer, but an `EventSource` never comes back from it.
 pub(crate) async fn subscribe(
     engine: &Arc<Engine>,
+    dialect: &dyn Dialect,
     reading: Reading,
-    params: ReadParams,
+    begin: Begin,
+    keep_alive: KeepAlive,
     request: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
-    let begin = Begin {
-        start: params.start.unwrap_or(StartAt::Tail),
-        form: params.form,
-        start_event: params.start_event,
-    };
     match Cursor::open(engine.clone(), reading, begin).await? {
-        Some(cursor) => Ok(deliver(engine, cursor, params.keep_alive, request)),
+        Some(cursor) => Ok(deliver(engine, dialect, cursor, keep_alive, request)),
         None => Ok(ended()),
     }
 }
@@ -62,7 +52,7 @@ pub(crate) fn ended() -> Response<HubBody> {
 ///
 /// One that begins with what is published from now on is told its position as well: it would otherwise come back without one, and
 /// begin once more with what is published by then.
-pub(crate) fn put_off(engine: &Engine, begins_now: bool) -> Response<HubBody> {
+pub(crate) fn put_off(engine: &Engine, dialect: &dyn Dialect, begins_now: bool) -> Response<HubBody> {
     engine.metrics.put_off.inc();
     let mut stream = BytesMut::from(&Frame::opening(Some(engine.settings.retry)).into_bytes()[..]);
     if begins_now {
@@ -72,13 +62,14 @@ pub(crate) fn put_off(engine: &Engine, begins_now: bool) -> Response<HubBody> {
     }
     let mut response = Response::new(HubBody::from(stream.freeze()));
     *response.headers_mut() = stream_headers(Visibility::default());
-    response.headers_mut().insert(TIDINGS_HUB, HeaderValue::from_static("1"));
+    dialect.sign_stream(response.headers_mut(), None);
     response
 }
 
 /// The response whose body is what `cursor` reads.
 pub(crate) fn deliver(
     engine: &Engine,
+    dialect: &dyn Dialect,
     mut cursor: Cursor,
     keep_alive: KeepAlive,
     request: &Parts,
@@ -107,8 +98,7 @@ pub(crate) fn deliver(
             sse.into_response().map(|body| HubBody::stream(body, disconnect.map(Departure::AtHangUp)))
         }
     };
-    response.headers_mut().insert(TIDINGS_HUB, HeaderValue::from_static("1"));
-    sign_verdict(&mut response, verdict);
+    dialect.sign_stream(response.headers_mut(), verdict);
     response
 }
 
@@ -118,16 +108,5 @@ fn name(version: Version) -> &'static str {
         Version::HTTP_2 => "HTTP/2",
         Version::HTTP_10 => "HTTP/1.0",
         _ => "HTTP/1.1",
-    }
-}
-
-/// Adds the verdict to the head of a response.
-pub(crate) fn sign_verdict(response: &mut Response<HubBody>, verdict: Option<Verdict>) {
-    if let Some(verdict) = verdict {
-        let value = match verdict {
-            Verdict::Resumed => "resumed",
-            Verdict::Gap => "gap",
-        };
-        response.headers_mut().insert(TIDINGS_RESUME, HeaderValue::from_static(value));
     }
 }

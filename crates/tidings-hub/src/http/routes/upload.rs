@@ -4,11 +4,11 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 
-use super::publish::{Sender, one};
+use super::publish::{Sender, publish_batch};
 use crate::{
     Update, UpdateType,
-    attachments::{Announcement, MediaType},
-    dialect::native::PublishParams,
+    attachments::Announcement,
+    dialect::File,
     http::{HubBody, Problem, published_body::PublishedBody, service::BoxError},
     log::turns::Publisher,
 };
@@ -19,16 +19,16 @@ const EVENT_TYPE: &str = "attachment";
 /// Receives the body into a file, and publishes the update that says where it is.
 ///
 /// However it fails, or if its caller stops waiting, there is either an update and its file, or none of them.
-pub(super) async fn attach<B>(
+pub(super) async fn upload<B>(
     sender: &Sender<'_>,
-    params: PublishParams,
-    media_type: MediaType,
+    File { media_type, name, details }: File,
     body: &mut PublishedBody<'_, B>,
 ) -> Result<Response<HubBody>, Problem>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
+    sender.may_publish(std::slice::from_ref(&details.topic))?;
     let Some(attachments) = sender.hub.engine().log.attachments() else {
         return Err(Problem::unsupported_body(format!(
             "Content-Type is {:?}, so the body would be stored as a file, and this hub keeps its history in memory; \
@@ -38,7 +38,7 @@ where
     };
     let mut upload = attachments.clone().begin(body.least_bytes()).await?;
     body.begin_upload();
-    let mut of_connection = params.publisher.as_ref().map(Publisher::upload);
+    let mut of_connection = sender.connection.map(Publisher::upload);
     while let Some(piece) = body.next().await? {
         if let Some(upload) = &mut of_connection {
             upload.grow(piece.len() as u64, attachments.limits().of_connection())?;
@@ -47,11 +47,11 @@ where
     }
     let received = upload.finish().await?;
 
-    let announcement = Announcement::of(&received, media_type, params.name.clone());
+    let announcement = Announcement::of(&received, media_type, name);
     let event_type = UpdateType::parse(EVENT_TYPE).expect("a word is a valid event type");
     // From here to the log nothing waits, so the file is never without an owner.
-    let update = Update::new(params.topic.clone(), announcement.to_json())
+    let update = Update::new(details.topic.clone(), announcement.to_json())
         .with_type(event_type)
         .with_attachment(received.hand_over());
-    one(sender, params, Some(update)).await
+    publish_batch(sender, details.into_batch(Some(update))).await
 }

@@ -1,6 +1,6 @@
 //! Which representation of a topic a request wants.
 
-use crate::dialect::list::split_unquoted;
+use super::list::split_unquoted;
 
 /// How a topic is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

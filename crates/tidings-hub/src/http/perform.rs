@@ -1,0 +1,145 @@
+//! Performs what a dialect has made of a request.
+
+use std::{future::Future, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header, request::Parts};
+use http_body::Body;
+use tokio::time::sleep;
+
+use super::{
+    HubBody, Problem,
+    disconnect::Disconnect,
+    routes::{
+        history::history,
+        publish::publish,
+        subscribe::{put_off, subscribe},
+        subscribers::{furthest_behind, subscribers},
+    },
+    service::BoxError,
+};
+use crate::{
+    Grant, Hub, Prefix, Selector, StartAt, Topic,
+    dialect::{Dialect, History, Operation, Subscription},
+};
+
+/// How long an answer may take before the hub looks whether its client is still there: to look costs a write if a client has
+/// stopped sending.
+const LEFT_AFTER: Duration = Duration::from_millis(100);
+
+/// Says of an answer for topics that its client gets less than it asked for.
+const TIDINGS_ACCESS: HeaderName = HeaderName::from_static("tidings-access");
+
+/// Performs the operation that a request asks for. Whatever a publish does not need is boxed: its future is as large as the
+/// largest part, and is moved with each request.
+pub(super) async fn perform<B>(
+    hub: &Hub,
+    dialect: &dyn Dialect,
+    grant: &Grant,
+    parts: &Parts,
+    body: B,
+) -> Result<Response<HubBody>, Problem>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let operation = match dialect.operation(parts, &hub.engine().settings) {
+        Ok(operation) => operation,
+        Err(refusal) if body.is_end_stream() => return Err(refusal.into()),
+        Err(refusal) => return Err(Problem::from(refusal).before_the_end()),
+    };
+    match operation {
+        Operation::Publish(operation) => publish(hub, dialect, grant, operation, parts, body).await,
+        Operation::Subscribe(asked) => Box::pin(stream(hub, dialect, grant, asked, parts)).await,
+        Operation::History(asked) => Box::pin(page(hub, grant, asked, parts)).await,
+        Operation::CountSubscribers(selector) => {
+            is_not_reserved(hub, &selector)?;
+            subscribers(hub.engine(), grant, selector)
+        }
+        Operation::ListLag => Ok(Box::pin(furthest_behind(hub.engine(), grant)).await),
+    }
+}
+
+async fn stream(
+    hub: &Hub,
+    dialect: &dyn Dialect,
+    grant: &Grant,
+    Subscription { selector, begin, keep_alive }: Subscription,
+    parts: &Parts,
+) -> Result<Response<HubBody>, Problem> {
+    is_not_reserved(hub, &selector)?;
+    let reading = grant.reading(selector)?;
+    let is_partial = reading.is_partial;
+    let begins_now = begin.start_event && begin.start == StartAt::Tail;
+    let answer = subscribe(hub.engine(), dialect, reading, begin, keep_alive, parts);
+    match unless_left(parts, answer).await {
+        Ok(response) => Ok(sign(hub, response, is_partial)),
+        // An EventSource comes back from a stream that ends, and not from a 503.
+        Err(problem) if problem.may_pass() && parts.method == Method::GET => {
+            Ok(put_off(hub.engine(), dialect, begins_now))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn page(
+    hub: &Hub,
+    grant: &Grant,
+    mut asked: History,
+    parts: &Parts,
+) -> Result<Response<HubBody>, Problem> {
+    is_not_reserved(hub, &asked.selector)?;
+    let reading = grant.reading(std::mem::take(&mut asked.selector))?;
+    let is_partial = reading.is_partial;
+    let response = unless_left(parts, history(hub, reading, asked)).await?;
+    Ok(sign(hub, response, is_partial))
+}
+
+/// Tells caches and the client for whom the answer is.
+fn sign(hub: &Hub, mut response: Response<HubBody>, is_partial: bool) -> Response<HubBody> {
+    let head = response.headers_mut();
+    head.append(header::VARY, HeaderValue::from_static("Accept"));
+    if is_partial {
+        head.insert(TIDINGS_ACCESS, HeaderValue::from_static("partial"));
+    }
+    if hub.engine().settings.access.is_personal() {
+        for_this_client_alone(head);
+    }
+    response
+}
+
+/// # Errors
+/// 403 for topics that are reserved for the hub's extension. A pattern over all topics does not find those, because their
+/// updates are private.
+fn is_not_reserved(hub: &Hub, selector: &Selector) -> Result<(), Problem> {
+    let Some(extension) = hub.extension() else { return Ok(()) };
+    let topics = selector.topics().iter().map(Topic::as_str);
+    let mut names = topics.chain(selector.prefixes().iter().map(Prefix::as_str));
+    match names.find_map(|name| Some((name, extension.reserved(name)?))) {
+        None => Ok(()),
+        Some((name, instead)) => Err(Problem::forbidden(format!("topic {name:?} is reserved: {instead}"))),
+    }
+}
+
+/// Tells caches that another client may get another answer.
+fn for_this_client_alone(headers: &mut HeaderMap) {
+    let rule = headers.get(header::CACHE_CONTROL).and_then(|rule| rule.to_str().ok()).unwrap_or("no-cache");
+    if !rule.contains("private") && !rule.contains("no-store") {
+        if let Ok(rule) = HeaderValue::try_from(format!("private, {rule}")) {
+            headers.insert(header::CACHE_CONTROL, rule);
+        }
+    }
+}
+
+/// The answer that is given while its client is there. Most answers are ready before the hub looks.
+async fn unless_left(
+    parts: &Parts,
+    answer: impl Future<Output = Result<Response<HubBody>, Problem>>,
+) -> Result<Response<HubBody>, Problem> {
+    let Some(disconnect) = parts.extensions.get::<Disconnect>() else { return answer.await };
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        () = async { sleep(LEFT_AFTER).await; disconnect.gone().await } => Ok(Response::new(HubBody::empty())),
+    }
+}
