@@ -1,4 +1,5 @@
-//! Memory that the whole hub may spend on one purpose: each connection is bounded, and a budget bounds their sum.
+//! Budgets: memory that the whole hub may use for one purpose. Each connection is bounded, and a budget bounds their
+//! sum.
 
 use std::{
     fmt,
@@ -12,16 +13,16 @@ use std::{
 use prometheus_client::metrics::counter::Counter;
 use tokio::{sync::Semaphore, time::timeout};
 
-/// Room is counted in these, so that a share of any size is one number of permits.
+/// The unit of room, so that a share of any size is one number of permits.
 const KIB: usize = 1 << 10;
 
-/// How long a request waits for room before it is refused: long enough for a burst to pass, and short enough that requests
-/// which hold some of the room and wait for more do not wait for each other for long.
+/// How long a request waits for room before it is refused. The time is long enough for a burst to pass. It is short
+/// enough that requests that hold some of the room and wait for more do not block each other for long.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A number of bytes that many share. Cheap to clone.
+/// A number of bytes that many holders share. Cheap to clone.
 ///
-/// The bodies of requests that are not complete take [shares](Share) of `Hub::bodies_room`, those of the gateway too; see
+/// Unfinished bodies of requests take [shares](Share) of `Hub::bodies_room`, also those of the gateway. See
 /// `PublishedBody::read_whole`, whose bytes hold their share for as long as they live.
 #[derive(Clone)]
 pub(crate) struct Budget(Arc<Room>);
@@ -29,45 +30,46 @@ pub(crate) struct Budget(Arc<Room>);
 struct Room {
     kib: usize,
     free: Semaphore,
-    /// What was taken beyond what was free.
+    /// The number of bytes taken beyond the free ones.
     overdrawn_kib: AtomicUsize,
     refused: Counter,
 }
 
-/// What one holder has of a budget. Dropping it gives everything back.
+/// One holder's part of a budget. Dropping it releases everything.
 pub(crate) struct Share {
     budget: Budget,
     kib: usize,
 }
 
-/// There was no room in time.
+/// No room became free in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoRoom;
 
 impl Budget {
-    /// A budget of so many bytes, at least one KiB, which counts in `refused` the requests that found no room.
+    /// Makes a budget of `bytes`, at least one KiB. Requests that find no room are counted in `refused`.
     pub(crate) fn new(bytes: u64, refused: Counter) -> Budget {
         let kib = usize::try_from(bytes / KIB as u64).unwrap_or(usize::MAX).clamp(1, u32::MAX as usize);
         let (free, overdrawn_kib) = (Semaphore::new(kib), AtomicUsize::new(0));
         Budget(Arc::new(Room { kib, free, overdrawn_kib, refused }))
     }
 
-    /// A share that has nothing yet.
+    /// Returns an empty share.
     pub(crate) fn share(&self) -> Share {
         Share { budget: self.clone(), kib: 0 }
     }
 
-    /// Whether something is free. What is given out by [`Share::overdraw`] is given out only while this is so.
+    /// Whether any bytes are free. Call [`Share::overdraw`] only while this is true.
     pub(crate) fn has_room(&self) -> bool {
         self.0.free.available_permits() > 0
     }
 
-    /// Takes so many bytes once they are free, or the whole budget if that is less. Those who wait are served in turn, and what
-    /// one is served stays its own: nobody is woken for what another takes. Cancel safe.
+    /// Takes `bytes` once they are free, or the whole budget if that is less. Waiting callers are served in turn. A
+    /// caller keeps the bytes that it has got so far, so no caller is woken for bytes that another one takes. Cancel
+    /// safe.
     pub(crate) async fn reserve(self, bytes: usize) -> Share {
         let mut share = self.share();
         let more = share.lacks(bytes);
-        // It is closed by nobody.
+        // Nothing ever closes the semaphore.
         if let Ok(taken) = self.0.free.acquire_many(more).await {
             taken.forget();
             share.kib = more as usize;
@@ -75,12 +77,12 @@ impl Budget {
         share
     }
 
-    /// How many bytes there are in all.
+    /// The size of the budget in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         (self.0.kib * KIB) as u64
     }
 
-    /// How many bytes are taken now; more than there are where it is overdrawn.
+    /// The number of bytes that are taken now. It exceeds the size while the budget is overdrawn.
     pub(crate) fn used_bytes(&self) -> u64 {
         let taken = self.0.kib.saturating_sub(self.0.free.available_permits());
         ((taken + self.0.overdrawn_kib.load(Ordering::Relaxed)) * KIB) as u64
@@ -98,9 +100,9 @@ impl Budget {
 }
 
 impl Share {
-    /// Makes it at least so many bytes if they are free now; says whether it is.
+    /// Grows to at least `bytes` if they are free now. Returns whether it did.
     ///
-    /// A share that would be larger than the budget is the whole budget.
+    /// A share larger than the budget becomes the whole budget.
     pub(crate) fn try_grow_to(&mut self, bytes: usize) -> bool {
         let more = self.lacks(bytes);
         match self.budget.0.free.try_acquire_many(more) {
@@ -111,10 +113,10 @@ impl Share {
         true
     }
 
-    /// The same, and waits for a while if they are not free, in the order of those who wait. Cancel safe.
+    /// The same, but waits a while for free bytes, in turn with other callers. Cancel safe.
     ///
     /// # Errors
-    /// [`NoRoom`] when the while is over. It then has what it had.
+    /// [`NoRoom`] when the while is over. The share then has the same bytes as before.
     pub(crate) async fn grow_to(&mut self, bytes: usize) -> Result<(), NoRoom> {
         if self.try_grow_to(bytes) {
             return Ok(());
@@ -128,10 +130,10 @@ impl Share {
         Ok(())
     }
 
-    /// Adds bytes that are there already, whether or not they are free: what others wait for is then longer in coming.
+    /// Adds bytes that are already in memory, even if they are not free. Waiting callers then wait longer.
     pub(crate) fn overdraw(&mut self, bytes: usize) {
         let more = bytes.div_ceil(KIB);
-        // What is left goes first, so that nobody else takes it to be free.
+        // The free bytes are taken first, so that no other caller takes them.
         let free = self.budget.0.free.forget_permits(more);
         if free < more {
             self.budget.0.overdrawn_kib.fetch_add(more - free, Ordering::AcqRel);
@@ -139,18 +141,18 @@ impl Share {
         self.kib += more;
     }
 
-    /// How many bytes it has.
+    /// The number of bytes in this share.
     pub(crate) fn bytes(&self) -> usize {
         self.kib * KIB
     }
 
-    /// Adds what `other` has, which is a share of the same budget.
+    /// Adds the bytes of `other`, which is a share of the same budget.
     pub(crate) fn absorb(&mut self, mut other: Share) {
         debug_assert!(Arc::ptr_eq(&self.budget.0, &other.budget.0), "both are shares of one budget");
         self.kib += std::mem::take(&mut other.kib);
     }
 
-    /// Gives back what it has beyond so many bytes.
+    /// Releases the bytes beyond `bytes`.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         let left = bytes.div_ceil(KIB).min(self.kib);
         let back = self.kib - left;
@@ -164,12 +166,12 @@ impl Share {
         self.kib == 0
     }
 
-    /// Gives everything back.
+    /// Releases everything.
     pub(crate) fn clear(&mut self) {
         self.shrink_to(0);
     }
 
-    /// Counts that a request is refused for want of room.
+    /// Counts a request that is refused because there is no room.
     pub(crate) fn refuse(&self) -> NoRoom {
         self.budget.0.refused.inc();
         NoRoom
@@ -280,7 +282,7 @@ mod tests {
             shares
         };
         assert!(served(&mut waiting).is_empty());
-        // Less than the first one wants is kept for it, and given to nobody else.
+        // The first caller has less than it wants. These bytes are kept for it, and no other caller gets them.
         all.shrink_to(3 << 10);
         assert!(served(&mut waiting).is_empty() && !budget.has_room());
         all.shrink_to(2 << 10);

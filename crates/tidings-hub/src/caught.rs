@@ -1,4 +1,4 @@
-//! A future whose panic is somebody else's to deal with.
+//! Catches the panic of a future, so that its caller can deal with it.
 
 use std::{
     future::{Future, poll_fn},
@@ -7,9 +7,10 @@ use std::{
     task::Poll,
 };
 
-/// What a future gives, or `None` if it panicked. What it has changed by then is for the caller to put right.
+/// Returns the output of a future, or `None` if it panicked. The caller must repair the state that the future has
+/// changed by then.
 ///
-/// For the work of one subscriber in a task that many share: a bug that one meets must not end the others.
+/// Use it for the work of one subscriber in a task that many share: a bug in one must not end the others.
 pub(crate) async fn caught<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {

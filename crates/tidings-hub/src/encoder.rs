@@ -1,7 +1,7 @@
-//! A thread that encodes what is long.
+//! A thread that encodes long pages.
 //!
-//! Encoding is CPU time, and where many clients ask for much at once, each task that encodes would have its turn before a publish
-//! has the next of its own. Here they wait in a line beside the tasks: one core at the most encodes, and others go on.
+//! Encoding is CPU time. If many clients request much at once and each task encoded for itself, a publish would wait
+//! for all of them. Here the jobs wait in a queue beside the tasks: at most one core encodes, and other work goes on.
 
 use std::{
     sync::{OnceLock, mpsc},
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Does one job at a time, in the order in which they come. The thread begins with the first of them, and ends with this.
+/// Does one job at a time, in order of arrival. The thread starts with the first job, and ends when this is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Encoder(OnceLock<Option<Line>>);
 
@@ -23,23 +23,23 @@ struct Line {
 }
 
 impl Encoder {
-    /// What `job` gives, when it has been done. Nothing is given if it panics.
+    /// Returns the result of `job` once it is done. There is no result if it panics.
     pub(crate) fn encode<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> oneshot::Receiver<T> {
         let (give, given) = oneshot::channel();
         let job: Job = Box::new(move || {
-            // Whoever asked may be gone, before it is begun or after.
+            // The caller may be gone before the job begins or ends.
             if !give.is_closed() {
                 let _ = give.send(job());
             }
         });
         let line = self.0.get_or_init(|| {
-            let failed = |error| tracing::warn!(%error, "the thread that encodes pages can't be started");
+            let failed = |error| tracing::warn!(%error, "cannot start the thread that encodes pages");
             Line::begin().map_err(failed).ok()
         });
-        // Where there is no thread, it is done here.
+        // Without a thread, the job is done here.
         match line.as_ref().and_then(|line| line.jobs.as_ref()) {
             Some(jobs) => jobs.send(job).unwrap_or_else(|mpsc::SendError(job)| job()),
             None => job(),
@@ -53,7 +53,8 @@ impl Line {
         let (jobs, asked) = mpsc::channel::<Job>();
         let thread = thread::Builder::new().name("tidings-encoder".into()).spawn(move || {
             for job in asked {
-                // What is left of a job that panics is dropped, and whoever waits for it learns that. The panic has been reported.
+                // The rest of a job that panics is dropped, so its caller learns of the panic, which has already been
+                // reported.
                 let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
             }
         })?;

@@ -1,4 +1,4 @@
-//! What the hub counts.
+//! The counters of a hub, and their text at `/metrics`.
 
 use prometheus_client::{
     encoding::text::encode,
@@ -24,7 +24,7 @@ pub(crate) struct Metrics {
     pub(crate) replayed_bytes: Counter,
     pub(crate) stalled: Counter,
     pub(crate) accepting_paused: Counter,
-    /// Subscribers that were told to come back, since nothing could be read for them at the moment.
+    /// Subscribers that were told to reconnect, because the log could not be read for them at the moment.
     pub(crate) put_off: Counter,
     /// Delivery loops that ended while the hub went on.
     pub(crate) loops_restarted: Counter,
@@ -36,7 +36,7 @@ pub(crate) struct Metrics {
     log_healthy: Gauge,
     log_unevictable: Gauge,
     log_clock_jump: Gauge,
-    /// Of this process; not registered where the operating system does not say.
+    /// The memory of this process. Not registered on systems that do not report it.
     resident_memory_bytes: Gauge,
     gaps: Labelled<&'static str>,
     ended: Labelled<&'static str>,
@@ -49,7 +49,7 @@ pub(crate) struct Metrics {
 
 type Labelled<L> = Family<[(&'static str, L); 1], Counter>;
 
-/// Why a subscriber's stream ended.
+/// The reason why a subscriber's stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EndReason {
     /// All its topics were closed.
@@ -62,7 +62,7 @@ pub(crate) enum EndReason {
     Shutdown,
     /// The log could not be read.
     LogFailed,
-    /// The delivery loop ended that had its socket.
+    /// The delivery loop that had its socket ended.
     LoopFailed,
     /// Its grant expired.
     Expired,
@@ -122,7 +122,7 @@ impl Metrics {
             budget_used_bytes: Family::default(),
             budget_refused: Family::default(),
         };
-        // A counter that nothing has touched yet is 0, not absent: an alert can be written before the first incident.
+        // A counter without an incident is 0, not absent. So you can write an alert before the first incident.
         for reason in GapReason::ALL {
             drop(metrics.gaps.get_or_create(&[("reason", reason.as_str())]));
         }
@@ -152,7 +152,7 @@ impl Metrics {
             "Connections closed because the client took too little within the write timeout",
             self.stalled.clone(),
         );
-        registry.register("connections", "Open connections, subscribers included", self.connections.clone());
+        registry.register("connections", "Open connections, including subscribers", self.connections.clone());
         registry.register(
             "accepting_paused",
             "Times that new connections had to wait, because the limit was reached or the system could not accept one",
@@ -181,7 +181,7 @@ impl Metrics {
         registry.register("attachments", "Stored attachments", self.attachments.clone());
         registry.register(
             "attachment_bytes",
-            "Bytes of attachments that are stored or being received",
+            "Bytes of attachments, stored or being received",
             self.attachment_bytes.clone(),
         );
         registry.register(
@@ -227,7 +227,7 @@ impl Metrics {
         self
     }
 
-    /// A budget of so many bytes, of which the metrics tell under this name.
+    /// Makes a budget of `bytes`. The metrics report it under this name.
     pub(crate) fn budget(&mut self, name: &'static str, bytes: u64) -> Budget {
         let refused = self.budget_refused.get_or_create(&[("budget", name)]).clone();
         let budget = Budget::new(bytes, refused);
@@ -237,25 +237,25 @@ impl Metrics {
         budget
     }
 
-    /// Where others register their own.
+    /// The registry, so that other parts can register their own metrics.
     pub(crate) fn registry(&mut self) -> &mut Registry {
         &mut self.registry
     }
 
-    /// Sets what is stored, which nobody counts between two readings.
+    /// Sets the stored amounts, which are not counted between two readings.
     pub(crate) fn stored(&self, usage: AttachmentUsage) {
         self.attachments.set(usage.files.try_into().unwrap_or(i64::MAX));
         self.attachment_bytes.set(usage.bytes.try_into().unwrap_or(i64::MAX));
     }
 
-    /// The same for connections and reads.
+    /// Does the same for connections and reads.
     pub(crate) fn in_use(&self, connections: usize, reads: Reads) {
         self.connections.set(connections.try_into().unwrap_or(i64::MAX));
         self.reads_running.set(reads.running.try_into().unwrap_or(i64::MAX));
         self.reads_waiting.set(reads.waiting.try_into().unwrap_or(i64::MAX));
     }
 
-    /// The same for the log.
+    /// Does the same for the log.
     pub(crate) fn worn(&self, is_healthy: bool, wear: Wear) {
         self.log_healthy.set(is_healthy.into());
         self.log_clock_jump.set(wear.clock_jump.as_secs().try_into().unwrap_or(i64::MAX));
@@ -274,7 +274,7 @@ impl Metrics {
         self.refused.get_or_create(&[("status", u32::from(status.as_u16()))]).inc();
     }
 
-    /// All of them in the OpenMetrics text format, which Prometheus reads.
+    /// All metrics in the OpenMetrics text format, which Prometheus reads.
     pub(crate) fn to_text(&self) -> String {
         if let Some(bytes) = resident_memory_bytes() {
             self.resident_memory_bytes.set(bytes);
@@ -289,7 +289,7 @@ impl Metrics {
     }
 }
 
-/// What Linux says of this process, in a file that is no disk's; `None` elsewhere.
+/// The resident memory of this process, from Linux's `/proc`. `None` on other systems.
 fn resident_memory_bytes() -> Option<i64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

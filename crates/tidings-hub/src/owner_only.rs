@@ -1,6 +1,6 @@
-//! Files and directories that only their owner can read: what is private in a history is private on the disk, too.
+//! Files and directories that only their owner can read: private updates must be private on the disk, too.
 //!
-//! Those that are there already keep the mode that somebody gave them. Where there are no modes, nothing is different.
+//! Existing files keep their mode. On systems without modes this module changes nothing.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-/// Creates a directory and those above it; the directory itself is its owner's alone.
+/// Creates a directory and its parents. Only the owner can open the directory itself.
 pub(crate) fn create_directory(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
@@ -25,7 +25,7 @@ pub(crate) fn create_directory(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// How to open a file that is its owner's alone where it is created.
+/// The options for opening a file that is private if it is created.
 pub(crate) fn file() -> OpenOptions {
     let mut options = File::options();
     #[cfg(unix)]

@@ -1,10 +1,10 @@
-//! How fast a reader has to be.
+//! The minimum pace of a reader.
 
-/// The least that a reader takes within the write timeout, unless that is more than there is. A byte now and then would
-/// otherwise keep what waits for the reader in memory for as long as it likes.
+/// How many bytes a reader must take within the write timeout, unless less is waiting. Otherwise a reader that takes a
+/// byte now and then could keep its waiting data in memory for ever.
 const LEAST_TAKEN: usize = 64 << 10;
 
-/// How a reader takes what waits for it, from when it did not take all of it at once until it has all.
+/// The progress of a reader from the moment when it could not take all of its data until it has taken all.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace<T> {
     since: T,
@@ -12,12 +12,12 @@ pub(crate) struct Pace<T> {
 }
 
 impl<T: Copy> Pace<T> {
-    /// A reader that has something to take from now on.
+    /// A reader that has data to take from now on.
     pub(crate) fn new(now: T) -> Pace<T> {
         Pace { since: now, taken: 0 }
     }
 
-    /// Notes that it has taken so many bytes; says whether that is enough for now, and its time begins anew.
+    /// Notes that the reader has taken `bytes`. Returns whether this is enough for now. Then its time starts again.
     pub(crate) fn took(&mut self, bytes: usize, now: T) -> bool {
         self.taken = self.taken.saturating_add(bytes);
         let enough = self.taken >= LEAST_TAKEN;
@@ -27,7 +27,7 @@ impl<T: Copy> Pace<T> {
         enough
     }
 
-    /// Since when it has not taken enough. After the write timeout it is stalled.
+    /// The time since which the reader has not taken enough. After the write timeout it counts as stalled.
     pub(crate) fn since(&self) -> T {
         self.since
     }

@@ -1,4 +1,4 @@
-//! How many connections there may be at a time.
+//! The limit on the number of open connections.
 
 use std::sync::{
     Arc,
@@ -9,11 +9,11 @@ use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
 
-/// Seats for connections: one is taken before a connection is accepted, and given back when its socket is closed, wherever it
-/// has been meanwhile. Those for which there is none wait in the listener's backlog.
+/// Seats for connections. A connection takes a seat before it is accepted, and frees it when its socket is closed, even
+/// if other parts of the hub have held the socket meanwhile. Connections without a seat wait in the listener's backlog.
 ///
-/// A connection is a file descriptor, and the log and its files need some, too: whoever opens connections until none is left
-/// would stop publishing and reading for all.
+/// A connection is a file descriptor, and the log and its files need some, too. Without a limit, a client that opens
+/// connections until none is left would stop all publishing and reading.
 #[derive(Debug, Clone)]
 pub(crate) struct Seats(Arc<Room>);
 
@@ -21,7 +21,7 @@ pub(crate) struct Seats(Arc<Room>);
 struct Room {
     free: Semaphore,
     max: usize,
-    /// Whether the log says already that all are taken.
+    /// Whether the log already has a message that all seats are taken.
     said: AtomicBool,
 }
 
@@ -38,13 +38,13 @@ pub(crate) struct Seated {
 }
 
 impl Seats {
-    /// `None` is no bound.
+    /// `None` means no limit.
     pub(crate) fn new(max: Option<usize>) -> Seats {
         let max = max.unwrap_or(Semaphore::MAX_PERMITS).clamp(1, Semaphore::MAX_PERMITS);
         Seats(Arc::new(Room { free: Semaphore::new(max), max, said: AtomicBool::new(false) }))
     }
 
-    /// Waits until one is free. Cancel safe.
+    /// Waits until a seat is free. Cancel safe.
     pub(crate) async fn take(&self, metrics: &Metrics) -> Seat {
         let Seats(room) = self;
         let permit = match room.free.try_acquire() {
@@ -55,7 +55,7 @@ impl Seats {
                     let max = room.max;
                     tracing::warn!(
                         max,
-                        "as many connections are open as may be (--max-connections): others wait"
+                        "the limit of open connections is reached (--max-connections): new ones wait"
                     );
                 }
                 room.free.acquire().await.expect("it is never closed")
@@ -74,7 +74,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let Seat(Some(room)) = self else { return };
         room.free.add_permits(1);
-        // Not for each that comes and goes while nearly all are taken.
+        // Not for each connection that opens and closes while nearly all seats are taken.
         if room.free.available_permits() > room.max / 16 {
             room.said.store(false, Ordering::Relaxed);
         }

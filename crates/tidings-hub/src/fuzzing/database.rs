@@ -1,4 +1,4 @@
-//! A database that is opened: a log on disk of which some bytes are others.
+//! Opens a database on disk of which some bytes were changed.
 
 use std::{
     collections::BTreeMap,
@@ -19,12 +19,13 @@ use crate::{
     },
 };
 
-/// Opening a damaged log, and reading what it still gives, never panics, hangs or returns a record that was not appended; a
-/// log that is refused as damaged is left as it was; and what is acknowledged after all reads back.
+/// Opening and reading a damaged log never panics, never hangs, and never returns a record that was not appended. A log
+/// that is refused as damaged stays unchanged. Updates that it acknowledges after all can be read back.
 ///
-/// Input: one byte, then bytes as it says. 0: changes to the database, each of three bytes for the offset (modulo the size),
-/// one for a length (modulo 16), and so many bytes. 1: the same, after three bytes for the size that the file is cut to.
-/// 2: the whole database. 3: the write-ahead log beside an unchanged database. Others count modulo 4.
+/// Input: one byte that selects the kind of change (modulo 4), then the change. 0: changes to the database, each with
+/// three bytes for the offset (modulo the size), one for a length (modulo 16), and that many bytes. 1: the same, after
+/// three bytes for the size to which the file is cut. 2: the whole database. 3: the write-ahead log of an unchanged
+/// database.
 pub fn database(input: &[u8]) {
     let whole = whole();
     let (kind, rest) = input.split_first().unwrap_or((&0, &[]));
@@ -45,7 +46,7 @@ pub fn database(input: &[u8]) {
     if let Some(write_ahead) = write_ahead {
         fs::write(directory.0.join("log.sqlite-wal"), write_ahead).expect("the directory is writable");
     }
-    // Another database altogether may hold other records.
+    // A completely different database may hold other records.
     let known = (kind % 4 < 2).then_some(&whole.records);
 
     if let Ok(view) = DiskView::open(&path) {
@@ -56,7 +57,7 @@ pub fn database(input: &[u8]) {
             assert!(found.sequence() >= before, "{} after {before}", found.sequence());
             before = found.sequence();
             if let Found::Kept(kept) = found {
-                // The close of an evicted record has no sum.
+                // The close of an evicted record has no checksum.
                 is_known(known.filter(|_| !kept.is_tombstone), &kept.record);
             }
         }
@@ -79,7 +80,7 @@ pub fn database(input: &[u8]) {
     }
 }
 
-/// Reads all, appends, and reads that back.
+/// Reads all records, appends one, and reads it back.
 async fn use_log(log: &DiskLog, known: Option<&BTreeMap<u64, Arc<Record>>>) {
     let topics = ["a", "b/1", "closed"].map(|text| Topic::parse(text).expect("it is a topic"));
     let newest = log.bounds().newest.sequence;
@@ -123,7 +124,7 @@ async fn use_log(log: &DiskLog, known: Option<&BTreeMap<u64, Arc<Record>>>) {
 fn is_known(known: Option<&BTreeMap<u64, Arc<Record>>>, record: &Record) {
     let Some(known) = known else { return };
     let original = known.get(&record.sequence());
-    // Its epoch is none of its own.
+    // Its epoch is not its own.
     let is_original = original.is_some_and(|original| {
         (original.check(), original.time(), original.topics(), original.event(), original.is_close())
             == (record.check(), record.time(), record.topics(), record.event(), record.is_close())
@@ -146,7 +147,7 @@ fn number(bytes: &[u8]) -> usize {
     bytes.iter().fold(0, |number, byte| number << 8 | usize::from(*byte))
 }
 
-/// A log that is whole: several topics, some evicted, a close, chosen IDs, keys, records over several pages.
+/// An undamaged log: several topics, evicted records, a close, chosen IDs, keys, records over several pages.
 struct Whole {
     bytes: Vec<u8>,
     records: BTreeMap<u64, Arc<Record>>,
@@ -193,7 +194,7 @@ fn whole() -> &'static Whole {
     })
 }
 
-/// A new directory, removed in the end.
+/// A new directory. It is removed at the end.
 struct Directory(PathBuf);
 
 impl Directory {

@@ -1,4 +1,4 @@
-//! Published NDJSON.
+//! Reads published NDJSON.
 
 use serde_json::json;
 use tidings_codec::EventId;
@@ -12,10 +12,11 @@ use crate::{
 
 const MAX_DATA_BYTES: usize = 64;
 
-/// Reading NDJSON never panics; any chunking gives the same updates, lines and refusal; each update is what its line says,
-/// within the limit, and its own line gives it again.
+/// Reading NDJSON never panics. Any chunking gives the same updates, lines and refusal. Each update has the data of its
+/// line, is within the limit, and can be written as a line and read again.
 ///
-/// Input: one byte that says how many bytes follow it, these bytes as the lengths of chunks, over and over; then the body.
+/// Input: one byte with the number of bytes that follow it. These bytes are the lengths of chunks, used in turn. The
+/// rest is the body.
 pub fn ndjson(input: &[u8]) {
     let (lengths, body) = lengths_and_rest(input);
     let whole = read([body]);
@@ -28,14 +29,14 @@ pub fn ndjson(input: &[u8]) {
         let data = update.event().data();
         assert!(data.len() <= MAX_DATA_BYTES, "data of {} bytes", data.len());
         let text = lines[usize::try_from(*line).expect("a line of a small body") - 1];
-        // A byte order mark may precede the first line, and white space that JSON does not know each line.
+        // A byte order mark may precede the first line. Each line may begin with white space that JSON does not allow.
         let text = text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(text).trim_ascii();
         let said: Said = serde_json::from_slice(text).expect("what is taken for an update is JSON");
         let said = said.data.replace("\r\n", "\n").replace('\r', "\n");
         assert_eq!(said, data, "the data of line {line}");
 
         if update.is_close() {
-            // It takes another hub's ID, which is not kept.
+            // It has another hub's ID, which is not kept.
             continue;
         }
         let again = read([line_of(update).as_bytes()]);
@@ -43,13 +44,13 @@ pub fn ndjson(input: &[u8]) {
     }
 }
 
-/// The member that is looked at. Others may have any value, such as a number that fits no type.
+/// The only examined member. Others may have any value, such as a number that fits no type.
 #[derive(serde::Deserialize)]
 struct Said {
     data: String,
 }
 
-/// All updates with the lines that they end on, up to the first refusal, as a publish reads them.
+/// Returns all updates with the numbers of their last lines, up to the first refusal, as a publish reads them.
 fn read<'i>(chunks: impl IntoIterator<Item = &'i [u8]>) -> Vec<(u64, Result<Update, String>)> {
     let mut reader = NdjsonReader::new(topic(), MAX_DATA_BYTES, UpdateRetry::DEFAULT_MAX);
     let mut updates = Vec::new();

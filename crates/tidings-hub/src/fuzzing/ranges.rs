@@ -1,8 +1,9 @@
-//! The `Range` of a request for an attachment.
+//! Reads the `Range` of a request for an attachment.
 
 use crate::http::fuzzed::{Wanted, wanted};
 
-/// A range is within the file and is what the header says; anything that is no single range of bytes is the whole.
+/// A range lies within the file and equals the range in the header. A header that is not a single range of bytes means
+/// the whole file.
 ///
 /// Input: the size of the file in eight bytes, big-endian; then the header.
 pub fn ranges(input: &[u8]) {
@@ -20,7 +21,7 @@ pub fn ranges(input: &[u8]) {
     }
 }
 
-/// The same by the words of RFC 9110, section 14.1.2, in whole numbers of any size.
+/// The same result by the text of RFC 9110, section 14.1.2, in whole numbers of any size.
 fn asked(header: &str, size: u64) -> Wanted {
     let size = u128::from(size);
     let part = |first: u128, last: u128| match first < size {
@@ -40,7 +41,7 @@ fn asked(header: &str, size: u64) -> Wanted {
     }
 }
 
-/// Digits; numbers of more than twenty of them are all larger than any file, and equal.
+/// Reads digits. Numbers of more than twenty digits are all larger than any file, and count as equal.
 fn number(text: &str) -> Option<u128> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

@@ -1,4 +1,4 @@
-//! The native dialect: whole requests, through the hub's own service.
+//! Sends whole requests in the native dialect through the hub's own service.
 
 use std::{
     collections::VecDeque,
@@ -24,11 +24,12 @@ use crate::{
     model::update::RESERVED_TYPES,
 };
 
-/// How often a future is polled before it counts as one that waits for something that does not come.
+/// How often a future is polled before it counts as waiting for an event that never comes.
 const POLLS: usize = 200;
 
-/// No request makes the hub panic or answer 500 or 503; a refusal is a problem document that says why; what is acknowledged,
-/// and nothing else, reads back from the log, as an event stream and as JSON; and how a body is cut changes nothing.
+/// No request makes the hub panic or answer 500 or 503. A refusal is a problem document with a reason. Exactly the
+/// acknowledged updates can be read back, from the log, as an event stream and as JSON. Cutting the body into other
+/// pieces changes nothing.
 ///
 /// Input: `METHOD /path?query`, header lines, an empty line, the body; all lines end with a line feed.
 pub fn request(input: &[u8]) {
@@ -48,7 +49,7 @@ pub fn request(input: &[u8]) {
     });
 }
 
-/// A request as it is sent.
+/// A request in the form in which it is sent.
 struct Sent {
     method: Method,
     uri: http::Uri,
@@ -57,7 +58,7 @@ struct Sent {
 }
 
 impl Sent {
-    /// `None` for what no HTTP parser hands to a service.
+    /// `None` for input that no HTTP parser would pass to a service.
     fn read(input: &[u8]) -> Option<Sent> {
         let (line, mut rest) = split_line(input);
         let space = line.iter().position(|byte| *byte == b' ')?;
@@ -99,7 +100,7 @@ fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// What a hub of its own made of a request: the status, what it says of a refusal, and what is in the log.
+/// The result of a request at a new hub: the status, the reason of a refusal, and the content of the log.
 async fn outcome<'b>(
     request: &Sent,
     body: impl IntoIterator<Item = &'b [u8]>,
@@ -123,7 +124,7 @@ async fn outcome<'b>(
         said = serde_json::from_slice(&body).expect("what says that it is JSON is JSON");
     }
     if status.is_client_error() || status.is_server_error() {
-        // Streams of known timing are refused in a line of text.
+        // Streams of known timing are refused with a line of text.
         let why = said["detail"].as_str().map_or(&*body, str::as_bytes);
         assert!(request.method == Method::HEAD || !why.is_empty(), "{status} says why: {said}");
     }
@@ -140,7 +141,7 @@ async fn outcome<'b>(
         if !kept.is_empty() {
             reads_back(&hub, request, &kept).await;
         }
-        // IDs differ from one life of a log to the next.
+        // IDs differ between two logs.
         for member in ["id", "first", "last"] {
             if let Some(said) = said.as_object_mut() {
                 said.remove(member);
@@ -154,7 +155,7 @@ async fn outcome<'b>(
     (status, said, kept)
 }
 
-/// What was published is what a subscriber, a reader of the history, and an in-process reader get.
+/// A subscriber, a reader of the history, and an in-process reader get the published updates.
 async fn reads_back(hub: &Hub, request: &Sent, kept: &[Update]) {
     let path = request.uri.path().strip_prefix("/topics/").expect("a publish names a topic in its path");
     let topic = path_topic(path).expect("it was published to");
@@ -192,7 +193,7 @@ async fn reads_back(hub: &Hub, request: &Sent, kept: &[Update]) {
     assert_eq!(told, expected, "as JSON");
 }
 
-/// All records.
+/// All records of the log.
 async fn kept(hub: &Hub) -> Vec<Update> {
     let log = &hub.engine().log;
     let (mut kept, newest) = (Vec::new(), log.bounds().newest.sequence);
@@ -208,13 +209,13 @@ async fn kept(hub: &Hub) -> Vec<Update> {
     kept
 }
 
-/// The answer of the service; `None` while it waits for updates.
+/// The response of the service. `None` while it waits for updates.
 async fn answered(hub: &Hub, request: Request<Pieces>) -> Option<Response<HubBody>> {
     let answer = hub.service().call(request);
     Some(soon(answer).await?.unwrap_or_else(|never: Infallible| match never {}))
 }
 
-/// The bytes of a body, as far as they come without waiting.
+/// The bytes of a body that arrive without waiting.
 async fn read(body: HubBody) -> Vec<u8> {
     let (mut body, mut bytes) = (pin!(body), Vec::new());
     while let Some(Some(Ok(frame))) = soon(body.frame()).await {
@@ -223,7 +224,7 @@ async fn read(body: HubBody) -> Vec<u8> {
     bytes
 }
 
-/// What comes of a future without waiting for anything outside of this process.
+/// The output of a future, without waiting for anything outside this process.
 async fn soon<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     for _ in 0..POLLS {
@@ -236,7 +237,7 @@ async fn soon<F: Future>(future: F) -> Option<F::Output> {
     None
 }
 
-/// A body whose pieces are all there.
+/// A body whose pieces are all available.
 struct Pieces(VecDeque<Bytes>);
 
 impl Body for Pieces {

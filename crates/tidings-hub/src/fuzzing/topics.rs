@@ -1,4 +1,4 @@
-//! Topics and patterns.
+//! Reads topics and patterns.
 
 use std::sync::{
     Arc,
@@ -15,10 +15,11 @@ use crate::{
     log::{Epoch, Record, RecordTime},
 };
 
-/// What is parsed is written as it was read; what is refused says why; a selector matches what one of its filters matches,
-/// in any order and however often each is named, and an update wakes exactly those whose selector it matches.
+/// A parsed text is written unchanged, and a refused one gets a reason. A selector matches exactly the topics that one
+/// of its filters matches, in any order and with any repetitions of filters. An update wakes exactly the subscriptions
+/// whose selector it matches.
 ///
-/// Input: lines of text, each of which is tried as a filter and as a topic.
+/// Input: lines of text. Each one is tried as a filter and as a topic.
 pub fn topics_and_patterns(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let lines: Vec<&str> = text.split('\n').take(24).collect();
@@ -93,7 +94,7 @@ fn filter(text: &str) -> Option<TopicFilter> {
     Some(filter)
 }
 
-/// The same by text alone.
+/// The same result by text alone.
 fn matches(filter: &TopicFilter, topic: &str) -> bool {
     let filter = filter.to_string();
     match filter.strip_suffix('*') {

@@ -19,12 +19,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Knobs, room::Position};
 
-/// Request headers that the stream repeats: what the way here made of them is what a doctor wants to know, and none of
-/// them is a secret.
+/// Request headers that the stream repeats. A doctor needs to know how they were changed on the way here. None of them
+/// is a secret.
 const REPEATED: [&str; 7] =
     ["accept", "accept-encoding", "cache-control", "connection", "last-event-id", "via", "x-forwarded-proto"];
 
-/// The body of an answer of [`Probes`](super::Probes).
+/// The body of a response of [`Probes`](super::Probes).
 pub struct ProbeBody(Kind);
 
 enum Kind {
@@ -35,20 +35,20 @@ enum Kind {
 struct Stream {
     knobs: Knobs,
     next: Next,
-    /// When the next thing is due.
+    /// The time of the next item.
     due: Pin<Box<Sleep>>,
     began: Instant,
-    /// The bytes that were sent so far.
+    /// The number of bytes sent so far.
     sent: usize,
     filler: Filler,
     position: Position,
 }
 
-/// What comes next.
+/// The next item of the stream.
 enum Next {
     Opening(Value),
     Event(u32),
-    /// A comment or nothing, until the silence is over at this time.
+    /// A comment or nothing, until the silence ends at this time.
     Silence {
         until: Instant,
     },
@@ -56,12 +56,12 @@ enum Next {
 }
 
 impl ProbeBody {
-    /// A line of text, or nothing.
+    /// Makes a body of one line of text, or an empty body.
     pub(super) fn text(text: String) -> ProbeBody {
         ProbeBody(Kind::Text(Some(text.into()).filter(|text: &Bytes| !text.is_empty())))
     }
 
-    /// The events after `seen`. `asked` says whether a last event ID came with the request, known or not.
+    /// Makes a stream of the events after `seen`. `asked` is whether the request had a last event ID, known or unknown.
     pub(super) fn stream(
         knobs: Knobs,
         request: &Parts,
@@ -118,7 +118,7 @@ impl Stream {
         Poll::Ready(Some(bytes.into()))
     }
 
-    /// Encodes what is due now, and sets when the next thing is.
+    /// Encodes the items that are due now, and sets the time of the next one.
     fn take_due(&mut self, bytes: &mut Vec<u8>) {
         match std::mem::replace(&mut self.next, Next::Nothing) {
             Next::Opening(mut opening) => {
@@ -155,7 +155,7 @@ impl Stream {
         }
     }
 
-    /// Goes on with this event, after what was due at `last`.
+    /// Continues with this event, after the items that were due at `last`.
     fn after(&mut self, number: u32, last: Instant) {
         if number <= self.knobs.events {
             self.next = Next::Event(number);
@@ -184,8 +184,8 @@ impl Stream {
     }
 }
 
-/// Letters and digits that compress badly, so that a stream that is compressed stays about as long: xorshift, made once for all
-/// streams. It repeats itself after more than compressors look back.
+/// Letters and digits that compress badly, so that a compressed stream stays about as long. They come from xorshift,
+/// and are made once for all streams. The period is longer than the window of compressors.
 static FILLER: LazyLock<String> = LazyLock::new(|| {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut state: u32 = 0x9E37_79B9;
@@ -203,7 +203,7 @@ static FILLER: LazyLock<String> = LazyLock::new(|| {
 struct Filler(usize);
 
 impl Filler {
-    /// The next piece, of at most 64 KiB.
+    /// Returns the next piece, of at most 64 KiB.
     fn take(&mut self, count: usize) -> &'static str {
         if count == 0 {
             return "";

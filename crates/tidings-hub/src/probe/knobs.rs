@@ -1,33 +1,32 @@
-//! What a probe may ask for, and within which bounds.
+//! The parameters of a probe, and their bounds.
 
 use std::time::Duration;
 
-/// The longest that a stream may take, by its knobs.
+/// The maximum duration of a stream, by its knobs.
 const MAX_DURATION: Duration = Duration::from_secs(20 * 60);
 
-/// The most bytes that a stream may have, by its knobs.
+/// The maximum number of bytes of a stream, by its knobs.
 const MAX_BYTES: u64 = 8 << 20;
 
-/// The shape of a stream: parameters of the query, all whole numbers. Unknown parameters are left alone, since a URL
-/// may have its own.
+/// The shape of a stream: parameters of the query, all whole numbers. Unknown parameters are ignored, because a URL may
+/// have its own.
 ///
-/// Altogether a stream takes at most 20 minutes and has at most 8 MiB.
+/// In all, a stream takes at most 20 minutes and has at most 8 MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Knobs {
-    /// `events`: how many. Default 30, at most 2,000.
+    /// `events`: the number of events. Default 30, at most 2,000.
     pub events: u32,
     /// `every`: milliseconds from one event to the next, and before the first one. Default 100, at most 60,000.
     pub every: Duration,
     /// `size`: bytes of filler in each event, which compress badly. Default 0, at most 64 KiB.
     pub size: usize,
-    /// `pad`: bytes of a comment before the first event, to fill what holds the first bytes back. Default 0, at most
-    /// 64 KiB.
+    /// `pad`: bytes of a comment before the first event, to fill buffers on the way. Default 0, at most 64 KiB.
     pub pad: usize,
     /// `heartbeat`: milliseconds from one comment to the next in the silence after the last event. Default 0, for none.
     pub heartbeat: Duration,
     /// `idle`: milliseconds of silence after the last event. Default 500, at most 20 minutes.
     pub idle: Duration,
-    /// `finish`: whether an event of type `end` comes last. `1`, or `0` for a stream that just ends. Default 1.
+    /// `finish`: `1` ends the stream with an event of type `end`, `0` without one. Default 1.
     pub finish: bool,
 }
 
@@ -58,7 +57,8 @@ impl Knobs {
     /// Reads the query of a URL.
     ///
     /// # Errors
-    /// [`InvalidKnob`] for a knob that is no number or out of its bounds, and when all together are too much.
+    /// [`InvalidKnob`] for a knob that is not a number or out of its bounds, and if the knobs together ask for too
+    /// much.
     pub fn parse(query: &str) -> Result<Knobs, InvalidKnob> {
         let mut knobs = Knobs::default();
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
@@ -67,15 +67,15 @@ impl Knobs {
                 number.ok_or_else(|| InvalidKnob { name: name.into(), value: value.into(), rule })
             };
             match name {
-                "events" => knobs.events = number(2_000, "it is a number from 0 to 2000")? as u32,
-                "every" => knobs.every = millis(number(60_000, "it is milliseconds, from 0 to 60000")?),
-                "size" => knobs.size = number(65_536, "it is bytes, from 0 to 65536")? as usize,
-                "pad" => knobs.pad = number(65_536, "it is bytes, from 0 to 65536")? as usize,
+                "events" => knobs.events = number(2_000, "use a number from 0 to 2000")? as u32,
+                "every" => knobs.every = millis(number(60_000, "use milliseconds from 0 to 60000")?),
+                "size" => knobs.size = number(65_536, "use bytes from 0 to 65536")? as usize,
+                "pad" => knobs.pad = number(65_536, "use bytes from 0 to 65536")? as usize,
                 "heartbeat" => {
-                    knobs.heartbeat = millis(number(600_000, "it is milliseconds, from 0 to 600000")?);
+                    knobs.heartbeat = millis(number(600_000, "use milliseconds from 0 to 600000")?);
                 }
-                "idle" => knobs.idle = millis(number(1_200_000, "it is milliseconds, from 0 to 1200000")?),
-                "finish" => knobs.finish = number(1, "it is 0 or 1")? == 1,
+                "idle" => knobs.idle = millis(number(1_200_000, "use milliseconds from 0 to 1200000")?),
+                "finish" => knobs.finish = number(1, "use 0 or 1")? == 1,
                 _ => {}
             }
         }
@@ -87,16 +87,19 @@ impl Knobs {
         if knobs.duration() > MAX_DURATION {
             return Err(together(
                 knobs.events.to_string(),
-                "with every and idle it takes more than 20 minutes",
+                "together with every and idle, the stream takes more than 20 minutes",
             ));
         }
         if knobs.size as u64 * u64::from(knobs.events) + knobs.pad as u64 > MAX_BYTES {
-            return Err(together(knobs.events.to_string(), "with size and pad it has more than 8 MiB"));
+            return Err(together(
+                knobs.events.to_string(),
+                "together with size and pad, the stream has more than 8 MiB",
+            ));
         }
         Ok(knobs)
     }
 
-    /// How long the stream takes.
+    /// The duration of the stream.
     pub(super) fn duration(&self) -> Duration {
         self.every * self.events + self.idle
     }

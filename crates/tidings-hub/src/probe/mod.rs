@@ -1,12 +1,12 @@
-//! A stream of known timing, for whoever wants to know what the way to it does to streams.
+//! A stream of known timing, to find out how streams are changed on the way to a client.
 //!
-//! `tidings doctor` asks for it and compares what arrives with what was sent: each event says when it was sent and how many
-//! bytes went before it. The stream is bounded in time, bytes and number, carries nothing of anybody's, and changes
-//! nothing, so a hub serves it to everyone who may subscribe, and answers a `POST` with it like a `GET`: what a proxy does may
-//! depend on the method.
+//! `tidings doctor` requests it and compares the arrivals with the sending times. Each event holds its sending time and
+//! the number of bytes before it. The stream is bounded in time, bytes and number. It contains no user's data and
+//! changes nothing, so a hub serves it to every client that may subscribe. A `POST` gets the same stream as a `GET`,
+//! because a proxy may treat the methods differently.
 //!
-//! A request asks for it at `/probe`, or at any path of topics with the parameter `probe=1`; there a `POST`, which would be a publish,
-//! also has the header [`Tidings-Probe`](TIDINGS_PROBE). The knobs are parameters of the query: see [`Knobs`].
+//! Request it at `/probe`, or at any path of topics with the parameter `probe=1`. There a `POST` would be a publish, so
+//! it must also have the header [`Tidings-Probe`](TIDINGS_PROBE). The knobs are parameters of the query: see [`Knobs`].
 
 mod body;
 mod knobs;
@@ -34,16 +34,18 @@ pub use self::{
 };
 use crate::peer::Peer;
 
-/// The header by which an answer says that it is such a stream, and a `POST` to a topic that it asks for one and publishes nothing.
+/// In a response, this header marks a stream of known timing. In a `POST` to a topic, it requests one and publishes
+/// nothing.
 pub const TIDINGS_PROBE: HeaderName = HeaderName::from_static("tidings-probe");
 
-/// The methods that a stream may be asked for by. Every answer names them, so that whoever wants to compare them knows that a
+/// The methods for requesting a stream. Every response names them, so that a client that compares them knows that a
 /// `POST` changes nothing here.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
 
-/// Serves streams of known timing: at most 512 at a time, and 32 MiB a second of all together.
+/// Serves streams of known timing: at most 512 at a time, with 32 MiB a second in all.
 ///
-/// A hub, which knows the addresses of its clients, sends at most 256 to one address, and 16 of those that take longer than
+/// A hub knows the addresses of its clients. It sends at most 256 streams to one address, and at most 16 that take
+/// longer than 30 seconds. Further requests get 503.
 /// 30 seconds. Further requests get 503.
 #[derive(Debug, Clone, Default)]
 pub struct Probes {
@@ -54,9 +56,9 @@ pub struct Probes {
 impl Probes {
     /// Answers a `GET` or a `POST` with a stream, a `HEAD` with its head, and `OPTIONS` with the methods.
     ///
-    /// Everything else is refused in a line of text: 400 for a knob that is out of its bounds, 405 for another method,
-    /// 503 when too many streams run. A request whose `Last-Event-ID` is that of the last event gets 204, which ends an
-    /// `EventSource`.
+    /// Every other request is refused with a line of text: 400 for a knob out of its bounds, 405 for another method,
+    /// 503 when too many streams run. If the `Last-Event-ID` is that of the last event, the response is 204, which ends
+    /// an `EventSource`.
     pub fn answer(&self, request: &Parts) -> Response<ProbeBody> {
         if request.method == Method::OPTIONS {
             let mut response = refusal(StatusCode::NO_CONTENT, String::new());
@@ -64,7 +66,7 @@ impl Probes {
             return response;
         }
         if !matches!(request.method, Method::GET | Method::HEAD | Method::POST) {
-            return refusal(StatusCode::METHOD_NOT_ALLOWED, "a probe is asked for by GET or POST\n".into());
+            return refusal(StatusCode::METHOD_NOT_ALLOWED, "request a probe with GET or POST\n".into());
         }
         let knobs = match Knobs::parse(request.uri.query().unwrap_or_default()) {
             Ok(knobs) => knobs,
@@ -78,7 +80,10 @@ impl Probes {
             return response;
         }
         let Some(position) = self.room.take(request.extensions.get().map(Peer::network), &knobs) else {
-            return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many probes run already\n".into());
+            return refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many probes are running; try again later\n".into(),
+            );
         };
         let body = if request.method == Method::HEAD {
             ProbeBody::text(String::new())
@@ -93,7 +98,7 @@ impl Probes {
         response
     }
 
-    /// A name that no other stream has, so that a stream that a cache repeats is known by it.
+    /// A name that no other stream has. It reveals a stream that a cache repeats.
     fn name(&self) -> String {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         format!("{:x}-{:x}", since.as_nanos(), self.started.fetch_add(1, Ordering::Relaxed))

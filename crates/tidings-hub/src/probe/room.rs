@@ -1,4 +1,4 @@
-//! How many streams there may be, and how many bytes of them a second.
+//! Limits on the number of streams, and on their bytes per second.
 
 use std::{
     collections::HashMap,
@@ -14,15 +14,15 @@ use super::Knobs;
 /// How many streams are sent at a time.
 const MAX_STREAMS: usize = 512;
 
-/// How many of them to one address: a doctor that counts how many are served at a time asks for 120, and doctors that ask through
-/// a proxy have the proxy's address.
+/// How many streams may go to one address. A doctor that counts the streams served at a time requests 120. Doctors that
+/// use a proxy have the proxy's address.
 const MAX_OF_ONE: usize = 256;
 
-/// How many of those that take longer than [`LONG`] to one address, so that nobody keeps others out for long.
+/// How many streams longer than [`LONG`] may go to one address, so that no client keeps others out for long.
 const MAX_LONG_OF_ONE: usize = 16;
 const LONG: Duration = Duration::from_secs(30);
 
-/// How many bytes a second all streams together may have, and how many may come at once before that.
+/// How many bytes per second all streams together may have, and how large a burst before that may be.
 const BYTES_PER_SECOND: u64 = 32 << 20;
 const BURST: Duration = Duration::from_millis(32);
 
@@ -34,7 +34,7 @@ pub(super) struct Room(Mutex<State>);
 struct State {
     streams: usize,
     by_peer: HashMap<IpAddr, Counts>,
-    /// When what was sent so far is paid for, at the bound of bytes a second.
+    /// The time at which the bytes so far are paid for, at the limit of bytes per second.
     paid: Option<Instant>,
 }
 
@@ -44,7 +44,7 @@ struct Counts {
     long: usize,
 }
 
-/// A stream's part of the room.
+/// A stream's place in the room. Dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct Position {
     room: Arc<Room>,
@@ -53,7 +53,7 @@ pub(super) struct Position {
 }
 
 impl Room {
-    /// A place for a stream, if there is one.
+    /// Takes a place for a stream, if one is free.
     pub(super) fn take(self: &Arc<Self>, peer: Option<IpAddr>, knobs: &Knobs) -> Option<Position> {
         let is_long = knobs.duration() > LONG;
         let state = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +74,7 @@ impl Room {
 }
 
 impl Position {
-    /// Notes that so many bytes are sent now. Says when the next ones may be.
+    /// Notes that `bytes` are sent now. Returns the time for the next ones.
     pub(super) fn sent(&self, bytes: usize) -> Instant {
         let mut state = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
