@@ -2,7 +2,6 @@
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 
-/// Whether the headers of a response say that it is an event stream, as browsers read them: a source takes no other.
 /// Whether the headers of a response declare an event stream, by the rules of browsers. A source accepts no other
 /// response.
 ///

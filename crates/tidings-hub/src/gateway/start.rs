@@ -16,14 +16,12 @@ use super::{
 use crate::{
     Grant, Hub,
     delivery::routing::{Registration, Wake},
-    dialect::Refusal,
+    dialect::{Refusal, native::publish::IDEMPOTENCY_KEY},
     http::Problem,
     log::{Append, Appended, IdempotencyKey, LogError, PageLimit, Refused},
 };
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use tokio::sync::oneshot;
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// How often a request with one key may fail before its first event, or have its answer removed, and be tried anew.
 const MAX_TRIES: u32 = 64;

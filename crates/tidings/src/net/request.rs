@@ -33,7 +33,8 @@ pub(crate) fn request(flags: &RequestFlags, url: &str) -> anyhow::Result<Request
     Ok(request)
 }
 
-fn header(line: &str) -> Result<(HeaderName, HeaderValue), UsageError> {
+/// The name and the value of a header line.
+pub(crate) fn header(line: &str) -> Result<(HeaderName, HeaderValue), UsageError> {
     // The value may be a secret, and so may a line without a name, so the errors do not repeat them.
     let (name, value) = line
         .split_once(':')

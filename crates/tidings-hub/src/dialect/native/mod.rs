@@ -2,7 +2,7 @@
 
 mod answer;
 mod body_kind;
-mod publish;
+pub(crate) mod publish;
 mod read;
 
 use std::borrow::Cow;

@@ -15,7 +15,8 @@ use crate::{
     log::{Append, IdempotencyKey},
 };
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The header with which a client says which requests are one request, sent again.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What a request to a path of a topic publishes. Parameters that are not known are ignored, since clients add their own.
 pub(super) fn operation(topic: &str, request: &Parts, settings: &Settings) -> Result<Publish, Refusal> {

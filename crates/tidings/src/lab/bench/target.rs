@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 
 use super::{job::Job, process::Processes, started::Started};
-use crate::{cli::BenchTarget, exit::UsageError};
+use crate::{cli::BenchTarget, exit::UsageError, net::request};
 
 /// The name of the reference server.
 const BOUND: &str = "bound";
@@ -214,14 +214,9 @@ impl Endpoint {
             .next()
             .with_context(|| format!("{host} has no address"))?;
         let mut lines = String::new();
-        for header in headers {
-            if !header.contains(':') || header.contains(['\r', '\n']) {
-                return Err(
-                    UsageError(format!("{header:?} is not a header line of the form 'Name: value'")).into()
-                );
-            }
-            lines.push_str(header);
-            lines.push_str("\r\n");
+        for line in headers {
+            let (name, value) = request::header(line)?;
+            lines.push_str(&format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes())));
         }
         Ok(Endpoint { address, host: host.to_owned(), path, headers: lines })
     }

@@ -12,7 +12,7 @@ use http::{
 };
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tidings_client::{HyperTransport, ResponseBody, Transport};
+use tidings_client::{HyperTransport, Transport, is_event_stream};
 
 use super::{
     answer::{self, Answer},
@@ -90,7 +90,7 @@ impl Proxy {
             }
         };
         remove_connection_headers(response.headers_mut());
-        if !is_event_stream(&response) {
+        if !is_event_stream(response.headers()) {
             return sent(response.map(SpoiledBody::new));
         }
         let mut response = response.map(SpoiledBody::new);
@@ -176,10 +176,4 @@ fn sent(response: Response<SpoiledBody>) -> Answer {
 
 fn has(faults: &[Fault], kind: &Kind) -> bool {
     faults.iter().any(|fault| fault.kind() == kind)
-}
-
-fn is_event_stream(response: &Response<ResponseBody>) -> bool {
-    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("text/event-stream")
 }
