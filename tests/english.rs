@@ -28,10 +28,6 @@ const NOT_YET: &[&str] = &[
     "crates/tidings-hub/src/peer.rs",
     "crates/tidings-hub/src/server/",
     "crates/tidings-hub/src/settings.rs",
-    "crates/tidings/src/cli/",
-    "crates/tidings/src/cmd/serve/",
-    "crates/tidings/src/config/",
-    "--help",
 ];
 
 /// "The subscriber is five updates behind": words before "behind" that tell of lag.

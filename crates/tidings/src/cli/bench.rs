@@ -36,7 +36,7 @@ pub(crate) enum BenchScenario {
     Worker,
 }
 
-/// What is measured, and how it is told.
+/// The server that is measured, and the form of the result.
 #[derive(Debug, Args)]
 pub(crate) struct BenchTarget {
     /// Where to subscribe, for a server that is not a hub: an http:// URL, with {topic} in place of the topic

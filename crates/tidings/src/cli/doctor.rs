@@ -10,7 +10,7 @@ use super::{RequestFlags, request::REQUEST};
 ///
 /// The doctor asks for the stream in several ways. This takes about ten seconds, and up to 15. It measures when each event arrives,
 /// and says what is wrong, at which hop, how sure that is, and what to change. A Tidings hub sends a stream of known timing for
-/// this, and so does `tidings doctor origin` behind the same proxy. With any other server the doctor measures the stream as it is.
+/// this. `tidings doctor origin` sends it in place of any other server, through the same proxy. With any other server the doctor measures the stream as it is.
 /// Only GET requests are repeated.
 ///
 /// Exit code: 0 if nothing is wrong, 1 if a finding is at or above --fail-on, 2 if nothing could be measured.
@@ -76,7 +76,7 @@ pub(crate) enum DoctorCommand {
     Llm(DoctorLlm),
 }
 
-/// Send a stream of known timing at every path, in place of the server behind a proxy
+/// Send a stream of known timing at every path, in place of the server to which a proxy forwards
 ///
 /// Let the proxy forward to this address, and run `tidings doctor` against the proxy. Everything that the doctor then finds is caused
 /// by the proxy.
@@ -157,7 +157,7 @@ impl ReportFlags {
     }
 }
 
-/// What a report is written in.
+/// The form of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReportForm {
     Text,

@@ -110,7 +110,7 @@ pub(crate) struct LogExport {
     #[command(flatten)]
     pub(crate) files: LogFiles,
 
-    /// What to print. Only NDJSON has everything of an update
+    /// The form of the output. Only NDJSON has everything of an update
     #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson)]
     pub(crate) format: ExportFormat,
 
@@ -123,7 +123,7 @@ pub(crate) struct LogExport {
     pub(crate) from: String,
 }
 
-/// What an export looks like.
+/// The form of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExportFormat {
     /// A JSON object a line

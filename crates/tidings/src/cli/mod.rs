@@ -62,7 +62,7 @@ pub(crate) enum Command {
     Chaos(Absent),
 }
 
-/// A command that this build does not have, with whatever flags.
+/// A command that this build does not have, with any flags.
 #[cfg(not(all(feature = "doctor", feature = "bench", feature = "chaos")))]
 #[derive(Debug, Args)]
 pub(crate) struct Absent {

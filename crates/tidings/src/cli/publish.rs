@@ -71,5 +71,5 @@ pub(crate) struct Publish {
     pub(crate) hub: Hub,
 }
 
-const SOURCE: &str = "What to publish";
+const SOURCE: &str = "Source of the data";
 const UPDATE: &str = "The update";

@@ -10,7 +10,7 @@ use super::{
     layer::{command, parse},
 };
 
-/// What each command needs beside its flags.
+/// The arguments that each command needs in addition to its flags.
 const NEEDED: [(&str, &[&str]); 7] = [
     ("publish", &["news"]),
     ("subscribe", &["news"]),
@@ -21,7 +21,7 @@ const NEEDED: [(&str, &[&str]); 7] = [
     ("chaos", &["--upstream=http://a"]),
 ];
 
-/// What the command has instead where a flag needs or excludes another one.
+/// The arguments of a command instead, where a flag needs or excludes another one.
 const INSTEAD: [(&str, &str, &[&str]); 12] = [
     ("serve", "tls-cert", &["--tls-key=k"]),
     ("serve", "tls-key", &["--tls-cert=c"]),

@@ -13,7 +13,7 @@ pub(crate) struct Flag<'a> {
     name: &'a str,
 }
 
-/// What a flag takes.
+/// The kind of value that a flag takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Takes {
     /// Nothing: it is given or not.
@@ -53,8 +53,8 @@ impl<'a> Flag<'a> {
         self.arg.is_hide_env_values_set()
     }
 
-    /// Whether what a higher layer says of this flag leaves nothing to say of the other: they are the same, or exclude each
-    /// other.
+    /// Whether a value of this flag in a higher layer replaces the other flag's value in a lower one: they are the same flag, or
+    /// exclude each other.
     pub(crate) fn decides(&self, other: &Flag<'_>, definition: &Command) -> bool {
         // These three answer one question, and on a line have rules of their own.
         let is_of_history = |flag: &Flag<'_>| {
@@ -66,7 +66,7 @@ impl<'a> Flag<'a> {
             || excludes(definition, other.arg, self.arg)
     }
 
-    /// What it takes.
+    /// The kind of value that it takes.
     pub(crate) fn takes(&self) -> Takes {
         match self.arg.get_action() {
             ArgAction::SetTrue => Takes::Nothing,

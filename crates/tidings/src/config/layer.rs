@@ -15,14 +15,14 @@ use crate::cli::Cli;
 
 /// A source of settings below the command line.
 pub(crate) trait Layer {
-    /// What it says of a flag. `None` leaves the flag to the layers below.
+    /// The values that it has for a flag. `None` leaves the flag to the layers below.
     fn say(&self, flag: &Flag<'_>) -> Option<Said>;
 }
 
-/// What a layer says of a flag.
+/// The values that a layer has for a flag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
-    /// Where it says so, for an error: the name of a variable, a line of a file.
+    /// Where the values are from, for an error: the name of a variable, a line of a file.
     pub(crate) origin: String,
     /// The values of the flag: one, or any number for a flag that may be repeated. A flag without a value has `true` or `false`,
     /// and a flag that is counted has a number.
@@ -38,7 +38,7 @@ pub(super) fn command() -> Command {
 /// says something of a flag counts.
 ///
 /// # Errors
-/// What clap refuses, and a layer's value that its flag does not take.
+/// An error of the command line, or a layer's value that its flag does not take.
 pub(crate) fn parse(line: &[OsString], layers: &[&dyn Layer]) -> Result<Cli, clap::Error> {
     let definition = command();
     let words: Vec<_> = line.iter().map_while(|word| word.to_str()).collect();
@@ -84,7 +84,7 @@ fn program(line: &[OsString]) -> impl Iterator<Item = OsString> + use<'_> {
     iter::once("tidings".into()).chain(line.iter().cloned())
 }
 
-/// What a line has, whatever it lacks.
+/// The flags of a line, even if it lacks others.
 fn lenient(definition: &Command, line: &[OsString], depth: usize) -> ArgMatches {
     let given = definition.clone().ignore_errors(true).try_get_matches_from(program(line));
     given.map_or_else(|_| ArgMatches::default(), |given| of_subcommand(given, depth))

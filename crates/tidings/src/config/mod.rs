@@ -1,8 +1,8 @@
-//! What can be chosen, and by whom.
+//! Settings, their defaults, and the layers that change them.
 //!
-//! [`Settings`] has everything that an operator can choose for a hub, and owns the defaults. A [`Layer`] says some of it, in the
-//! words of the flags: the environment does ([`Environment`]). What a layer says takes the place of what the layers below it
-//! say, and the command line stands above all.
+//! [`Settings`] has everything that an operator can choose for a hub, and owns the defaults. A layer has values for flags, as text.
+//! The environment is such a layer ([`Environment`]). A layer replaces the values of the layers below it, and the command line is
+//! above all layers.
 
 mod environment;
 #[cfg(all(test, feature = "doctor", feature = "bench", feature = "chaos"))]

@@ -24,7 +24,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     /// Where the history is kept.
     pub(crate) log_url: LogUrl,
-    /// How much of it is kept, and how. What is `None` depends on the kind of the log, which owns the default.
+    /// How much of it is kept, and how. For `None`, the kind of the log has a default.
     pub(crate) log: LogSettings,
     /// How long an update that was answered may wait to be on the disk, if it does not have to be there first.
     pub(crate) sync_every: Duration,

@@ -34,7 +34,10 @@ fn secret(serve: &Serve, directory: Option<&Path>) -> anyhow::Result<Secret> {
     if let Some(name) = &serve.gateway.stream_secret_env {
         let secret = from_environment(name)?;
         if secret.expose().len() < MIN_SECRET {
-            return Err(UsageError(format!("the secret in {name} has less than {MIN_SECRET} bytes")).into());
+            return Err(UsageError(format!(
+                "the secret in {name} has less than {MIN_SECRET} bytes; use a longer one"
+            ))
+            .into());
         }
         return Ok(secret);
     }
@@ -43,7 +46,7 @@ fn secret(serve: &Serve, directory: Option<&Path>) -> anyhow::Result<Secret> {
     };
     let path = directory.join(SECRET_FILE);
     kept_secret(&path)
-        .with_context(|| format!("the secret of stream tokens can't be kept in {}", path.display()))
+        .with_context(|| format!("the secret of stream tokens cannot be kept in {}", path.display()))
 }
 
 /// The secret in a file, which only its owner may read; a new one if there is none yet.
@@ -51,7 +54,10 @@ fn kept_secret(path: &Path) -> anyhow::Result<Secret> {
     match fs::read_to_string(path) {
         Ok(text) => {
             let text = text.trim();
-            anyhow::ensure!(text.len() >= MIN_SECRET, "it is damaged; remove it, and old tokens with it");
+            anyhow::ensure!(
+                text.len() >= MIN_SECRET,
+                "the file is damaged; remove it, and the tokens from before become invalid"
+            );
             return Ok(Secret::new(text));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -88,7 +94,7 @@ fn from_environment(name: &str) -> anyhow::Result<Secret> {
             Err(UsageError(format!("the environment variable {name} is not set")).into())
         }
         Err(error) => {
-            Err(UsageError(format!("the environment variable {name} can't be read: {error}")).into())
+            Err(UsageError(format!("the environment variable {name} cannot be read: {error}")).into())
         }
     }
 }

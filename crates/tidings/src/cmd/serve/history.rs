@@ -15,7 +15,7 @@ pub(super) fn open(settings: &Settings) -> anyhow::Result<(Arc<dyn Log>, String)
                 UsageError(format!("{error}; leave the flag out, or choose another log")).into()
             }
             (error, Some(directory)) => explain(error, directory),
-            (error, None) => anyhow::Error::new(error).context("the history can't be opened"),
+            (error, None) => anyhow::Error::new(error).context("the history cannot be opened"),
         })?;
     if let Some(begun) = &new_epoch {
         say(begun);
@@ -27,13 +27,13 @@ pub(super) fn open(settings: &Settings) -> anyhow::Result<(Arc<dyn Log>, String)
 fn say(begun: &NewEpoch) {
     match begun {
         NewEpoch::Renewed { .. } => tracing::warn!(
-            "A NEW EPOCH BEGINS, with the updates that were kept: who comes back with an ID from before is told of a gap. \
-             Leave --new-epoch out from now on."
+            "A NEW EPOCH BEGINS, with the updates that were kept. A subscriber that comes back with an ID from before is told of a gap. \
+             Start without --new-epoch from now on."
         ),
         NewEpoch::MovedAside { damaged, reason } => tracing::warn!(
-            "A NEW EPOCH BEGINS, WITHOUT THE OLD UPDATES: the log was damaged ({reason}) and is at {} now. Who comes back \
-             with an ID from before is told of a gap. `tidings log export {}` prints what can be read of it. Leave \
-             --new-epoch out from now on.",
+            "A NEW EPOCH BEGINS, WITHOUT THE OLD UPDATES: the log was damaged ({reason}) and is now at {}. A subscriber \
+             that comes back with an ID from before is told of a gap. `tidings log export {}` prints the updates that can be read. Start \
+             without --new-epoch from now on.",
             damaged.display(),
             damaged.display(),
         ),

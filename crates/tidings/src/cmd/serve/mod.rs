@@ -31,7 +31,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     start_logging(serve.verbose);
     // Each subscriber is a file descriptor, and many systems begin with 1,024.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::warn!(%error, "the limit of open files can't be raised: there may be room for few subscribers");
+        tracing::warn!(%error, "the limit of open files cannot be raised, so there may be room for few subscribers only");
     }
     let settings = Settings::of(&serve)?;
     let listener = bind(settings.listen)?;
@@ -50,7 +50,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
         None => Hub::new(log, settings),
     };
 
-    // Whoever reads the greeting may stop the hub, and make it read its certificate again.
+    // A program that reads the greeting may then stop the hub, and make it read its certificate again.
     let (stop, mut hangup) = (stop_signal()?, Hangup::listen()?);
     let upstream = serve.gateway.upstream.as_deref();
     say(&greeting(address, &access, &serve.allow_host, &history, certificate.as_ref(), upstream));
@@ -69,7 +69,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
         tokio::select! {
             stopped = &mut stop => break stopped?,
             ended = &mut serving => {
-                // What ended it is in the log. Whoever started this process has to hear of it, since nothing is served.
+                // The log says what ended the server. The process ends too, because nothing is served.
                 hub.shutdown().await;
                 ended.context("the server failed")?;
                 anyhow::bail!("the server has ended by itself; the log says why");
@@ -115,7 +115,7 @@ fn open_files() -> Option<u64> {
     None
 }
 
-/// Tells whoever watches. The terminal may be gone by now, and the hub does not depend on it.
+/// Tells the person at the terminal. The terminal may be gone by now, and the hub does not depend on it.
 fn say(text: &str) {
     let _ = stderr().write_all(text.as_bytes());
 }

@@ -12,7 +12,7 @@ use tidings_hub::Tls;
 
 use crate::{cli::Serve, exit::Hint};
 
-/// What a certificate for development is for.
+/// The names in a certificate for development.
 const DEV_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 const DEV_CERTIFICATE: &str = "tls-dev-cert.pem";
@@ -77,7 +77,7 @@ impl Certificate {
         }
     }
 
-    /// What makes curl trust it.
+    /// The flags that make curl trust it.
     pub(super) fn curl_flags(&self) -> String {
         match &self.origin {
             Origin::Files { .. } => String::new(),
@@ -90,12 +90,12 @@ impl Certificate {
     pub(super) fn reload(&self) {
         let Origin::Files { certificate, key } = &self.origin else {
             tracing::info!(
-                "the certificate for development stays in use: it is in no file that somebody renews"
+                "the certificate for development stays in use: it is not in a file that can be renewed"
             );
             return;
         };
         match pem(certificate).and_then(|chain| Ok(self.tls.replace(&chain, &pem(key)?)?)) {
-            Ok(()) => tracing::info!(file = %certificate.display(), "the certificate was read anew"),
+            Ok(()) => tracing::info!(file = %certificate.display(), "the certificate was read again"),
             Err(error) => tracing::error!("the old certificate stays in use: {error:#}"),
         }
     }
@@ -103,11 +103,11 @@ impl Certificate {
 
 fn read(certificate: &Path, key: &Path) -> anyhow::Result<Tls> {
     Tls::from_pem(&pem(certificate)?, &pem(key)?)
-        .with_context(|| format!("{} and {} can't be used", certificate.display(), key.display()))
+        .with_context(|| format!("{} and {} cannot be used", certificate.display(), key.display()))
 }
 
 fn pem(file: &Path) -> anyhow::Result<Vec<u8>> {
-    fs::read(file).with_context(|| format!("{} can't be read", file.display()))
+    fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
 }
 
 /// A new certificate and its key, as PEM.
@@ -127,7 +127,7 @@ fn encode(label: &str, der: &[u8]) -> String {
 fn keep(certificate: &Path, key: &Path) -> anyhow::Result<()> {
     let (made, made_key) = make()?;
     for (file, text) in [(key, made_key), (certificate, made)] {
-        write_private(file, &text).with_context(|| format!("{} can't be written", file.display()))?;
+        write_private(file, &text).with_context(|| format!("{} cannot be written", file.display()))?;
     }
     Ok(())
 }
