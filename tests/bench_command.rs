@@ -300,3 +300,24 @@ async fn what_can_not_be_measured_is_said_at_once() {
         assert!(error.contains(reason), "{arguments:?}: {error}");
     }
 }
+
+#[tokio::test]
+async fn servers_that_it_starts_have_the_defaults_even_if_variables_are_set() {
+    // With these, the hub would refuse every update, and the reference server could not listen.
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_tidings"))
+        .args([
+            "bench", "fanout", "--serve", "--bound", "--rounds", "1", "-n", "2", "--events", "5", "--json",
+        ])
+        .env("TIDINGS_MAX_DATA", "1")
+        .env("TIDINGS_BENCH_LISTEN", taken.local_addr().unwrap().to_string())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let run = tokio::time::timeout(std::time::Duration::from_secs(60), run).await;
+    let output = run.expect("it ends by itself").expect("the program starts");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    // Five updates and the warm-up, for each of two.
+    assert_delivered(&json, 12);
+}
