@@ -229,7 +229,7 @@ async fn check_says_what_is_damaged_and_what_to_do() {
     let found = log("check", directory.path(), &[]).await;
     assert_eq!(found.code, Some(3));
     assert!(
-        found.out.contains("updates: record 3 can't be read: the sum of record 3 does not match"),
+        found.out.contains("updates: record 3 cannot be read: the sum of record 3 does not match"),
         "{}",
         found.out
     );
@@ -278,7 +278,7 @@ async fn of_a_damaged_log_the_rest_is_exported() {
     assert_eq!(export.code, Some(3));
     let sequences: Vec<_> = export.json().iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
     assert_eq!(sequences, [1, 2, 4, 5]);
-    assert!(export.err.contains("record 3 can't be read: the sum"), "{}", export.err);
+    assert!(export.err.contains("record 3 cannot be read: the sum"), "{}", export.err);
     assert!(export.err.contains("4 updates are exported; 1 unreadable places"), "{}", export.err);
 }
 
@@ -291,7 +291,7 @@ async fn a_hub_refuses_a_damaged_log_and_names_the_way_out_which_works() {
     let refused = tidings(&["serve", "--listen", "127.0.0.1:0", "--data", data], "").await;
     assert_eq!(refused.code, Some(1));
     for expected in [
-        "is damaged: record 3 can't be read".to_owned(),
+        "is damaged: record 3 cannot be read".to_owned(),
         format!("tidings log check {data}"),
         format!("tidings log export {data} > rescued.ndjson"),
         format!("tidings serve --data {data} --new-epoch"),

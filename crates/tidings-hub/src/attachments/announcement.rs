@@ -14,6 +14,7 @@ pub(crate) struct Announcement {
     pub(crate) url: String,
     #[serde(rename = "type")]
     pub(crate) media_type: MediaType,
+    /// In bytes.
     pub(crate) size: u64,
     /// In hexadecimal digits.
     pub(crate) sha256: String,

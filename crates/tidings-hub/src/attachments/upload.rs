@@ -30,7 +30,9 @@ pub trait AttachmentUpload: Send {
 #[derive(Debug)]
 pub struct ReceivedAttachment {
     id: AttachmentId,
+    /// How many bytes it has, for its announcement.
     pub(super) bytes: u64,
+    /// The sum of its bytes in hexadecimal digits, for its announcement.
     pub(super) sha256: String,
     file: Unannounced,
 }
@@ -64,7 +66,7 @@ impl ReceivedAttachment {
 pub enum UploadError {
     /// The file is too large, however much room there is.
     #[error(
-        "an attachment is over {max} bytes (tidings serve --max-attachment); publish a link to it instead"
+        "the attachment has more than {max} bytes (tidings serve --max-attachment); publish a link to it instead"
     )]
     TooLarge {
         /// The most bytes of one attachment.
@@ -72,8 +74,8 @@ pub enum UploadError {
     },
     /// The store has no room until older files are removed.
     #[error(
-        "there is no room for it: {used} of {max} bytes of attachments are in use (tidings serve --attachment-quota); \
-         they go with the updates that announce them"
+        "the attachments take {used} of {max} bytes (tidings serve --attachment-quota), so this one has no room; there is room \
+         again when older updates with attachments are evicted"
     )]
     Full {
         /// How many bytes are in use.
@@ -83,13 +85,13 @@ pub enum UploadError {
     },
     /// The connection has too much under way.
     #[error(
-        "this connection has {max} bytes of attachments under way, as many as one may; send one after the other"
+        "this connection has {max} bytes of attachments under way, which is its limit; send one after the other"
     )]
     TooMany {
         /// The most bytes that one connection may have under way.
         max: u64,
     },
     /// The store failed.
-    #[error("an attachment can't be stored: {0}")]
+    #[error("the attachment cannot be stored: {0}")]
     Io(#[from] io::Error),
 }

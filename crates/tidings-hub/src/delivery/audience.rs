@@ -79,6 +79,6 @@ mod tests {
         assert_eq!(["a/b", "a/b/c", "d"].map(count), [0, 0, 0]);
         drop(registrations);
         routing.join(&all[0]);
-        assert_eq!(count("a/b"), 0, "who is not registered has no place to be counted at");
+        assert_eq!(count("a/b"), 0, "a selector that is not registered has no place to be counted at");
     }
 }

@@ -112,7 +112,7 @@ impl Chunk {
         }
     }
 
-    /// Where further events go, behind what is there already.
+    /// Where further events go, after what is there already.
     fn joined(&mut self) -> &mut Vec<u8> {
         if self.joined.is_empty() {
             self.joined = Encoded::begin(self.expected);

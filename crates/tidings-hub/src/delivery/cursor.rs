@@ -104,7 +104,7 @@ struct Timer {
 enum Step {
     /// Everything there is has been delivered: wait for a signal.
     Waiting,
-    /// There may be more behind the position.
+    /// There may be more after the position.
     Following,
     /// The position is older than the window: a page of the log is being read.
     Reading(Pin<Box<dyn Future<Output = Result<Read, LogError>> + Send>>),
@@ -116,6 +116,7 @@ enum Step {
 /// What is left of a cursor whose socket is delivered to by the loop of its core.
 #[derive(Debug)]
 pub(crate) struct HandedOver {
+    /// From where the loop goes on.
     pub(crate) standing: Standing,
     /// Topics whose close is still to come; `None` for a subscription that never ends.
     pub(crate) open: Option<Vec<Topic>>,
@@ -209,7 +210,7 @@ impl Cursor {
         self.queued = join(events, std::mem::take(&mut self.queued));
     }
 
-    /// Ends this cursor for somebody who delivers what follows, and who is registered for it already.
+    /// Ends this cursor for a delivery loop, which is registered already and delivers what follows.
     pub(crate) fn hand_over(mut self) -> HandedOver {
         debug_assert!(self.queued.is_empty(), "what is queued has been sent");
         self.step = Step::HandedOver;
@@ -348,7 +349,7 @@ impl Cursor {
                         }
                     }
                     Err(error) => {
-                        tracing::error!(%error, position = self.standing.position, "a subscriber's stream ends: the log can't be read");
+                        tracing::error!(%error, position = self.standing.position, "a subscriber's stream ends: the log cannot be read");
                         self.end(EndReason::LogFailed);
                     }
                 },

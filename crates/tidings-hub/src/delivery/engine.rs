@@ -1,4 +1,4 @@
-//! What delivers: the log, the window of its newest updates, and who is woken by them.
+//! What all subscriptions work with: the log, the window of its newest updates, and the routing that wakes subscribers.
 
 use std::{
     future::Future,
@@ -23,18 +23,23 @@ use crate::{
 
 /// What all subscriptions of a hub work with.
 pub(crate) struct Engine {
+    /// What pages are read from.
     pub(crate) log: Arc<dyn Log>,
+    /// Which subscribers a record wakes.
     pub(crate) routing: Arc<Routing>,
     /// The delivery loops, to be asked how far their subscriptions lag.
     pub(crate) loops: Loops,
     /// The subscriptions outside the loops, to be asked the same.
     pub(crate) bodies: Bodies,
+    /// The subscriptions that ended last, for operators.
     pub(crate) last_ended: LastEnded,
     /// The page of the log that was read last, for others that are at the same position.
     pub(crate) last_read: LastRead,
     /// Memory of answers that are under way.
     pub(crate) answers_room: Budget,
+    /// Counted wherever something happens.
     pub(crate) metrics: Metrics,
+    /// Read wherever something is limited.
     pub(crate) settings: Settings,
     /// Up to where the feed has read the log.
     pub(crate) fed: FeedPlace,

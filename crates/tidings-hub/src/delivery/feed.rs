@@ -1,4 +1,4 @@
-//! The one reader of the whole log: it fills the window and wakes those whom a record is for.
+//! The one reader of the whole log: it fills the window, and wakes the subscribers that a record is for.
 
 use std::{
     future::poll_fn,
@@ -21,11 +21,11 @@ use crate::{
 
 const PAGE: PageLimit = PageLimit { records: 1_000, bytes: 1 << 20 };
 
-/// How many records a publisher may be ahead of the feed. Who appends much faster than the feed reads, on the same core for one,
-/// would have records evicted before subscribers could get them.
+/// How many records a publisher may be ahead of the feed. If a publisher appended much faster than the feed reads, on the same core
+/// for example, the log could evict records before they are delivered.
 const AHEAD: u64 = 2 * PAGE.records as u64;
 
-/// How far the feed is, for publishers: it is woken by what they append, and lets them go on also where it can't read that.
+/// How far the feed is. Publishers that are far ahead wait for it; they do not wait while it cannot read the log.
 #[derive(Debug)]
 pub(crate) struct FeedPlace {
     sequence: AtomicU64,
@@ -42,12 +42,12 @@ impl FeedPlace {
         self.moved.notify_waiters();
     }
 
-    /// Whether who has appended `sequence` has to wait for the feed.
+    /// Whether a publisher that has appended `sequence` has to wait for the feed.
     pub(crate) fn is_far_from(&self, sequence: u64) -> bool {
         sequence.saturating_sub(self.sequence.load(Ordering::Acquire)) > AHEAD
     }
 
-    /// Waits until the feed has read `sequence`, so that one who has to wait does not soon have to again.
+    /// Waits until the feed has read `sequence`. It waits for all of it, so that the publisher need not wait again soon.
     pub(crate) async fn come_to(&self, sequence: u64) {
         loop {
             let moved = self.moved.notified();
@@ -90,7 +90,7 @@ impl Drop for Feed {
     }
 }
 
-/// What the feed fills. No publisher waits for it when it has ended, however it did, or if it never began.
+/// The engine that the feed fills. When the feed has ended, in whatever way, or has never begun, no publisher waits for it.
 struct Followed(Arc<Engine>);
 
 impl Drop for Followed {

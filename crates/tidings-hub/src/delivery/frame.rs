@@ -20,7 +20,7 @@ pub enum EventFormat {
     Plain,
     /// With a `topic: …` line for each of its topics, which every conforming parser ignores.
     TopicLine,
-    /// The data is JSON, `{"topic", "type", "data", "id", "retry", "time"}`, for clients that can't see other fields.
+    /// The data is JSON, `{"topic", "type", "data", "id", "retry", "time"}`, for clients that cannot see other fields.
     Envelope,
     /// The same JSON, and every event is of type `message`: one `onmessage` of an `EventSource`, which only hears types
     /// that it knows, hears them all.
@@ -97,7 +97,7 @@ impl EventFormat {
             EventFormat::Plain | EventFormat::Own => encode(record.event(), record, out),
             EventFormat::TopicLine => {
                 for topic in record.topics() {
-                    // A topic has no control characters, so it can't end its line.
+                    // A topic has no control characters, so it cannot end its line.
                     out.extend_from_slice(b"topic: ");
                     out.extend_from_slice(topic.as_str().as_bytes());
                     out.push(b'\n');
@@ -115,6 +115,7 @@ impl EventFormat {
 /// A record with its frames: each is encoded when it is first asked for, and once.
 #[derive(Debug)]
 pub(crate) struct Framed {
+    /// What the frames are of; its grant is checked with each delivery.
     pub(crate) record: Arc<Record>,
     plain: OnceLock<Encoded>,
     /// Those of the other forms, in their order. Few hubs have readers of any.

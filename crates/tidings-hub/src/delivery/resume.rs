@@ -1,4 +1,4 @@
-//! Where a subscriber starts: from its last event ID to a position in the log, or to the truth about what is missing.
+//! Where a subscriber starts: its last event ID becomes a position in the log, or a gap that it is told of.
 
 use serde_json::json;
 
@@ -13,21 +13,21 @@ use crate::{
 /// Where a subscription begins.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum StartAt {
-    /// With what is published from now on.
+    /// With the updates from now on.
     #[default]
     Tail,
     /// With the oldest record that is kept.
     Oldest,
     /// After the event with this ID, which the subscriber has seen.
     After(String),
-    /// After this position, which somebody has found who knows what the subscriber means by the ID that it named.
+    /// After this position, which the caller has found: it knows what the subscriber means by the ID that it named.
     Position {
         /// The ID.
         asked: String,
         /// The sequence of the record that it stands for, kept or not.
         sequence: u64,
     },
-    /// With the oldest record that is kept, after a `gap` event: what the subscriber named is no event of what it asks for.
+    /// With the oldest record that is kept, after a `gap` event: the subscriber named an ID that is none of its topics' events.
     Unknown(String),
 }
 
@@ -45,6 +45,7 @@ pub enum Verdict {
 pub(crate) struct Gap {
     /// The ID from which the subscriber wanted to go on.
     pub(crate) asked: String,
+    /// Why something may be missing.
     pub(crate) reason: GapReason,
     /// The ID of the first record that is kept, in the hub's form; `None` if none is.
     pub(crate) first: Option<String>,
@@ -58,7 +59,7 @@ impl Gap {
         json!({ "asked": self.asked, "reason": self.reason.as_str(), "first": self.first })
     }
 
-    /// The gap that `page`, read for somebody who asked for what follows `asked`, begins with.
+    /// The gap before `page`, which was read for a subscriber that asked for the updates after `asked`.
     pub(crate) async fn before(
         log: &dyn Log,
         page: &Page,
@@ -70,7 +71,7 @@ impl Gap {
             Some(record) if record.sequence() < page.oldest => Some(record.position()),
             _ => log.record(page.oldest).await?.map(|record| record.position()),
         };
-        // Where other topics are kept, a record may stand at that position, and whoever comes back with the ID is known by
+        // Where other topics are kept, a record may stand at that position, and a client that comes back with the ID is known by
         // its check.
         let position = page.before_first_kept();
         let position = log.record(position.sequence).await?.map_or(position, |record| record.position());
@@ -86,10 +87,13 @@ impl Gap {
 /// A subscription that has found its position.
 #[derive(Debug)]
 pub(crate) struct Opening {
+    /// Wakes the subscription from before its position was found.
     pub(crate) registration: Registration,
+    /// The life of the log that the position is in.
     pub(crate) epoch: Epoch,
     /// What to tell, for a subscriber that named the event it saw last.
     pub(crate) verdict: Option<Verdict>,
+    /// To be told before the page.
     pub(crate) gap: Option<Gap>,
     /// The position that the page follows.
     pub(crate) after: u64,
@@ -107,12 +111,12 @@ pub(crate) enum Opened {
     Ended,
 }
 
-/// Who reads the first page of a subscription.
+/// Which side reads the first page of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum First {
     /// This does, always.
     Page,
-    /// Whoever opens it does, if all that follows the position is in the window: what many ask for who come back at once is
+    /// The caller does, if all that follows the position is in the window: a page that many clients ask for when they come back at once is
     /// then read once. The page is empty, and the position that it reaches has no check.
     Window,
 }
@@ -145,7 +149,7 @@ pub(crate) async fn open(
         },
     };
 
-    // Who starts at the tail, or from an ID that is known, has seen the closes up to there.
+    // A subscriber that starts at the tail, or from an ID that is known, has seen the closes up to there.
     let seen = if start == StartAt::Oldest || unknown.is_some() { 0 } else { after };
     let mut open = Vec::with_capacity(selector.topics().len());
     if selector.is_exact() {

@@ -14,7 +14,7 @@ use std::{
 
 use crate::{Selector, Topic, delivery::one_or_many::OneOrMany, log::Record, model::topic_map::TopicMap};
 
-/// How many names of a subscription are entered or taken out under one lock: whoever has many lets others have their turn.
+/// How many names of a subscription are entered or taken out under one lock: a subscription with many lets others have their turn.
 const AT_ONCE: usize = 16;
 
 /// The table of live subscriptions. What an update costs here is its own slashes and its recipients, however many
@@ -27,12 +27,15 @@ pub(crate) struct Routing {
 
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
+    /// The listeners of each topic, by its name.
     pub(crate) topics: TopicMap<Followers>,
+    /// The listeners of each prefix, by its text.
     pub(crate) prefixes: HashMap<Arc<str>, Followers>,
+    /// The listeners of everything.
     pub(crate) everything: Followers,
 }
 
-/// Those who follow a topic, all below a prefix, or everything.
+/// The listeners of a topic, of all topics below a prefix, or of everything.
 #[derive(Debug, Default)]
 pub(crate) struct Followers {
     /// In the order in which they came: sockets are cheapest to write in the order of their creation.
@@ -41,12 +44,12 @@ pub(crate) struct Followers {
     pub(crate) audience: u32,
 }
 
-/// Somebody who hears of updates.
+/// A subscriber, or a group of them, that hears of updates.
 pub(crate) trait Listen: fmt::Debug + Send + Sync {
     /// The update with this sequence is for it, and can be read.
     ///
     /// Of several signals before it looks, the least counts: nothing before that one is for it. They come in any order, since
-    /// those who look for what was missed signal a position that is behind others.
+    /// a look for missed updates signals a position that is before others.
     fn signal(&self, sequence: u64);
 }
 
@@ -102,9 +105,9 @@ impl Routing {
     pub(crate) fn wake<'a>(&self, records: impl Iterator<Item = &'a Record>) {
         let mut previous: &[Topic] = &[];
         for record in records {
-            // Who was told of one has this one, too, when it looks.
+            // A listener that was told of one update finds this one too when it looks.
             if record.topics() != previous {
-                // For each, so that those who come and go never wait for long.
+                // For each one, so that listeners that come and go never wait for long.
                 let tables = self.read();
                 tables.everything.signal(record.sequence());
                 for topic in record.topics() {
@@ -137,7 +140,7 @@ impl Routing {
 }
 
 impl Tables {
-    /// Those who follow `topic` by its name, and by each prefix.
+    /// The listeners of `topic`, by its name and by each prefix.
     pub(crate) fn of(&self, topic: &Topic) -> impl Iterator<Item = &Followers> {
         let text = topic.as_str();
         let slashes = (!self.prefixes.is_empty()).then(|| text.match_indices('/'));
@@ -184,7 +187,7 @@ impl Registration {
         }
     }
 
-    /// How it hears, for somebody who wants to know what it has not looked for yet.
+    /// How it hears: this says what it has not looked for yet.
     pub(crate) fn wake(&self) -> Arc<Wake> {
         self.listener.clone()
     }

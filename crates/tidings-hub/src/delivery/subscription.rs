@@ -27,7 +27,7 @@ pub(crate) struct Subscription {
 pub(crate) struct Standing {
     /// All that matches up to here has been taken.
     pub(crate) position: u64,
-    /// That something behind the position is lost, up to here, has been told; 0 when nothing has.
+    /// The subscriber was told that something after the position is lost, up to here; 0 if it was told nothing.
     told: u64,
 }
 
@@ -37,8 +37,8 @@ impl Standing {
     #[cfg(unix)]
     pub(crate) const MAX: Standing = Standing { position: u64::MAX, told: u64::MAX };
 
-    /// Goes on to `position`, if that is further. What was told of what lies behind it counts no more, so that those who were
-    /// told and those who missed nothing are the same there.
+    /// Goes on to `position`, if that is further. A gap that was told before that position counts no more: subscribers
+    /// that were told and subscribers that missed nothing are the same there.
     pub(crate) fn reach(&mut self, position: u64) {
         self.position = self.position.max(position);
         if self.told <= self.position {
@@ -54,7 +54,7 @@ pub(crate) struct Read {
     pub(crate) chunk: Chunk,
     /// Where the subscriber is when it has that.
     pub(crate) then: Standing,
-    /// Whether there may be more behind that.
+    /// Whether there may be more after that.
     pub(crate) more: bool,
 }
 
@@ -86,10 +86,10 @@ impl Subscription {
         grant.covers(&self.selector, &self.terms.reach)
     }
 
-    /// The same as [`read_window`](Subscription::read_window), shared with others who ask for the same.
+    /// The same as [`read_window`](Subscription::read_window), shared with other subscribers that ask for the same.
     pub(crate) fn read_window_shared(&self, engine: &Engine, from: Standing) -> Option<Read> {
         if let Some(mut read) = engine.last_read.find(self, from) {
-            // What follows a position up to another never changes, but there may be more behind it now.
+            // What follows a position up to another never changes, but there may be more after it now.
             read.more |= read.then.position < engine.read_window().newest();
             return Some(read);
         }

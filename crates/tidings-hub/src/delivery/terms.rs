@@ -11,7 +11,9 @@ use crate::authorize::Reach;
 /// own topic costs no more for its grant.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Terms {
+    /// How its events look on the wire.
     pub(crate) form: EventFormat,
+    /// Which private updates it gets, and whether the other topics of an update are named.
     pub(crate) reach: Reach,
 }
 

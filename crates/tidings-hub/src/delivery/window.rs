@@ -16,8 +16,7 @@ const MAX_RUN: usize = 1_000;
 
 /// A contiguous piece of the log up to what the feed has read.
 ///
-/// Cursors at or behind its first record, minus one, are served from here; those further behind read the log until they
-/// are. It holds at most `max_bytes` of records; their frames come on top, one for each form in use.
+/// A cursor whose next record is in the window is served from here. Any other reads the log until its next record is. It holds at most `max_bytes` of records; their frames come on top, one for each form in use.
 #[derive(Debug)]
 pub(crate) struct Window {
     max_bytes: u64,
@@ -38,6 +37,7 @@ struct Entry {
 /// A piece of the window for one selector: frames, to be encoded and joined when the window is no longer locked.
 #[derive(Debug)]
 pub(crate) struct Run {
+    /// What matches, in order.
     pub(crate) records: Vec<Arc<Framed>>,
     /// All that matches up to here is among the records.
     pub(crate) reached: u64,
@@ -117,7 +117,7 @@ impl Window {
         Some(Run { records, reached, more: !all_read })
     }
 
-    /// Starts over behind `sequence`: the log could not say what was between.
+    /// Starts over after `sequence`: the log could not say what was between.
     pub(crate) fn restart_after(&mut self, sequence: u64) {
         *self = Window::after(sequence, self.max_bytes);
     }

@@ -25,7 +25,7 @@ impl From<Update> for Append {
 pub struct Appended {
     /// One for each update that is in the log now, in the order of the batch.
     pub receipts: Vec<Receipt>,
-    /// Why the update after those was refused, if one was. Those behind it were not looked at.
+    /// Why the update after those was refused, if one was. The updates after it were not looked at.
     pub refused: Option<Refused>,
 }
 

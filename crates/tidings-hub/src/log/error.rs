@@ -9,13 +9,13 @@ pub enum LogError {
     /// The log is shut down or its store failed; nothing was appended.
     #[error("the log is not available: {reason}")]
     Unavailable {
-        /// What it means for whoever asked, fit for clients.
+        /// What it means for the caller, in words that a client may read.
         reason: &'static str,
         /// What happened, for the operator: it names files and internals.
         source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     },
-    /// As many reads wait for the log's readers as may; the next one may have room in a moment.
-    #[error("{waiting} reads of the history wait for their turn, as many as may; try again in a moment")]
+    /// Too many reads wait for the log's readers. Try again in a moment.
+    #[error("{waiting} reads of the history are waiting, which is the limit; try again in a moment")]
     Busy {
         /// How many wait.
         waiting: usize,

@@ -48,8 +48,8 @@ pub struct Reads {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Wear {
-    /// How many records are over the limits and can't be evicted, because they are damaged.
+    /// How many records are over the limits and cannot be evicted, because they are damaged.
     pub unevictable: u64,
-    /// How far the machine's clock jumped, if it did and ages don't follow it; see [`Clock`](super::Clock).
+    /// How far the machine's clock jumped, if it did and ages do not follow it; see [`Clock`](super::Clock).
     pub clock_jump: Duration,
 }

@@ -51,8 +51,8 @@ enum Format {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// The input can't be read.
-    #[error("the input can't be read")]
+    /// The input cannot be read.
+    #[error("the input cannot be read")]
     Input(#[source] io::Error),
     /// The event stream breaks a rule of the format, or is cut short.
     #[error("{reason}")]
@@ -158,7 +158,7 @@ impl<R: BufRead> Import<R> {
                 let used = buffer.len() - rest.len();
                 self.bytes += used as u64;
                 self.input.consume(used);
-                // The decoder is at the line behind the blank one that ended the event.
+                // The decoder is at the line after the blank one that ended the event.
                 self.line = decoder.line().saturating_sub(1).max(1);
                 if let Some(append) = append {
                     return append.map(Some).map_err(|reason| ImportError::Line { line: self.line, reason });
@@ -303,7 +303,7 @@ mod tests {
             let mut import = Import::ndjson(format!("\n{line}\n{{}}").into_bytes().leak() as &[u8]);
             let error = import.next().unwrap().unwrap_err().to_string();
             assert!(error.starts_with("line 2: ") && error.contains(reason), "{line}: {error}");
-            assert!(import.next().is_none(), "nothing behind it is read");
+            assert!(import.next().is_none(), "nothing after it is read");
         }
     }
 

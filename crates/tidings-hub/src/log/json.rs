@@ -45,7 +45,7 @@ pub(crate) struct RecordWriter {
     record: Arc<Record>,
     /// How many bytes of the data are written.
     at: usize,
-    /// What stands behind the data; empty until something is written.
+    /// What stands after the data; empty until something is written.
     back: Vec<u8>,
 }
 
@@ -201,7 +201,7 @@ impl ConnectionJson<'_> {
 }
 
 impl PublishedJson<'_> {
-    /// The first member that a publisher's line can't have.
+    /// The first member that a publisher's line cannot have.
     pub(crate) fn of_imports(&self) -> Option<&'static str> {
         let members =
             [("topics", self.topics), ("private", self.private), ("close", self.close), ("key", self.key)];

@@ -1,7 +1,10 @@
 //! The log: one append-only order of records, which every subscriber follows at its own pace.
 //!
-//! [`Log`] is what the hub needs of a store. [`MemoryLog`] keeps the newest records in memory. Whoever writes another
-//! one runs the `contract` suite (feature `contract`) over it; what the suite checks is what the hub relies on.
+//! [`Log`] is what the hub needs of a store. [`MemoryLog`] keeps the newest records in memory, and [`DiskLog`] in a directory.
+//! [`open`] opens the log that a URL names.
+//!
+//! To write another log, implement [`Log`] and run the suite `contract` (feature `contract`) over it. The hub relies on what the
+//! suite checks.
 
 mod append;
 mod bounds;

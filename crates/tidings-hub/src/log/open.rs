@@ -21,6 +21,7 @@ pub(super) struct Kind {
     /// Checks what follows the scheme; gives the directory that it names, if this kind has one. The text of an error names the
     /// value and the rule.
     pub(super) parse: fn(&str) -> Result<Option<PathBuf>, String>,
+    /// Opens the log that a URL of this kind names.
     pub(super) open: fn(&LogUrl, LogSettings) -> Result<Opened, OpenError>,
 }
 
@@ -96,7 +97,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// The directory cannot be created or locked.
-    #[error("{path:?} can't be used")]
+    #[error("{path:?} cannot be used")]
     Directory {
         /// The log's directory.
         path: PathBuf,
@@ -126,7 +127,7 @@ pub enum OpenError {
         reason: String,
     },
     /// SQLite failed.
-    #[error("{path:?} can't be opened")]
+    #[error("{path:?} cannot be opened")]
     Database {
         /// The database.
         path: PathBuf,

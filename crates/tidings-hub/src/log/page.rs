@@ -25,9 +25,9 @@ impl PageLimit {
 pub struct Page {
     /// What matches, in order of sequence.
     pub records: Vec<Arc<Record>>,
-    /// How far the log was looked through: all that matches up to here is in `records`, or lost.
+    /// How far the log was looked through: every match up to here is in `records`, or lost.
     pub reached: Position,
-    /// The last record behind the position that was asked for that has been evicted and could have matched, if there is one.
+    /// The last evicted record after the asked position that could have matched, if there is one.
     pub lost: Option<u64>,
     /// The first sequence that is kept, or the next one if none is.
     pub oldest: u64,
@@ -39,9 +39,9 @@ impl Page {
         self.records.iter().map(|record| record.event().data().len()).sum()
     }
 
-    /// The position just before the first record of this page's selector that is kept, or where it was looked for in vain.
+    /// The position just before the first kept record that matches, or the end of the search if none was found.
     pub fn before_first_kept(&self) -> Position {
-        // Not before the oldest record of the log: what was evicted behind that one would be told again.
+        // Not before the oldest record of the log: what was evicted after that one would be told again.
         match self.records.first() {
             Some(first) => Position::unchecked(first.sequence() - 1),
             None => self.reached,

@@ -57,6 +57,7 @@ pub(super) fn again(record: &Record, update: &Update) -> Option<Receipt> {
 /// What is remembered of a record that was evicted and that has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gone {
+    /// The record's sequence, which the receipt of a repetition has.
     pub(crate) sequence: u64,
     /// The record's check, which is in the ID that the hub gave it.
     pub(super) check: u32,

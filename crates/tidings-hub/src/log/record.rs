@@ -25,7 +25,7 @@ impl Record {
         Record { epoch, sequence, time, check, update }
     }
 
-    /// One that was stored with a check that can't be computed any more.
+    /// One that was stored with a check that cannot be computed any more.
     pub(super) fn with_check(
         epoch: Epoch,
         sequence: u64,
@@ -215,7 +215,7 @@ fn announce_the_same(ours: (&str, Option<&AttachmentId>), theirs: (&str, Option<
 /// others do not. It is kept of updates that are gone, whose publishers may send them again.
 ///
 /// The first 8 bytes of the SHA-256 of: flags (as in the check, and 4 for an attachment), retry (all ones for none), the
-/// number of topics; then each topic, the type, the publisher's ID, and the data, each behind its length. Data that announces
+/// number of topics; then each topic, the type, the publisher's ID, and the data, each after its length. Data that announces
 /// an attachment comes in two parts: what stands before the attachment's ID, and what stands after it. Numbers are
 /// big-endian and 8 bytes wide.
 pub(super) fn content(update: &Update) -> u64 {
@@ -250,7 +250,7 @@ fn retry(update: &Update) -> u64 {
 }
 
 /// The CRC-32 of: sequence, time, flags, retry (all ones for none), then topics, type, data and the publisher's ID,
-/// each behind its length, and the attachment's ID in the same way if there is one. Numbers are big-endian and 8 bytes wide.
+/// each after its length, and the attachment's ID in the same way if there is one. Numbers are big-endian and 8 bytes wide.
 fn check(sequence: u64, time_ms: u64, update: &Update) -> u32 {
     let event = update.event();
     let topics = update.topics().len() as u64;
@@ -281,7 +281,7 @@ impl Sum {
         sum
     }
 
-    /// Text, behind its length.
+    /// Text, after its length.
     fn add_text(&mut self, text: &str) {
         let length = (text.len() as u64).to_be_bytes();
         let end = self.len + length.len() + text.len();

@@ -11,7 +11,7 @@ use crate::{InvalidName, InvalidRetry, Topic, Update, UpdateId, UpdateRetry, Upd
 /// this hub's own: its subscribers must know that their hub has said it.
 const UPSTREAM_GAP: &str = "upstream-gap";
 
-/// Why an event can't be published.
+/// Why an event cannot be published.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unpublishable {
     #[error(transparent)]
@@ -24,9 +24,13 @@ pub(crate) enum Unpublishable {
 
 /// One event of a stream or a body that has many, as it was sent.
 pub(crate) struct Sent<'a> {
+    /// `message` where none was sent.
     pub(crate) event_type: &'a str,
+    /// Without the line feed at its end.
     pub(crate) data: Cow<'a, str>,
+    /// The ID of the same block, as a hub or a publisher wrote it.
     pub(crate) id: Option<&'a str>,
+    /// The reconnection time that the event sets.
     pub(crate) retry: Option<Duration>,
 }
 

@@ -115,7 +115,7 @@ pub struct Rule {
 #[non_exhaustive]
 pub enum InvalidRule {
     /// There is no `=`.
-    #[error("{text:?} has no '='; a rule is a topic or a pattern, '=' and limits, as 'news/*=7d'")]
+    #[error("{text:?} has no '='; write a topic or a pattern, '=' and limits, such as 'news/*=7d'")]
     NoLimits {
         /// The whole rule.
         text: String,
@@ -125,14 +125,16 @@ pub enum InvalidRule {
     Filter(#[from] InvalidTopic),
     /// A limit that is no number, no size and no time.
     #[error(
-        "limit {text:?} is no number of updates (1000), no size (64MiB or 64M) and no time (30m, 7d, 6months)"
+        "{text:?} is not a limit; use a count (1000), a size (64MiB or 64M) or an age (30m, 7d, 6months)"
     )]
     Limit {
         /// The limit.
         text: String,
     },
     /// A limit that is given twice in the same rule.
-    #[error("limit {text:?} is the second of its kind in its rule; give one number, one size, one time")]
+    #[error(
+        "limit {text:?} is the second of its kind in its rule; give at most one count, one size and one age"
+    )]
     Twice {
         /// The second limit.
         text: String,
@@ -143,7 +145,7 @@ impl std::str::FromStr for Rule {
     type Err = InvalidRule;
 
     fn from_str(text: &str) -> Result<Rule, InvalidRule> {
-        // A topic may contain '=', a limit can't.
+        // A topic may contain '=', a limit cannot.
         let (filter, list) =
             text.rsplit_once('=').ok_or_else(|| InvalidRule::NoLimits { text: text.into() })?;
         let filter = TopicFilter::parse(filter)?;
@@ -194,7 +196,9 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
 /// for each that it takes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Totals {
+    /// How many records.
     pub(crate) records: u64,
+    /// What they cost ([`Record::cost`](super::Record::cost)).
     pub(crate) bytes: u64,
     shrinking: bool,
 }

@@ -1,4 +1,4 @@
-//! Turns between publishers: what one of them has waiting for the log does not make others wait for all of it.
+//! Turns between publishers: a publisher with much waiting for the log does not make the others wait for all of it.
 
 use std::{
     collections::BTreeMap,
@@ -30,7 +30,7 @@ const CLOCK: u64 = 16;
 /// How many bytes of one connection may wait for the log before no more is read of it.
 const MOST_OF_ONE: usize = 4 << 20;
 
-/// Who goes to the log next: the one whose bytes would have gone first if all publishers sent theirs side by side.
+/// Which batch goes to the log next: the one whose bytes would have gone first if all publishers sent theirs side by side.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Turns(Arc<[Mutex<Lane>; 2]>);
 
@@ -57,7 +57,7 @@ struct Waiter {
 
 /// The right of a batch to be with the log. It ends when this is dropped, and the next batch comes.
 ///
-/// The default is that of a batch that nobody waits behind.
+/// The default is the turn of a batch after which no other waits.
 #[derive(Debug, Default)]
 pub struct Turn {
     of: Option<(Turns, u64)>,
@@ -87,7 +87,7 @@ struct One {
     uploads: AtomicU64,
     /// How often no more was read of it.
     put_off: AtomicUsize,
-    /// Who reads of it, while it has too much waiting.
+    /// The task that reads of it, while it has too much waiting.
     reader: Mutex<Option<Waker>>,
 }
 
@@ -124,7 +124,7 @@ impl Turns {
             Waiting { turns: self, bytes, position, told }
         };
         let turn = (&mut waiting.told).await;
-        let mut turn = turn.expect("whoever waits is told, as a turn ends for each that has begun");
+        let mut turn = turn.expect("a waiting batch is told, as a turn ends for each that has begun");
         turn.waits = waits;
         turn
     }
@@ -139,7 +139,7 @@ impl Turns {
             }
             let Some(Waiter { began, bytes, tell }) = lane.waiting.remove(&position) else { break };
             lane.enter(began, bytes);
-            // It is there: who stops waiting has taken itself out before.
+            // The receiver is there: a batch that stops waiting has taken itself out before.
             let _ = tell.send(Turn { of: Some((self.clone(), bytes)), waits: None });
         }
     }
@@ -161,7 +161,7 @@ impl Lane {
 }
 
 impl Turn {
-    /// That of a batch that goes to the log at once, whoever waits. So many bytes of its publisher wait for the log until it ends.
+    /// The turn of a batch that goes to the log at once, no matter what waits. So many bytes of its publisher wait for the log until it ends.
     pub(crate) fn at_once(publisher: Option<&Publisher>, bytes: u64) -> Turn {
         Turn { of: None, waits: publisher.map(|publisher| publisher.wait(bytes)) }
     }

@@ -29,6 +29,7 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ').add
 /// ```
 #[derive(Debug, Clone)]
 pub struct LogUrl {
+    /// What opens it.
     pub(super) kind: &'static Kind,
     /// As it was given.
     text: String,

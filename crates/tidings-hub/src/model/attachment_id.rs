@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 /// The ID of an attachment: 128 random bits as 22 characters of base64url, such as `pYqHcVb1T0WcYb0o2m3nJQ`.
 ///
-/// Nobody can guess one: whoever has it was told, by an event or by somebody who got that. It is also the file's name.
+/// Nobody can guess one. A client that has it was told, by an event or by another client. It is also the file's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AttachmentId(Box<str>);
 

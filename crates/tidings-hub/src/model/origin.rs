@@ -40,7 +40,7 @@ impl Origin {
         Ok(Origin { authority: without_default_port(&scheme, authority), scheme })
     }
 
-    /// Whether a page of this origin came from `host`. The scheme doesn't count: a proxy may have ended TLS.
+    /// Whether a page of this origin came from `host`. The scheme does not count: a proxy may have ended TLS.
     pub(crate) fn is_of_host(&self, host: &str) -> bool {
         self.authority == without_default_port(&self.scheme, host)
     }

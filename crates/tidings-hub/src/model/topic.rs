@@ -98,7 +98,9 @@ pub enum InvalidTopic {
         character: char,
     },
     /// A star in the name of a topic; only subscriptions have patterns.
-    #[error("topic {text:?} contains '*', which only a subscription's pattern may, as 'news/*' or '*'")]
+    #[error(
+        "topic {text:?} contains '*': '*' is only allowed when subscribing, as the pattern 'news/*' or '*'"
+    )]
     Star {
         /// The whole topic.
         text: String,

@@ -6,7 +6,7 @@ use tidings_codec::{Event, EventId, EventType};
 
 use super::{attachment_id::AttachmentId, position::HubId, topic::Topic};
 
-/// The types of the hub's own events; a publisher can't use them.
+/// The types of the hub's own events; a publisher cannot use them.
 pub const RESERVED_TYPES: [&str; 4] = ["start", "gap", "close", "access"];
 
 /// The longest event type and the longest ID that a publisher may choose, in bytes.
@@ -61,7 +61,7 @@ impl Update {
 
     /// The update that closes `topic`: an event of type `close` whose data is `reason`.
     ///
-    /// It is the last of its topic. Subscribers get it, then their streams end; who comes back is answered 204.
+    /// It is the last of its topic. Subscribers get it, then their streams end. A client that comes back gets 204.
     pub fn close(topic: Topic, reason: impl Into<String>) -> Update {
         let close = EventType::parse("close").expect("a word is a valid event type");
         Update::of(topic, Event::new(reason).with_type(close)).closing()
@@ -201,7 +201,7 @@ impl UpdateId {
             return reserved("starts with '~', as only the hub's own do");
         }
         if text.starts_with(' ') || text.ends_with(' ') {
-            return reserved("starts or ends with a space, which a header can't carry");
+            return reserved("starts or ends with a space, which a header cannot carry");
         }
         check_name(WHAT, text, |character| !matches!(character, ' '..='~'))?;
         Ok(UpdateId(EventId::parse(text).expect("printable ASCII has no line breaks and no NUL")))

@@ -61,7 +61,7 @@ async fn damage_that_every_start_looks_for_is_refused_and_changes_nothing() {
                     bytes[offset] ^= 1;
                 });
             },
-            "record 315 can't be read: the sum",
+            "record 315 cannot be read: the sum",
         ),
         (
             "another program's",
@@ -152,7 +152,7 @@ async fn damage_further_back_is_found_and_never_served() {
                 });
             },
             Part::Records,
-            "record 100 can't be read: ",
+            "record 100 cannot be read: ",
         ),
         (
             "an old record's data no longer UTF-8",
@@ -163,7 +163,7 @@ async fn damage_further_back_is_found_and_never_served() {
                 });
             },
             Part::Records,
-            "record 100 can't be read: ",
+            "record 100 cannot be read: ",
         ),
         (
             "a page of records overwritten",
@@ -174,7 +174,7 @@ async fn damage_further_back_is_found_and_never_served() {
                 });
             },
             Part::Records,
-            "what is kept of the records",
+            "the records from ",
         ),
         (
             "the last page of records overwritten",
@@ -185,7 +185,7 @@ async fn damage_further_back_is_found_and_never_served() {
                 });
             },
             Part::Records,
-            "what is kept from record ",
+            "all records from ",
         ),
         (
             "a hole in the middle",

@@ -20,13 +20,14 @@ use crate::{
 /// What the name of a file ends with while it is received.
 pub(super) const PART: &str = ".part";
 
-/// Attachments, each a file of one directory; the log's records say what they are.
+/// A directory with one file for each attachment.
 ///
-/// A file lives as long as the record that announces it. It is on the disk before that record, and removed after it: what
-/// a crash leaves between is removed when the directory is opened again.
+/// A file that a crash leaves without a record is removed when the directory is opened again.
 #[derive(Debug)]
 pub(crate) struct AttachmentDirectory {
+    /// Where the files are, and where uploads make theirs.
     pub(super) directory: PathBuf,
+    /// The limits that uploads check piece by piece.
     pub(super) limits: AttachmentLimits,
     usage: Mutex<AttachmentUsage>,
 }
@@ -124,7 +125,7 @@ impl Attachments for AttachmentDirectory {
         Box::pin(read::open(self.path(&id), first, length))
     }
 
-    /// Removes the file of a record that is gone. Whoever reads it goes on reading: its bytes go with the last reader.
+    /// Removes the file of a record that is gone. A reader goes on reading: the bytes go with the last reader.
     fn remove(&self, id: &AttachmentId) {
         let path = self.path(id);
         let removed =
@@ -136,7 +137,7 @@ impl Attachments for AttachmentDirectory {
                 usage.bytes = usage.bytes.saturating_sub(bytes);
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::error!(%id, %error, "an attachment can't be removed"),
+            Err(error) => tracing::error!(%id, %error, "an attachment cannot be removed"),
         }
     }
 }

@@ -91,7 +91,7 @@ impl Drop for Upload {
     fn drop(&mut self) {
         let Some(part) = &self.part else { return };
         if let Err(error) = fs::remove_file(part) {
-            tracing::error!(?part, %error, "what was received of an attachment can't be removed");
+            tracing::error!(?part, %error, "the part of an attachment that was received cannot be removed");
         }
         self.store.release(self.bytes);
     }

@@ -16,8 +16,11 @@ const LISTED: usize = 20;
 /// A subscription that has ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {
+    /// Why it ended.
     pub(crate) reason: EndReason,
+    /// When.
     pub(crate) time: SystemTime,
+    /// Which topics it followed; only grants that cover them are told.
     pub(crate) subscription: Subscription,
     /// How much it lacked.
     pub(crate) lag: Lag,

@@ -21,7 +21,9 @@ pub(crate) struct Lag {
 /// An open subscription, as it was when somebody looked.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
+    /// How much it lacks.
     pub(crate) lag: Lag,
+    /// Which topics it follows.
     pub(crate) subscription: Subscription,
     /// As in `HTTP/2`; `None` for one within this process.
     pub(crate) protocol: Option<&'static str>,

@@ -49,7 +49,9 @@ impl Loops {
                 Ok(Ok(furthest)) => all.merge(&furthest),
                 // It has ended, and its rows with it.
                 Ok(Err(_)) => {}
-                Err(_) => tracing::warn!(after = ?PATIENCE, "a delivery loop does not say who is behind"),
+                Err(_) => {
+                    tracing::warn!(after = ?PATIENCE, "a delivery loop does not say which of its subscriptions lag");
+                }
             }
         }
         all

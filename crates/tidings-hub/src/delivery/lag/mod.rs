@@ -2,7 +2,7 @@
 //!
 //! Nobody keeps a list of the rows of the [delivery loops](crate::delivery): each loop looks through its own when it is asked,
 //! and tells [those furthest behind](furthest). [Bodies](bodies), which cost kilobytes anyway, are in a list. Asking often
-//! costs no more than asking four times a second, since all who ask meanwhile with the same grant are told the same.
+//! costs no more than asking four times a second, since all requests meanwhile with the same grant get the same answer.
 
 mod bodies;
 mod ended;
@@ -16,5 +16,5 @@ pub(crate) use ended::{Ended, LastEnded};
 pub(crate) use furthest::{Furthest, Lag, Seen};
 pub(crate) use loops::Loops;
 
-/// How old a look may be for the next who asks.
+/// How old an answer may be for the next request.
 pub(crate) const FRESH: Duration = Duration::from_millis(250);

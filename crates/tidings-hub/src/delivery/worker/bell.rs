@@ -33,7 +33,7 @@ impl Bell {
 
 impl Listen for Bell {
     fn signal(&self, sequence: u64) {
-        // It writes even where it changes nothing, so that whoever takes a number sees all that came before each signal.
+        // It writes even where it changes nothing, so that a loop that takes a number sees all that came before each signal.
         if self.first.fetch_min(sequence, Ordering::AcqRel) == NOTHING {
             self.inbox.put(|mail| mail.signalled.push(self.group));
         }

@@ -1,4 +1,4 @@
-//! What a worker sends to whom: live updates first, then those that are behind.
+//! What a worker sends: live updates first, then chunks for the rows that lag.
 
 use std::io;
 
@@ -24,7 +24,7 @@ use crate::{
 /// How many rows get live updates in one piece of work, at about 2 µs each.
 const LIVE: usize = 256;
 
-/// How many rows that are behind get a chunk in one piece of work, at up to 20 µs each.
+/// How many rows that lag get a chunk in one piece of work, at up to 20 µs each.
 const BEHIND: usize = 16;
 
 /// How many pages of the log are read at once, and how many are searched for beside those. With what is still to be sent of
@@ -68,7 +68,7 @@ pub(super) struct PageRead {
     read: Result<Read, LogError>,
 }
 
-/// A page of the log that has come for those of a group who wait for it.
+/// A page of the log that has come for the rows of a group that wait for it.
 #[derive(Debug)]
 pub(super) struct Page {
     group: Slot,
@@ -140,7 +140,7 @@ impl Worker {
             // Rows in other states come to it by themselves.
             let Some(row) = self.rows.get_mut(*slot) else { continue };
             if matches!(row.state, State::Live) {
-                // Nothing before the first that was signalled is for it. So who was quiet for long need not look for its
+                // Nothing before the first that was signalled is for it. So a row that was quiet for long need not look for its
                 // position in the log.
                 row.standing.reach(pass.first - 1);
                 self.advance(*slot);
@@ -156,7 +156,7 @@ impl Worker {
         left
     }
 
-    /// Hands a page to those who wait for it; returns what is left of the budget.
+    /// Hands a page to the rows that wait for it; returns what is left of the budget.
     fn hand_out(&mut self, page: Page, mut budget: usize) -> usize {
         while let Some(readers) = self.groups.readers(page.group, page.from) {
             let Some(slot) = readers.pop() else {
@@ -228,7 +228,7 @@ impl Worker {
         }
     }
 
-    /// Begins to read a page, unless all who asked for it have left.
+    /// Begins to read a page, unless all rows that asked for it have left.
     fn begin_read(&mut self, group: Slot, from: Standing, is_search: bool) {
         let Some(of) = self.groups.get(group) else { return };
         if of.rows.is_empty() {
@@ -261,7 +261,7 @@ impl Worker {
                 self.pages.push_back(Page { group, from, prepared });
             }
             Err(error) => {
-                tracing::error!(%error, position = from.position, "subscribers' streams end: the log can't be read");
+                tracing::error!(%error, position = from.position, "subscribers' streams end: the log cannot be read");
                 let readers = self.groups.readers(group, from);
                 for slot in readers.map(std::mem::take).unwrap_or_default() {
                     if self.is_reading(slot, group, from) {
@@ -389,7 +389,7 @@ impl Worker {
     pub(super) fn look_for_hang_up(&mut self, slot: Slot) {
         let Some(row) = self.rows.get(slot) else { return };
         if row.has_hung_up() {
-            // Who only stopped sending gets a whole body.
+            // A client that only stopped sending gets a whole body.
             match row.state {
                 State::Blocked(_) => drop(self.remove(slot, EndReason::Left)),
                 _ => self.finish(slot, EndReason::Left),

@@ -1,4 +1,4 @@
-//! Subscribers who asked for the same.
+//! Rows with the same subscription.
 
 use std::{
     collections::{BTreeMap, HashMap, btree_map::Entry},
@@ -26,7 +26,7 @@ pub(super) struct Groups {
     slots: Slots<Group>,
     /// The groups that get the same heartbeats: as few tables as there are forms of these.
     tables: Vec<(KeepAlive, HashMap<Subscription, Slot>)>,
-    /// Who waits for the page of the log that follows a position.
+    /// Which rows wait for the page of the log that follows a position.
     readers: BTreeMap<(Slot, Standing), Vec<Slot>>,
 }
 
@@ -34,6 +34,7 @@ pub(super) struct Groups {
 /// wakes each worker once, and the worker finds the rows here.
 #[derive(Debug)]
 pub(super) struct Group {
+    /// What all its rows get.
     pub(super) subscription: Subscription,
     /// The number of the table that it is in.
     table: u32,
@@ -120,7 +121,7 @@ impl Groups {
         }
     }
 
-    /// Those who wait for a page.
+    /// The rows that wait for a page.
     pub(super) fn readers(&mut self, group: Slot, from: Standing) -> Option<&mut Vec<Slot>> {
         self.readers.get_mut(&(group, from))
     }

@@ -17,9 +17,11 @@ use crate::{Cursor, Grant, delivery::lag::Furthest, seats::Seat};
 pub(crate) struct Joining {
     /// Does not block.
     pub(crate) socket: TcpStream,
-    /// What the client has sent behind its request.
+    /// What the client has sent after its request.
     pub(crate) pipelined: Bytes,
+    /// Its position, and its registration for what follows.
     pub(crate) cursor: Cursor,
+    /// When it gets heartbeats, and which.
     pub(crate) keep_alive: KeepAlive,
     /// Whether the connection serves on when the stream has ended.
     pub(crate) persistent: bool,
@@ -38,6 +40,7 @@ pub(crate) struct Inbox {
 /// Bounded by sockets, groups and requests: each is in here once at most.
 #[derive(Debug, Default)]
 pub(super) struct Mail {
+    /// New rows.
     #[expect(
         clippy::vec_box,
         reason = "hundreds may come at once, and would be copied each time the list grows"
@@ -45,7 +48,7 @@ pub(super) struct Mail {
     pub(super) joining: Vec<Box<Joining>>,
     /// Groups that an update is for.
     pub(super) signalled: Vec<Slot>,
-    /// Those who want to know which rows are furthest behind.
+    /// Questions which rows lag most.
     pub(super) askers: Vec<Asker>,
     /// Nobody joins any more: when the last row has gone, so does the worker.
     pub(super) closing: bool,
@@ -61,7 +64,7 @@ pub(super) struct Mail {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fault {
     Panic,
-    /// Its sockets can't be polled.
+    /// Its sockets cannot be polled.
     Poll,
 }
 
@@ -96,7 +99,7 @@ impl Inbox {
         drop(left);
     }
 
-    /// Asks which rows are furthest behind that the holder of `grant` may know of. An error means that the loop has ended.
+    /// Asks which rows lag most, of those that the holder of `grant` may know of. An error means that the loop has ended.
     pub(crate) fn ask(&self, grant: &Grant) -> oneshot::Receiver<Arc<Furthest>> {
         let (tell, answer) = oneshot::channel();
         self.put(|mail| mail.askers.push(Asker { grant: grant.clone(), tell }));

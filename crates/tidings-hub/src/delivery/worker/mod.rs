@@ -2,8 +2,8 @@
 //!
 //! A subscriber is a [row](row): a socket and a position. Rows of the same subscription are a [group](group), which [hears](bell) of
 //! updates and for which each chunk is made once. [The task](work) is woken by its [inbox](inbox), by sockets that can be
-//! written again or have hung up, and by a coarse clock for [heartbeats and timeouts](sweep). Who asks is told [which rows are
-//! furthest behind](survey).
+//! written again or have hung up, and by a coarse clock for [heartbeats and timeouts](sweep). An operator can ask [which rows lag
+//! most](survey).
 
 mod bell;
 mod deliver;

@@ -11,6 +11,7 @@ use crate::{Topic, delivery::subscription::Standing, metrics::EndReason, pace::P
 /// A subscriber's socket and position: all that it costs while it has nothing to get, beside its group.
 #[derive(Debug)]
 pub(super) struct Row {
+    /// Does not block: what it does not take stays in the log.
     pub(super) socket: TcpStream,
     /// The group whose subscription it has.
     pub(super) group: Slot,
@@ -18,6 +19,7 @@ pub(super) struct Row {
     pub(super) standing: Standing,
     /// When it was last written to, in milliseconds of the worker's time.
     pub(super) written: u64,
+    /// What it waits for.
     pub(super) state: State,
     /// When it came, in seconds of the worker's time: these four bytes fit in where others leave room.
     pub(super) joined: u32,
@@ -40,9 +42,11 @@ pub(super) enum State {
 /// What could not be sent of a chunk of which a part was sent. What follows it stays in the log.
 #[derive(Debug)]
 pub(super) struct Rest {
+    /// Begins within an event, or at its end.
     pub(super) bytes: Bytes,
     /// How its client takes it, in milliseconds of the worker's time.
     pub(super) pace: Pace<u64>,
+    /// What follows it.
     pub(super) then: Then,
 }
 
@@ -60,7 +64,7 @@ pub(super) enum Then {
 pub(super) struct Extra {
     /// Of a subscription to several topics: those whose close is still to come.
     pub(super) open: Option<Vec<Topic>>,
-    /// Requests that came behind this one: they are answered when the stream has ended.
+    /// Requests that came after this one: they are answered when the stream has ended.
     pub(super) pipelined: Bytes,
     /// Whether the connection ends with the stream, and serves no further requests.
     pub(super) closes: bool,

@@ -1,4 +1,4 @@
-//! Which rows are furthest behind: a look at all of them when somebody asks, instead of a list that is kept.
+//! Which rows lag most: a look at all of them when an operator asks, instead of a list that is kept up to date.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,11 +17,12 @@ use crate::{
 /// How many rows are looked at in one piece of work.
 const LOOKS: usize = 4096;
 
-/// Somebody who asks.
+/// A question, and where to answer it.
 #[derive(Debug)]
 pub(super) struct Asker {
     /// Rows that its holder may not know of are left out.
     pub(super) grant: Grant,
+    /// Where the answer goes.
     pub(super) tell: oneshot::Sender<Arc<Furthest>>,
 }
 
@@ -50,7 +51,7 @@ impl Worker {
             Some((at, grant, furthest))
                 if u128::from(self.now.saturating_sub(*at)) < fresh && *grant == asker.grant =>
             {
-                // Who does not wait any more needs no answer.
+                // A client that does not wait any more needs no answer.
                 let _ = asker.tell.send(furthest.clone());
             }
             _ => self.survey.askers.push(asker),

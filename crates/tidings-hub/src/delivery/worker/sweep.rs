@@ -62,7 +62,7 @@ impl Worker {
                     );
                     self.remove(slot, EndReason::Stalled);
                 }
-                // Who is behind gets something anyway.
+                // A subscriber that lags gets something anyway.
                 State::Blocked(_) | State::Behind => {}
                 State::Live | State::Reading => heartbeats += usize::from(self.send_heartbeat_if_due(slot)),
             }

@@ -121,7 +121,7 @@ impl Workers {
         match self.begin(RESTART_PAUSE) {
             Err(error) if self.inboxes.is_empty() => Err(error),
             Err(error) => {
-                tracing::error!(%error, left = self.inboxes.len(), "a delivery loop can't be begun again");
+                tracing::error!(%error, left = self.inboxes.len(), "a delivery loop cannot be begun again");
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -142,18 +142,22 @@ impl Workers {
 }
 
 pub(super) struct Worker {
+    /// The log, the window and the metrics.
     pub(super) engine: Arc<Engine>,
+    /// Where the hub puts what is for this loop.
     pub(super) inbox: Arc<Inbox>,
     mail: Mail,
     /// Where readiness of the sockets is told. Polled only when Tokio says that there is some, and between pieces of work.
     pub(super) sockets: AsyncFd<Poll>,
+    /// All sockets of this loop, by their numbers.
     pub(crate) rows: Slots<Row>,
     /// Theirs: one for each.
     seated: Seated,
+    /// The rows by their subscriptions.
     pub(super) groups: Groups,
-    /// Groups with updates that their rows don't have yet.
+    /// Groups with updates that their rows do not have yet.
     pub(super) passes: VecDeque<Pass>,
-    /// Rows that are behind, each once.
+    /// Rows that lag, each once.
     pub(super) turns: VecDeque<Slot>,
     /// Pages of the log that have come, and for whom.
     pub(super) pages: VecDeque<Page>,
@@ -167,9 +171,11 @@ pub(super) struct Worker {
     pub(super) wanted_searches: VecDeque<(Slot, Standing)>,
     /// The last chunk that was made since the inbox was looked at: of rows at one place, all but the first find it here.
     pub(super) prepared: Option<(Slot, Standing, Prepared)>,
+    /// How far the current look for heartbeats and timeouts has come.
     pub(super) sweep: Sweep,
     /// The rows whose grants end.
     pub(super) expiries: BTreeMap<Slot, Expiry>,
+    /// The look for rows that lag, while an operator asks.
     pub(super) survey: Survey,
     /// Events sent in this piece of work.
     pub(super) delivered: u64,
@@ -178,7 +184,9 @@ pub(super) struct Worker {
     began: Instant,
     /// Milliseconds since it began, as of the current piece of work.
     pub(super) now: u64,
+    /// The hub shuts down: rows end between two events.
     pub(super) stopping: bool,
+    /// Where sockets go whose connections serve on after their streams.
     pub(super) door: mpsc::UnboundedSender<Returned>,
 }
 
@@ -199,7 +207,7 @@ impl Worker {
     fn new(engine: Arc<Engine>, door: mpsc::UnboundedSender<Returned>) -> io::Result<Worker> {
         // Tokio deprecates `new` because not every descriptor stays what it was. That of a `Poll` does, as long as it lives,
         // and its replacement is unsafe code.
-        #[allow(deprecated, reason = "as above; older versions of Tokio don't deprecate it")]
+        #[allow(deprecated, reason = "as above; older versions of Tokio do not deprecate it")]
         let sockets = AsyncFd::new(Poll::new()?)?;
         Ok(Worker {
             inbox: Arc::default(),
@@ -229,8 +237,8 @@ impl Worker {
         })
     }
 
-    /// Works in pieces that are short enough for others on the same thread, in this order: who is new, whose socket has
-    /// changed, live updates, then those that are behind, the clock, and who asks.
+    /// Works in pieces that are short enough for others on the same thread, in this order: new rows, sockets that have
+    /// changed, live updates, rows that lag, the clock, and questions.
     async fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         let shutdown = self.engine.shutdown_begun();
@@ -248,7 +256,7 @@ impl Worker {
                     ready = self.sockets.readable() => match ready {
                         Ok(mut ready) => ready.clear_ready(),
                         Err(error) => {
-                            tracing::error!(%error, "a delivery loop ends with its streams: sockets can't be watched");
+                            tracing::error!(%error, "a delivery loop ends with its streams: sockets cannot be watched");
                             return;
                         }
                     },
@@ -264,7 +272,7 @@ impl Worker {
                 self.end_all();
             }
             if let Err(error) = self.take_events(&mut events) {
-                tracing::error!(%error, "a delivery loop ends with its streams: sockets can't be polled");
+                tracing::error!(%error, "a delivery loop ends with its streams: sockets cannot be polled");
                 return;
             }
             while let Some(read) = self.reads.try_join_next() {
@@ -330,7 +338,7 @@ impl Worker {
         let selector = mio::Interest::READABLE | mio::Interest::WRITABLE;
         if let Err(error) = self.sockets.get_ref().registry().register(socket, Token(row as usize), selector)
         {
-            tracing::warn!(%error, "a subscriber is let go: its socket can't be watched");
+            tracing::warn!(%error, "a subscriber is let go: its socket cannot be watched");
             self.remove(row, EndReason::Left);
             return;
         }
@@ -377,7 +385,7 @@ impl Worker {
     }
 
     /// Forgets a group without rows, and what knows it by its number. Its passes are passed over when their turn comes: to look
-    /// for them here would cost the square of those who leave together.
+    /// for them here would cost the square of the rows that leave together.
     pub(super) fn forget_if_unused(&mut self, group: Slot) {
         if self.groups.forget_if_unused(group) {
             self.prepared = None;

@@ -444,7 +444,7 @@ mod promises {
             assert_eq!(page.records[0].event().data(), "done", "{filters:?}");
             assert_eq!(page.before_first_kept().sequence, 1);
         }
-        // Who has seen all but the close has missed nothing.
+        // A reader that has seen all but the close has missed nothing.
         let page = read(log, 1, &["a"]).await;
         assert_eq!((sequences(&page), page.lost), (vec![2], None));
         assert!(read(log, 2, &["a"]).await.records.is_empty());
@@ -486,7 +486,7 @@ mod promises {
         });
         let mut sequence = 1;
         while sequence < 300 {
-            // Whoever comes back with it at this moment is told what is missing after it, and never that nobody knows it.
+            // A subscriber that comes back with it at this moment is told what is missing after it, and never that nobody knows it.
             let id = (sequence - 1).to_string();
             for filters in [&["a"][..], &["*"]] {
                 assert_eq!(find(&*log, &id, filters).await, Some(sequence), "{filters:?}");

@@ -89,7 +89,7 @@ pub struct DiskSettings {
     pub retention: Retention,
     /// What an acknowledged append has survived. Default: [`Durability::Fsync`].
     pub durability: Durability,
-    /// How large attachments may be; they don't count as bytes of records.
+    /// How large attachments may be; they do not count as bytes of records.
     pub attachments: AttachmentLimits,
     /// How many rows of the index of topics, one for each topic of each record, wait in memory to be written together.
     /// More of them write less to the disk when many topics are published to in turn, take more memory, and make the start
@@ -187,7 +187,7 @@ impl DiskLog {
         DiskLog::open_locked(directory, settings.into(), lock, clock)
     }
 
-    /// Opens the log in `directory` under a new epoch: all IDs that the hub has given become unknown, and whoever comes
+    /// Opens the log in `directory` under a new epoch: all IDs that the hub has given become unknown, and a subscriber that comes
     /// back with one is told of a gap.
     ///
     /// A log that is whole keeps its records. Of one that is damaged the files are moved aside, and an empty one is
@@ -234,7 +234,7 @@ impl DiskLog {
         let writer = Writing::new(&path, connection, clock, settings, state, store, visible.clone())
             .and_then(Writer::start)
             .map_err(|source| OpenError::Resource {
-                what: "the log's thread can't be started",
+                what: "the log's thread cannot be started",
                 source: source.into(),
             })?;
         Ok(DiskLog { visible, attachments, readers, writer, _lock: lock })
@@ -332,7 +332,7 @@ fn create(directory: &Path) -> io::Result<()> {
     let new = directory.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists());
     let new: Vec<_> = new.collect();
     owner_only::create_directory(directory)?;
-    // Elsewhere a directory can't be opened as a file.
+    // Elsewhere a directory cannot be opened as a file.
     if cfg!(unix) {
         for directory in new {
             let above = directory.parent().filter(|above| !above.as_os_str().is_empty());

@@ -1,4 +1,4 @@
-//! What was evicted, remembered just well enough to say who may miss something.
+//! Which topics have lost records, remembered just well enough to tell every subscriber that may miss one.
 
 use std::{collections::BTreeMap, ops::Bound};
 

@@ -79,7 +79,7 @@ struct State {
     names: Names,
     /// Each closed topic with the record that closed it, evicted or not.
     closed: TopicMap<Arc<Record>>,
-    /// Of those the evicted ones, in order: they are still read by those who ask for their topic.
+    /// The evicted ones among them, in order: readers of their topics still get them.
     evicted_closes: BTreeMap<u64, Arc<Record>>,
     /// What those cost, in bytes.
     evicted_closes_cost: u64,

@@ -26,7 +26,9 @@ struct Entry {
 /// A record that has left.
 #[derive(Debug)]
 pub(super) struct Removed {
+    /// The record, for its topics and its cost.
     pub(crate) record: Arc<Record>,
+    /// The key, to be remembered a while longer.
     pub(super) key: Option<IdempotencyKey>,
     /// The number of the rule that it counted under.
     pub(super) rule: Option<usize>,

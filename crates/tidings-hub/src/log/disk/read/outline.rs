@@ -8,13 +8,15 @@ use crate::{
     log::{IdempotencyKey, publisher_names::Kind, record::cost, retention_rules::Rules},
 };
 
-/// What has to be known of a record to count and evict it, without reading its data.
+/// A record without its data: all that counting and evicting need to know.
 #[derive(Debug)]
 pub(crate) struct Outline {
+    /// Which record it is.
     pub(crate) sequence: u64,
     /// In milliseconds since 1970.
     pub(crate) time: u64,
     close: bool,
+    /// The file that goes with the record.
     pub(crate) attachment: Option<AttachmentId>,
     /// Joined by line feeds.
     topics: String,
@@ -24,7 +26,7 @@ pub(crate) struct Outline {
 }
 
 impl Outline {
-    /// Calls `take` with each record behind `after`, in order, until it answers false.
+    /// Calls `take` with each record after `after`, in order, until it answers false.
     pub(crate) fn each_after(
         connection: &Connection,
         after: u64,

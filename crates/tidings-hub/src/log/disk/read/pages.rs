@@ -32,9 +32,11 @@ const MAX_TOPICS: usize = 64;
 /// The database as somebody may see it.
 #[derive(Clone, Copy)]
 pub(crate) struct Pages<'c> {
+    /// In a transaction, so that all queries of a page see one state.
     pub(crate) connection: &'c Connection,
+    /// The log's life, for the IDs of the records.
     pub(crate) epoch: Epoch,
-    /// What is committed becomes visible to every connection at once, a moment before the log announces it. Whoever saw
+    /// A committed record becomes visible to every connection at once, a moment before the log announces it. A subscriber that saw
     /// such a record and came back with its ID would be told that there is no such position, so nothing after this is shown.
     pub(crate) newest: Position,
 }
@@ -169,14 +171,14 @@ impl Pages<'_> {
                 }
             }
             let pending_index = pending_index.first().map_or(&[][..], |pending_index| pending_index);
-            self.take_each(self.behind(listed, pending_index), &mut page)?;
+            self.take_each(self.unlisted_after(listed, pending_index), &mut page)?;
             return page.done();
         }
 
         let mut lists = Vec::new();
         for (topic, pending_index) in selector.topics().iter().zip(pending_index) {
             let mut sequences = self.listed(topic.as_str(), after, newest.sequence, limit)?;
-            sequences.extend(self.behind(sequences.last().copied().unwrap_or(after), pending_index));
+            sequences.extend(self.unlisted_after(sequences.last().copied().unwrap_or(after), pending_index));
             lists.push(sequences.into_iter());
         }
         self.take_each(Merge::new(lists), &mut page)?;
@@ -185,7 +187,7 @@ impl Pages<'_> {
 
     /// What follows `after` for a selector with prefixes, and how far that was looked for.
     ///
-    /// Records that don't match are not decoded. Where few match, as in a history of many other topics, the index says which:
+    /// Records that do not match are not decoded. Where few match, as in a history of many other topics, the index says which:
     /// it has all rows of records before `first_unlisted`.
     pub(crate) fn search(
         self,
@@ -316,8 +318,8 @@ impl Pages<'_> {
         }
     }
 
-    /// The position of a record that was looked at, or of one shortly before it: whoever comes back with it is known by the
-    /// record there, so that has to be one that can be read.
+    /// The position of a record that was looked at, or of one shortly before it. The record there must be readable, because a
+    /// client that comes back with this position is known by it.
     fn readable_place(self, last: u64) -> rusqlite::Result<Position> {
         let mut before = self.connection.prepare_cached(
             "SELECT sequence, sum FROM records WHERE sequence <= ? ORDER BY sequence DESC LIMIT 100",
@@ -334,8 +336,8 @@ impl Pages<'_> {
         Ok(position.unwrap_or(self.newest))
     }
 
-    /// What is unlisted of a topic whose table was read up to `listed`. Some may have been evicted meanwhile.
-    fn behind(self, listed: u64, pending_index: &[u64]) -> impl Iterator<Item = u64> {
+    /// The unlisted records of a topic whose table was read up to `listed`. Some may have been evicted meanwhile.
+    fn unlisted_after(self, listed: u64, pending_index: &[u64]) -> impl Iterator<Item = u64> {
         let visible = listed + 1..=self.newest.sequence;
         pending_index.iter().copied().filter(move |sequence| visible.contains(sequence))
     }
@@ -424,7 +426,7 @@ struct Scanned {
     last: u64,
     /// How many matched.
     matching: usize,
-    /// Whether there may be more behind them, and the page takes more.
+    /// Whether there may be more after them, and the page takes more.
     goes_on: bool,
 }
 

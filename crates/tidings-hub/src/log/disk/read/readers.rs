@@ -108,7 +108,7 @@ impl Readers {
     }
 }
 
-/// Somebody who waits for a read. Who stops waiting takes it out of the queue.
+/// A caller that waits for a read. If it stops waiting, the read leaves the queue.
 struct Waiting<'a> {
     queue: &'a Queue,
     way: Way,
@@ -162,7 +162,7 @@ impl Queue {
         Ok((number, needs_thread))
     }
 
-    /// A thread that was counted can't be started. Without any other nobody reads what waits, whoever asked for the thread.
+    /// A thread that was counted cannot be started. Without any other thread all waiting reads fail, no matter which of them asked for the thread.
     fn not_started(&self, error: io::Error) {
         let mut state = self.lock();
         state.threads -= 1;
@@ -171,7 +171,7 @@ impl Queue {
         }
         let waiting = [Way::Direct, Way::Search].map(|way| std::mem::take(state.of(way)));
         drop(state);
-        let error = LogError::unavailable("a reader can't be started", error);
+        let error = LogError::unavailable("a reader cannot be started", error);
         for read in waiting.into_iter().flat_map(BTreeMap::into_values) {
             read.refuse(error.clone());
         }
@@ -268,7 +268,7 @@ where
         if !matches!(done, Ok(Ok(_))) {
             *connection = None;
         }
-        // After a panic, which has been reported, the answer is dropped, and whoever waits for it learns that.
+        // After a panic, which has been reported, the answer is dropped, and the caller that waits for it learns that.
         if let Ok(done) = done {
             // An error means that nobody waits any more.
             let _ = answer.send(done.map_err(failed));

@@ -1,4 +1,4 @@
-//! The newest records, in memory: who keeps up with the log does not read back from the disk what was just written.
+//! The newest records, in memory. A reader that keeps up with the log need not read from the disk what was just written.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(read(6, ALL, bounds(8, 6)), Some((vec![7, 8], 8)));
         assert_eq!(read(8, ALL, bounds(8, 0)), Some((vec![], 8)));
         assert_eq!(read(2, ALL, bounds(8, 0)), None, "it begins later");
-        assert_eq!(read(4, ALL, bounds(8, 5)), None, "who asks may have lost something");
+        assert_eq!(read(4, ALL, bounds(8, 5)), None, "the reader may have lost something");
         assert_eq!(read(4, ALL, bounds(9, 0)), None, "it ends earlier");
         assert_eq!(Recent::default().page(0, ALL, bounds(0, 0)), None);
     }

@@ -224,12 +224,12 @@ fn create(path: &Path) -> Result<(), OpenError> {
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    // It answers with the mode before the mode is on the disk: an error comes behind that row. And where there can't be a
+    // It answers with the mode before the mode is on the disk: an error comes after that row. And where there cannot be a
     // write-ahead log, the answer is the mode that stays.
     let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
     let modes: Vec<String> = statement.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?;
     if modes != ["wal"] {
-        let reason = format!("there can't be a write-ahead log: the journal mode stays {modes:?}");
+        let reason = format!("there cannot be a write-ahead log: the journal mode stays {modes:?}");
         return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR), Some(reason)));
     }
     // A commit returns after the write-ahead log is on the disk, until the writer sees to that itself.
@@ -272,7 +272,7 @@ fn check_newest(
             Ok(Some(_)) => {}
             Ok(None) if watermarks.explain_that_it_is_gone(sequence) => {}
             Ok(None) => return damaged(format!("record {sequence} is missing")),
-            Err(error) => return damaged(format!("record {sequence} can't be read: {}", reason(&error))),
+            Err(error) => return damaged(format!("record {sequence} cannot be read: {}", reason(&error))),
         }
     }
     Ok(())

@@ -47,7 +47,7 @@ impl Watermarks {
         })
     }
 
-    /// Whether a record that isn't there was evicted. One that is gone without having been is damage.
+    /// Whether a record that is not there was evicted. One that is gone without having been is damage.
     pub(super) fn explain_that_it_is_gone(&self, sequence: u64) -> bool {
         sequence < self.first_unexplained()
     }
@@ -57,7 +57,7 @@ impl Watermarks {
         self.evicted.saturating_add(1)
     }
 
-    /// What can't be true together, in words.
+    /// What cannot be true together, in words.
     pub(crate) fn contradictions(&self, bounds: &Bounds) -> Vec<String> {
         let (oldest, newest) = (bounds.oldest, bounds.newest.sequence);
         let mut found = Vec::new();

@@ -55,7 +55,7 @@ pub(crate) fn begin(path: &Path) -> Result<NewEpoch, OpenError> {
 fn move_aside(path: &Path) -> io::Result<PathBuf> {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace([':', '-'], "");
     // What its records announce goes with it, and goes first: it would be nobody's in the new log, and removed. Then
-    // the database: without it, what a crash leaves behind is refused, and never opened as half a log.
+    // the database: without it, the files that a crash leaves are refused, and never opened as half a log.
     let moves = |suffix: &str| {
         let attachments = path.with_file_name("attachments");
         let aside = beside(path, suffix);

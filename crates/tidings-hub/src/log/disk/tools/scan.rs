@@ -38,7 +38,7 @@ pub struct Kept {
     pub is_tombstone: bool,
 }
 
-/// A position where records are, or were, that can't be read.
+/// A position where records are, or were, that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// The sequences that are affected.
@@ -51,10 +51,10 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.sequences.start(), self.sequences.end()) {
             (first, last) if first == last => write!(f, "record {first}")?,
-            (first, &NO_END) => write!(f, "what is kept from record {first} on")?,
-            (first, last) => write!(f, "what is kept of the records {first} to {last}")?,
+            (first, &NO_END) => write!(f, "all records from {first} on")?,
+            (first, last) => write!(f, "the records from {first} to {last}")?,
         }
-        write!(f, " can't be read: {}", self.reason)
+        write!(f, " cannot be read: {}", self.reason)
     }
 }
 
@@ -67,7 +67,7 @@ pub enum Found {
     Unreadable(Unreadable),
 }
 
-/// The records of a [`DiskView`](crate::log::disk::DiskView) in order, and what can't be read between them; memory is constant.
+/// The records of a [`DiskView`](crate::log::disk::DiskView) in order, and what cannot be read between them; memory is constant.
 ///
 /// It reads bounded pieces, each in a transaction of its own, so that a hub which has the log open goes on. What is
 /// evicted meanwhile is not in it.
@@ -177,7 +177,7 @@ impl<'c> Records<'c> {
         Ok(piece)
     }
 
-    /// The first sequence behind a damaged part of the table, `first` being in it: reading from there works again.
+    /// The first sequence after a damaged part of the table, where `first` is in that part. Reading works again from there.
     ///
     /// Steps grow until one is beyond the damage, then halve, so that a lost page costs some dozen queries.
     fn next_readable(&self, first: u64) -> rusqlite::Result<u64> {
@@ -270,7 +270,7 @@ impl Piece {
 }
 
 impl Found {
-    /// Its sequence, or the first of those that can't be read.
+    /// Its sequence, or the first of those that cannot be read.
     pub fn sequence(&self) -> u64 {
         match self {
             Found::Kept(kept) => kept.record.sequence(),

@@ -1,4 +1,4 @@
-//! A log on disk as somebody sees it who only looks.
+//! A log on disk, to be looked at without changing it.
 
 use std::path::{Path, PathBuf};
 
@@ -19,15 +19,19 @@ use crate::{
 /// the database, so the directory has to be writable.
 #[derive(Debug)]
 pub struct DiskView {
+    /// The database, for messages.
     pub(super) path: PathBuf,
+    /// Opened for reading alone.
     pub(crate) connection: Connection,
+    /// The version of its tables, which decides which queries work.
     pub(super) version: i32,
+    /// The log's life; 0 where the database has lost it.
     pub(crate) epoch: Epoch,
 }
 
 /// The database failed while it was looked at, in a way that is not damage.
 #[derive(Debug, thiserror::Error)]
-#[error("the database can't be read")]
+#[error("the database cannot be read")]
 pub struct ViewError(#[from] rusqlite::Error);
 
 impl DiskView {
@@ -43,7 +47,7 @@ impl DiskView {
         let failed = |source| OpenError::of(&path, source);
         let connection = tables::open_reader(&path).map_err(failed)?;
         let version = tables::version(&connection, &path)?;
-        // Records of a log that has lost its epoch can still be read; the IDs that the hub gave them can't be made again.
+        // Records of a log that has lost its epoch can still be read; the IDs that the hub gave them cannot be made again.
         let epoch = connection.query_row("SELECT epoch FROM log", (), |row| row.get(0)).unwrap_or_default();
         Ok(DiskView { path, connection, version, epoch: Epoch::from_bits(epoch) })
     }

@@ -155,7 +155,7 @@ pub(super) struct Taken {
     batches: Vec<usize>,
     /// How many were taken, written or not.
     count: usize,
-    /// Those that were not written, each behind how many others were taken before it.
+    /// The updates that were not written, each with the number of others that were taken before it.
     spent: Vec<(usize, Append)>,
 }
 

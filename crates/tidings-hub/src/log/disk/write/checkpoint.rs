@@ -54,7 +54,7 @@ impl Checkpoint {
         let ((ask, asked), (tell, done)) = (mpsc::sync_channel(1), mpsc::sync_channel(1));
         let thread = thread::Builder::new().name("tidings-log-copy".into()).spawn(move || {
             while let Ok(()) = asked.recv() {
-                // Whoever asked has ended.
+                // The thread that asked has ended.
                 let _ = tell.send(copying.disk.note_copied(copying.copy()));
             }
         })?;
@@ -144,7 +144,7 @@ impl Copying {
     }
 }
 
-/// Reads something: only who has read knows that there is a write-ahead log, and what is in it.
+/// Reads something: a connection knows what is in the write-ahead log only after it has read.
 const READ: &str = "SELECT one FROM log";
 
 fn open(database: &Path) -> rusqlite::Result<Connection> {

@@ -1,7 +1,8 @@
-//! GroupCommit: what is committed is brought to the disk, shown to readers, and answered, in the order of the commits.
+//! Group commit: one sync brings all waiting commits to the disk. Then readers see them, and publishers are answered, in the order
+//! of the commits.
 //!
-//! A commit that others wait behind is acknowledged on a thread of its own, so that the next one is written while the
-//! disk syncs. One that nobody waits behind saves the way to that thread.
+//! If other requests wait, a commit is acknowledged on a thread of its own, so that the next one is written while the disk
+//! syncs. If none waits, the commit saves the way to that thread.
 
 use std::{
     io,
@@ -33,14 +34,16 @@ use crate::{
 /// How many commits may wait to be acknowledged before no more is written.
 const MAX_COMMITS: usize = 16;
 
-/// A publisher who waits for an answer.
+/// A publisher that waits for an answer.
 #[derive(Debug)]
 pub(super) struct Waiter {
+    /// Where the publisher waits.
     pub(super) reply: oneshot::Sender<Result<Appended, LogError>>,
     /// The files that its batch announces.
     pub(super) files: Unannounced,
     /// Its share of what may wait.
     pub(super) room: OwnedSemaphorePermit,
+    /// Ends with the answer, so that the next batch comes.
     pub(super) turn: Turn,
 }
 
@@ -49,7 +52,7 @@ impl Waiter {
         let Waiter { reply, mut files, room, turn } = self;
         files.keep(outcome.receipts.iter().filter_map(|receipt| receipt.attachment.as_ref()));
         drop(files);
-        // Whoever has stopped waiting has its updates in the log all the same.
+        // A publisher that has stopped waiting has its updates in the log all the same.
         let _ = reply.send(Ok(outcome));
         drop((room, turn));
     }
@@ -64,11 +67,12 @@ impl Waiter {
     }
 }
 
-/// What one commit has done, and who waits for it.
+/// What one commit has done, and the publishers that wait for it.
 #[derive(Debug)]
 pub(super) struct Commit {
-    /// The newest record behind it.
+    /// The newest record after it.
     pub(crate) newest: Position,
+    /// The publishers, each with the answer that it gets once the commit is on the disk.
     pub(super) answers: Vec<(Waiter, Appended)>,
     /// Files whose records it has evicted.
     pub(super) orphans: Vec<AttachmentId>,
@@ -112,7 +116,7 @@ impl GroupCommit {
         self.disk.waiting.load(Ordering::Acquire)
     }
 
-    /// Acknowledges here if nothing is before it and `nobody_waits` behind it, else on the other thread.
+    /// Acknowledges on this thread if no commit is before it and `nobody_waits` for the next one; otherwise on the other thread.
     pub(super) fn acknowledge(&self, commit: Commit, nobody_waits: bool) {
         if (nobody_waits || !self.disk.syncs) && self.disk.waiting.load(Ordering::Acquire) == 0 {
             return self.disk.acknowledge([commit]);
@@ -211,7 +215,7 @@ impl Disk {
         }
     }
 
-    /// The same, for who works with SQLite.
+    /// The same, with an error of SQLite's kind.
     pub(super) fn sync_all(&self) -> rusqlite::Result<()> {
         self.sync().map_err(|error| rusqlite::Error::SqliteFailure(error, None))
     }
@@ -222,7 +226,7 @@ impl Disk {
 
     /// After a sync that failed nobody knows what is on the disk, and trying again would not tell.
     pub(super) fn note_failure(&self, error: ffi::Error) {
-        tracing::error!(%error, "the log can't be brought to the disk; nothing is written until it is opened again");
+        tracing::error!(%error, "the log cannot be brought to the disk; nothing is written until it is opened again");
         lock(&self.failure).get_or_insert((SystemTime::now(), error));
     }
 
@@ -262,7 +266,7 @@ impl Disk {
     /// Notes what came of copying the write-ahead log back; how many pages were copied.
     pub(super) fn note_copied(&self, copied: rusqlite::Result<i32>) -> i32 {
         copied.unwrap_or_else(|error| {
-            tracing::error!(%error, "the write-ahead log can't be copied into the database");
+            tracing::error!(%error, "the write-ahead log cannot be copied into the database");
             self.note_if_final(&error);
             0
         })

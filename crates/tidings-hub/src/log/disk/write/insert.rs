@@ -49,6 +49,7 @@ pub(super) use values;
 /// A record, and the key that it was appended with.
 #[derive(Debug)]
 pub(crate) struct Row {
+    /// For the records that stay in memory, and to give the batch back if the commit fails.
     pub(crate) record: Record,
     key: Option<IdempotencyKey>,
 }
@@ -134,7 +135,7 @@ fn insert_records(statement: &mut Statement<'_>, rows: &[Row]) -> rusqlite::Resu
             several => Cow::Owned(several.iter().map(Topic::as_str).collect::<Vec<_>>().join("\n")),
         };
         let flags = (i64::from(record.is_private()) * PRIVATE) | (i64::from(record.is_close()) * CLOSE);
-        // A number that the column can't hold fails to be bound: nothing is clipped, or it would not read back.
+        // A number that the column cannot hold fails to be bound: nothing is clipped, or it would not read back.
         let retry = event.retry().map(|retry| retry.as_millis()).map(u64::try_from).transpose();
         let retry = retry.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         let values: [&dyn rusqlite::ToSql; 11] = [

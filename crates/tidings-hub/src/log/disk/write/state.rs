@@ -24,9 +24,13 @@ const MOST_LATE: u64 = 1_000;
 /// The state of the log as of one commit.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
+    /// What readers will see once the commit is acknowledged.
     pub(super) bounds: Bounds,
+    /// All records, under the limits of the whole log.
     pub(super) whole: Group,
+    /// The records of each rule.
     pub(super) groups: Groups,
+    /// How much is remembered of evicted records, to stay within its bound.
     pub(super) remembered: Remembered,
     /// Whether free pages can be given back to the file system.
     pub(super) gives_back: bool,
@@ -37,10 +41,11 @@ pub(crate) struct State {
 /// What is kept under one set of limits.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Group {
+    /// How much there is, so that no step counts records.
     pub(super) kept: Totals,
-    /// All of the group up to here has been evicted, or can't be.
+    /// All of the group up to here has been evicted, or cannot be.
     pub(super) swept: u64,
-    /// Up to here, what comes after `swept` was looked at, and its time had not come: evicting by age looks behind it.
+    /// Up to here, what comes after `swept` was looked at, and its time had not come: evicting by age looks after it.
     pub(super) ahead: u64,
     /// The earliest time of those that were passed by so.
     pub(super) ahead_from: Option<u64>,
@@ -72,7 +77,7 @@ impl Group {
     }
 
     /// Notes when it is to be looked at again: a look has found nothing more to evict, and ended before a record of the time
-    /// `ended_at`, or behind all there are.
+    /// `ended_at`, or after all there are.
     pub(super) fn looked(&mut self, limits: &Limits, ended_at: Option<u64>, now: u64) {
         self.look_at = match limits.age_ms() {
             // The newest record may be too much, and stays until it is no longer that.

@@ -26,7 +26,9 @@ const MAX_WAITING_KIB: u32 = 32 << 10;
 /// A batch to be appended, and where to answer.
 #[derive(Debug)]
 pub(super) struct Request {
+    /// The updates, in order.
     pub(super) batch: Vec<Append>,
+    /// The publisher.
     pub(super) waiter: Waiter,
 }
 

@@ -71,12 +71,14 @@ impl Requests {
 /// What the thread works with.
 pub(crate) struct Writing {
     connection: Connection,
+    /// The clock of ages; the handle reads its jumps.
     pub(super) clock: Clock,
     settings: DiskSettings,
     rules: Rules,
     /// What the last commit led to, acknowledged or not.
     state: State,
     visible: Visible,
+    /// What is on the disk; the handle reads its health.
     pub(super) disk: Arc<Disk>,
     group_commit: GroupCommit,
     checkpoint: Checkpoint,
@@ -126,7 +128,7 @@ impl Writing {
         let clock = match Builder::new_current_thread().enable_time().build() {
             Ok(clock) => clock,
             Err(error) => {
-                tracing::error!(%error, "the log's thread can't be started");
+                tracing::error!(%error, "the log's thread cannot be started");
                 return;
             }
         };
@@ -179,7 +181,7 @@ impl Writing {
         request.map_or(Next::End, Next::Request)
     }
 
-    /// How many requests go into one commit: the first with all that wait behind it, or half of [`MANY`].
+    /// How many requests go into one commit: the first with all that wait after it, or half of [`MANY`].
     fn share(&self, waiting: &mpsc::Receiver<Request>) -> usize {
         let all = 1 + waiting.len() + self.group_commit.unanswered();
         if self.settings.durability != Durability::Fsync || all < MANY {
@@ -187,13 +189,13 @@ impl Writing {
         }
         let half = all.div_ceil(2);
         if 1 + waiting.len() < half {
-            // Who has been answered may lack no more than a core to come back.
+            // A publisher that was just answered may need only a core to come back.
             thread::yield_now();
         }
         half
     }
 
-    /// Writes all requests in one commit. `alone` says that nobody waits behind them.
+    /// Writes all requests in one commit. `alone` says that no other request waits.
     ///
     /// Where that fails, each gets a commit of its own: what is wrong with one of them is not the others' fault. Where one of these
     /// finds the disk full, which it gives back, those after it are refused untried: each try would write to that disk.
@@ -272,7 +274,7 @@ impl Writing {
         };
         attempt()
             .inspect_err(|error| {
-                tracing::debug!(%error, "the log can't be written to");
+                tracing::debug!(%error, "the log cannot be written to");
                 self.disk.note_if_final(error);
             })
             .is_ok()
@@ -287,7 +289,7 @@ impl Writing {
         match self.commit(Vec::new()) {
             Ok((_, commit)) => {
                 self.group_commit.acknowledge(commit, true);
-                // Only this gives the space to the file system, and perhaps nobody publishes who would call for it.
+                // Only this gives the space to the file system, and perhaps nobody publishes and so calls for it.
                 match had_more && !self.more_to_evict {
                     true => self.checkpoint.copy_all(&self.connection),
                     false => self.checkpoint.after_commit(&self.connection, true),
@@ -319,7 +321,7 @@ impl Writing {
     }
 
     fn cannot_evict(&mut self, error: &rusqlite::Error) {
-        tracing::error!(%error, "old records can't be evicted");
+        tracing::error!(%error, "old records cannot be evicted");
         self.disk.note_if_final(error);
         self.more_to_evict = false;
     }
@@ -343,7 +345,7 @@ impl Writing {
             (Err(error), _) => {
                 let batches = taken.give_back(rows).into_iter().chain(waiting).collect();
                 if met_damage {
-                    tracing::error!(%error, "evicting has met damage; it is done apart from publishing from now on");
+                    tracing::error!(%error, "damage stops an eviction; from now on the log evicts apart from publishing");
                     self.evicts_apart = true;
                     return self.commit(batches);
                 }
@@ -459,11 +461,11 @@ impl Writing {
             }
             let _ = disk.sync();
         }
-        // What was acknowledged is in the write-ahead log, so that has to stay, and to be read by whoever opens the log
+        // What was acknowledged is in the write-ahead log, so that has to stay, and is read by the next process that opens the log
         // next.
         if disk.failure().is_some() {
             if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
-                tracing::error!(%error, "the write-ahead log can't be kept");
+                tracing::error!(%error, "the write-ahead log cannot be kept");
             }
         }
     }
@@ -490,9 +492,9 @@ enum Next {
     End,
 }
 
-/// The first request, and up to `most` with those that wait behind it: one commit does for all of them.
+/// The first request, and up to `most` with those that wait after it: one commit serves all of them.
 ///
-/// It does not wait for more: those who send while it is written, or synced, are the next commit's.
+/// It does not wait for more: requests that come while it is written, or synced, are for the next commit.
 fn gather(first: Request, waiting: &mut mpsc::Receiver<Request>, most: usize) -> Requests {
     let most = most.min(1 + waiting.len());
     let mut updates = first.batch.len();

@@ -44,7 +44,7 @@ impl Files {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 is_kept().then(|| format!("attachment {id} of record {sequence} is missing"))
             }
-            Err(error) => Some(format!("attachment {id} of record {sequence} can't be read: {error}")),
+            Err(error) => Some(format!("attachment {id} of record {sequence} cannot be read: {error}")),
         }
     }
 }

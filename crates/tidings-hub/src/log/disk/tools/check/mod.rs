@@ -123,7 +123,7 @@ fn damaged<T: Default>(
         if !is_damage(&error) {
             return Err(error.into());
         }
-        check.found(Part::Database, format!("{what} can't be read: {error}"));
+        check.found(Part::Database, format!("{what} cannot be read: {error}"));
         Ok(T::default())
     }
 }
@@ -201,7 +201,7 @@ impl Checking<'_> {
             }
         }
         progress(total, total);
-        // What can't be read can't be counted.
+        // What cannot be read cannot be counted.
         if unreadable == 0 {
             self.totals(noted, bytes, rows)?;
         }
@@ -234,7 +234,7 @@ impl Checking<'_> {
         self.names(kept)?;
         for topic in record.topics() {
             let topic = topic.as_str();
-            // A table that can't be read is told of once, at its end.
+            // A table that cannot be read is told of once, at its end.
             let is_right = match listed {
                 true => "SELECT EXISTS (SELECT 1 FROM topics WHERE topic = ? AND sequence = ?)",
                 false => "SELECT NOT EXISTS (SELECT 1 FROM closed WHERE topic = ? AND sequence < ?)",

@@ -55,7 +55,7 @@ pub(super) fn choose_of_whole(
 
 /// Adds to `gone` what the topics of a rule have too much of; true if the step is full.
 ///
-/// It goes through the log from where the rule has come to, behind `already`, past what is not the rule's, and so looks at
+/// It goes through the log from where the rule has come to, after `already`, past what is not the rule's, and so looks at
 /// each record once.
 pub(super) fn choose_of_rule(
     connection: &Connection,

@@ -70,7 +70,7 @@ pub(in crate::log::disk::write) fn step_past_damage(
                 gone.push(outline);
             }
             Err(error) if is_damage(&error) => {
-                tracing::error!(%error, sequence = outline.sequence, "a damaged record can't be evicted, and stays");
+                tracing::error!(%error, sequence = outline.sequence, "a damaged record cannot be evicted; it stays, and publishing goes on");
                 unevictable += 1;
                 after.keep(rules, &outline);
                 if number < of_whole {
@@ -125,26 +125,26 @@ fn note_gone(
     match forget_oldest(&transaction, rules.topics, &mut forgotten).and_then(|()| transaction.commit()) {
         Ok(()) => *state = forgotten,
         Err(error) if is_damage(&error) => {
-            tracing::error!(%error, "what is remembered of evicted topics is damaged, and can't be made less");
+            tracing::error!(%error, "the tables of evicted topics are damaged, and cannot be made smaller");
         }
         Err(error) => return Err(error),
     }
     Ok(())
 }
 
-/// Whether something in the database can't be read, so that elsewhere it may still be changed.
+/// Whether something in the database cannot be read, so that elsewhere it may still be changed.
 ///
 /// A write that fails says nothing of what is there: to pass by a record for it would keep a whole one for good.
 pub(in crate::log::disk::write) fn is_damage(error: &rusqlite::Error) -> bool {
     let unreadable = [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_CORRUPTFS];
-    // What was read, and can't be what was written, has no code of SQLite's.
+    // What was read, and cannot be what was written, has no code of SQLite's.
     error.sqlite_error().is_none_or(|error| {
         matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
             || unreadable.contains(&error.extended_code)
     })
 }
 
-/// The last of the records after `after` that can't be read, of those in a row.
+/// The last of the records after `after` that cannot be read, of those in a row.
 fn pass_by(
     connection: &Connection,
     after: u64,
@@ -173,7 +173,7 @@ fn pass_by(
             false => damaged = middle,
         }
     }
-    tracing::error!(%error, first = after + 1, last = damaged, "damaged records can't be evicted, and stay");
+    tracing::error!(%error, first = after + 1, last = damaged, "damaged records cannot be evicted, and stay");
     *unevictable += damaged - after;
     Ok(damaged)
 }

@@ -59,7 +59,7 @@ fn read(transaction: &Transaction<'_>, sequence: u64) -> rusqlite::Result<Option
     }
 }
 
-/// Deletes records, and marks their topics, so that who asks for them is told. How much more is remembered then.
+/// Deletes records, and marks their topics, so that a reader of these topics is told. Returns how much more is remembered then.
 pub(super) fn remove(transaction: &Transaction<'_>, gone: &[Outline]) -> rusqlite::Result<Remembered> {
     let mut record = transaction.prepare_cached("DELETE FROM records WHERE sequence = ?")?;
     let mut topic = transaction.prepare_cached("DELETE FROM topics WHERE topic = ? AND sequence = ?")?;

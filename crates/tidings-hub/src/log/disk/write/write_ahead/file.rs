@@ -47,7 +47,7 @@ impl WriteAheadFile {
         let done = unsafe { (*vfs).xOpen.map(|open| open(vfs, name.as_ptr(), at, flags, ptr::null_mut())) };
         match done {
             Some(ffi::SQLITE_OK) => Ok(WriteAheadFile { file, _name: name }),
-            _ => Err(io::Error::other(format!("{} can't be opened to be synced", path.display()))),
+            _ => Err(io::Error::other(format!("{} cannot be opened to be synced", path.display()))),
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<(i32, i32)
 /// Writes the write-ahead log that somebody left at `path` once more, as it is, and syncs it.
 ///
 /// The end of it may be in the system's memory alone, as if it were on the disk, when the sync of it has failed. SQLite
-/// would build on it, and with it would be lost all that comes behind, synced or not.
+/// would build on it, and with it everything after it would be lost, synced or not.
 pub(crate) fn make_durable(path: &Path) -> io::Result<()> {
     let mut file = match File::options().read(true).write(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
