@@ -50,7 +50,10 @@
 //! with competing consumers: every subscriber gets everything. An event carries
 //! text only, as the format does: what is binary or large is stored beside the log, and announced by an event.
 // Parts of the other rooms serve the gateway alone. They are there without it too, so that the feature has one place.
-#![cfg_attr(not(feature = "gateway"), allow(dead_code))]
+#![cfg_attr(
+    not(feature = "gateway"),
+    allow(dead_code, reason = "the gateway uses what the hub alone does not")
+)]
 
 mod attachments;
 mod authorize;

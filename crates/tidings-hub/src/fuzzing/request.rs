@@ -20,7 +20,7 @@ use tower_service::Service;
 
 use super::cut;
 use crate::{
-    Hub, HubBody, Settings, Update, dialect::native::path_topic, log::MemoryLog,
+    Hub, HubBody, Settings, Update, dialect::native::publish::path_topic, log::MemoryLog,
     model::update::RESERVED_TYPES,
 };
 
