@@ -504,7 +504,7 @@ async fn a_file_is_published_with_its_name_and_type() {
     assert_eq!((&announced["name"], &announced["type"]), (&"photo 1.PNG".into(), &"image/png".into()));
     assert_eq!(announced["size"], 300_000);
 
-    // A type that is given beats the name's; a file that can't be read publishes nothing.
+    // A type that is given beats the name's; a file that cannot be read publishes nothing.
     let typed = ["publish", "b", "--file", file, "--content-type", "application/x-mine", "--hub", &hub.url()];
     assert_eq!(tidings(&typed, "").await.code, Some(0));
     let missing = tidings(&["publish", "c", "--file", "/nowhere/x.png", "--hub", &hub.url()], "").await;

@@ -1,4 +1,4 @@
-//! A hub whose disk is full refuses what it can't keep, says so, keeps on delivering, and goes on when there is room.
+//! A hub whose disk is full refuses what it cannot keep, says so, keeps on delivering, and goes on when there is room.
 //!
 //! The disk is a small file system in memory, which only the hub's process and this one see.
 

@@ -1,4 +1,4 @@
-//! Where the history is: the default directory, none at all, and directories that can't be used.
+//! Where the history is: the default directory, none at all, and directories that cannot be used.
 
 use std::{
     fs,

@@ -6,10 +6,10 @@ use crate::log::{LogError, Refused};
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The update can't be appended, now or later: change it.
+    /// The update cannot be appended, now or later: change it.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The log failed. Publishing again later may work; with an idempotency key it can't publish twice.
+    /// The log failed. Publish again later. With an idempotency key the update is not published twice.
     #[error(transparent)]
     Log(#[from] LogError),
 }

@@ -36,7 +36,7 @@ pub struct Hub {
     inner: Arc<Inner>,
 }
 
-/// What a hub has beside its engine.
+/// The parts of a hub besides its engine.
 struct Inner {
     engine: Arc<Engine>,
     feed: Feed,
@@ -48,7 +48,7 @@ struct Inner {
     probes: Probes,
     seats: Seats,
     extension: Option<Arc<dyn Extension>>,
-    /// What the extension answers, for the room `http`.
+    /// The answers of the extension, for the room `http`.
     routes: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -93,8 +93,9 @@ impl Hub {
 
     /// Publishes one update; returns when it is as durable as the log makes it.
     ///
-    /// Subscribers get it from the log: publishing never waits for them. It waits for the hub's own task, which reads the log for
-    /// them, where that is more than 2,000 updates behind. Who drops the future then has published all the same.
+    /// Subscribers get it from the log: publishing never waits for them. It waits only for the hub's own task, which
+    /// reads the log for them, if that task lags more than 2,000 updates behind. Dropping the future does not cancel
+    /// the publish.
     ///
     /// # Errors
     /// [`PublishError::Refused`] when its topic is closed or its ID is taken, [`PublishError::Log`] when the log fails.
@@ -197,7 +198,7 @@ impl Hub {
         self.inner.feed.ended().await;
     }
 
-    /// What subscriptions work with.
+    /// The parts of the hub that subscriptions use.
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.inner.engine
     }
@@ -224,7 +225,7 @@ impl Hub {
         self.inner.extension.as_deref()
     }
 
-    /// What the extension answers, if it is of this type.
+    /// The answers of the extension, if it is of this type.
     pub(crate) fn routes<R: 'static>(&self) -> Option<&R> {
         self.inner.routes.as_ref()?.downcast_ref()
     }

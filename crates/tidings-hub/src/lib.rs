@@ -46,9 +46,9 @@
 //!
 //! # What it is not
 //!
-//! It does not identify people: an application that does is its [`Authorizer`]. It is not a queue
-//! with competing consumers: every subscriber gets everything. An event carries
-//! text only, as the format does: what is binary or large is stored beside the log, and announced by an event.
+//! It does not identify people: an application that does supplies an [`Authorizer`]. It is not a queue with competing
+//! consumers: every subscriber gets everything. An event carries only text, because the format does. Binary or large
+//! data is stored beside the log, and an event announces it.
 // Parts of the other rooms serve the gateway alone. They are there without it too, so that the feature has one place.
 #![cfg_attr(
     not(feature = "gateway"),

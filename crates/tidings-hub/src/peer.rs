@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// The other end of a request's connection, in the extensions of the request. Behind a proxy it is the proxy.
+/// The other end of a request's connection, in the extensions of the request. If there is a proxy in front of the hub,
+/// it is the proxy.
 ///
 /// [`Hub::serve`](crate::Hub::serve) puts it there. An application that mounts [`Hub::service`](crate::Hub::service) may do
 /// so itself:
@@ -26,10 +27,10 @@ impl Peer {
         self.0
     }
 
-    /// The address of its network: what limits for each client should count by.
+    /// The address of its network. Limits for each client should count by this address.
     ///
-    /// This is the IPv4 address, or the first 64 bits of the IPv6 address: whoever has one address there has 2⁶⁴ of them. An IPv4
-    /// address that is written as an IPv6 one counts as the IPv4 address.
+    /// This is the IPv4 address, or the first 64 bits of the IPv6 address: a client with one address there has 2⁶⁴ of
+    /// them. An IPv4 address that is written as an IPv6 one counts as the IPv4 address.
     pub fn network(&self) -> IpAddr {
         match self.0.ip().to_canonical() {
             IpAddr::V6(address) => {

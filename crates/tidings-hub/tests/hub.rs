@@ -207,13 +207,13 @@ async fn a_page_of_closes_whose_topics_are_evicted_does_not_stop_the_feed() {
     tokio::time::timeout(Duration::from_secs(20), hub.shutdown()).await.expect("the feed ends");
 }
 
-/// A stand-in for a log whose disk takes what is written and can't be read.
+/// A stand-in for a log whose disk takes what is written and cannot be read.
 struct Unreadable(MemoryLog);
 
 impl Log for Unreadable {
     fn health(&self) -> Result<(), Fault> {
         let source = std::sync::Arc::new(std::io::Error::other("/var/lib/log.sqlite"));
-        Err(Fault::now(LogError::Unavailable { reason: "it can't be written", source: Some(source) }))
+        Err(Fault::now(LogError::Unavailable { reason: "it cannot be written", source: Some(source) }))
     }
 
     fn append(&self, batch: Vec<Append>) -> LogFuture<'_, Appended> {
@@ -221,7 +221,7 @@ impl Log for Unreadable {
     }
 
     fn read<'a>(&'a self, _: u64, _: &'a Selector, _: PageLimit) -> LogFuture<'a, Page> {
-        Box::pin(async { Err(LogError::Unavailable { reason: "it can't be read", source: None }) })
+        Box::pin(async { Err(LogError::Unavailable { reason: "it cannot be read", source: None }) })
     }
 
     fn record(&self, sequence: u64) -> LogFuture<'_, Option<Arc<Record>>> {
@@ -378,7 +378,7 @@ async fn a_hub_is_not_ready_while_its_log_cannot_keep_what_is_published() {
     assert!(ask(&hub, "/metrics").await.1.contains("tidings_log_healthy 1\n"));
     let hub = Hub::new(Arc::new(Unreadable(MemoryLog::default())), Settings::default());
     let (status, body) = ask(&hub, "/readyz").await;
-    assert!(status == 503 && body.contains("it can't be written"), "{status} {body}");
+    assert!(status == 503 && body.contains("it cannot be written"), "{status} {body}");
     assert!(!body.contains("sqlite"), "clients are told no paths: {body}");
     assert!(ask(&hub, "/metrics").await.1.contains("tidings_log_healthy 0\n"));
     assert_eq!(ask(&hub, "/healthz").await.0, 200, "a restart is for the operator to decide");

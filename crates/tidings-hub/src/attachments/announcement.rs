@@ -1,4 +1,4 @@
-//! What an update says of the attachment that it announces.
+//! The description of an attachment in the update that announces it.
 
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +85,7 @@ pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// What its publisher calls a file: 1 to 255 bytes without control characters, and no path.
+/// The publisher's name for a file: 1 to 255 bytes without control characters, and no path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileName(String);
 

@@ -1,4 +1,4 @@
-//! What the hub needs of a store of files: the trait [`Attachments`].
+//! The interface to a store of files: the trait [`Attachments`].
 
 use std::{fmt, future::Future, io, pin::Pin, sync::Arc};
 
@@ -8,7 +8,7 @@ use futures_core::Stream;
 use super::{AttachmentUpload, UploadError};
 use crate::AttachmentId;
 
-/// What an operation of [`Attachments`] returns: a future that can be sent between threads.
+/// The result of an operation of [`Attachments`]: a future that can be sent between threads.
 pub type AttachmentFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
 /// A part of a file, in pieces of at most 64 KiB, each read when it is asked for.

@@ -28,7 +28,7 @@ pub enum Access {
     Authorizer(Arc<dyn Authorizer>),
 }
 
-/// What anyone may do on a hub that only this machine reaches.
+/// The rights of every client at a hub that only this machine can reach.
 static EVERYTHING_PUBLIC: LazyLock<Grant> =
     LazyLock::new(|| Grant::default().with_publish(Matchers::all()).with_read(Matchers::all()));
 
@@ -54,7 +54,7 @@ impl Access {
         matches!(self, Access::Loopback)
     }
 
-    /// Whether the answer to one request may differ from that to another one like it, for who asks.
+    /// Whether the answers to two equal requests may differ, because they come from different clients.
     pub(crate) fn is_personal(&self) -> bool {
         matches!(self, Access::Authorizer(_))
     }

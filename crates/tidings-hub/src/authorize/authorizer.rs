@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use super::{Denial, Grant};
 
-/// What an [`Authorizer`] returns: a future that can be sent between threads.
+/// The result of an [`Authorizer`]: a future that can be sent between threads.
 pub type Authorizing<'a> = Pin<Box<dyn Future<Output = Result<Grant, Denial>> + Send + 'a>>;
 
 /// Decides what each request may do, for an application that knows its users.
@@ -21,7 +21,7 @@ pub type Authorizing<'a> = Pin<Box<dyn Future<Output = Result<Grant, Denial>> + 
 ///
 /// # Example
 ///
-/// Whoever has the key publishes. A user with a session reads `users/<name>/*`, private updates included.
+/// A client with the key may publish. A user with a session may read `users/<name>/*`, including private updates.
 ///
 /// ```
 /// use std::{collections::HashMap, sync::Arc};
@@ -64,8 +64,8 @@ pub type Authorizing<'a> = Pin<Box<dyn Future<Output = Result<Grant, Denial>> + 
 /// # }
 /// ```
 pub trait Authorizer: Send + Sync + 'static {
-    /// Says what this request may do, from its method, path, headers and extensions. The extensions have the
-    /// [`Peer`](crate::Peer), and whatever the application's own middleware has put there.
+    /// Decides the rights of this request, from its method, path, headers and extensions. The extensions have the
+    /// [`Peer`](crate::Peer), and everything that the application's own middleware has put there.
     ///
     /// The path is that of the hub's own interface (`/topics/news`), without the prefix under which it is mounted.
     ///

@@ -9,13 +9,13 @@ pub enum Denial {
     /// 401: the request has no credential, or one that does not hold.
     #[error("{detail}")]
     Unauthenticated {
-        /// What is wrong, and what to do.
+        /// The reason, and the next step.
         detail: String,
     },
     /// 403: the request's credential holds, and allows nothing here.
     #[error("{detail}")]
     Forbidden {
-        /// What is wrong, and what to do.
+        /// The reason, and the next step.
         detail: String,
     },
     /// 429: this client has asked for too much.
@@ -29,7 +29,7 @@ pub enum Denial {
     /// 503: nobody can say at the moment. A client must not throw its credential away.
     #[error("{detail}")]
     Unavailable {
-        /// What is missing.
+        /// The missing part.
         detail: String,
     },
 }

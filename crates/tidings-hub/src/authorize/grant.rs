@@ -9,7 +9,7 @@ use crate::{
     model::matchers::Matchers,
 };
 
-/// What a request may do. Cheap to clone; the default is nothing.
+/// The rights of a request. Cheap to clone. The default grants nothing.
 ///
 /// ```
 /// use tidings_hub::{Grant, Matchers, Subject};
@@ -175,10 +175,10 @@ impl Grant {
         matchers.covers_any(record.topics())
     }
 
-    /// What its holder gets of the topics that it asks for. Patterns are narrowed to what it may read.
+    /// The part of the requested topics that its holder gets. Patterns are narrowed to the topics that it may read.
     ///
     /// # Errors
-    /// The first topic, or else the first pattern, of which it may read nothing.
+    /// The first topic of which it may read nothing, otherwise the first such pattern.
     pub(crate) fn reading(&self, asked: Selector) -> Result<Reading, NotReadable> {
         let Rights { read, private, expires, .. } = &*self.0;
         let expires = *expires;
@@ -214,6 +214,6 @@ impl Grant {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotReadable {
     pub(crate) asked: String,
-    /// What it may read.
+    /// The topics that it may read.
     pub(crate) may: Matchers,
 }

@@ -1,4 +1,4 @@
-//! Who may do what: a request becomes a [`Grant`] once, and everything else asks the grant.
+//! Authorization: a request becomes a [`Grant`] once, and all other code asks the grant.
 
 mod access;
 mod authorizer;

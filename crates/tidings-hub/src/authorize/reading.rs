@@ -1,10 +1,11 @@
-//! What a request gets of the topics that it asks for.
+//! The part of the requested topics that a request gets.
 
 use std::time::SystemTime;
 
 use crate::{Selector, Topic, log::Record, model::matchers::Matchers};
 
-/// What a request asks for, narrowed to what it may read. Only a grant makes one, or a credential of the topics themselves.
+/// The requested topics, narrowed to those that the request may read. Only a grant makes one, or a credential of the
+/// topics themselves.
 #[derive(Debug, Clone)]
 pub(crate) struct Reading {
     pub(crate) selector: Selector,

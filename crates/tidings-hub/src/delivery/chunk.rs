@@ -11,7 +11,7 @@ const HEAD_ROOM: usize = 18;
 /// Ends the body of a response in HTTP/1.1.
 pub(crate) const LAST_CHUNK: Bytes = Bytes::from_static(b"0\r\n\r\n");
 
-/// Events that go out together: what one read of a cursor takes.
+/// Events that are sent together: the result of one read of a cursor.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Chunk {
     /// A frame that is alone in its chunk stays shared with every other subscriber.

@@ -32,7 +32,7 @@ use crate::{
     metrics::EndReason,
 };
 
-/// What a subscriber asks for.
+/// A subscriber's request.
 #[derive(Debug, Clone)]
 pub struct Subscribe {
     /// The topics and patterns.
@@ -113,7 +113,7 @@ enum Step {
     HandedOver,
 }
 
-/// What is left of a cursor whose socket is delivered to by the loop of its core.
+/// The rest of a cursor whose socket belongs to the loop of its core.
 #[derive(Debug)]
 pub(crate) struct HandedOver {
     /// From where the loop goes on.
@@ -183,7 +183,7 @@ impl Cursor {
         Ok(Some(cursor))
     }
 
-    /// What a subscriber that named the event it saw last is told; `None` for one that named none.
+    /// The first event for a subscriber that named its last event. `None` if it named none.
     pub fn verdict(&self) -> Option<Verdict> {
         self.verdict
     }

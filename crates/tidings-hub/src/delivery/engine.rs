@@ -21,9 +21,9 @@ use crate::{
     metrics::Metrics,
 };
 
-/// What all subscriptions of a hub work with.
+/// The state that all subscriptions of a hub share.
 pub(crate) struct Engine {
-    /// What pages are read from.
+    /// The log from which pages are read.
     pub(crate) log: Arc<dyn Log>,
     /// Which subscribers a record wakes.
     pub(crate) routing: Arc<Routing>,

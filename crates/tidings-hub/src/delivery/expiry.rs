@@ -10,8 +10,8 @@ use tidings_codec::{Event, EventType};
 /// was left at the beginning, if that is less.
 const NOTICE: Duration = Duration::from_secs(30);
 
-/// When a grant expires, in milliseconds of the clock of whoever looks: 12 bytes for each subscription that ends, and none for
-/// the others.
+/// The time at which a grant expires, in milliseconds of the caller's clock. It takes 12 bytes for each subscription
+/// that ends, and none for the others.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expiry {
     end: u64,
@@ -19,7 +19,7 @@ pub(crate) struct Expiry {
     notice: u32,
 }
 
-/// What is due, with the event that says so.
+/// The expiry that is due, with its event.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     Notice(Bytes),
@@ -27,7 +27,7 @@ pub(crate) enum Due {
 }
 
 impl Expiry {
-    /// That of a grant that expires at a time, where it is `now` by the clock of whoever looks.
+    /// The expiry of a grant that ends at a time. `now` is the time of the caller's clock.
     pub(crate) fn of(expires: SystemTime, now: u64) -> Expiry {
         let left = expires.duration_since(SystemTime::now()).unwrap_or_default();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -40,7 +40,7 @@ impl Expiry {
         self.end - u64::from(self.notice)
     }
 
-    /// What is due by now. A notice is given once.
+    /// The notice or end that is due by now. A notice is given once.
     pub(crate) fn take_due(&mut self, now: u64) -> Option<Due> {
         if now >= self.end {
             return Some(Due::End(access(&json!({ "reason": "expired" }))));

@@ -90,7 +90,7 @@ impl Drop for Feed {
     }
 }
 
-/// The engine that the feed fills. When the feed has ended, in whatever way, or has never begun, no publisher waits for it.
+/// The engine that the feed fills. When the feed has ended for any reason, or has never begun, no publisher waits for it.
 struct Followed(Arc<Engine>);
 
 impl Drop for Followed {

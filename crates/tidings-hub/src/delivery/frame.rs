@@ -115,7 +115,7 @@ impl EventFormat {
 /// A record with its frames: each is encoded when it is first asked for, and once.
 #[derive(Debug)]
 pub(crate) struct Framed {
-    /// What the frames are of; its grant is checked with each delivery.
+    /// The record of the frames. Its grant is checked with each delivery.
     pub(crate) record: Arc<Record>,
     plain: OnceLock<Encoded>,
     /// Those of the other forms, in their order. Few hubs have readers of any.

@@ -31,7 +31,7 @@ pub enum StartAt {
     Unknown(String),
 }
 
-/// What a subscriber that names the event it saw last is told.
+/// The first event for a subscriber that names its last event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It gets all that follows; nothing is missing.
@@ -40,7 +40,7 @@ pub enum Verdict {
     Gap,
 }
 
-/// What a `gap` event says.
+/// The content of a `gap` event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gap {
     /// The ID from which the subscriber wanted to go on.
@@ -91,19 +91,20 @@ pub(crate) struct Opening {
     pub(crate) registration: Registration,
     /// The life of the log that the position is in.
     pub(crate) epoch: Epoch,
-    /// What to tell, for a subscriber that named the event it saw last.
+    /// The first event, for a subscriber that named its last event.
     pub(crate) verdict: Option<Verdict>,
     /// To be told before the page.
     pub(crate) gap: Option<Gap>,
     /// The position that the page follows.
     pub(crate) after: u64,
-    /// The first records, unless they are read from the [window](First::Window); what follows `page.reached` is yet to be read.
+    /// The first records, unless they are read from the [window](First::Window). Records after `page.reached` are not
+    /// read yet.
     pub(crate) page: Page,
     /// The topics of an exact subscription whose close is still to come.
     pub(crate) open: Vec<Topic>,
 }
 
-/// What comes of opening a subscription.
+/// The result of opening a subscription.
 #[derive(Debug)]
 pub(crate) enum Opened {
     Live(Box<Opening>),

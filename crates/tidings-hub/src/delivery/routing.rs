@@ -17,8 +17,8 @@ use crate::{Selector, Topic, delivery::one_or_many::OneOrMany, log::Record, mode
 /// How many names of a subscription are entered or taken out under one lock: a subscription with many lets others have their turn.
 const AT_ONCE: usize = 16;
 
-/// The table of live subscriptions. What an update costs here is its own slashes and its recipients, however many
-/// others there are.
+/// The table of live subscriptions. The cost of an update depends on its own slashes and its recipients, not on other
+/// subscriptions.
 #[derive(Debug, Default)]
 pub(crate) struct Routing {
     tables: RwLock<Tables>,
@@ -160,7 +160,7 @@ impl Followers {
 }
 
 impl<L> Registration<L> {
-    /// What no other registration has, ever.
+    /// A number that no other registration ever has.
     #[cfg_attr(not(unix), expect(dead_code, reason = "only delivery loops ask"))]
     pub(crate) fn number(&self) -> u64 {
         self.number

@@ -1,4 +1,4 @@
-//! What a subscriber asked for and may have, and how that is read.
+//! A subscription: the requested and permitted records, and the way to read them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +14,8 @@ use crate::{
 /// How much is read from the log at once.
 pub(crate) const PAGE: PageLimit = PageLimit { records: 500, bytes: Chunk::FULL };
 
-/// What a subscriber gets. For two with the same subscription at the same position, the next chunk is the same. Cheap to clone.
+/// The records that a subscriber gets. Two subscribers with the same subscription at the same position get the same
+/// next chunk. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Subscription {
     /// Narrowed to what the subscriber may read.
@@ -47,10 +48,10 @@ impl Standing {
     }
 }
 
-/// What follows a position.
+/// The records after a position.
 #[derive(Debug, Clone)]
 pub(crate) struct Read {
-    /// What to send, possibly nothing.
+    /// The bytes to send, possibly none.
     pub(crate) chunk: Chunk,
     /// Where the subscriber is when it has that.
     pub(crate) then: Standing,
@@ -58,8 +59,8 @@ pub(crate) struct Read {
     pub(crate) more: bool,
 }
 
-/// What was read from the window last. The streams of an HTTP/2 connection, and clients that come back together, ask for the
-/// same one after the other.
+/// The last chunk read from the window. The streams of an HTTP/2 connection, and clients that reconnect together, ask
+/// for the same chunk in turn.
 #[derive(Debug, Default)]
 pub(crate) struct LastRead(Mutex<Option<(Subscription, Standing, Read)>>);
 
@@ -101,7 +102,7 @@ impl Subscription {
         Some(read)
     }
 
-    /// What follows in the window; `None` if that position is before it, and the log has to be read.
+    /// The next records in the window. `None` if the position is before the window, so that the log must be read.
     pub(crate) fn read_window(&self, engine: &Engine, from: Standing) -> Option<Read> {
         // Frames are encoded and joined after this line, when the window is not locked.
         let run = engine.read_window().read(from.position, &self.selector)?;

@@ -1,4 +1,4 @@
-//! The newest records with their frames, in memory: what cursors that keep up read.
+//! The newest records with their frames, in memory. Cursors that keep up read them here.
 
 use std::{
     collections::VecDeque,
@@ -37,7 +37,7 @@ struct Entry {
 /// A piece of the window for one selector: frames, to be encoded and joined when the window is no longer locked.
 #[derive(Debug)]
 pub(crate) struct Run {
-    /// What matches, in order.
+    /// The matching records, in order.
     pub(crate) records: Vec<Arc<Framed>>,
     /// All that matches up to here is among the records.
     pub(crate) reached: u64,
@@ -81,8 +81,8 @@ impl Window {
         }
     }
 
-    /// What follows `after` and matches `selector`, about as much as fills a chunk; `None` if that position is before the
-    /// window, and what follows it is in the log.
+    /// The records after `after` that match `selector`, about as many as fill a chunk. `None` if that position is
+    /// before the window, so that its next records are in the log.
     pub(crate) fn read(&self, after: u64, selector: &Selector) -> Option<Run> {
         if !self.holds_after(after) {
             return None;

@@ -54,7 +54,7 @@ fn quality(accept: &str, kind: &str, subkind: &str) -> u16 {
     best.1
 }
 
-/// `0.5` is 500. What is no quality counts as 1, as if it were not there.
+/// `0.5` is 500. Text that is not a quality counts as 1, as if it were missing.
 fn thousandths(quality: &str) -> u16 {
     match quality.parse::<f32>() {
         // Between 0 and 1 the product fits, and is never negative.

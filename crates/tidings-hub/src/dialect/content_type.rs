@@ -10,7 +10,7 @@ use crate::attachments::is_token;
 pub(crate) struct ContentType<'a> {
     /// Type and subtype, such as `text/plain`, in the letters that were sent.
     pub(crate) essence: &'a str,
-    /// What the parameter `charset` says.
+    /// The value of the parameter `charset`.
     pub(crate) charset: Option<Cow<'a, str>>,
     /// All of it, as it was sent.
     pub(crate) text: &'a str,
@@ -57,7 +57,7 @@ impl<'a> ContentType<'a> {
     }
 }
 
-/// The value of a parameter; `None` where there is none. What follows a quoted string is ignored.
+/// The value of a parameter. `None` if there is none. Text after a quoted string is ignored.
 fn unquote(value: &str) -> Option<Cow<'_, str>> {
     let Some(quoted) = value.strip_prefix('"') else {
         let value = value.trim_end_matches(is_space);

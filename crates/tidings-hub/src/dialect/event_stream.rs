@@ -13,7 +13,7 @@ use crate::{
 /// How much memory a stream keeps between two events.
 const KEPT_BYTES: usize = 4 << 10;
 
-/// Reads `text/event-stream` strictly: what a browser would silently forgive would be lost silently here.
+/// Reads `text/event-stream` strictly. A browser forgives mistakes silently, but here that would lose data silently.
 ///
 /// Comments, and blocks that only set `retry` or an `id`, are allowed and not published. So are the events of another hub that
 /// tell of itself, the reconnection time that its stream begins with, and its `topic` lines.
@@ -86,7 +86,7 @@ impl UpdateReader for EventStreamReader {
     }
 }
 
-/// What a block says of its topics.
+/// The topics that a block names.
 #[derive(Debug, Default)]
 struct Named {
     /// The first one that is not published to. One is kept, cut short, however many there are.

@@ -1,4 +1,4 @@
-//! What requests mean: translated here, at the edge, into operations of the hub.
+//! Dialects: they translate requests, at the edge, into operations of the hub.
 
 pub(crate) mod accept;
 mod content_type;
@@ -33,7 +33,7 @@ pub(crate) trait Dialect: Sync {
     /// The dialect's part of the table of requests.
     fn table(&self) -> &'static [Route];
 
-    /// What a request of the table asks for.
+    /// The operation of a request of the table.
     ///
     /// # Errors
     /// A request that breaks a rule of the dialect.

@@ -1,4 +1,4 @@
-//! What a request asks for, whichever dialect it is in.
+//! The operations that requests ask for, in any dialect.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     log::{Append, IdempotencyKey},
 };
 
-/// What a request asks the hub to do.
+/// The operation that a request asks for.
 pub(crate) enum Operation {
     Publish(Publish),
     /// To get the updates of topics as they come.
@@ -25,7 +25,7 @@ pub(crate) enum Operation {
     ListLag,
 }
 
-/// What is published, by the form of the request's body.
+/// The published data, by the form of the request's body.
 pub(crate) enum Publish {
     /// The body is text, which is read whole. These are its updates then, in order.
     Text(Box<dyn FnOnce(String) -> Result<Vec<Append>, Refusal> + Send>),
@@ -53,7 +53,7 @@ pub(crate) struct File {
     pub(crate) details: Details,
 }
 
-/// What a request says of its one update, beside the data.
+/// The details of a request's only update, besides the data.
 #[derive(Debug)]
 pub(crate) struct Details {
     pub(crate) topic: Topic,
@@ -85,7 +85,7 @@ pub(crate) struct History {
 }
 
 impl Details {
-    /// What goes to the log: the update with these details, and the close after it, as far as there are any.
+    /// The append to the log: the update with these details and the close after it, if there are any.
     pub(crate) fn into_batch(self, update: Option<Update>) -> Vec<Append> {
         let Details { topic, event_type, id, retry, key, close } = self;
         let mut batch = Vec::new();

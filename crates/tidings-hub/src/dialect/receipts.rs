@@ -1,11 +1,11 @@
-//! What has been published, as the answer to a publish tells it.
+//! Receipts: the published updates, as the answer to a publish reports them.
 
 use crate::{
     attachments::Announcement,
     log::{Receipt, RecordId},
 };
 
-/// What one request has published.
+/// The updates that one request has published.
 pub(crate) enum Published<'a> {
     /// Its one update.
     One(&'a Receipt),

@@ -17,7 +17,7 @@ pub(crate) struct Refusal {
     pub(crate) line: Option<u64>,
 }
 
-/// What kind of rule it is.
+/// The kind of rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RefusalKind {
     /// A value is malformed, or out of its bounds.

@@ -24,7 +24,7 @@ pub(crate) enum Path {
     StaticFile,
 }
 
-/// What a request needs to be granted.
+/// The right that a request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// Nothing: the answer is no secret.

@@ -1,4 +1,4 @@
-//! What becomes of a stream that nobody reads any more.
+//! The rule for a stream that nobody reads any more.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::delivery::Engine;
 /// the delivery loops, as for any other topic.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What to do when the last reader of a stream has left and the upstream still sends.
+/// The action when the last reader of a stream has left and the upstream still sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Abandon {
     /// Go on: the answer will be there when somebody comes back.

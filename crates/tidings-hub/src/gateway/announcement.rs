@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{stream::StreamId, wire::Dialect};
 use crate::{Update, log::Record};
 
-/// What is kept of a request beside its answer.
+/// The data of a request that is kept beside its answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Announcement {
     path: String,

@@ -107,8 +107,8 @@ fn last_event_id(headers: &HeaderMap) -> Option<String> {
     (!id.is_empty()).then(|| String::from_utf8_lossy(id.as_bytes()).into_owned())
 }
 
-/// A subscription from the first event on, or from behind the one that was seen last, without what only readers of a hub
-/// know. `None` for a client that has all there will ever be.
+/// A subscription from the first event on, or after the event that the client saw last, without events that only
+/// readers of a hub know. `None` for a client that already has everything.
 async fn open(hub: &Hub, id: &StreamId, seen: Option<&str>) -> Result<Option<Cursor>, Problem> {
     let start = match seen {
         None => position::start(&*hub.engine().log, id).await?,
@@ -123,15 +123,15 @@ async fn open(hub: &Hub, id: &StreamId, seen: Option<&str>) -> Result<Option<Cur
     Ok(Cursor::open(hub.engine().clone(), Reading::whole(id.topic().into()), begin).await?)
 }
 
-/// Whether nothing follows a position but the stream's end, which this form does not show: who has seen the event there would
-/// come back for ever.
+/// Whether only the stream's end follows a position. This form does not show the end, so a client that has seen the
+/// event there would reconnect for ever.
 async fn has_all(hub: &Hub, id: &StreamId, position: u64) -> Result<bool, LogError> {
     let log = &hub.engine().log;
     let page = log.read(position, &id.topic().into(), PageLimit { records: 1, bytes: 1 }).await?;
     Ok(page.records.first().is_some_and(|next| next.is_close()))
 }
 
-/// What is known of a stream when its response's head is due.
+/// The state of a stream when the head of its response is due.
 enum Head {
     /// It opens, with the upstream's headers as far as there are any.
     Opens(Arc<HeaderMap>),

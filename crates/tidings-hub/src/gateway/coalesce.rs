@@ -1,4 +1,4 @@
-//! The compacted view: what a stream has said so far, in few events.
+//! The compacted view: the content of a stream so far, in few events.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::{
     log::{LogError, PageLimit, Record},
 };
 
-/// Where compacting stops: what follows comes as it was sent. A bound on what is made for one reader.
+/// The limit of compacting: later events arrive as they were sent. It bounds the work for one reader.
 const MAX_BYTES: usize = 4 << 20;
 
 /// The beginning of a stream for a late reader.
@@ -26,8 +26,8 @@ pub(super) struct Compacted {
     pub(crate) sequence: u64,
 }
 
-/// Joins what follows the event `after`, which is at `position`, up to the end of the log; `None` where something behind it is
-/// lost, which a plain subscription tells.
+/// Joins the events after `after`, which is at `position`, up to the end of the log. `None` if an event after it is
+/// lost; a plain subscription reports that.
 pub(super) async fn compact(
     engine: &Engine,
     id: &StreamId,

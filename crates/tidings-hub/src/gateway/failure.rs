@@ -13,7 +13,7 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// Whether the same request may succeed if it is sent again.
     pub(crate) again: bool,
-    /// What the upstream itself had to say, for a client that has no head yet.
+    /// The upstream's own error response, for a client that has no head yet.
     pub(crate) refusal: Option<Box<Refusal>>,
     /// Whether the client has been told in band already, by the upstream itself.
     pub(crate) told: bool,

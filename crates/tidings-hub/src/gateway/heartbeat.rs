@@ -1,4 +1,4 @@
-//! What an SDK gets while its model is silent.
+//! The bytes that an SDK gets while its model is silent.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -16,7 +16,7 @@ pub enum Heartbeat {
     Comment,
     /// An event of type `ping`, for clients that watch events and not bytes. OpenAI's SDKs yield it as a chunk.
     Event,
-    /// What the interface itself has: Anthropic's `ping`; a comment for OpenAI's, which have none.
+    /// The heartbeat of the interface: Anthropic's `ping`, or a comment for OpenAI's interfaces, which have none.
     #[default]
     Dialect,
     /// Nothing, and no comment at the beginning either: for clients that fail on them.

@@ -117,7 +117,7 @@ impl Gateway {
                 Ok(Swept { ended: streams, .. }) => {
                     tracing::info!(streams, "streams that a restart has cut are ended");
                 }
-                Err(error) => tracing::error!(%error, "streams that a restart has cut can't be ended"),
+                Err(error) => tracing::error!(%error, "streams that a restart has cut cannot be ended"),
             }
         });
     }
@@ -250,7 +250,7 @@ impl Live {
         self.wait_for(|progress| !matches!(progress, Progress::Starting | Progress::Waiting)).await
     }
 
-    /// What the upstream sent, as far as it has.
+    /// The upstream's data so far.
     pub(super) fn headers(&self) -> Arc<HeaderMap> {
         match &*self.progress.borrow() {
             Progress::Flowing(headers) | Progress::Kept(headers) => headers.clone(),

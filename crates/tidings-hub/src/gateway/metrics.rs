@@ -1,4 +1,4 @@
-//! What the gateway counts, beside what the hub does.
+//! The counters of the gateway, in addition to the hub's.
 
 use std::time::Duration;
 

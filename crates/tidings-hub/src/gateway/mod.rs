@@ -3,10 +3,10 @@
 //! [`Hub::with_gateway`](crate::Hub::with_gateway) makes a hub with a gateway. To the hub, the gateway is an extension: `extension`
 //! registers its paths, its topics and its wire form.
 //!
-//! An SDK posts to `/v1/chat/completions`, `/v1/responses` or `/v1/messages` as it would to its provider. A streaming
-//! request becomes a topic: `relay` publishes each event of the upstream there as it arrives, and the response is a
-//! subscription to it (`answer`). Whoever has a token of the stream reads it at `/streams/<id>` (`watch`) from any
-//! position, any number of times, also when it is complete: to the hub it is a topic like any other.
+//! An SDK posts to `/v1/chat/completions`, `/v1/responses` or `/v1/messages`, as to its provider. A streaming request
+//! becomes a topic: `relay` publishes each event of the upstream there as it arrives, and the response is a
+//! subscription to it (`answer`). A client with a token of the stream reads it at `/streams/<id>` (`watch`) from any
+//! position and any number of times, even after it is complete. For the hub it is an ordinary topic.
 
 mod abandon;
 mod admission;

@@ -28,8 +28,8 @@ pub(super) async fn start_after(
     })
 }
 
-/// The sequence that `asked` names in a stream. The ID of another stream's event, or of any other topic's, is as unknown
-/// here as one that nobody has given: what this stream has before that position would be left out without a word.
+/// The sequence that `asked` names in a stream. The ID of an event of another stream or topic counts as unknown.
+/// Otherwise the events of this stream before that position would be left out silently.
 pub(super) async fn locate(
     log: &dyn Log,
     stream: &StreamId,
@@ -52,8 +52,8 @@ pub(super) async fn announcement(log: &dyn Log, stream: &StreamId) -> Result<Opt
     }
 }
 
-/// Whether `sequence` is the position of one of a stream's events, or the position before all that is kept of
-/// it, which is the ID of a `gap`. Whatever stands there, who begins behind it leaves nothing out.
+/// Whether `sequence` is the position of one of a stream's events, or the position before all of its kept events, which
+/// is the ID of a `gap`. A reader that begins after such a position leaves nothing out.
 async fn is_of(log: &dyn Log, stream: &StreamId, sequence: u64) -> Result<bool, LogError> {
     const ONE: PageLimit = PageLimit { records: 1, bytes: 1 };
     let events = Selector::from(stream.topic());
@@ -135,7 +135,7 @@ mod tests {
             ids.push(append(&log, stream.update(Event::new("x"))).await);
         }
         // Kept are B's at 3 and 5, and A's at 4 and 6.
-        assert_eq!(position(&log, &ids[1]).await, None, "it can't be known whose it was");
+        assert_eq!(position(&log, &ids[1]).await, None, "it cannot be known whose it was");
         assert_eq!(position(&log, &ids[2]).await, Some(3), "what a gap says");
         assert_eq!(position(&log, &ids[3]).await, Some(4));
         assert_eq!(position(&log, &ids[4]).await, None);

@@ -63,7 +63,7 @@ pub(super) struct Relay {
     /// Which of the answer's choices are complete, as bits.
     finished: u128,
     abandoned: bool,
-    /// What the upstream may still say when the answer is complete.
+    /// The events that an upstream may still send when the answer is complete.
     rest: Option<ResponseBody>,
 }
 
@@ -71,11 +71,11 @@ pub(super) struct Relay {
 struct Batch {
     events: Vec<Append>,
     bytes: usize,
-    /// What the last of them says of the answer.
+    /// The last event's statement about the answer.
     says: Says,
     /// Whether anything was complete, if only a comment.
     alive: bool,
-    /// What follows them can't be read.
+    /// The data after them cannot be read.
     problem: Option<Failure>,
 }
 
@@ -163,7 +163,7 @@ impl Relay {
         }
     }
 
-    /// Sends the request again while that can't repeat anything that a client has seen.
+    /// Sends the request again as long as this cannot repeat an event that a client has seen.
     async fn try_again_and_again(&mut self) -> Result<(), Failure> {
         let mut pause = FIRST_PAUSE;
         let mut left = self.gateway.settings.retries;
@@ -243,8 +243,8 @@ impl Relay {
         }
     }
 
-    /// The connection has ended in good order. Some upstreams leave the interface's last event out, and some the empty line
-    /// behind it.
+    /// The connection has ended normally. Some upstreams omit the interface's last event, and some omit the empty line
+    /// after it.
     async fn at_the_end(
         &mut self,
         mut said: Says,
@@ -283,7 +283,7 @@ impl Relay {
                 Ok(Item::Event(event)) => event,
                 Ok(_) => continue,
                 Err(error) => {
-                    let message = format!("the upstream's answer can't be read: {error}");
+                    let message = format!("the upstream's answer cannot be read: {error}");
                     batch.problem = Some(Failure::new(Ending::UpstreamError, message));
                     return;
                 }
@@ -363,12 +363,12 @@ impl Relay {
             let error = match self.hub.publish_reserved(batch.clone()).await {
                 Ok(Appended { refused: None | Some(Refused::Closed { .. }), .. }) => return,
                 Ok(Appended { refused: Some(refused), .. }) => {
-                    tracing::error!(stream = %id, error = %refused, "a stream can't be ended");
+                    tracing::error!(stream = %id, error = %refused, "a stream cannot be ended");
                     return self.gateway.leave_open(&self.live);
                 }
                 Err(error) => error,
             };
-            tracing::error!(stream = %id, %error, "a stream can't be ended in the log yet");
+            tracing::error!(stream = %id, %error, "a stream cannot be ended in the log yet");
             tokio::select! {
                 () = sleep(LOG_PAUSE) => {}
                 () = self.gateway.shutdown_begun() => return self.gateway.leave_open(&self.live),
@@ -388,7 +388,7 @@ async fn at_hand(body: &mut ResponseBody) -> Option<Option<Result<Bytes, Transpo
     .await
 }
 
-/// What a stream that the gateway's end has cut is told.
+/// The last events of a stream that the end of the gateway has cut.
 pub(super) fn restarted() -> Failure {
     Failure::new(Ending::GatewayRestart, "the gateway was restarted before the answer was complete")
 }
@@ -399,6 +399,6 @@ fn told() -> Failure {
 }
 
 fn not_kept(error: &dyn std::fmt::Display) -> Failure {
-    tracing::error!(%error, "a stream's events can't be kept");
-    Failure::new(Ending::UpstreamError, "the answer can't be kept, and is cut here")
+    tracing::error!(%error, "a stream's events cannot be kept");
+    Failure::new(Ending::UpstreamError, "the answer cannot be kept, and is cut here")
 }

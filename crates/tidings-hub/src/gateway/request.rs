@@ -16,15 +16,15 @@ use crate::http::{Problem, published_body::PublishedBody, request_head::has_no_c
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
-/// What a client asked of an upstream.
+/// A client's request to an upstream.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) dialect: Dialect,
     pub(crate) target: Target,
-    /// What the upstream gets of the client's headers.
+    /// The client's headers that the upstream gets.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// Whether the body says `"stream": true`. What is no JSON is for the upstream to refuse.
+    /// Whether the body has `"stream": true`. The upstream refuses a body that is not JSON.
     pub(crate) wants_stream: bool,
     /// How many choices the whole answer has.
     pub(crate) choices: u32,
@@ -35,7 +35,7 @@ pub(crate) struct Asked {
 struct Members {
     #[serde(default)]
     stream: Option<bool>,
-    /// How many choices are asked for; what is no number is for the upstream to refuse.
+    /// The number of requested choices. The upstream refuses a value that is not a number.
     #[serde(default)]
     n: Option<serde_json::Value>,
 }
@@ -75,9 +75,10 @@ impl Asked {
     }
 }
 
-/// What of a client's headers an upstream gets: what is known to matter to it, and none that are about the connection or
-/// about the client's visit to this hub, such as cookies. With the operator's key, none either that say whose money is spent
-/// (`openai-organization`, `openai-project`): the key may be good for several, and which one is the operator's to choose.
+/// The client's headers that an upstream gets: those that are known to matter to it. Headers about the connection, or
+/// about the client's visit to this hub, such as cookies, are left out. With the operator's key, headers that choose
+/// the paying account are left out too (`openai-organization`, `openai-project`): the key may be valid for several
+/// accounts, and the operator chooses.
 pub(crate) fn headers_for_upstream(
     from_client: &HeaderMap,
     dialect: Dialect,
@@ -117,7 +118,7 @@ pub(crate) fn headers_for_upstream(
     Ok(headers)
 }
 
-/// What says, for idempotency keys, whose key it is: two clients may use the same one.
+/// The owner of an idempotency key, because two clients may use the same key.
 pub(crate) fn credentials(headers: &HeaderMap) -> Vec<&[u8]> {
     [header::AUTHORIZATION, X_API_KEY]
         .iter()

@@ -21,7 +21,7 @@ pub(super) const NOTE_AFTER: u64 = 100;
 
 const ONE: PageLimit = PageLimit { records: 1, bytes: 1 };
 
-/// What was done about streams that were cut.
+/// The repairs to streams that were cut.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Swept {
     /// How many announcements were looked at.
@@ -81,11 +81,11 @@ pub(super) async fn note_ended(hub: &Hub, gateway: &Gateway) {
     let id = HubId { epoch: bounds.epoch, position }.to_string();
     if let Err(error) = hub.publish_reserved(vec![update_of(stream::ended(), Event::new(id)).into()]).await {
         // The next start looks at more, and that is all.
-        tracing::warn!(%error, "it can't be noted which streams have ended");
+        tracing::warn!(%error, "it cannot be noted which streams have ended");
     }
 }
 
-/// What the last note says. Of another life of the log, or of a state that it went back from, none counts.
+/// The last note. A note from another epoch of the log, or from a state that the log has lost, does not count.
 async fn all_ended_to(log: &dyn Log, newest: u64) -> Result<Position, LogError> {
     let selector = Selector::from(stream::ended());
     // By halves: a log is read forwards, and has a note for every hundred answers.

@@ -1,4 +1,4 @@
-//! What an operator chooses for the gateway.
+//! The operator's settings of the gateway.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -12,13 +12,13 @@ use super::{Abandon, Heartbeat};
 pub struct GatewaySettings {
     /// Where requests go: scheme, host, and perhaps a path that the interface's own follows.
     pub upstream: Uri,
-    /// The upstream's key. With one, whatever credentials a client sends stay here; without, they are passed on.
+    /// The upstream's key. With a key, the client's credentials are not passed on. Without one, they are.
     pub upstream_key: Option<Secret>,
-    /// What signs the tokens of streams. With another one, tokens and idempotency keys from before are unknown.
+    /// The key that signs the tokens of streams. After a change, earlier tokens and idempotency keys are unknown.
     pub token_secret: Secret,
     /// How long a token opens its stream. Default: a day.
     pub token_lifetime: Duration,
-    /// What becomes of a stream that nobody reads. Default: it goes on.
+    /// The rule for a stream that nobody reads. Default: it goes on.
     pub abandon: Abandon,
     /// The heartbeats of the answer to an SDK. Default: those of its own interface.
     pub heartbeat: Heartbeat,

@@ -195,7 +195,7 @@ async fn begin(
     Err(problem)
 }
 
-/// What the log knows of a try.
+/// The state of an attempt in the log.
 enum Past {
     /// It has not ended, if it has begun.
     Unknown,
@@ -206,7 +206,7 @@ enum Past {
     /// It ended without one event of its upstream, and nobody wanted that. A client may try again with its key, as SDKs do
     /// by themselves.
     Failed,
-    /// It is removed with the history. Its end outlives it, and nothing is published behind that.
+    /// It is removed with the history. Its end outlives it, and nothing is published after that.
     Gone,
 }
 

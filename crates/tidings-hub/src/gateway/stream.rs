@@ -16,7 +16,7 @@ const STARTED: &str = "llm/started";
 /// Where it is noted now and then up to which position all announced streams have ended, so that a restart need not look at them.
 const ENDED: &str = "llm/ended";
 
-/// What precedes the type of an upstream's event that would else be taken for the hub's.
+/// The prefix for the type of an upstream's event that would otherwise be taken for the hub's own.
 pub(super) const OF_UPSTREAM: &str = "upstream-";
 
 /// A stream's ID: 128 bits that nobody guesses, as 22 characters of base64url.

@@ -1,4 +1,4 @@
-//! What the upstream is asked for: a path and a query that are built here.
+//! The path and the query of the request to the upstream. They are built here.
 
 use std::fmt::Write;
 
@@ -13,8 +13,8 @@ const MAX_MODEL_BYTES: usize = 512;
 /// final yet, and Azure's version of an interface.
 const PARAMETERS: [&str; 5] = ["limit", "after_id", "before_id", "beta", "api-version"];
 
-/// What stands for something else within a segment of a path, or within a query. `:`, `@`, `+` and `~` stand for themselves in
-/// a segment, and names of models have them.
+/// The characters with a special meaning in a segment of a path, or in a query. `:`, `@`, `+` and `~` have none in a
+/// segment, and occur in names of models.
 const NOT_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')

@@ -1,4 +1,4 @@
-//! What a stream's token allows, and how nobody else makes one.
+//! Tokens of streams: their rights, and the signature that protects them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use ring::hmac;
 
 use super::{settings::Secret, stream::StreamId};
 
-/// What the holder of a token may do with its stream.
+/// The rights of the holder of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scope {
     Read,
@@ -69,7 +69,7 @@ impl Tokens {
         if scope < wanted { Err(InvalidToken::TooLittle) } else { Ok(()) }
     }
 
-    /// A stream's ID that follows from a name, for whoever has the key.
+    /// Derives a stream's ID from a name and the secret key.
     pub(crate) fn derive(&self, name: &[&[u8]]) -> StreamId {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(b"tidings stream id\n");

@@ -1,4 +1,4 @@
-//! The model server behind the gateway.
+//! The model server to which the gateway sends requests.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::{
 /// How much of a refusal is passed on. Refusals are a few lines of JSON.
 const MAX_REFUSAL_BYTES: usize = 256 << 10;
 
-/// What may follow a complete answer, and for how long it is waited for.
+/// How many bytes may follow a complete answer, and how long to wait for them.
 const MAX_REST_BYTES: usize = 16 << 10;
 const REST_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -54,7 +54,7 @@ impl Upstream {
         *request.method_mut() = method;
         *request.uri_mut() = self.url(target).map_err(|_| TransportError::Unsupported {
             url: self.base.clone(),
-            reason: "the path of the request can't be appended to it",
+            reason: "the path of the request cannot be appended to it",
         })?;
         *request.headers_mut() = headers;
         // Nothing is decoded here: events are read, and the rest is passed on as it is.
@@ -156,23 +156,23 @@ pub(crate) async fn read_into(
     Ok(())
 }
 
-/// What became of a request that has no answer. What may be in the error, addresses and proxies, is for the log.
+/// The result of a request without an answer. The error may contain addresses and proxies, so it goes to the log only.
 pub(crate) fn broken(error: TransportError) -> Failure {
     let failure = match &error {
         TransportError::Connect { .. } => {
-            Failure::new(Ending::UpstreamError, "the upstream can't be reached").again()
+            Failure::new(Ending::UpstreamError, "the upstream cannot be reached").again()
         }
         TransportError::Broken { .. } => {
             Failure::new(Ending::Truncated, "the upstream's connection broke before its answer was complete")
                 .again()
         }
-        _ => Failure::new(Ending::UpstreamError, "the upstream can't be asked"),
+        _ => Failure::new(Ending::UpstreamError, "the upstream cannot be asked"),
     };
     tracing::warn!(error = &error as &dyn std::error::Error, "an upstream failed");
     failure
 }
 
-/// What of an upstream's headers a client gets: what its SDK reads, and none that are about the connection.
+/// The upstream's headers that a client gets: those that its SDK reads, and none about the connection.
 pub(crate) fn worth_passing_on(from_upstream: &HeaderMap) -> HeaderMap {
     const PREFIXES: [&str; 4] = ["openai-", "anthropic-", "x-ratelimit-", "retry-after"];
     const NAMES: [&str; 5] =

@@ -101,7 +101,7 @@ async fn follow(
     subscribe(engine, &Native, reading, begin, keep_alive, parts).await
 }
 
-/// What was said so far, joined, and then what follows as it comes.
+/// The events so far, joined, and then later events as they arrive.
 async fn read_compacted(
     engine: &Arc<Engine>,
     reading: Reading,
@@ -133,7 +133,7 @@ fn is_compact(parts: &Parts) -> Result<bool, Problem> {
     }
 }
 
-/// Stops the upstream at once. What has arrived stays readable.
+/// Stops the upstream at once. Events that have arrived stay readable.
 async fn stop(gateway: &Gateway, id: &StreamId) -> Result<Response<HubBody>, Problem> {
     if let Some(live) = gateway.find(id) {
         live.stop.send_replace(Some(Ending::Stopped));

@@ -19,7 +19,7 @@ pub(crate) enum Dialect {
     Messages,
 }
 
-/// What an event of the upstream says of the answer.
+/// The meaning of an upstream's event for the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Says {
     /// There is more to come.
@@ -79,7 +79,7 @@ impl Dialect {
         }
     }
 
-    /// What an event says. One that is not understood says nothing of the end.
+    /// Reads the meaning of an event. An unknown event does not end the answer.
     pub(crate) fn read(self, event_type: &str, data: &str) -> Says {
         if self == Dialect::ChatCompletions && data.trim() == "[DONE]" {
             return Says::Complete;

@@ -25,7 +25,7 @@ use crate::{Cursor, probe::ProbeBody};
 /// The body of a response of the hub: a few bytes, a file, a page of history, or an event stream.
 pub struct HubBody {
     kind: Kind,
-    /// What shows its connection that it is under way.
+    /// Shows its connection that the body is being sent.
     _under_way: Option<Arc<()>>,
 }
 
@@ -37,7 +37,7 @@ enum Kind {
         body: Pin<Box<SseBody<Cursor>>>,
         departure: Option<Departure>,
     },
-    /// What the hub's extension gives.
+    /// A body from the hub's extension.
     Pieces {
         body: Box<dyn Pieces>,
         departure: Option<Departure>,

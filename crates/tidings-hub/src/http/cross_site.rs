@@ -10,7 +10,7 @@ use crate::{
     dialect::list::elements,
 };
 
-/// What a listed page may read of a response's headers, beside those that every page may.
+/// The response headers that a listed page may read, in addition to those that every page may read.
 const EXPOSED: &str = "Tidings-Hub, Tidings-Access, Tidings-Resume, Tidings-Stream, Tidings-Stop-Token, Location, Content-Location, \
                        Retry-After, ETag, Content-Range, X-Request-Id, Request-Id";
 
@@ -23,7 +23,7 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 /// The longest list of headers that a page may ask to send.
 const MAX_ASKED_BYTES: usize = 4 << 10;
 
-/// What the headers of a request say of where it was sent, and of the page that sent it.
+/// The headers of a request that tell its destination, and the page that sent it.
 #[derive(Debug)]
 pub(crate) struct Site {
     /// A `Host` that may not lead here, and whether that is for want of an access rule.
@@ -95,8 +95,8 @@ impl Site {
     /// the history for nothing either.
     ///
     /// # Errors
-    /// 403 for a page of another site that is not listed, which could not read the answer. Whoever follows a link to it sees
-    /// the answer themselves.
+    /// 403 for a page of another site that is not listed, and so could not read the answer. A person who follows a link
+    /// to it sees the answer directly.
     pub(crate) fn may_read(&self, parts: &Parts) -> Result<(), Problem> {
         let is = |name: &HeaderName, value: &str| parts.headers.get(name).is_some_and(|given| given == value);
         let from = match &self.foreign {
@@ -115,8 +115,8 @@ impl Site {
         )))
     }
 
-    /// The answer to a preflight request: a listed page may send whatever header it asks for. None makes the hub do more than a
-    /// program may that sends it, and tracers, SDKs and interceptors add headers of which a page knows nothing.
+    /// The answer to a preflight request: a listed page may send every header for which it asks. No header allows a
+    /// page more than a program could do, and tracers, SDKs and interceptors add headers that the page does not know.
     pub(crate) fn preflight(&self, parts: &Parts) -> Result<Response<HubBody>, Problem> {
         if let Some(origin) = &self.foreign {
             return Err(Problem::forbidden(format!(
@@ -141,7 +141,8 @@ impl Site {
         Ok(response)
     }
 
-    /// Lets a listed page read `response`, whatever its status: without these headers it never learns why it failed.
+    /// Lets a listed page read `response`, with any status. Without these headers the page never learns the reason of a
+    /// failure.
     pub(crate) fn sign(&self, response: &mut Response<HubBody>) {
         let headers = response.headers_mut();
         if self.any_listed {

@@ -83,13 +83,13 @@ async fn reset(socket: Arc<TcpStream>) {
 
 /// When the client of a stream counts as gone.
 pub(crate) enum Departure {
-    /// When it stops sending: what it does not read, it gets when it comes back.
+    /// When it stops sending. Events that it does not read are sent again when it reconnects.
     AtHangUp(Disconnect),
     /// When it has stopped sending and a write shows that nobody is there.
     AtReset { disconnect: Disconnect, looks: bool, reset: Option<Pin<Box<dyn Future<Output = ()> + Send>>> },
 }
 
-/// What is to be done about a client that has stopped sending.
+/// The reaction to a client that has stopped sending.
 pub(super) enum Sign {
     /// To write this, and see.
     Write(Bytes),

@@ -37,7 +37,7 @@ impl FileBody {
                 Some(chunk)
             }
             Err(error) => {
-                tracing::error!(%error, "a file can't be read to its end");
+                tracing::error!(%error, "a file cannot be read to its end");
                 None
             }
         })

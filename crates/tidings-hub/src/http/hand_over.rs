@@ -45,7 +45,7 @@ impl HandOver {
         plain.then(|| parts.extensions.get().cloned()).flatten()
     }
 
-    /// Leaves the subscription to whoever takes the socket.
+    /// Leaves the subscription to the code that takes the socket.
     pub(crate) fn accept(&self, cursor: Cursor, keep_alive: KeepAlive, headers: &HeaderMap) {
         let persistent = !asks_to_close(headers);
         self.change(|state| *state = (Progress::Nothing, Some(Taken { cursor, keep_alive, persistent })));

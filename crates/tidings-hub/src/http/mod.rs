@@ -15,7 +15,7 @@ pub(crate) mod router;
 pub(crate) mod routes;
 pub(crate) mod service;
 
-/// What `fuzzing` looks at without a request around it.
+/// Parts that `fuzzing` examines without a request.
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzed {
     pub(crate) use super::range::{Wanted, wanted};

@@ -19,15 +19,15 @@ use crate::{
     log::{Record, json::RecordWriter},
 };
 
-/// How much is encoded at once: what of a page is in memory twice.
+/// How much is encoded at once. This part of a page is in memory twice.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// How much data is encoded at once without asking the encoder: what is left of a page of many small updates.
+/// How much data is encoded at once without using the encoder: a page of many small updates stays below this.
 const LITTLE: usize = 16 << 10;
 
 /// The rest of a page, which is encoded as it is sent.
 pub(crate) struct PageBody {
-    /// What has been encoded already.
+    /// The part that has already been encoded.
     first: Bytes,
     rest: Rest,
     encoder: Arc<Encoder>,
@@ -57,7 +57,7 @@ impl PageBody {
         }
     }
 
-    /// What comes next; `None` at the end.
+    /// The next chunk. `None` at the end.
     ///
     /// # Errors
     /// If it could not be encoded: nothing follows.
@@ -95,14 +95,14 @@ impl PageBody {
     }
 }
 
-/// Encodes records, `{"updates":[…]`, and what stands behind them, chunk by chunk.
+/// Encodes records, `{"updates":[…]`, and the text after them, chunk by chunk.
 #[derive(Debug)]
 pub(super) struct Page {
     records: vec::IntoIter<Arc<Record>>,
     writing: Option<RecordWriter>,
     /// `{"updates":[`, until it has been given.
     head: &'static [u8],
-    /// What comes before the next record.
+    /// The text before the next record.
     comma: &'static [u8],
     /// `],"next":…}`, until it has been given.
     tail: Option<Vec<u8>>,
@@ -128,7 +128,7 @@ impl Page {
         self.tail.is_none()
     }
 
-    /// What comes next; `None` at the end.
+    /// The next chunk. `None` at the end.
     pub(super) fn next_chunk(&mut self) -> Option<Bytes> {
         let tail = self.tail.take()?;
         let mut chunk = std::mem::take(&mut self.head).to_vec();

@@ -23,7 +23,7 @@ const RETRY_AFTER: u32 = 1;
 pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
-    /// What its status asks for beside the document.
+    /// The headers that the status requires in addition to the document.
     headers: Vec<(HeaderName, HeaderValue)>,
     members: Map<String, Value>,
     /// Whether the request's body has not come to its end.
@@ -149,7 +149,7 @@ impl Problem {
         )
     }
 
-    /// 415: the body is of a kind that can't be published.
+    /// 415: the body is of a kind that cannot be published.
     pub(crate) fn unsupported_body(detail: impl ToString) -> Problem {
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
     }
@@ -162,9 +162,9 @@ impl Problem {
         .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))
     }
 
-    /// 416: the range begins behind the end.
+    /// 416: the range begins after the end.
     pub(crate) fn unsatisfiable_range(size: u64) -> Problem {
-        let detail = format!("the range begins behind the attachment's end; it has {size} bytes");
+        let detail = format!("the range begins after the attachment's end; it has {size} bytes");
         let range = HeaderValue::try_from(format!("bytes */{size}")).expect("a number is visible ASCII");
         Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, detail).with_header(header::CONTENT_RANGE, range)
     }

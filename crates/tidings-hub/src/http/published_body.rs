@@ -17,7 +17,8 @@ use crate::{Hub, budget::Share, dialect::Refusal};
 /// a client that sends no more is not waited for.
 pub(crate) const LAST_CHANCE: Duration = Duration::from_secs(1);
 
-/// How much of one body is kept without asking anybody: small publishes go on whatever others do.
+/// How many bytes of one body are kept without a share of the budget. Small publishes therefore do not depend on
+/// others.
 const FREE_BYTES: usize = 64 << 10;
 
 /// How many pieces of a body with many updates are taken once the hub shuts down, as long as they are there already: a publisher
@@ -26,7 +27,7 @@ const LAST_PIECES: usize = 64;
 
 /// A request's body, read piece by piece, each within the read timeout.
 ///
-/// What is kept of it, until it is complete and appended, is within the budget of all bodies together.
+/// Its kept bytes are within the budget of all bodies together, until the body is complete and appended.
 pub(crate) struct PublishedBody<'a, B> {
     body: Pin<&'a mut B>,
     hub: &'a Hub,
@@ -44,7 +45,7 @@ pub(crate) struct PublishedBody<'a, B> {
 struct Due {
     after: Duration,
     late: fn(Duration) -> Problem,
-    /// When that is, once something had to be waited for: what is there already needs no look at the clock.
+    /// The deadline, set at the first wait: bytes that are already there need no look at the clock.
     until: Option<Instant>,
 }
 
@@ -135,7 +136,7 @@ where
     /// The next piece of a body with many updates, of which this many bytes are of one that is not complete.
     /// `completed` says that the last piece had the end of another.
     ///
-    /// The body may stay open for as long as it likes; what it has begun has to be complete in time.
+    /// The body may stay open for any time, but an update that it has begun must be complete in time.
     pub(super) async fn next_of_many(
         &mut self,
         unfinished_bytes: usize,
@@ -161,8 +162,8 @@ where
         }
     }
 
-    /// Reads all of a body that is kept whole, as long as it has no more than `max_bytes`. What is returned holds its share of
-    /// the memory for bodies for as long as it lives.
+    /// Reads a whole body of at most `max_bytes`. The result holds its share of the memory for bodies for as long as it
+    /// lives.
     ///
     /// # Errors
     /// `too_large(max_bytes)` for one that has more, before all of it has come.

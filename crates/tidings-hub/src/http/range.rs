@@ -1,17 +1,18 @@
 //! The `Range` of a request (RFC 9110, section 14).
 
-/// What a request wants of some bytes.
+/// The part of some bytes that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// All of them.
     Whole,
     /// Those from `first` to `last`, both included.
     Part { first: u64, last: u64 },
-    /// Only what is behind the end.
+    /// Only bytes after the end.
     Nothing,
 }
 
-/// Reads a `Range` header for `size` bytes. What is no single range of bytes counts as no range at all, as it may.
+/// Reads a `Range` header for `size` bytes. A header that is not a single range of bytes is ignored, as the standard
+/// permits.
 pub(crate) fn wanted(range: &str, size: u64) -> Wanted {
     parse(range, size).unwrap_or(Wanted::Whole)
 }
@@ -42,7 +43,7 @@ fn parse(range: &str, size: u64) -> Option<Wanted> {
     })
 }
 
-/// Digits alone; what is larger than can be counted is behind every end.
+/// Digits alone. A number that is too large to count is beyond every end.
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))

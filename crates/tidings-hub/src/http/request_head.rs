@@ -1,4 +1,4 @@
-//! What HTTP itself asks of the head of a request, whatever the request is for.
+//! The rules of HTTP for the head of every request.
 
 use http::{HeaderMap, Version, header, request::Parts};
 
@@ -31,7 +31,7 @@ fn has_one_host(hosts: usize, version: Version) -> Result<(), Problem> {
     }
 }
 
-/// hyper undoes `chunked`, and would hand on the rest as it is: what was compressed would be published as text.
+/// hyper undoes `chunked`, and would pass other codings on unchanged: compressed data would be published as text.
 fn is_chunked_at_most(headers: &HeaderMap) -> Result<(), Problem> {
     match elements(headers, header::TRANSFER_ENCODING).find(|coding| !coding.eq_ignore_ascii_case("chunked"))
     {

@@ -34,7 +34,7 @@ pub(crate) type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
 /// The answer of an extension.
 pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response<HubBody>, Problem>> + Send + 'a>>;
 
-/// What an extension of the hub answers.
+/// The answer of an extension of the hub.
 pub(crate) trait Routes: Send + Sync {
     /// Its part of the table.
     fn table(&self) -> &'static [Route];
@@ -52,7 +52,7 @@ pub(crate) trait Routes: Send + Sync {
     fn shape(&self, path: &str, problem: Problem) -> Problem;
 }
 
-/// What answers a request of the table.
+/// The handler of a request of the table.
 #[derive(Clone, Copy)]
 enum Endpoint {
     Dialect(&'static dyn Dialect),
@@ -72,7 +72,7 @@ const PROBE: &str = "/probe";
 /// The methods that are served anywhere, in the order in which `Allow` names them.
 const METHODS: [Method; 4] = [Method::GET, Method::HEAD, Method::POST, Method::DELETE];
 
-/// What the hub serves beside its dialects.
+/// The requests that the hub serves besides its dialects.
 static TABLE: [(Route, Endpoint); 6] = {
     use self::{Need::Nothing, Pages::*, Path::*};
     const MAY_READ: Need = Need::Right(Right::Read);
@@ -87,7 +87,7 @@ static TABLE: [(Route, Endpoint); 6] = {
     ]
 };
 
-/// The hub's own table: what its dialects serve, which is asked for most, comes first.
+/// The hub's own table. The requests of its dialects come first, because they are the most frequent.
 fn table() -> impl Iterator<Item = (&'static Route, Endpoint)> {
     let of_dialects = DIALECTS
         .iter()
@@ -137,8 +137,8 @@ where
 /// The one place that decides whether a request may be made, before anything of it is done.
 ///
 /// # Errors
-/// 421 for a `Host` that does not lead here; 403 for a page of another site, and for a right that the access rule does not grant;
-/// what an application's authorizer answers.
+/// 421 for a `Host` that does not lead here; 403 for a page of another site, and for a right that the access rule does
+/// not grant; or the refusal of an application's authorizer.
 async fn authorize<'h>(
     hub: &'h Hub,
     route: &Route,
@@ -161,8 +161,8 @@ async fn authorize<'h>(
     }
 }
 
-/// Performs a request. What a publish does not need is boxed: its future is as large as the largest part, and is moved with each
-/// request.
+/// Performs a request. Parts that a publish does not need are boxed, because the future is as large as its largest
+/// part, and is moved with each request.
 async fn answer<B>(
     hub: &Hub,
     endpoint: Endpoint,
@@ -237,7 +237,7 @@ fn not_taken(hub: &Hub, site: &Site, parts: &Parts) -> Result<Response<HubBody>,
     }
 }
 
-/// The answer to `OPTIONS`: what is served at the path, and nothing else.
+/// The answer to `OPTIONS`: only the methods that the path serves.
 fn options(allow: &str) -> Response<HubBody> {
     let mut response = Response::new(HubBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -256,8 +256,9 @@ fn of_extension(hub: &Hub) -> Option<&Arc<dyn Routes>> {
     hub.routes()
 }
 
-/// Whether a request to a path of topics asks for a stream of known timing instead: what a proxy does may depend on the path.
-/// A `POST` says so by a header too, because its publisher would lose an update if a query alone made it a probe.
+/// Whether a request to a path of topics asks for a stream of known timing instead, because a proxy's treatment may
+/// depend on the path. A `POST` needs a header too, because its publisher would lose an update if a query alone made it
+/// a probe.
 fn asks_for_probe(parts: &Parts) -> bool {
     let asks = match parts.method {
         Method::GET => true,

@@ -85,7 +85,7 @@ where
     response
 }
 
-/// What has a body is of the type that it says: a browser that guessed could run what somebody published as a script.
+/// Every body is of the declared type: a browser that guessed the type could run an update as a script.
 fn forbid_sniffing(response: &mut Response<HubBody>) {
     if !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

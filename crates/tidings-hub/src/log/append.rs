@@ -1,4 +1,4 @@
-//! What is appended to a log, and what comes of it.
+//! Appends to a log, and their results.
 
 use super::{IdempotencyKey, RecordId, RecordTime};
 use crate::{AttachmentId, Update};
@@ -8,9 +8,9 @@ use crate::{AttachmentId, Update};
 pub struct Append {
     /// The update.
     pub update: Update,
-    /// What makes repeating it harmless.
+    /// The idempotency key, which makes a repetition harmless.
     pub key: Option<IdempotencyKey>,
-    /// When it came, if that was not now: what is imported keeps its time.
+    /// The time of the update, if it is not now: an imported update keeps its time.
     pub time: Option<RecordTime>,
 }
 
@@ -29,7 +29,7 @@ pub struct Appended {
     pub refused: Option<Refused>,
 }
 
-/// What a publisher gets for an update.
+/// The answer to a publisher for an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The event's ID, the publisher's or the hub's.

@@ -1,8 +1,8 @@
-//! What a log holds.
+//! The bounds of a log's records.
 
 use super::{Epoch, Position};
 
-/// What a log holds, or held a moment ago: see [`Log::bounds`](super::Log::bounds) for what may be concluded.
+/// The bounds of a log now, or a moment ago. [`Log::bounds`](super::Log::bounds) tells which conclusions are valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// The log's life.

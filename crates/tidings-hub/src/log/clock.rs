@@ -12,7 +12,7 @@ use super::RecordTime;
 /// well have been set wrong.
 const MAX_STEP: Duration = Duration::from_secs(60 * 60);
 
-/// What time it is, for the ages of records: it follows the machine's clock and never runs back.
+/// The clock for the ages of records. It follows the machine's clock and never runs back.
 ///
 /// A machine's clock that jumps by more than an hour, against the time that has passed, is not followed until it comes back, or
 /// until the log is opened again: one wrong setting would evict for good all that has an age. Meanwhile ages go on by the time

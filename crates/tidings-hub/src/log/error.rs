@@ -9,9 +9,9 @@ pub enum LogError {
     /// The log is shut down or its store failed; nothing was appended.
     #[error("the log is not available: {reason}")]
     Unavailable {
-        /// What it means for the caller, in words that a client may read.
+        /// The message for the caller, in words that a client may read.
         reason: &'static str,
-        /// What happened, for the operator: it names files and internals.
+        /// The cause, for the operator. It names files and internals.
         source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     },
     /// Too many reads wait for the log's readers. Try again in a moment.

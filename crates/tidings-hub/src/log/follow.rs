@@ -10,7 +10,7 @@ use futures_core::Stream;
 
 use super::LogError;
 
-/// What [`Log::follow`](super::Log::follow) gives: the newest sequence, each time that it has grown.
+/// The result of [`Log::follow`](super::Log::follow): the newest sequence, each time that it has grown.
 pub type Following = Pin<Box<dyn Stream<Item = Result<u64, LogError>> + Send>>;
 
 /// The newest sequence of a log in this process, and those that follow it.

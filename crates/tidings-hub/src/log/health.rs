@@ -12,7 +12,7 @@ use super::LogError;
 pub struct Fault {
     /// When it was noticed first.
     pub since: SystemTime,
-    /// What is wrong.
+    /// The fault.
     pub error: LogError,
 }
 
@@ -35,7 +35,7 @@ impl std::error::Error for Fault {
     }
 }
 
-/// What the readers of a log do at the moment.
+/// The current work of a log's readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reads {
     /// How many reads run.
@@ -44,7 +44,7 @@ pub struct Reads {
     pub waiting: usize,
 }
 
-/// What has gone wrong in a log without stopping it.
+/// The faults of a log that do not stop it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Wear {

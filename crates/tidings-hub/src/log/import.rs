@@ -13,7 +13,7 @@ use crate::{Topic, Update, UpdateId, UpdateRetry, UpdateType, log::json::Importe
 /// The longest line, in bytes: more than the largest update that a log on disk can hold, escaped.
 const MAX_LINE_BYTES: u64 = 6 << 30;
 
-/// What programs on Windows write before UTF-8.
+/// The mark that programs on Windows write before UTF-8.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Reads the lines of an export, or a recorded event stream, as updates to be appended.
@@ -57,7 +57,7 @@ pub enum ImportError {
     /// The event stream breaks a rule of the format, or is cut short.
     #[error("{reason}")]
     Stream {
-        /// What is wrong, and in which line.
+        /// The mistake, and its line.
         reason: String,
     },
     /// A line, or the event that ends there, is no update.
@@ -65,7 +65,7 @@ pub enum ImportError {
     Line {
         /// Its number, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The broken rule.
         reason: String,
     },
 }
@@ -212,7 +212,7 @@ fn from_line(line: &[u8], max_retry: Duration) -> Result<Append, String> {
     Ok(append)
 }
 
-/// What an update says, as text.
+/// The text of an update.
 struct Content<'a> {
     event_type: &'a str,
     data: &'a str,

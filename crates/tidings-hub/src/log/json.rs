@@ -45,7 +45,7 @@ pub(crate) struct RecordWriter {
     record: Arc<Record>,
     /// How many bytes of the data are written.
     at: usize,
-    /// What stands after the data; empty until something is written.
+    /// The text after the data. Empty until the first write.
     back: Vec<u8>,
 }
 
@@ -159,9 +159,9 @@ impl Serialize for Kept {
 
 /// A line that is published: the same shape, of which only `data` has to be there.
 ///
-/// Its `topic` may repeat the topic that is published to, and its `time` and `sequence` are ignored, so that what another hub gave can
-/// be published again: the hub says when an update came, and where it stands. `kind` may be `event`, as `tidings subscribe --json`
-/// writes it. What stands after `kind` is refused: it is for imports alone.
+/// Its `topic` may repeat the topic of the publish, and its `time` and `sequence` are ignored, so that updates of
+/// another hub can be published again: this hub decides the time and the position of an update. `kind` may be `event`,
+/// as in the output of `tidings subscribe --json`. Members after `kind` are refused, because they are only for imports.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PublishedJson<'a> {

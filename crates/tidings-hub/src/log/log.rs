@@ -1,4 +1,4 @@
-//! What the hub needs of a store: the trait [`Log`].
+//! The interface to a store of records: the trait [`Log`].
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{AttachmentId, Attachments, Selector, Topic};
 
-/// What an operation of a [`Log`] returns: a future that can be sent between threads.
+/// The result of an operation of a [`Log`]: a future that can be sent between threads.
 pub type LogFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LogError>> + Send + 'a>>;
 
 /// A totally ordered, append-only sequence of records.
@@ -66,7 +66,7 @@ pub trait Log: Send + Sync + 'static {
 
     /// The records after `after` that match `selector`, in order, at most `limit` of them.
     ///
-    /// A page never lags behind the [`bounds`](Log::bounds): all that they show is read.
+    /// A page includes all records that the [`bounds`](Log::bounds) show.
     ///
     /// # Errors
     /// When the store fails. The caller may try again.
@@ -105,13 +105,13 @@ pub trait Log: Send + Sync + 'static {
 
     /// Where published files go, if the log keeps any. Default: it does not.
     ///
-    /// When [`append`](Log::append) is called, such a log takes over the files that the batch announces. Whatever happens
-    /// then, also if the future is dropped: a file stays exactly as long as a record announces it.
+    /// When [`append`](Log::append) is called, such a log takes over the files that the batch announces. A file then
+    /// stays exactly as long as a record announces it, even if the future is dropped.
     fn attachments(&self) -> Option<&Arc<dyn Attachments>> {
         None
     }
 
-    /// What the log holds, as far as this handle knows without waiting.
+    /// The bounds of the log, as far as this handle knows them without waiting.
     ///
     /// Bounds may lag: they were true at some moment, and never go back. A caller may conclude that every sequence up to
     /// [`newest`](Bounds::newest) was given and can be read, unless it was evicted, and that everything before

@@ -11,10 +11,10 @@ pub(super) const KINDS: &[&Kind] = &[
     &disk::KIND,
 ];
 
-/// What a kind of log gives to the chooser.
+/// A kind of log, as the chooser sees it.
 #[derive(Debug)]
 pub(super) struct Kind {
-    /// What its URL begins with, without the `:`.
+    /// The beginning of its URL, without the `:`.
     pub(super) scheme: &'static str,
     /// How its URL is written, for people.
     pub(super) form: &'static str,
@@ -25,7 +25,7 @@ pub(super) struct Kind {
     pub(super) open: fn(&LogUrl, LogSettings) -> Result<Opened, OpenError>,
 }
 
-/// What an operator can choose of a log of any kind. Each kind uses the settings that it has a use for.
+/// The settings of a log of any kind. Each kind uses those that apply to it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LogSettings {
@@ -37,8 +37,8 @@ pub struct LogSettings {
     pub rules: Vec<Rule>,
     /// Whether the log begins a new epoch: see [`DiskLog::open_in_new_epoch`](super::DiskLog::open_in_new_epoch). Default: no.
     pub new_epoch: bool,
-    /// What an acknowledged append has survived. `None`, the default, is what suits the kind: [`Durability::Fsync`] on disk. A
-    /// log in memory has no durability, and refuses `Some`.
+    /// The failures that an acknowledged append survives. `None`, the default, chooses the default of the kind:
+    /// [`Durability::Fsync`] on disk. A log in memory has no durability, and refuses `Some`.
     pub durability: Option<Durability>,
     /// How large attachments may be. A log in memory keeps none.
     pub attachments: AttachmentLimits,
@@ -101,7 +101,7 @@ pub enum OpenError {
     Directory {
         /// The log's directory.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The file is not a log of this program, or was written by a newer version of it.
@@ -109,7 +109,7 @@ pub enum OpenError {
     Foreign {
         /// The database.
         path: PathBuf,
-        /// What it is instead.
+        /// The kind of file that it is instead.
         reason: String,
     },
     /// Not a SQLite database: another file, or one whose beginning is damaged. Nothing was changed.
@@ -123,7 +123,7 @@ pub enum OpenError {
     Damaged {
         /// The database.
         path: PathBuf,
-        /// What was found.
+        /// The damage.
         reason: String,
     },
     /// SQLite failed.
@@ -131,13 +131,13 @@ pub enum OpenError {
     Database {
         /// The database.
         path: PathBuf,
-        /// What SQLite says.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
     /// The log needs something that the machine, or another service, does not give.
     #[error("{what}")]
     Resource {
-        /// What is missing.
+        /// The missing part.
         what: &'static str,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,

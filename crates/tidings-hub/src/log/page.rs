@@ -23,7 +23,7 @@ impl PageLimit {
 /// A piece of the log for one selector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// What matches, in order of sequence.
+    /// The matching records, in order of sequence.
     pub records: Vec<Arc<Record>>,
     /// How far the log was looked through: every match up to here is in `records`, or lost.
     pub reached: Position,

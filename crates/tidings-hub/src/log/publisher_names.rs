@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{Topic, Update};
 
-/// What a name is.
+/// The kind of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The event's ID. An update has it in each of its topics.
@@ -54,7 +54,7 @@ pub(super) fn again(record: &Record, update: &Update) -> Option<Receipt> {
     record.says_the_same_as(update).then(|| receipt(record, true))
 }
 
-/// What is remembered of a record that was evicted and that has a name.
+/// The remembered data of an evicted record with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gone {
     /// The record's sequence, which the receipt of a repetition has.

@@ -19,7 +19,8 @@ pub struct Record {
 }
 
 impl Record {
-    /// Makes the record of `update` at `sequence`. Its ID is the publisher's, or else the hub's for this position.
+    /// Makes the record of `update` at `sequence`. Its ID is the publisher's. Without one it is the hub's ID for this
+    /// position.
     pub fn new(epoch: Epoch, sequence: u64, time: RecordTime, update: Update) -> Record {
         let check = check(sequence, time.as_millis(), &update);
         Record { epoch, sequence, time, check, update }
@@ -83,7 +84,7 @@ impl Record {
         Position { sequence: self.sequence, check: self.check }
     }
 
-    /// What it is about; at least one topic.
+    /// The topics of the update, at least one.
     pub fn topics(&self) -> &[Topic] {
         self.update.topics()
     }
@@ -157,7 +158,7 @@ impl Record {
         content(&self.update)
     }
 
-    /// What it costs to keep, in bytes: its text, and a flat sum for the structures around it.
+    /// The cost of keeping it in bytes: its text, and a flat amount for its structures.
     pub fn cost(&self) -> u64 {
         let topics = self.topics().iter().map(|topic| topic.as_str().len());
         let event = self.event();
@@ -183,14 +184,14 @@ impl fmt::Display for RecordId {
     }
 }
 
-/// What it costs to keep a record whose topics, event and own ID have these lengths.
+/// The cost of keeping a record whose topics, event and own ID have these lengths.
 pub(crate) fn cost(topics: impl Iterator<Item = usize>, event: usize, publisher_id: usize) -> u64 {
     const AROUND: usize = 384;
     const AROUND_TOPIC: usize = 64;
     (AROUND + topics.map(|topic| topic + AROUND_TOPIC).sum::<usize>() + event + 2 * publisher_id) as u64
 }
 
-/// What the publisher of `record` is answered.
+/// The answer to the publisher of `record`.
 pub(super) fn receipt(record: &Record, repeated: bool) -> Receipt {
     Receipt {
         id: record.id(),
@@ -214,9 +215,9 @@ fn announce_the_same(ours: (&str, Option<&AttachmentId>), theirs: (&str, Option<
 /// A sum of all that a publisher says with an update: two that [say the same](Record::says_the_same_as) have the same, and
 /// others do not. It is kept of updates that are gone, whose publishers may send them again.
 ///
-/// The first 8 bytes of the SHA-256 of: flags (as in the check, and 4 for an attachment), retry (all ones for none), the
-/// number of topics; then each topic, the type, the publisher's ID, and the data, each after its length. Data that announces
-/// an attachment comes in two parts: what stands before the attachment's ID, and what stands after it. Numbers are
+/// The first 8 bytes of the SHA-256 of: flags (as in the check, and 4 for an attachment), retry (all ones for none),
+/// the number of topics; then each topic, the type, the publisher's ID, and the data, each after its length. Data that
+/// announces an attachment has two parts: the text before the attachment's ID, and the text after it. Numbers are
 /// big-endian and 8 bytes wide.
 pub(super) fn content(update: &Update) -> u64 {
     let event = update.event();

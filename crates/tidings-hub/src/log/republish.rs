@@ -1,4 +1,4 @@
-//! What a hub gave its subscribers, published again: its own events, and the IDs that it chose.
+//! Publishes the stream of another hub again. This module handles that hub's own events and its IDs.
 
 use std::{borrow::Cow, mem, time::Duration};
 
@@ -35,7 +35,7 @@ pub(crate) struct Sent<'a> {
 }
 
 impl Sent<'_> {
-    /// What is to be appended for it; nothing for what another hub told its subscriber of itself.
+    /// The append for it. Nothing for another hub's own events.
     ///
     /// An ID of the form that hubs give names a place in another log, so the update gets an ID of this one. The old one becomes its
     /// idempotency key: the same update that comes once more is not appended again.
@@ -88,7 +88,7 @@ enum Opening {
 }
 
 impl Republishing {
-    /// What is to be appended for the next item, if anything. Fields that the standard does not know are no matter of this.
+    /// The append for the next item, if any. Fields that the standard does not know are not handled here.
     pub(crate) fn read(
         &mut self,
         item: &Item<'_>,

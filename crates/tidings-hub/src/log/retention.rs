@@ -36,13 +36,13 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// What suits a log in memory: up to 1,000,000 records and 256 MiB.
+    /// The default for a log in memory: up to 1,000,000 records and 256 MiB.
     pub fn in_memory() -> Retention {
         let limits = Limits { records: 1_000_000, bytes: 256 << 20, age: None };
         Retention { limits, rules: Vec::new(), topics: 65_536, names: 65_536 }
     }
 
-    /// What suits a log on disk: up to 8 GiB.
+    /// The default for a log on disk: up to 8 GiB.
     pub fn on_disk() -> Retention {
         let limits = Limits { bytes: 8 << 30, ..Limits::default() };
         Retention { limits, rules: Vec::new(), topics: 65_536, names: 65_536 }
@@ -120,7 +120,7 @@ pub enum InvalidRule {
         /// The whole rule.
         text: String,
     },
-    /// What stands before the `=` is no topic and no pattern.
+    /// The text before the `=` is neither a topic nor a pattern.
     #[error(transparent)]
     Filter(#[from] InvalidTopic),
     /// A limit that is no number, no size and no time.
@@ -175,7 +175,7 @@ impl std::str::FromStr for Rule {
 ///
 /// # Errors
 ///
-/// What is wrong with the text, as the end of a sentence that names it.
+/// The mistake in the text, as the end of a sentence that names the text.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
     let factor = match &text[digits.len()..] {
@@ -190,7 +190,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| "it is more than can be counted".to_owned())
 }
 
-/// What is kept under one set of limits, and whether it is too much.
+/// The amounts that are kept under one set of limits, and whether they are too much.
 ///
 /// Once a limit is passed, everything is evicted down to a little under it, so that a full log does not evict a record
 /// for each that it takes.
@@ -198,7 +198,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
 pub(crate) struct Totals {
     /// How many records.
     pub(crate) records: u64,
-    /// What they cost ([`Record::cost`](super::Record::cost)).
+    /// Their cost ([`Record::cost`](super::Record::cost)).
     pub(crate) bytes: u64,
     shrinking: bool,
 }

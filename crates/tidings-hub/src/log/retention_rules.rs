@@ -82,7 +82,8 @@ impl Rules {
 
 /// Where the longest prefix of `text` is, if `last` is the last one that is less than the text.
 ///
-/// What lies between a prefix and a text below it is below it, too: so it is the last one, or one that the last one is within.
+/// Every text between a prefix and a text below it is also below it. So the prefix is the last one, or one that
+/// contains the last one.
 fn covering(prefixes: &[OfPrefix], last: Option<usize>, text: &str) -> Option<usize> {
     let position = |position: &usize| prefixes.get(*position);
     std::iter::successors(last, |before| position(before)?.within)

@@ -40,7 +40,7 @@ impl RecordTime {
         time.ok_or_else(|| InvalidTime { text: text.to_owned() })
     }
 
-    /// What the machine's clock says. A clock that says another year than those counts as the nearest of them.
+    /// The time of the machine's clock. A clock outside those years counts as the nearest of them.
     pub fn now() -> RecordTime {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         RecordTime(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX).min(MAX_MILLIS))

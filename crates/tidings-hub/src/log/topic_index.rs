@@ -13,7 +13,7 @@ pub(crate) struct TopicIndex {
     text: usize,
 }
 
-/// What a topic costs in the table beside its text: its position there, and the first sequences.
+/// The cost of a topic in the table besides its text: its place there, and the first sequences.
 const AROUND_TOPIC: usize = 200;
 
 impl TopicIndex {
@@ -55,7 +55,7 @@ impl TopicIndex {
         ))
     }
 
-    /// What its topics cost, in bytes. A sequence is counted with its record.
+    /// The size of its topics in bytes. A sequence is counted with its record.
     pub(crate) fn cost(&self) -> usize {
         self.by_topic.len() * AROUND_TOPIC + self.text
     }

@@ -16,11 +16,11 @@ use crate::{attachments::UploadError, log::Append};
 /// A batch of so many bytes or less is a small one. Small ones and large ones have turns of their own.
 const SMALL_BYTES: u64 = 8 << 10;
 
-/// How many bytes of small batches are with the log at a time, and how many of large ones. What is more waits here, where it has
-/// turns; a batch that is larger waits until no other is there. So a small one meets one large one at the most.
+/// How many bytes of small batches are with the log at a time, and how many of large ones. Other batches wait here for
+/// their turn. A larger batch waits until no other is there. So a small batch waits for at most one large one.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// What an update costs beside its data.
+/// The cost of an update besides its data.
 const UPDATE_BYTES: u64 = 1 << 10;
 
 /// How much slower the clock of the turns runs than bytes go to the log. A publisher that waits is the next one at last, however many
@@ -61,7 +61,7 @@ struct Waiter {
 #[derive(Debug, Default)]
 pub struct Turn {
     of: Option<(Turns, u64)>,
-    /// What waits for the log until then.
+    /// The bytes that wait for the log until then.
     waits: Option<Waits>,
 }
 
@@ -91,7 +91,7 @@ struct One {
     reader: Mutex<Option<Waker>>,
 }
 
-/// What a batch costs.
+/// The cost of a batch.
 pub(crate) fn cost(batch: &[Append]) -> u64 {
     batch.iter().map(|append| append.update.event().data().len() as u64 + UPDATE_BYTES).sum()
 }
@@ -232,7 +232,7 @@ impl Publisher {
     }
 }
 
-/// What has come of an attachment, until this is dropped.
+/// The received bytes of an attachment, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Uploading {
     publisher: Publisher,

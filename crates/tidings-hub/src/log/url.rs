@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
 use super::open::{KINDS, Kind};
 
-/// What a directory's name has encoded in a URL.
+/// The characters of a directory's name that are encoded in a URL.
 const ENCODED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ').add(b'"').add(b'<').add(b'>');
 
 /// Names a log: `memory:`, or `file:DIR` for one on disk.
@@ -29,7 +29,7 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ').add
 /// ```
 #[derive(Debug, Clone)]
 pub struct LogUrl {
-    /// What opens it.
+    /// The function that opens it.
     pub(super) kind: &'static Kind,
     /// As it was given.
     text: String,
@@ -51,12 +51,12 @@ pub enum InvalidLogUrl {
     /// No kind of log has this scheme. The rest of the URL may hold a password, so it is not repeated here.
     #[error("no log has the scheme {scheme:?}; use {known}")]
     UnknownScheme {
-        /// What stands before the first `:`.
+        /// The text before the first `:`.
         scheme: String,
         /// The forms that there are.
         known: String,
     },
-    /// What follows the scheme breaks a rule of this kind of log.
+    /// The text after the scheme breaks a rule of this kind of log.
     #[error("{form} cannot be read from this URL: {reason}")]
     Rest {
         /// How a URL of this kind is written.

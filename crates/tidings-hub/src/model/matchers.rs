@@ -10,7 +10,7 @@ const MAX_NAME_CHARS: usize = 64;
 
 /// The topics that a right is for: exact topics, `prefix/*`, or `*`, as a subscription names them. Cheap to clone.
 ///
-/// The default is no topic at all. What another matcher covers is left out: `a/b` beside `a/*`.
+/// The default is no topic at all. A matcher that another one covers is left out: `a/b` beside `a/*`.
 ///
 /// ```
 /// use tidings_hub::{Matchers, Topic};

@@ -1,4 +1,4 @@
-//! What the hub speaks of: topics and patterns, updates, positions and IDs.
+//! The values of the hub: topics and patterns, updates, positions and IDs.
 
 pub(crate) mod attachment_id;
 pub(crate) mod gap;

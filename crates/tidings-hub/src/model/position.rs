@@ -67,7 +67,7 @@ pub struct HubId {
 }
 
 impl HubId {
-    /// What each ID made by the hub starts with, and no other may.
+    /// The first character of each ID made by the hub. No other ID may start with it.
     pub const PREFIX: char = '~';
 
     /// How long each is, in bytes.
@@ -89,7 +89,7 @@ impl HubId {
         })
     }
 
-    /// What [`to_bytes`](HubId::to_bytes) gave, as text.
+    /// The bytes of [`to_bytes`](HubId::to_bytes), as text.
     pub(crate) fn as_str(bytes: &[u8; HubId::LEN]) -> &str {
         std::str::from_utf8(bytes).expect("base64url is ASCII")
     }

@@ -1,4 +1,4 @@
-//! What updates are about, and which of them a subscription asks for.
+//! Topics of updates, and the filters by which subscriptions select them.
 
 use std::{
     collections::HashSet,
@@ -209,8 +209,9 @@ impl std::fmt::Display for TopicFilter {
 
 /// All that one subscription asks for. Cheap to clone.
 ///
-/// A record matches when one of its topics matches one of the filters. What another filter covers is left out: `a/b` and
-/// `a/b/*` beside `a/*`, and everything beside `*`. So no part of the log and of its tables is looked through twice.
+/// A record matches when one of its topics matches one of the filters. A filter that another one covers is left out:
+/// `a/b` and `a/b/*` beside `a/*`, and everything beside `*`. So no part of the log and of its tables is searched
+/// twice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Selector(Asked);
 
@@ -290,8 +291,8 @@ impl Selector {
     }
 }
 
-/// Whether one of `prefixes` covers `topic`. They are sorted and none is below another, so only the last one that is not
-/// greater than the topic can: what lies between a prefix and a text below it is below it, too.
+/// Whether one of `prefixes` covers `topic`. They are sorted, and none is below another. Every text between a prefix
+/// and a text below it is also below it, so only the last prefix that is not greater than the topic can cover it.
 pub(super) fn is_below_one_of(prefixes: &[Prefix], topic: &str) -> bool {
     let greater = prefixes.partition_point(|prefix| prefix.as_str() <= topic);
     prefixes[..greater].last().is_some_and(|prefix| prefix.covers_text(topic))

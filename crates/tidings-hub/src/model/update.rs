@@ -1,4 +1,4 @@
-//! What a publisher sends.
+//! Updates, as a publisher sends them.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -91,7 +91,7 @@ impl Update {
         self
     }
 
-    /// What it is about; at least one topic.
+    /// The topics of the update, at least one.
     pub fn topics(&self) -> &[Topic] {
         match &self.topics {
             Topics::One(only) => std::slice::from_ref(only),
@@ -287,7 +287,7 @@ pub enum InvalidName {
         what: &'static str,
         /// The text.
         text: String,
-        /// What is wrong with it.
+        /// The broken rule.
         rule: &'static str,
     },
     /// Longer than [`MAX_NAME_BYTES`].

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{Hub, http::hand_over::HandOver, peer::Peer};
 
-/// What a client that knows that it may speak HTTP/2 sends first. No request of HTTP/1.1 begins like this.
+/// The first bytes of a client that uses HTTP/2 by prior knowledge. No request of HTTP/1.1 begins like this.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Room for what comes first: most often a whole request of HTTP/1.1.

@@ -3,7 +3,7 @@
 #[cfg(feature = "tls")]
 use crate::Tls;
 
-/// What a listener expects of its clients.
+/// The encryption that a listener expects of its clients.
 #[derive(Debug, Clone)]
 pub(crate) enum Encryption {
     None,

@@ -42,7 +42,8 @@ pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of a request's head, and of what a slow reader has not taken yet, is kept for one connection.
 const MAX_BUFFER_BYTES: usize = 128 << 10;
 
-/// How much of what a client sends behind its subscription is kept until the stream has ended: the head of a request.
+/// How many bytes that a client sends after its subscription are kept until the stream has ended: the head of a
+/// request.
 const MAX_PIPELINED_BYTES: usize = 16 << 10;
 
 /// How often hyper is polled in a row for a client that pipelines, sixteen requests each time, before others have their turn:
@@ -54,7 +55,7 @@ const POLLS_IN_A_ROW: usize = 8;
 pub(super) struct Leaving {
     pub(super) socket: TcpStream,
     pub(super) taken: Taken,
-    /// What the client has sent behind its request.
+    /// The bytes that the client has sent after its request.
     pub(super) pipelined: Bytes,
 }
 
@@ -139,7 +140,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
     if pipelined.len() > MAX_PIPELINED_BYTES {
         tracing::info!(
             bytes = pipelined.len(),
-            "a connection will end with its stream: its client has sent more behind it than is kept"
+            "a connection will end with its stream: its client has sent more after the request than is kept"
         );
         pipelined = Bytes::new();
         taken.persistent = false;
@@ -178,7 +179,7 @@ impl UnderWay {
     }
 }
 
-/// Whether the answer is a receipt and nothing else, whatever the settings: a probe, for one, has a query.
+/// Whether the answer is only a receipt, with any settings. A probe, for example, has a query.
 fn is_plain_publish<B>(request: &Request<B>) -> bool {
     let uri = request.uri();
     request.method() == Method::POST && uri.query().is_none() && uri.path().starts_with("/topics/")
@@ -196,8 +197,8 @@ fn may_be_probe<B>(request: &Request<B>) -> bool {
 
 /// Serves the requests of a connection over TLS until it ends: its streams stay with hyper, as bodies.
 ///
-/// A client that stops sending has gone, also one that still waits for the answer to a publish: what is left to read of the
-/// socket is encrypted, so that nobody but hyper can watch for the end of a stream.
+/// A client that stops sending counts as gone, even if it still waits for the answer to a publish: the rest of the
+/// socket's data is encrypted, so only hyper can watch for the end of a stream.
 #[cfg(feature = "tls")]
 pub(super) async fn serve_encrypted<S>(hub: Hub, stream: S, peer: Peer, unread: Unread)
 where

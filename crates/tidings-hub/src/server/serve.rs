@@ -1,4 +1,4 @@
-//! Connections: hyper at the door, delivery loops behind it.
+//! Connections: hyper accepts requests, and delivery loops send the streams.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -52,7 +52,7 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryptio
     let mut workers = match Workers::start(hub.engine(), &door) {
         Ok(workers) => workers,
         Err(error) => {
-            tracing::error!(%error, "nothing is served: sockets can't be watched");
+            tracing::error!(%error, "nothing is served: sockets cannot be watched");
             return;
         }
     };
@@ -75,7 +75,7 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryptio
             // A stream has ended, and its connection serves on.
             Some((socket, read, seat)) = returned.recv() => match watched(socket) {
                 Ok((socket, peer)) => spawn(&mut connections, seat, http1::serve(hub.clone(), socket, peer, read)),
-                Err(error) => tracing::warn!(%error, "a connection ends with its stream: it can't be watched"),
+                Err(error) => tracing::warn!(%error, "a connection ends with its stream: it cannot be watched"),
             },
             accepted = accept(&listener, seats, metrics), if paused_until.is_none() => match accepted {
                 Ok((socket, address, seat)) => {
@@ -84,7 +84,7 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryptio
                 }
                 Err(error) => {
                     metrics.accepting_paused.inc();
-                    tracing::warn!(%error, "a connection can't be accepted");
+                    tracing::warn!(%error, "a connection cannot be accepted");
                     paused_until = Some(Instant::now() + ACCEPT_PAUSE);
                 }
             },

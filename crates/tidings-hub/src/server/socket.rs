@@ -53,7 +53,7 @@ impl Unread {
 pub(super) struct Socket {
     /// Engine with the stream on this connection, which watches for its client's hang-up.
     socket: Arc<TcpStream>,
-    /// What has been read of it already.
+    /// The bytes that have already been read from it.
     read: Bytes,
     hub: Hub,
     /// Is told when all that was written is with the kernel.

@@ -37,7 +37,7 @@ pub struct Tls {
 #[derive(Debug)]
 struct Current(RwLock<Arc<CertifiedKey>>);
 
-/// A certificate or key that can't be used.
+/// A certificate or key that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCertificate {
@@ -58,7 +58,7 @@ impl Tls {
     /// The key may be PKCS#8, PKCS#1 or SEC1, of RSA, ECDSA (P-256, P-384) or Ed25519. Both may be in the same file.
     ///
     /// # Errors
-    /// When they are not PEM, or don't belong together. Names and times are not looked at: that is for clients.
+    /// If they are not PEM, or do not belong together. Names and times are not checked: clients check them.
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Tls, InvalidCertificate> {
         let current = Arc::new(Current(RwLock::new(Arc::new(certified(certificates, key)?))));
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

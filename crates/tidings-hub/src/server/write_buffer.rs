@@ -18,12 +18,12 @@ const MAX_BEHIND: usize = 16 << 10;
 /// A socket whose small writes wait until [`poll_written`](WriteBuffer::poll_written): hyper writes each answer by itself, and
 /// a write costs more than the publish that it answers.
 ///
-/// Who polls the connection calls that after each poll, so that nothing waits while the connection does.
+/// The poller of the connection calls this after each poll, so that no bytes wait while the connection is idle.
 pub(super) struct WriteBuffer<S>(Arc<Mutex<State<S>>>);
 
 struct State<S> {
     socket: S,
-    /// What is still to be written, from `written` on.
+    /// The bytes that are not written yet, from `written` on.
     behind: Vec<u8>,
     written: usize,
     /// Whether hyper has flushed what it wrote.

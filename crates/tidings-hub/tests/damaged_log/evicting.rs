@@ -31,7 +31,7 @@ async fn damaged_old_records_are_passed_by_and_publishing_goes_on() {
 #[tokio::test]
 async fn a_close_is_read_in_its_place_after_a_damaged_record_that_stays() {
     let (directory, database) = whole_log().await;
-    // Its topics can't be read, and so nothing can tell what goes with it.
+    // Its topics cannot be read, and so nothing can tell what goes with it.
     sql(&database, "UPDATE records SET topics = CAST(x'ff' AS TEXT) WHERE sequence = 21");
     let limits = Limits { records: RECORDS, ..Limits::default() };
     let log = DiskLog::open(directory.path(), Retention { limits, ..Retention::on_disk() }).unwrap();

@@ -88,7 +88,7 @@ fn check(directory: &Path) -> Check {
     DiskView::open(directory).unwrap().check(|_, _| ()).unwrap()
 }
 
-/// Everything that can still be read, by sequence, and how many positions can't.
+/// Everything that can still be read, by sequence, and how many positions cannot.
 fn export(log: &Path) -> (BTreeMap<u64, String>, usize) {
     let (mut kept, mut unreadable) = (BTreeMap::new(), 0);
     for found in DiskView::open(log).unwrap().records(Selector::everything(), 0) {

@@ -195,7 +195,7 @@ fn open_in_the_end(directory: &Path, medium: &Medium, failures: &mut usize) -> A
             medium.repair();
         }
     }
-    panic!("the log can't be opened on a disk that works");
+    panic!("the log cannot be opened on a disk that works");
 }
 
 /// Lets a disk fail at each operation of a kind in turn.
@@ -255,7 +255,7 @@ async fn the_write_ahead_log_never_begins_anew_after_the_database_failed_to_sync
     let mut reader = Some(Connection::open(directory.path().join("log.sqlite")).unwrap());
     for (number, batch) in batches.iter().enumerate() {
         match number {
-            // From here on, what is written can't be copied into the database for the sake of this reader. What was
+            // From here on, what is written cannot be copied into the database for the sake of this reader. What was
             // written before is, but not synced.
             3 => {
                 let reader = reader.as_ref().unwrap();

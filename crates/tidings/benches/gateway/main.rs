@@ -7,7 +7,7 @@
 //! The hub's history is on disk, each event synced before it is delivered; with `--memory` it is not, which shows what the
 //! disk costs.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 #![allow(clippy::print_stdout, reason = "that is what it is for")]
 
 mod client;

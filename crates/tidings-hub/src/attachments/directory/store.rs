@@ -17,7 +17,7 @@ use crate::{
     owner_only,
 };
 
-/// What the name of a file ends with while it is received.
+/// The ending of a file's name while the file is received.
 pub(super) const PART: &str = ".part";
 
 /// A directory with one file for each attachment.

@@ -24,11 +24,11 @@ pub(crate) struct Bodies(Mutex<Open>);
 struct Open {
     bodies: HashMap<u64, Arc<Body>>,
     last_number: u64,
-    /// What came of the last look, when that was, and for whom.
+    /// The last result, with its time and the grant for which it was made.
     last: Option<(Instant, Grant, Arc<Furthest>)>,
 }
 
-/// What is known of a subscription that is delivered as a body.
+/// The known state of a subscription that is delivered as a body.
 #[derive(Debug)]
 pub(crate) struct Body {
     number: u64,
@@ -66,7 +66,7 @@ impl Bodies {
         open.bodies.remove(&body.number);
     }
 
-    /// Those furthest behind that the holder of `grant` may know of, `newest` being the log's newest record.
+    /// The subscriptions with the largest lag that the holder of `grant` may see. `newest` is the log's newest record.
     pub(crate) fn furthest(&self, newest: u64, grant: &Grant) -> Arc<Furthest> {
         let open = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -90,7 +90,7 @@ impl Bodies {
 }
 
 impl Body {
-    /// Notes where it is: at a `position` in the log, or, with `None`, at whatever it is signalled next.
+    /// Notes its position in the log. `None` means the position of its next signal.
     pub(crate) fn note(&self, position: Option<u64>) {
         self.position.store(position.unwrap_or(UP_TO_SIGNAL), Ordering::Relaxed);
     }

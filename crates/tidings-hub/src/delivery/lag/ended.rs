@@ -26,9 +26,8 @@ pub(crate) struct Ended {
     pub(crate) lag: Lag,
 }
 
-/// Those that ended last: of the ones that get public updates alone, and of the others. So streams that few may know of do not
-/// push out those that everyone may know of. What they followed is shared, not copied: at most what the heads of so many
-/// requests can name.
+/// The subscriptions that ended last, in two lists: those with public updates alone, and the others. So private streams
+/// do not push out public ones. Their topics are shared, not copied, and bounded by the size of the requests' heads.
 #[derive(Debug, Default)]
 pub(crate) struct LastEnded(Mutex<[VecDeque<Ended>; 2]>);
 

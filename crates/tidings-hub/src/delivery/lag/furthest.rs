@@ -1,4 +1,4 @@
-//! The few subscriptions that are furthest behind.
+//! The few subscriptions with the largest lag.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::delivery::subscription::Subscription;
 /// How many are told of.
 const LISTED: usize = 20;
 
-/// How much a subscription lacks. The greatest is that of the one that is furthest behind.
+/// The lag of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Lag {
     /// How far its position is from the log's newest record. An upper bound of the updates it lacks: others' are counted too.
@@ -29,12 +29,12 @@ pub(crate) struct Seen {
     pub(crate) protocol: Option<&'static str>,
 }
 
-/// Those furthest behind of all that were looked at, the furthest first.
+/// The examined subscriptions with the largest lag, the largest first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Furthest(Vec<Seen>);
 
 impl Furthest {
-    /// Takes one more into account; `seen` is only made for one that is far enough behind.
+    /// Takes one more into account. `seen` is called only if the lag is large enough.
     pub(crate) fn look_at(&mut self, lag: Lag, seen: impl FnOnce() -> Option<Seen>) {
         if self.0.len() == LISTED && self.0.last().is_some_and(|last| last.lag >= lag) {
             return;

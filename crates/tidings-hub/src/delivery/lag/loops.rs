@@ -1,4 +1,4 @@
-//! The delivery loops, to be asked which of their rows are furthest behind.
+//! The delivery loops, which can be asked for their rows with the largest lag.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, Weak},

@@ -1,4 +1,4 @@
-//! Which subscriptions are behind, and which ended last: for operators, and found out when somebody asks.
+//! The lag of subscriptions, and those that ended last. For operators; it is determined on request.
 //!
 //! Nobody keeps a list of the rows of the [delivery loops](crate::delivery): each loop looks through its own when it is asked,
 //! and tells [those furthest behind](furthest). [Bodies](bodies), which cost kilobytes anyway, are in a list. Asking often

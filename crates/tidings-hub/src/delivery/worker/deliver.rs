@@ -59,7 +59,7 @@ impl Pass {
     }
 }
 
-/// What came of reading a page: for which group, from where, and whether it was searched for.
+/// The result of reading a page: its group, its position, and whether it was searched for.
 #[derive(Debug)]
 pub(super) struct PageRead {
     group: Slot,
@@ -129,8 +129,8 @@ impl Worker {
         }
     }
 
-    /// Goes on with a pass; returns what is left of the budget. A pass is done before the next one of its group begins: what
-    /// it skips to would otherwise be wrong for rows that it has not reached.
+    /// Continues a pass, and returns the rest of the budget. A pass ends before the next one of its group begins.
+    /// Otherwise its position would be wrong for rows that it has not reached.
     fn go_on(&mut self, mut pass: Pass, budget: usize) -> usize {
         let of = self.groups.get(pass.group());
         let Some(group) = of.filter(|group| group.registration() == pass.registration) else { return budget };

@@ -34,7 +34,7 @@ pub(super) struct Groups {
 /// wakes each worker once, and the worker finds the rows here.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// What all its rows get.
+    /// The subscription of all its rows.
     pub(super) subscription: Subscription,
     /// The number of the table that it is in.
     table: u32,
@@ -133,7 +133,7 @@ impl Groups {
 }
 
 impl Group {
-    /// What no other group has, ever.
+    /// A number that no other group ever has.
     pub(super) fn registration(&self) -> u64 {
         self.registration.number()
     }

@@ -17,7 +17,7 @@ use crate::{Cursor, Grant, delivery::lag::Furthest, seats::Seat};
 pub(crate) struct Joining {
     /// Does not block.
     pub(crate) socket: TcpStream,
-    /// What the client has sent after its request.
+    /// The bytes that the client has sent after its request.
     pub(crate) pipelined: Bytes,
     /// Its position, and its registration for what follows.
     pub(crate) cursor: Cursor,
@@ -29,8 +29,7 @@ pub(crate) struct Joining {
     pub(crate) seat: Seat,
 }
 
-/// What came since the worker looked last. The first to put something in wakes the worker, and nobody else does until it
-/// has looked.
+/// The entries since the worker looked last. The first entry wakes the worker. Later ones do not, until it has looked.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     mail: Mutex<Mail>,
@@ -91,7 +90,7 @@ impl Inbox {
         refused
     }
 
-    /// Notes that the worker has ended. What is in here ends with it.
+    /// Notes that the worker has ended. The entries in here end with it.
     pub(super) fn end(&self) {
         let mut left = Mail { ended: true, ..Mail::default() };
         std::mem::swap(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner), &mut left);

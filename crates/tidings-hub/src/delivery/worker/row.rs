@@ -19,11 +19,11 @@ pub(super) struct Row {
     pub(super) standing: Standing,
     /// When it was last written to, in milliseconds of the worker's time.
     pub(super) written: u64,
-    /// What it waits for.
+    /// The event that it waits for.
     pub(super) state: State,
     /// When it came, in seconds of the worker's time: these four bytes fit in where others leave room.
     pub(super) joined: u32,
-    /// What few have.
+    /// The rare parts of a row.
     pub(super) extra: Option<Box<Extra>>,
 }
 
@@ -33,24 +33,24 @@ pub(super) enum State {
     Live,
     /// There may be more for it, and it waits for its turn.
     Behind,
-    /// What follows its position is being read from the log.
+    /// The records after its position are being read from the log.
     Reading,
     /// Its socket takes nothing more for now.
     Blocked(Box<Rest>),
 }
 
-/// What could not be sent of a chunk of which a part was sent. What follows it stays in the log.
+/// The unsent rest of a chunk that was sent in part. Later records stay in the log.
 #[derive(Debug)]
 pub(super) struct Rest {
     /// Begins within an event, or at its end.
     pub(super) bytes: Bytes,
     /// How its client takes it, in milliseconds of the worker's time.
     pub(super) pace: Pace<u64>,
-    /// What follows it.
+    /// The bytes after it.
     pub(super) then: Then,
 }
 
-/// What comes after the rest.
+/// The bytes after the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then {
     Follow,

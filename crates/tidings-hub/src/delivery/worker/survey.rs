@@ -44,7 +44,7 @@ impl Survey {
 }
 
 impl Worker {
-    /// Answers with the last look if it is fresh, or else when all rows have been looked at.
+    /// Answers with the last result if it is fresh, otherwise after a search of all rows.
     pub(super) fn answer(&mut self, asker: Asker) {
         let fresh = FRESH.as_millis();
         match &self.survey.last {

@@ -1,4 +1,4 @@
-//! The task of a worker: what wakes it, and in which order it works.
+//! The task of a worker: its wake-ups, and the order of its work.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -54,7 +54,7 @@ pub(crate) struct Workers {
     tasks: JoinSet<()>,
 }
 
-/// How long a loop waits that takes the place of one that failed: what made that one fail may be there still.
+/// How long a loop that replaces a failed one waits, because the cause of the failure may still be there.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
 impl Workers {

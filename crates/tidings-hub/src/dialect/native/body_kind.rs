@@ -7,10 +7,10 @@ use crate::{
     dialect::{Refusal, content_type::ContentType, list::joined},
 };
 
-/// What UTF-8, and the part of it that is ASCII, is called in a `charset`.
+/// The names of UTF-8, and of its part ASCII, in a `charset`.
 const UTF8_NAMES: [&str; 4] = ["utf-8", "utf8", "us-ascii", "ascii"];
 
-/// What kind of body is published.
+/// The kind of the published body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BodyKind {
     /// One update: the body is its data.

@@ -32,7 +32,7 @@ const SUBSCRIBERS: &str = "/subscribers";
 /// Tidings' own dialect.
 pub(crate) struct Native;
 
-/// What is asked for most comes first.
+/// The most frequent requests come first.
 static TABLE: [Route; 4] = [
     Route::new(Path::Below(BELOW_TOPICS), POST, Need::Right(Right::Publish), Pages::Publishers),
     Route::new(Path::Below(BELOW_TOPICS), GET, Need::Right(Right::Read), Pages::Readers),

@@ -1,4 +1,4 @@
-//! A request to publish: what it says beside its body, and the form of the body.
+//! A request to publish: its parameters, and the form of its body.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
 /// The header with which a client says which requests are one request, sent again.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What a request to a path of a topic publishes. Parameters that are not known are ignored, since clients add their own.
+/// The parameters of a publish to the path of a topic. Unknown parameters are ignored, because clients add their own.
 pub(super) fn operation(topic: &str, request: &Parts, settings: &Settings) -> Result<Publish, Refusal> {
     let (details, name) = details(topic, request, settings.max_retry)?;
     let kind = BodyKind::of(&request.headers)?;
@@ -48,7 +48,7 @@ pub(crate) fn path_topic(path_topic: &str) -> Result<Topic, Refusal> {
     Ok(Topic::parse(&decode_path(path_topic)?)?)
 }
 
-/// What path, query and headers say, and the name of a file.
+/// The values in path, query and headers, and the name of a file.
 fn details(
     topic: &str,
     request: &Parts,

@@ -22,7 +22,7 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 const ENVELOPES: [(&str, EventFormat); 2] =
     [("json", EventFormat::Envelope), ("message", EventFormat::MessageEnvelope)];
 
-/// What a request to read topics asks for.
+/// The parameters of a request to read topics.
 #[derive(Debug)]
 pub(crate) struct ReadParams {
     pub(crate) selector: Selector,

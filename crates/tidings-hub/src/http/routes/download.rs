@@ -24,7 +24,7 @@ const POLICY: &str =
 /// An ID never gets other bytes. `private`, because a cache that is shared does not ask who may read them.
 const CACHE: &str = "private, max-age=31536000, immutable";
 
-/// What a browser shows as a picture. SVG is not among them: it is a document that can run scripts.
+/// The types that a browser shows as a picture. SVG is not among them, because it is a document that can run scripts.
 const PICTURES: [&str; 6] = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"];
 
 /// RFC 8187, "attr-char", without those that are rarely in a name.
@@ -64,7 +64,7 @@ pub(crate) async fn attachment(
         // Also for HEAD: whether it is there is part of the answer.
         let bytes = attachments.clone().read(id, first, length).await.map_err(|error| {
             // It may have been evicted a moment ago, or the directory was changed by somebody else.
-            tracing::warn!(%error, url = announcement.url, "an attachment can't be opened");
+            tracing::warn!(%error, url = announcement.url, "an attachment cannot be opened");
             missing()
         })?;
         if parts.method == Method::GET {
@@ -104,7 +104,7 @@ fn served_type(media_type: &MediaType, essence: &str) -> HeaderValue {
     header_value(media_type.as_str().to_owned())
 }
 
-/// What is wanted of `size` bytes: a range counts for GET alone, and with `If-Range` only if that names these bytes.
+/// The requested part of `size` bytes. A range counts only for GET, and with `If-Range` only if that names these bytes.
 fn wanted_part(parts: &Parts, etag: &str, size: u64) -> Wanted {
     let range = header_text(&parts.headers, header::RANGE).filter(|_| parts.method == Method::GET);
     let is_same = header_text(&parts.headers, header::IF_RANGE).is_none_or(|tag| tag.trim() == etag);

@@ -35,7 +35,7 @@ const MAX_LOOKED_AT: u64 = 100_000;
 /// How long a page may be looked for, unless its client waits for longer.
 const MAX_SEARCH: Duration = Duration::from_secs(2);
 
-/// What a page has beside its updates.
+/// The parts of a page besides its updates.
 #[derive(Debug, Serialize)]
 struct Members {
     /// Where the next page begins: to be sent as `Last-Event-ID` or `from`.

@@ -151,7 +151,8 @@ struct Publishing<'a> {
 }
 
 impl Publishing<'_> {
-    /// Publishes each update as soon as it has arrived. What was complete is kept, however the body ends.
+    /// Publishes each update as soon as it has arrived. If the body fails, the complete updates before the failure are
+    /// kept.
     async fn stream<B>(
         &mut self,
         mut reader: Box<dyn UpdateReader>,

@@ -1,4 +1,5 @@
-//! `GET /subscribers`: how many follow the topics that are named; or, without any, who is behind and who has gone.
+//! `GET /subscribers`: the number of subscribers of the named topics; or, without topics, the subscriptions with the
+//! largest lag and those that ended last.
 
 use std::{num::NonZero, time::Duration};
 
@@ -34,7 +35,7 @@ struct CountJson<'a> {
 /// Answers for each topic. Only those who know a topic's name, and may subscribe to it, learn that somebody follows it.
 ///
 /// # Errors
-/// 400 for a pattern: what it stands for is not known. 403 for a topic that the holder of `grant` may not read.
+/// 400 for a pattern, because its topics are not known. 403 for a topic that the holder of `grant` may not read.
 pub(crate) fn subscribers(
     engine: &Engine,
     grant: &Grant,
@@ -91,7 +92,8 @@ struct FollowedJson {
     more: Option<NonZero<usize>>,
 }
 
-/// Tells which subscriptions are furthest behind, and which ended last, to whoever may follow what these follow.
+/// Returns the subscriptions that are furthest behind, and those that ended last. A client sees only subscriptions to
+/// topics that it may follow.
 pub(crate) async fn furthest_behind(engine: &Engine, grant: &Grant) -> Response<HubBody> {
     let newest = engine.log.bounds().newest.sequence;
     let mut furthest = engine.loops.furthest(grant).await;

@@ -155,7 +155,7 @@ pub fn seed() -> u64 {
     env::var("TIDINGS_SEED").map_or(1, |seed| seed.parse().expect("TIDINGS_SEED is a number"))
 }
 
-/// What a log has acknowledged.
+/// The acknowledged updates of a log.
 #[derive(Debug)]
 pub struct Acknowledged {
     random: Random,

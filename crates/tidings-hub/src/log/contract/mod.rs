@@ -1,4 +1,4 @@
-//! What every [`Log`] has to hold, as tests.
+//! The contract of every [`Log`], as tests.
 //!
 //! An implementation calls [`log_contract!`](crate::log_contract) in a test file with a function that makes an empty
 //! log:
@@ -123,7 +123,7 @@ async fn append(log: &dyn Log, update: impl Into<Append>) -> Result<Receipt, Ref
     }
 }
 
-/// What a follower is told next.
+/// The next notice to a follower.
 async fn next(following: &mut Following) -> u64 {
     let told = poll_fn(|context| following.as_mut().poll_next(context)).await;
     told.expect("the log is there").expect("the log works")

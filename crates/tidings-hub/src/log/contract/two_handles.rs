@@ -1,4 +1,5 @@
-//! What holds when a log is written through two handles at once: each key, each ID and each close is decided once.
+//! The contract for a log that is written through two handles at once: each key, each ID and each close is decided
+//! once.
 //!
 //! An implementation calls [`two_handles_contract!`](crate::two_handles_contract) in a test file with a function that makes two
 //! handles of one empty log:
@@ -41,7 +42,7 @@ macro_rules! two_handles_contract {
 /// How often two appends race.
 const ROUNDS: u64 = 60;
 
-/// Appends through each of the handles four times, all at once; what came of it.
+/// Appends through each of the handles four times, all at once. Returns the results.
 async fn race(
     handles: &[Arc<dyn Log>; 2],
     append_of: impl Fn(usize) -> Append,

@@ -1,8 +1,8 @@
 //! The log that keeps its records in a SQLite database, in one directory.
 //!
-//! One thread writes and commits whatever waits; a fixed number of [readers](readers) have connections of their own and read
-//! bounded pages in short transactions, since a long one would keep the write-ahead log from being reset. `docs/design/log-format.md` describes
-//! the tables.
+//! One thread writes and commits all waiting requests. A fixed number of [readers](readers) have their own connections,
+//! and read bounded pages in short transactions, because a long transaction would prevent a reset of the write-ahead
+//! log. `docs/design/log-format.md` describes the tables.
 
 mod read;
 mod schema;
@@ -81,13 +81,13 @@ pub(super) const KIND: Kind = Kind {
 /// The name of the database in a log's directory.
 const DATABASE: &str = "log.sqlite";
 
-/// What an operator can choose of a [`DiskLog`].
+/// The settings of a [`DiskLog`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DiskSettings {
     /// How much is kept. Default: [`Retention::on_disk`].
     pub retention: Retention,
-    /// What an acknowledged append has survived. Default: [`Durability::Fsync`].
+    /// The failures that an acknowledged append survives. Default: [`Durability::Fsync`].
     pub durability: Durability,
     /// How large attachments may be; they do not count as bytes of records.
     pub attachments: AttachmentLimits,
@@ -132,7 +132,7 @@ pub enum Durability {
     },
 }
 
-/// A [`Log`] on disk. What it has acknowledged survives the end of the process, and by default a loss of power.
+/// A [`Log`] on disk. Acknowledged updates survive the end of the process, and by default a loss of power.
 ///
 /// Dropping it waits until what is being written is written.
 #[derive(Debug)]
@@ -151,7 +151,7 @@ impl OpenError {
         OpenError::Resource { what, source: source.to_string().into() }
     }
 
-    /// What it means that SQLite fails on the database at `path`.
+    /// Interprets an error of SQLite on the database at `path`.
     fn of(path: &Path, source: rusqlite::Error) -> OpenError {
         let path = path.to_owned();
         match source.sqlite_error_code() {
@@ -263,7 +263,7 @@ fn failed(error: rusqlite::Error) -> LogError {
     LogError::unavailable(reason, error)
 }
 
-/// What is wrong, without the column that it was noticed in.
+/// The damage, without the column in which it was noticed.
 fn reason(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::FromSqlConversionFailure(_, _, source) => source.to_string(),
@@ -326,8 +326,8 @@ fn open_attachments(
         .map_err(|source| OpenError::Directory { path: directory, source })
 }
 
-/// Creates the directory where it is missing. A new one survives a loss of power once the one above it is synced; what is
-/// in it, SQLite syncs.
+/// Creates the directory if it is missing. A new directory survives a loss of power once its parent is synced. SQLite
+/// syncs its content.
 fn create(directory: &Path) -> io::Result<()> {
     let new = directory.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists());
     let new: Vec<_> = new.collect();

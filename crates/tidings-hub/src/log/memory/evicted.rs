@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Bound};
 
 use crate::{Selector, Topic};
 
-/// What a topic in the table costs beside its text.
+/// The cost of a topic in the table, besides its text.
 const AROUND_MARK: usize = 128;
 
 /// For each topic the sequence of its last evicted record, in a bounded table over one mark for all others.
@@ -29,7 +29,7 @@ impl Evicted {
         Evicted { max_topics, max_cost, text: 0, floor: 0, last: 0, watermarks: BTreeMap::new() }
     }
 
-    /// What the table costs, in bytes.
+    /// The size of the table in bytes.
     pub(crate) fn cost(&self) -> usize {
         self.watermarks.len() * AROUND_MARK + self.text
     }

@@ -52,8 +52,8 @@ pub(in crate::log) const KIND: Kind = Kind {
 
 /// A [`Log`] in memory.
 ///
-/// A publish is answered as soon as its records are in memory: it survives nothing that ends the process. What has
-/// outlived its age is evicted with the next append.
+/// A publish is answered as soon as its records are in memory: they do not survive the process. Records beyond their
+/// maximum age are evicted with the next append.
 #[derive(Debug)]
 pub struct MemoryLog {
     epoch: Epoch,
@@ -65,7 +65,7 @@ pub struct MemoryLog {
 
 #[derive(Debug)]
 struct State {
-    /// What is kept. The rules of the retention leave holes.
+    /// The kept records. Retention rules leave holes.
     records: Retained,
     newest: Position,
     whole: Totals,
@@ -81,16 +81,16 @@ struct State {
     closed: TopicMap<Arc<Record>>,
     /// The evicted ones among them, in order: readers of their topics still get them.
     evicted_closes: BTreeMap<u64, Arc<Record>>,
-    /// What those cost, in bytes.
+    /// The size of those in bytes.
     evicted_closes_cost: u64,
     evicted: Evicted,
 }
 
-/// What part of the limit in bytes the names of records that are gone may cost, and what the closes, and what the topics that have
-/// lost records: a quotient for each.
+/// The share of the byte limit for the names of evicted records, for closes, and for topics that have lost records: a
+/// quotient for each.
 const SHARE_OF_GONE: u64 = 8;
 
-/// What a rule keeps.
+/// The records that a rule keeps.
 #[derive(Debug, Clone, Default)]
 struct Group {
     kept: Totals,
@@ -318,7 +318,7 @@ impl State {
         self.changed = changed;
     }
 
-    /// Whether another record has to go. What the records cost has room in what the tables beside them leave.
+    /// Whether another record must be evicted. The records have the room that the other tables leave.
     fn is_too_much(&mut self, limits: &Limits) -> bool {
         let beside = self.by_topic.cost() + self.names.cost() + self.evicted.cost();
         let bytes = limits.bytes.saturating_sub(beside as u64 + self.evicted_closes_cost);
@@ -397,7 +397,7 @@ impl State {
             oldest: self.oldest(),
         };
         let mut bytes = 0;
-        // False when the page is full; what is in it then is all that matches up to its last record.
+        // False when the page is full. It then has all matching records up to its last one.
         let mut take = |record: &Arc<Record>| {
             if limit.is_reached(page.records.len(), bytes) {
                 page.reached = page.records.last().map_or(page.reached, |last| last.position());

@@ -21,18 +21,18 @@ pub(super) struct Names {
     keys: Table,
     /// The names whose records are gone, in the order in which those went.
     gone: VecDeque<(Kind, Arc<str>, Topic)>,
-    /// What all names cost, in bytes.
+    /// The size of all names in bytes.
     cost: usize,
-    /// What of that is of those whose records are gone.
+    /// The part of that size for names of evicted records.
     gone_cost: usize,
     max_gone: usize,
     max_gone_cost: usize,
 }
 
-/// What a name costs beside its text, which is here and in its record.
+/// The cost of a name besides its text, which is here and in its record.
 const AROUND_NAME: usize = 208;
 
-/// What it costs beside that, and its topic, once its record is gone.
+/// The additional cost of a name, besides its topic, once its record is evicted.
 const AROUND_GONE: usize = 144;
 
 fn cost_of(name: &str) -> usize {
@@ -68,7 +68,7 @@ impl Names {
         }
     }
 
-    /// What all names cost, in bytes.
+    /// The size of all names in bytes.
     pub(super) fn cost(&self) -> usize {
         self.cost
     }

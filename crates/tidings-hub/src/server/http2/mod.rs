@@ -36,10 +36,11 @@ use crate::{Hub, log::turns::Publisher, peer::Peer};
 /// what fits into `MAX_SEND_BYTES`.
 const MAX_STREAMS: u32 = 256;
 
-/// How much of a stream waits in the connection until its client takes it. What follows stays in the log.
+/// How many bytes of a stream wait in the connection until its client takes them. The updates after them stay in the
+/// log.
 const MAX_SEND_BYTES: usize = 64 << 10;
 
-/// How much of the bodies of requests may arrive unread: of one, so that it can't hold up the others, and of all.
+/// How many bytes of request bodies may arrive unread: of one body, so that it cannot delay the others, and of all.
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 

@@ -22,25 +22,25 @@ use crate::{
 /// How much of an answer is given at once: so much has to be taken before the write timeout.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// What is given with the end of an answer. hyper knows nothing more of the answer then, and nobody can tell whether its client
-/// takes it.
+/// The bytes that are given with the end of an answer. After that hyper knows nothing more of the answer, and nothing
+/// can tell whether its client takes it.
 const LAST_BYTES: usize = 1 << 10;
 
-/// How much may wait in a connection without a share of the memory for answers: live events go on where clients take them,
-/// whatever others do, and touch nothing that connections share.
+/// How many bytes may wait in a connection without a share of the memory for answers. Live events therefore flow to
+/// clients that take them, independently of others, and without touching state that connections share.
 const FREE_BYTES: usize = 64 << 10;
 
 /// A connection's share grows and shrinks by so much.
 const LUMP_BYTES: usize = 64 << 10;
 
-/// What the answers of one connection do, where one is polled at a time.
+/// The progress of the answers of one connection. One answer is polled at a time.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress(Arc<Connection>);
 
 #[derive(Debug)]
 struct Connection {
     room: Budget,
-    /// What waits for the client, of all its streams.
+    /// The number of bytes of all its streams that wait for the client.
     waiting: Count,
     /// Of the memory for answers, for what waits beyond [`FREE_BYTES`].
     share: Mutex<Share>,
@@ -52,7 +52,7 @@ struct Connection {
     stalls: AtomicBool,
     /// Whether the body that was polled last gave something that is the first to wait.
     gave: AtomicBool,
-    /// What waits for the client of the body that was polled last, where it gave something for the first time.
+    /// The bytes of the body that was polled last that wait for the client, if the body gave bytes for the first time.
     new: Mutex<Option<Arc<Untaken>>>,
 }
 
@@ -132,11 +132,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What waits for the client of one stream.
+/// The bytes of one stream that wait for the client.
 #[derive(Debug)]
 pub(super) struct Untaken {
     bytes: Count,
-    /// What was taken since this was asked last.
+    /// The number of bytes taken since the last call.
     taken: Count,
     connection: Arc<Connection>,
 }
@@ -184,7 +184,7 @@ impl Progress {
         gave
     }
 
-    /// What waits for the client of the stream that was polled last, once for each stream.
+    /// The bytes of the stream that was polled last that wait for the client. Returned once for each stream.
     pub(super) fn take_new(&self) -> Option<Arc<Untaken>> {
         locked(&self.0.new).take()
     }
@@ -213,12 +213,12 @@ pub(crate) struct Watched {
     waiting: Arc<Untaken>,
     /// Whether its stream has been told of `waiting`.
     is_known: bool,
-    /// What is still to be given of what the body gave, and its share of the memory.
+    /// The rest of the bytes that the body gave, and their share of the memory.
     rest: Bytes,
     share: Share,
     /// While the memory for answers is spent: the turn of this stream.
     turn: Option<Pin<Box<dyn Future<Output = Share> + Send>>>,
-    /// What its turn has brought, for the next piece.
+    /// The result of its turn, for the next piece.
     reserved: Option<Share>,
 }
 
@@ -239,8 +239,8 @@ impl Watched {
         }
     }
 
-    /// Ready when a piece may be given. A stream that waits is woken by its own connection and by the memory of all, whichever
-    /// has room first.
+    /// Ready when a piece may be given. A stream that waits is woken by its own connection or by the memory of all, by
+    /// the first of them that has room.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.reserved.is_none() && !self.progress.may_give() {
             self.progress.0.park(context.waker());

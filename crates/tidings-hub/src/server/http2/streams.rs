@@ -25,7 +25,7 @@ use tokio::{
 use super::progress::{Progress, Untaken};
 use crate::{Hub, pace::Pace};
 
-/// How often whoever was woken is polled before other tasks of the thread have their turn.
+/// How often the woken streams are polled before other tasks of the thread have their turn.
 const ROUNDS: usize = 16;
 
 /// How many new streams are polled before the connection writes what they gave: a head and two frames each. A client that
@@ -89,7 +89,7 @@ pub(super) struct Streams {
 struct Stream {
     answering: Answering,
     alarm: Arc<Alarm>,
-    /// What waits for its client, once it has been given something.
+    /// The bytes that wait for its client, once it has been given some.
     waiting: Option<Arc<Untaken>>,
     /// How that is taken. `None` for a client that had all there was.
     pace: Option<Pace<Instant>>,
@@ -262,7 +262,7 @@ impl Streams {
     }
 }
 
-/// Who is to be polled.
+/// The streams to poll next.
 #[derive(Debug, Default)]
 struct Woken(Mutex<Waiting>);
 
@@ -308,7 +308,7 @@ struct Alarm {
 }
 
 impl Alarm {
-    /// Whoever is new is polled first of all.
+    /// A new stream is polled first.
     fn ringing(number: usize, woken: &Arc<Woken>) -> Arc<Alarm> {
         let alarm = Arc::new(Alarm { number, rung: AtomicBool::new(false), woken: woken.clone() });
         alarm.wake_by_ref();

@@ -128,7 +128,7 @@ impl Pages<'_> {
         Ok(close.filter(|close| close.sequence() <= self.newest.sequence))
     }
 
-    /// What follows `after` for a selector without prefixes.
+    /// The records after `after` for a selector without prefixes.
     ///
     /// `unlisted` has what the table of topics may lack: for each topic of an exact selector, records after `after`.
     pub(crate) fn read(
@@ -185,7 +185,7 @@ impl Pages<'_> {
         page.done()
     }
 
-    /// What follows `after` for a selector with prefixes, and how far that was looked for.
+    /// The records after `after` for a selector with prefixes, and the end of the searched part.
     ///
     /// Records that do not match are not decoded. Where few match, as in a history of many other topics, the index says which:
     /// it has all rows of records before `first_unlisted`.
@@ -372,7 +372,7 @@ impl<'a> Filling<'a> {
         Ok(Filling { pages, after, selector, evicted, page, limit, bytes: 0 })
     }
 
-    /// False when the page is full; what is in it then is all that matches up to its last record.
+    /// False when the page is full. It then has all matching records up to its last one.
     ///
     /// A damaged index may name a record of another topic, which is whole, and which nobody asked for.
     fn take(&mut self, record: Arc<Record>) -> rusqlite::Result<bool> {
@@ -393,7 +393,8 @@ impl<'a> Filling<'a> {
 
     /// The page, with the closes that have lost their records from between others.
     ///
-    /// There are none, unless a damaged record could not be evicted: what goes with the whole log, as closes do, goes in order.
+    /// There are none, unless a damaged record could not be evicted: things that are evicted with the whole log, such
+    /// as closes, are evicted in order.
     fn done(mut self) -> rusqlite::Result<Page> {
         let Pages { connection, epoch, .. } = self.pages;
         let oldest = self.page.oldest;

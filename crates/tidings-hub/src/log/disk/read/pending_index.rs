@@ -23,7 +23,7 @@ pub(crate) struct PendingIndex {
 /// Rows of the table: topics, and records of each.
 pub(crate) type Rows = Vec<(Topic, Vec<u64>)>;
 
-/// What is to be listed next.
+/// The records to list next.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Next {
     /// In the order of the table.

@@ -20,7 +20,7 @@ use crate::log::{
 /// How a read finds what it wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// By an index, or all in order: what is read is what is wanted.
+    /// By an index, or all in order: every read record is wanted.
     Direct,
     /// By a pattern: much may be looked through for little.
     Search,
@@ -177,7 +177,7 @@ impl Queue {
         }
     }
 
-    /// What a thread does from its start to its end.
+    /// The work of a thread from its start to its end.
     fn work(&self) {
         let mut connection = None;
         let mut state = self.lock();

@@ -14,8 +14,8 @@ use crate::{
 pub(crate) const PRIVATE: i64 = 1;
 pub(crate) const CLOSE: i64 = 2;
 
-/// What earlier versions wrote for any larger reconnection time. Their sum is over one that is not known, so such a record is
-/// read without it, and taken at its word; today's bound is a day.
+/// The value that earlier versions wrote for any larger reconnection time. Their checksum covers the original time,
+/// which is not known, so such a record is read without a check. Today's limit is a day.
 pub(crate) const CLIPPED_RETRY: u64 = i64::MAX as u64;
 
 /// A query of whole records, in the order of columns that `from_row` reads.

@@ -1,4 +1,4 @@
-//! What readers see of a log beside its database; the writer moves it after each commit.
+//! The state of a log that readers see besides its database. The writer updates it after each commit.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -38,8 +38,8 @@ impl Visible {
         (visible.oldest, visible.evicted) = (oldest, evicted);
     }
 
-    /// Lets readers see what has come. What is no longer kept in memory is given back: to free it takes longer than all
-    /// else here.
+    /// Shows new records to readers. Returns the records that are no longer kept in memory, because freeing them takes
+    /// longer than everything else here.
     pub(crate) fn show(&self, rows: Vec<Row>, newest: Position) -> Vec<Arc<Record>> {
         let mut gone = Vec::with_capacity(rows.len());
         {
@@ -57,7 +57,7 @@ impl Visible {
         self.recent.read().unwrap_or_else(PoisonError::into_inner).page(after, limit, bounds)
     }
 
-    /// What the table of topics lacks. It has what was committed, whether that is shown or not.
+    /// The records that the table of topics lacks. These are committed records, visible or not.
     pub(crate) fn pending_index(&self) -> RwLockReadGuard<'_, PendingIndex> {
         self.pending_index.read().unwrap_or_else(PoisonError::into_inner)
     }

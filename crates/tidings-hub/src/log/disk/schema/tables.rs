@@ -116,8 +116,8 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Keeps statements, and their plans whatever is bound to them: SQLite would plan `LIMIT ?` anew for each new binding, which
-/// takes longer than reading a few records.
+/// Keeps statements and their plans for all bindings. Otherwise SQLite would plan `LIMIT ?` again for each new binding,
+/// which takes longer than reading a few records.
 fn prepare_once(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(64);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
@@ -137,7 +137,7 @@ pub(crate) fn version(connection: &Connection, path: &Path) -> Result<i32, OpenE
     }
 }
 
-/// What the database holds.
+/// The contents of the database.
 pub(crate) fn bounds(connection: &Connection) -> rusqlite::Result<Bounds> {
     let (epoch, evicted) =
         connection.query_row("SELECT epoch, evicted FROM log", (), |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -157,7 +157,7 @@ pub(crate) fn oldest(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(oldest.unwrap_or(1))
 }
 
-/// What a database lacks of the tables, columns and indexes above, in words.
+/// The tables, columns and indexes above that a database lacks, in words.
 pub(crate) fn missing(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     const PARTS: &str = "
         SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'
@@ -239,7 +239,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What is cheap to check, whatever the size of the log: the tables, the marks, and the newest records.
+/// The cheap checks, whose cost does not depend on the size of the log: the tables, the watermarks, and the newest
+/// records.
 fn check(connection: &Connection, path: &Path) -> Result<Bounds, OpenError> {
     let failed = |source| OpenError::of(path, source);
     let damaged = |reason: String| Err(OpenError::Damaged { path: path.into(), reason });

@@ -1,10 +1,10 @@
-//! The marks of a log: what it says of itself beside its records, and whether that can be true.
+//! The watermarks of a log: its statements about itself besides its records, and their consistency.
 
 use rusqlite::Connection;
 
 use crate::log::Bounds;
 
-/// What the tables say of records that are gone, and of the newest closes.
+/// The tables' statements about evicted records, and about the newest closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Watermarks {
     /// The last sequence that was evicted.
@@ -57,7 +57,7 @@ impl Watermarks {
         self.evicted.saturating_add(1)
     }
 
-    /// What cannot be true together, in words.
+    /// The contradiction, in words.
     pub(crate) fn contradictions(&self, bounds: &Bounds) -> Vec<String> {
         let (oldest, newest) = (bounds.oldest, bounds.newest.sequence);
         let mut found = Vec::new();

@@ -26,7 +26,7 @@ pub enum NewEpoch {
     MovedAside {
         /// Where the damaged database is now.
         damaged: PathBuf,
-        /// What was found in it.
+        /// The damage that was found.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! All records in order, whatever of the database can still be read.
+//! All readable records in order, even from a damaged database.
 
 use std::{collections::VecDeque, fmt, ops::RangeInclusive, sync::Arc};
 
@@ -43,7 +43,7 @@ pub struct Kept {
 pub struct Unreadable {
     /// The sequences that are affected.
     pub sequences: RangeInclusive<u64>,
-    /// What was found there.
+    /// The damage at that position.
     pub reason: String,
 }
 
@@ -58,19 +58,19 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// What comes next in a log.
+/// The next item of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// A record that is as it was written.
     Kept(Kept),
-    /// Damage; what follows it comes next.
+    /// Damage. The items after it follow.
     Unreadable(Unreadable),
 }
 
 /// The records of a [`DiskView`](crate::log::disk::DiskView) in order, and what cannot be read between them; memory is constant.
 ///
-/// It reads bounded pieces, each in a transaction of its own, so that a hub which has the log open goes on. What is
-/// evicted meanwhile is not in it.
+/// It reads bounded pieces, each in its own transaction, so that a hub with the same log continues. Records that are
+/// evicted meanwhile are left out.
 #[derive(Debug)]
 pub struct Records<'c> {
     connection: &'c Connection,
@@ -125,7 +125,7 @@ impl<'c> Records<'c> {
         Ok(())
     }
 
-    /// What the table of records has after `after`.
+    /// The rows of the table of records after `after`.
     fn piece(&self) -> Result<Piece, ViewError> {
         let mut piece = Piece { found: Vec::new(), reached: self.after };
         let read = (|| -> rusqlite::Result<()> {
@@ -255,7 +255,7 @@ impl Iterator for Records<'_> {
     }
 }
 
-/// What one query found, and how far it looked.
+/// The result of one query, and the end of the searched part.
 struct Piece {
     found: Vec<Found>,
     reached: u64,

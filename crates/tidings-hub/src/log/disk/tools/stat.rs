@@ -1,4 +1,4 @@
-//! What a log on disk holds, in numbers.
+//! A summary of a log on disk, in numbers.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use crate::log::{
 /// How many topics are named.
 const TOPICS: usize = 10;
 
-/// What a log on disk holds.
+/// A summary of a log on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DiskStat {
@@ -32,7 +32,7 @@ pub struct DiskStat {
     pub first: Option<(u64, SystemTime)>,
     /// The newest record, and when it came; `None` in an empty log.
     pub newest: Option<(u64, SystemTime)>,
-    /// What is kept, in bytes, as the limit of a hub counts it.
+    /// The size of the kept records in bytes, as the limit of a hub counts it.
     pub bytes: u64,
     /// The files, and what they take on the disk.
     pub files: Vec<FileStat>,

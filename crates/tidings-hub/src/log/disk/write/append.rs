@@ -1,4 +1,4 @@
-//! Appending: what becomes a record, what was one before, and what is refused.
+//! Appends updates: new ones become records, repeated ones are found, and others are refused.
 
 use std::collections::HashSet;
 
@@ -83,7 +83,7 @@ impl<'a> Appending<'a> {
         done.map(|()| appended)
     }
 
-    /// What an update is answered that is not to be written.
+    /// The answer to an update that is not written.
     fn before(&mut self, append: &Append) -> rusqlite::Result<Option<Result<Receipt, Refused>>> {
         if let Some(earlier) = self.repeated(append)? {
             return Ok(Some(earlier));
@@ -147,8 +147,8 @@ impl<'a> Appending<'a> {
     }
 }
 
-/// What the appends of a transaction were made of, so that they can be made once more where it fails. What was written is in
-/// its rows, and all else here.
+/// The parts from which the appends of a transaction were made, so that they can be made again if it fails. The written
+/// parts are in its rows, and the rest is here.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     /// How many updates each batch has.

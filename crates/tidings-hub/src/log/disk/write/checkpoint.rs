@@ -124,7 +124,7 @@ impl Drop for Checkpoint {
     }
 }
 
-/// What the thread has.
+/// The state of the thread.
 struct Copying {
     /// While it reads, nothing is copied that was written after it began to.
     reader: Connection,

@@ -57,8 +57,8 @@ impl Waiter {
         drop((room, turn));
     }
 
-    /// What a sync that failed was for may be there when the log is opened again, which removes files that are not
-    /// announced: here they stay then.
+    /// The records of a failed sync may exist when the log is opened again. Opening removes files that are not
+    /// announced, so the files stay here for now.
     pub(super) fn refuse(mut self, error: LogError, may_be_there: bool) {
         if may_be_there {
             self.files.leave();
@@ -67,7 +67,7 @@ impl Waiter {
     }
 }
 
-/// What one commit has done, and the publishers that wait for it.
+/// The effects of one commit, and the publishers that wait for it.
 #[derive(Debug)]
 pub(super) struct Commit {
     /// The newest record after it.
@@ -76,13 +76,13 @@ pub(super) struct Commit {
     pub(super) answers: Vec<(Waiter, Appended)>,
     /// Files whose records it has evicted.
     pub(super) orphans: Vec<AttachmentId>,
-    /// What it has written.
+    /// The records that it has written.
     pub(crate) rows: Vec<Row>,
 }
 
 impl Commit {
-    /// Whether something of it has to be on the disk before others hear of it. Where updates were only repeated or refused,
-    /// nothing has: what they were before was kept by an earlier commit, and commits are acknowledged in order.
+    /// Whether a part of it must be on the disk before the answers. If updates were only repeated or refused, nothing
+    /// must: an earlier commit kept their records, and commits are acknowledged in order.
     fn has_written(&self) -> bool {
         !self.rows.is_empty() || !self.orphans.is_empty()
     }
@@ -152,7 +152,7 @@ fn run(disk: &Disk, waiting: &mpsc::Receiver<Commit>) {
     }
 }
 
-/// What of a log is on the disk, as far as it is known.
+/// The part of a log that is known to be on the disk.
 #[derive(Debug)]
 pub(super) struct Disk {
     file: Mutex<WriteAheadFile>,

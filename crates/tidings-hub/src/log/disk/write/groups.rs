@@ -1,4 +1,4 @@
-//! What each rule of the retention keeps, and which rules there is something to do for.
+//! The kept records of each retention rule, and the rules with work to do.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -55,7 +55,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// What it was made of, to be appended anew.
+    /// The append from which it was made, to append it again.
     pub(super) fn into_append(self) -> Append {
         let time = Some(self.record.record_time());
         Append { update: self.record.into_update(), key: self.key, time }

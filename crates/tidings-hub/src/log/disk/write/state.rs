@@ -1,4 +1,4 @@
-//! What the writer knows of the log without asking the database: its bounds, and how much is kept.
+//! The writer's knowledge of the log without asking the database: its bounds, and the kept amounts.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ const MOST_LATE: u64 = 1_000;
 /// The state of the log as of one commit.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
-    /// What readers will see once the commit is acknowledged.
+    /// The records that readers see once the commit is acknowledged.
     pub(super) bounds: Bounds,
     /// All records, under the limits of the whole log.
     pub(super) whole: Group,
@@ -38,7 +38,7 @@ pub(crate) struct State {
     noted: Option<u64>,
 }
 
-/// What is kept under one set of limits.
+/// The amounts that are kept under one set of limits.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Group {
     /// How much there is, so that no step counts records.
@@ -62,7 +62,7 @@ pub(super) struct Group {
 pub(super) const AT_ONCE: Option<u64> = Some(0);
 
 impl Group {
-    /// Behind which record a step begins to look.
+    /// The record after which a step begins to search.
     pub(super) fn begin(&mut self, already: u64, limits: &Limits, now: u64) -> u64 {
         // After a jump of the machine's clock that is not followed, all that comes is ahead, and nothing after it would ever
         // lead back to it.
@@ -92,7 +92,7 @@ impl Group {
         };
     }
 
-    /// What a step does with the next record, after it has evicted all up to `gone`.
+    /// The action of a step for the next record, after it has evicted all up to `gone`.
     pub(super) fn judge(&mut self, limits: &Limits, outline: &Outline, now: u64, gone: u64) -> Verdict {
         if self.kept.is_too_much(limits) || outline.sequence <= self.due {
             return Verdict::Goes;
@@ -142,7 +142,7 @@ impl Remembered {
     }
 }
 
-/// What a step of evicting does with a record.
+/// The action of a step of evicting for a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is evicted.
@@ -156,8 +156,7 @@ pub(super) enum Verdict {
 }
 
 impl State {
-    /// Reads the totals, or counts them when the rules are others than before. What came since they were last written
-    /// down is added.
+    /// Reads the totals, or counts them if the rules have changed. Adds the records since the totals were last written.
     pub(crate) fn load(connection: &Connection, rules: &Rules, bounds: Bounds) -> rusqlite::Result<State> {
         let mut state = State {
             bounds,

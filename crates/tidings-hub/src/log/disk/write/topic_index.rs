@@ -14,8 +14,7 @@ const STEP: usize = 16;
 
 /// One step, with a commit, if more than `most` rows wait: it lists what is too much, and a little more.
 ///
-/// `newest` is the newest record that may have rows among those that wait. What was listed is to be forgotten after the
-/// commit.
+/// `newest` is the newest record that may have waiting rows. The listed rows must be forgotten after the commit.
 pub(super) fn step(
     transaction: &Transaction<'_>,
     pending_index: &PendingIndex,

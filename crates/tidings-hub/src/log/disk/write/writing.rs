@@ -1,5 +1,5 @@
-//! Writing: one thread that commits whatever waits, and evicts in small steps. What is committed is
-//! [acknowledged](super::group_commit) while the next commit is written.
+//! The writer: one thread that commits all waiting requests, and evicts in small steps. A commit is
+//! [acknowledged](super::group_commit) while the next one is written.
 
 use std::{
     io,
@@ -52,7 +52,7 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked for records that have outlived their limit while nobody publishes.
 const LOOK_AT_AGE_EVERY: Duration = Duration::from_secs(1);
 
-/// What each of several requests is to append.
+/// The appends of each of several requests.
 type Batches = Vec<Vec<Append>>;
 
 /// The requests of one commit.
@@ -68,17 +68,17 @@ impl Requests {
     }
 }
 
-/// What the thread works with.
+/// The state of the thread.
 pub(crate) struct Writing {
     connection: Connection,
     /// The clock of ages; the handle reads its jumps.
     pub(super) clock: Clock,
     settings: DiskSettings,
     rules: Rules,
-    /// What the last commit led to, acknowledged or not.
+    /// The state after the last commit, acknowledged or not.
     state: State,
     visible: Visible,
-    /// What is on the disk; the handle reads its health.
+    /// The part that is on the disk. The handle reads its health.
     pub(super) disk: Arc<Disk>,
     group_commit: GroupCommit,
     checkpoint: Checkpoint,
@@ -197,8 +197,9 @@ impl Writing {
 
     /// Writes all requests in one commit. `alone` says that no other request waits.
     ///
-    /// Where that fails, each gets a commit of its own: what is wrong with one of them is not the others' fault. Where one of these
-    /// finds the disk full, which it gives back, those after it are refused untried: each try would write to that disk.
+    /// If that fails, each gets its own commit, because a fault of one request must not affect the others. If one of
+    /// these finds the disk full, which it returns, the requests after it are refused without a try: each try would
+    /// write to that disk.
     fn write(&mut self, Requests { batches, waiters }: Requests, alone: bool) -> Option<LogError> {
         match self.commit(batches) {
             Ok((outcomes, commit)) => {
@@ -247,8 +248,8 @@ impl Writing {
         }
     }
 
-    /// If the last commit failed, tries whether one can be made: what is heard of the log's health while nobody publishes is
-    /// what a publisher would meet.
+    /// If the last commit failed, tries whether a commit is possible. So the reported health is right even while nobody
+    /// publishes.
     fn try_again(&mut self) {
         if self.disk.has_failed_commit() && self.can_write() {
             tracing::info!("the log can be written to again");
@@ -326,8 +327,8 @@ impl Writing {
         self.more_to_evict = false;
     }
 
-    /// Appends all batches in one transaction, in which it also lists and evicts a step. What came of the batches, and what
-    /// is to be acknowledged.
+    /// Appends all batches in one transaction, in which it also lists and evicts a step. Returns the results of the
+    /// batches, and the commit to acknowledge.
     ///
     /// # Errors
     /// With the batches, of which nothing was appended.
@@ -362,7 +363,7 @@ impl Writing {
         Ok((outcomes, self.note_evicted(evicted, before, &listed, rows)))
     }
 
-    /// Notes what has been evicted, where it had been evicted up to `before`; what is to be acknowledged.
+    /// Notes the eviction of records after `before`. Returns the commit to acknowledge.
     fn note_evicted(&mut self, evicted: Evicted, before: u64, listed: &Rows, rows: Vec<Row>) -> Commit {
         let Evicted { gone, more, unevictable, .. } = evicted;
         self.note_rows(listed, &rows, &gone);
@@ -375,7 +376,7 @@ impl Writing {
         Commit { newest: self.state.bounds.newest, answers: Vec::new(), orphans, rows }
     }
 
-    /// The transaction of a commit. What it has taken of `waiting` is in `made`, whatever comes of it.
+    /// The transaction of a commit. Requests that it has taken from `waiting` are in `made`, with any result.
     fn make(
         &mut self,
         waiting: &mut std::vec::IntoIter<Vec<Append>>,
@@ -413,8 +414,8 @@ impl Writing {
         Ok(())
     }
 
-    /// Notes what the table of topics lacks after a commit: what was appended with it, and no longer what was listed or
-    /// evicted.
+    /// Notes the records that the table of topics lacks after a commit: it adds the appended ones, and removes those
+    /// that were listed or evicted.
     fn note_rows(&self, listed: &Rows, appended: &[Row], evicted: &[Outline]) {
         let mut pending_index = self.visible.change_unlisted();
         pending_index.listed(listed);
@@ -471,7 +472,7 @@ impl Writing {
     }
 }
 
-/// What a transaction has made of the batches that it took.
+/// The results of a transaction for the batches that it took.
 #[derive(Default)]
 struct Made {
     outcomes: Vec<Appended>,

@@ -23,7 +23,7 @@ impl Files {
         Files { directory: database.with_file_name(format!("attachments{aside}")) }
     }
 
-    /// What is wrong with the file that `record` announces, in words; nothing for a record that announces none.
+    /// The damage of the file that `record` announces, in words. Nothing for a record that announces none.
     ///
     /// `is_kept` says whether the record is there still: a hub that evicted it meanwhile has removed the file with it.
     pub(super) fn check(&self, record: &Record, is_kept: impl FnOnce() -> bool) -> Option<String> {

@@ -25,13 +25,13 @@ const DESCRIBED: usize = 100;
 /// After how many records progress is told.
 const PROGRESS: u64 = 1000;
 
-/// What a check of a log has found.
+/// The result of a check of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Check {
     /// How many records are as they were written.
     pub records: u64,
-    /// What is wrong, at most a hundred of it.
+    /// The findings, at most a hundred.
     pub findings: Vec<Finding>,
     /// How much more is wrong.
     pub more: u64,
@@ -43,7 +43,7 @@ pub struct Check {
 pub struct Finding {
     /// Where it is.
     pub part: Part,
-    /// What it is, in words.
+    /// The finding, in words.
     pub what: String,
 }
 
@@ -55,7 +55,7 @@ pub enum Part {
     Database,
     /// The records: their content, and that none is missing.
     Records,
-    /// What is said of topics beside the records: which have which, which are closed, which have lost some.
+    /// The tables of topics: the records of each topic, the closed topics, and the topics that have lost records.
     Topics,
     /// How many bytes are kept, as a limit counts them.
     Size,
@@ -327,7 +327,7 @@ fn unreadable_as<T>(instead: T) -> impl FnOnce(rusqlite::Error) -> Result<T, Vie
     move |error| if is_damage(&error) { Ok(instead) } else { Err(error.into()) }
 }
 
-/// What the tables of topics say of records that are not there, or not so.
+/// Rows in the tables of topics for records that are missing or different.
 fn topics(database: &Connection, check: &mut Check) -> rusqlite::Result<()> {
     let contradictions = [
         (
@@ -365,7 +365,7 @@ fn topics(database: &Connection, check: &mut Check) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What the table of names says of records that are not there, or that are.
+/// Rows in the table of names that contradict the records.
 fn names(database: &Connection, check: &mut Check) -> rusqlite::Result<()> {
     let contradictions = [
         (

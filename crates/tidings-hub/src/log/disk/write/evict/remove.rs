@@ -98,7 +98,7 @@ fn mark(transaction: &Transaction<'_>, topic: &str, sequence: u64) -> rusqlite::
 
 /// Keeps the table of marks, and that of closes without a record, within their bound: the longest gone leave it.
 ///
-/// What leaves the marks counts as evicted up to the last of those that left.
+/// Topics that leave the marks count as evicted up to the last record of those that left.
 pub(super) fn forget_oldest(
     transaction: &Transaction<'_>,
     most: u64,

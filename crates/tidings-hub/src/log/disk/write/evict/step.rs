@@ -21,7 +21,7 @@ const VACUUM_STEP: u64 = 256;
 /// to shrink the file and grow it again with the next append.
 const FREE_PAGES: u64 = 1_024;
 
-/// What one step has evicted.
+/// The result of one step of evicting.
 #[derive(Default)]
 pub(in crate::log::disk::write) struct Evicted {
     /// The records that are gone.
@@ -30,7 +30,7 @@ pub(in crate::log::disk::write) struct Evicted {
     pub(in crate::log::disk::write) more: bool,
     /// How many records were passed by, since they are damaged.
     pub(in crate::log::disk::write) unevictable: u64,
-    /// What has ended the step after some of them were gone.
+    /// The error that ended the step after some records were deleted.
     pub(in crate::log::disk::write) ended_by: Option<rusqlite::Error>,
 }
 

@@ -51,7 +51,7 @@ impl WriteAheadFile {
         }
     }
 
-    /// Returns when all that was written to it, by whomever, is on the disk.
+    /// Returns when all data written to it, by any connection, is on the disk.
     pub(crate) fn sync(&mut self) -> Result<(), ffi::Error> {
         let file = self.file.as_mut_ptr().cast::<sqlite3_file>();
         // SAFETY: it is open until `drop` closes it.
@@ -59,7 +59,7 @@ impl WriteAheadFile {
     }
 }
 
-/// Returns when all that was copied into the database of `connection`, by whomever, is on the disk.
+/// Returns when all data copied into the database of `connection`, by any connection, is on the disk.
 ///
 /// SQLite syncs it when it has copied all that there is, and not when somebody has written more meanwhile.
 pub(crate) fn sync_database(connection: &Connection) -> rusqlite::Result<()> {

@@ -62,8 +62,8 @@ pub(crate) fn make_durable(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The error if nothing can be written after it: a sync that failed, since what was written may then never reach the disk,
-/// whatever is tried; or files that are gone.
+/// The error, if nothing can be written after it: a failed sync, because the written data may then never reach the
+/// disk, even after another try; or missing files.
 pub(crate) fn final_failure(error: &rusqlite::Error) -> Option<ffi::Error> {
     let last = [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC, ffi::SQLITE_READONLY_DBMOVED];
     error.sqlite_error().filter(|error| last.contains(&error.extended_code)).copied()
