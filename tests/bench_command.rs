@@ -103,21 +103,21 @@ async fn streamed_publishing_delivers_everything() {
 }
 
 #[tokio::test]
-async fn who_comes_back_gets_what_was_missed() {
+async fn a_subscriber_that_returns_gets_what_it_missed() {
     let json = faithful(&["replay", "-n", "20", "--events", "50"]).await;
     assert_delivered(&json, 20 * 50);
     assert_told(&json, &["events_per_second", "connect_p99_us"]);
 }
 
 #[tokio::test]
-async fn who_comes_and_goes_takes_nothing_from_others() {
+async fn subscribers_that_come_and_go_take_nothing_from_others() {
     let json = faithful(&["churn", "-n", "10", "--churning", "4", "--events", "30", "--rate", "200"]).await;
     assert_delivered(&json, 10 * 60);
     assert_told(&json, &["alone_p50_us", "beside_p50_us", "connects_per_second"]);
 }
 
 #[tokio::test]
-async fn who_stops_reading_takes_nothing_from_others() {
+async fn a_subscriber_that_stops_reading_takes_nothing_from_others() {
     let json = faithful(&["stall", "-n", "10", "--stalled", "3", "--events", "300", "--rate", "1000"]).await;
     assert_delivered(&json, 10 * 600);
     assert_told(&json, &["alone_p99_us", "beside_p99_us"]);

@@ -361,7 +361,7 @@ async fn a_line_that_the_hub_refuses_costs_no_other() {
 }
 
 #[tokio::test]
-async fn who_writes_into_a_closed_topic_is_not_cut_off() {
+async fn a_publisher_to_a_closed_topic_is_not_cut_off() {
     let hub = HubProcess::start(&[]);
     let mut pipe = Pipe::start(&hub, &["--lines", "--close", "finished"]);
     pipe.write("one\n").await;

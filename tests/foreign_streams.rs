@@ -183,7 +183,7 @@ async fn on_a_terminal(arguments: &[&str]) -> String {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn what_commands_a_terminal_is_shown_there_and_nowhere_else() {
+async fn characters_that_control_a_terminal_are_shown_there_only() {
     let data = "\x1b]52;c;eA==\x07\x1b[2J\u{9b}31m\u{202e}\tü";
     let body = format!(":\x1b[2J\nevent: \x1b[31m\nid: 1\ndata: {data}\n\n");
     let server = Server::start_with(move |_| stream().send(&body)).await;

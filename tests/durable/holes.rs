@@ -113,7 +113,8 @@ async fn every_place_leads_on_and_a_gap_is_told_where_something_is_missing() {
 }
 
 #[tokio::test]
-async fn who_catches_up_over_many_holes_is_told_once_and_who_asks_for_all_that_is_kept_never() {
+async fn a_subscriber_that_catches_up_over_many_holes_is_told_once_and_one_that_asks_for_all_that_is_kept_never()
+ {
     const UPDATES: usize = 3_000;
     for memory in [true, false] {
         let history = History::new();

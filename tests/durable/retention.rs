@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn what_outlives_its_age_goes_and_only_who_misses_it_is_told_once() {
+async fn records_beyond_their_age_are_evicted_and_only_subscribers_that_miss_them_are_told_once() {
     let history = History::new();
     let hub = history.serve(&["--retain", "a/*=1s"]);
     let address = &*hub.address;

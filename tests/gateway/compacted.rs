@@ -56,7 +56,7 @@ async fn a_text_of_any_length_is_joined_in_pieces_of_a_bounded_size() {
 }
 
 #[tokio::test]
-async fn the_rest_comes_live_behind_what_was_compacted() {
+async fn the_rest_comes_live_after_the_compacted_part() {
     let model = model(|| stream().send(token("a")).send(token("b")).hold()).await;
     let hub = gateway(&model, &[]);
     let mut answering = ask(&hub, CHAT).await;

@@ -62,7 +62,7 @@ async fn resumes_at_each_event(hub: &HubProcess, location: &str, events: &[Event
 }
 
 #[tokio::test]
-async fn each_id_leads_exactly_behind_its_event_also_after_a_restart() {
+async fn each_id_resumes_exactly_after_its_event_also_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().to_str().unwrap();
     let on_disk = |address: &str, model: &Server| {

@@ -119,7 +119,7 @@ async fn a_key_whose_answer_is_no_longer_kept_is_a_new_request() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_sent_again_with_a_last_event_id_goes_on_behind_it() {
+async fn a_request_that_is_sent_again_with_a_last_event_id_goes_on_after_it() {
     let model = saying(chat(5)).await;
     let hub = gateway(&model, &[]);
     let events = ask_with(&hub, CHAT, &[KEY], ASK).await.stream.rest().await;
@@ -143,7 +143,7 @@ async fn a_request_that_is_sent_again_with_a_last_event_id_goes_on_behind_it() {
 }
 
 #[tokio::test]
-async fn a_running_answer_goes_on_behind_the_last_event_id_too() {
+async fn a_running_answer_goes_on_after_the_last_event_id_too() {
     let (go_on, gate) = tokio::sync::watch::channel(false);
     let model = model(move || {
         stream().send(chat(2)[..].trim_end_matches("data: [DONE]\n\n")).until(&gate).send(chat(1))
@@ -176,7 +176,7 @@ async fn what_was_stopped_before_its_first_event_stays_stopped() {
 }
 
 #[tokio::test]
-async fn what_was_stopped_later_is_read_again_as_far_as_it_came() {
+async fn an_answer_that_was_stopped_later_is_read_again_as_far_as_it_came() {
     let model = model(|| stream().send(token("a")).hold()).await;
     let hub = gateway(&model, &[]);
     let answering = ask_with(&hub, CHAT, &[KEY], ASK).await;
@@ -189,7 +189,7 @@ async fn what_was_stopped_later_is_read_again_as_far_as_it_came() {
 }
 
 #[tokio::test]
-async fn what_nobody_waited_for_is_asked_anew_with_its_key() {
+async fn an_answer_without_readers_is_requested_again_with_its_key() {
     let model = Server::start([stream().hold(), stream().send(chat(1))]).await;
     let hub = gateway(&model, &["--abandon", "cancel"]);
     let wire = send(&hub, CHAT, &[KEY], ASK).await;

@@ -158,7 +158,7 @@ async fn neither_keys_nor_tokens_are_logged() {
 }
 
 #[tokio::test]
-async fn whoever_has_no_token_is_not_told_who_reads_an_answer() {
+async fn a_client_without_a_token_is_not_told_who_reads_an_answer() {
     let model = model(|| stream().send(token("a")).hold()).await;
     let hub = gateway(&model, &[]);
     let mut answering = ask(&hub, CHAT).await;

@@ -422,7 +422,7 @@ async fn what_is_no_attachment_is_not_found() {
 }
 
 #[tokio::test]
-async fn who_may_not_subscribe_may_not_read_attachments() {
+async fn a_client_that_may_not_subscribe_may_not_read_attachments() {
     let disk = Disk::start(&["--anonymous", "publish"]);
     let url = disk.attach("/topics/a", "x").await;
     assert_eq!(disk.get(&url, &[]).await.status(), 403);

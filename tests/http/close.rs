@@ -31,7 +31,7 @@ async fn a_subscriber_gets_the_reason_and_the_end() {
 }
 
 #[tokio::test]
-async fn whoever_saw_the_close_or_comes_new_gets_204() {
+async fn a_subscriber_that_saw_the_close_or_is_new_gets_204() {
     let hub = HubProcess::start(&[]);
     say(&hub.address, "/topics/a", "1").await;
     let id = close(&hub, "/topics/a", "done").await;
@@ -47,7 +47,7 @@ async fn whoever_saw_the_close_or_comes_new_gets_204() {
 }
 
 #[tokio::test]
-async fn whoever_resumes_earlier_gets_the_rest_and_the_close() {
+async fn a_subscriber_that_resumes_earlier_gets_the_rest_and_the_close() {
     let hub = HubProcess::start(&[]);
     let start = Stream::open(&hub.address, "/topics/a", &[]).await.event().await.id;
     let one = say(&hub.address, "/topics/a", "1").await;

@@ -350,7 +350,7 @@ async fn health_is_told_under_any_name_and_to_any_page() {
 }
 
 #[tokio::test]
-async fn who_may_only_subscribe_cannot_publish() {
+async fn a_client_that_may_only_subscribe_cannot_publish() {
     let hub = HubProcess::start(&["--anonymous", "subscribe"]);
     let answer = publish(&hub, &[]).await;
     assert!([401, 403].contains(&answer.status()), "{answer:?}");

@@ -80,7 +80,7 @@ async fn both_ways_send_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn who_hangs_up_is_gone_at_once() {
+async fn a_subscriber_that_disconnects_is_gone_at_once() {
     let hub = HubProcess::start(&[]);
     for target in ["/topics/a", "/topics/a/*"] {
         drop(subscribe(&hub, target, &[]).await);
@@ -127,7 +127,7 @@ async fn a_connection_serves_on_when_its_stream_has_ended() {
 }
 
 #[tokio::test]
-async fn what_a_client_sends_during_its_stream_does_not_hold_it_up() {
+async fn data_from_a_client_during_its_stream_does_not_delay_the_stream() {
     let hub = HubProcess::start(&[]);
     let mut wire = subscribe(&hub, "/topics/a?start=none", &[]).await;
     wire.until(b"2000\n\r\n").await.expect("the stream begins");
@@ -195,7 +195,7 @@ async fn a_subscription_to_closed_and_open_topics_ends_with_the_last_of_them() {
 }
 
 #[tokio::test]
-async fn many_who_come_back_at_once_get_all_that_followed_and_what_is_live() {
+async fn subscribers_that_return_together_get_everything_missed_and_everything_live() {
     let hub = HubProcess::start(&[]);
     let first = say(&hub.address, "/topics/a", "first").await;
     let filler = "x".repeat(200);

@@ -236,7 +236,7 @@ async fn pipelined_requests_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn what_is_pipelined_behind_a_stream_waits_for_its_end() {
+async fn a_request_pipelined_after_a_stream_waits_for_its_end() {
     let hub = HubProcess::start(&[]);
     let mut wire = Wire::connect(&hub.address).await;
     let stream = head(&hub.address, "GET", "/topics/a?start=none", &[]);

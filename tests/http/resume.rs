@@ -290,7 +290,7 @@ async fn the_last_evicted_id_misses_nothing() {
 }
 
 #[tokio::test]
-async fn a_gap_is_told_only_to_who_may_miss_something() {
+async fn a_gap_is_told_only_to_subscribers_that_may_miss_something() {
     let hub = HubProcess::start(&["--max-updates", "10"]);
     let a1 = say(&hub.address, "/topics/a", "a1").await;
     let a2 = say(&hub.address, "/topics/a", "a2").await;

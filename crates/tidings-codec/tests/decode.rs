@@ -188,7 +188,7 @@ fn each_maximal_ill_formed_part_becomes_one_replacement_character() {
 }
 
 #[test]
-fn what_the_end_cuts_is_discarded_and_told() {
+fn an_event_that_the_end_cuts_is_discarded_and_reported() {
     assert_eq!(
         read("data: a\n\ndata: b"),
         [

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_reserve_are_served_in_turn_and_keep_what_they_are_served() {
+    async fn callers_that_reserve_are_served_in_turn_and_keep_their_bytes() {
         let budget = budget(4 << 10);
         let mut all = budget.share();
         assert!(all.try_grow_to(4 << 10));
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_for_room_has_it_when_it_comes_and_is_refused_when_it_does_not() {
+    async fn a_body_that_waits_for_room_has_it_when_it_comes_and_is_refused_when_it_does_not() {
         let budget = budget(4 << 10);
         let (mut one, mut two) = (budget.share(), budget.share());
         one.grow_to(3 << 10).await.unwrap();

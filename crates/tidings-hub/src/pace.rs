@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_counts_is_bytes_and_not_how_often() {
+    fn bytes_count_and_not_how_often() {
         let mut pace = Pace::new(0);
         for now in 1..100 {
             assert!(!pace.took(600, now));

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_finds_no_seat_waits_for_the_next_that_is_free() {
+    async fn a_connection_without_a_seat_waits_for_the_next_free_one() {
         let (seats, metrics) = (Seats::new(Some(2)), Metrics::new());
         let first = seats.take(&metrics).await;
         let _second = seats.take(&metrics).await;

@@ -138,7 +138,7 @@ async fn bodies_that_are_not_complete_are_bounded_together_and_small_ones_go_on(
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_room_has_it_when_another_body_is_appended() {
+async fn a_body_that_waits_for_room_has_it_when_another_body_is_appended() {
     let hub = hub(|settings| settings.body_bytes = 100 << 10);
     let first = Publish::of_length(&hub, "text/plain", 100 << 10);
     let second = Publish::of_length(&hub, "text/plain", 100 << 10);

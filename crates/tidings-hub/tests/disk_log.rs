@@ -181,7 +181,7 @@ async fn a_log_goes_on_after_a_crash_in_the_middle_of_listing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_reads_while_topics_are_listed_gets_each_record_once() {
+async fn a_reader_gets_each_record_once_while_topics_are_listed() {
     for unlisted_rows in [0, 5, 40] {
         let directory = TempDir::new().unwrap();
         let settings = listing(unlisted_rows, limits(500));

@@ -116,7 +116,7 @@ async fn the_feed_ends_with_the_last_handle() {
 }
 
 #[tokio::test]
-async fn who_is_behind_the_window_reads_the_log_without_a_seam() {
+async fn a_subscriber_behind_the_window_reads_the_log_without_a_seam() {
     let mut settings = Settings::default();
     settings.window_bytes = 10_000;
     let hub = Hub::new(Arc::new(MemoryLog::default()), settings);
@@ -141,7 +141,7 @@ async fn who_is_behind_the_window_reads_the_log_without_a_seam() {
 }
 
 #[tokio::test]
-async fn who_is_behind_the_log_is_told_and_goes_on_with_what_is_kept() {
+async fn a_subscriber_behind_the_log_is_told_and_goes_on_with_what_is_kept() {
     let mut settings = Settings::default();
     settings.window_bytes = 1_000;
     let limits = Limits { records: 100, ..Limits::default() };
@@ -262,7 +262,7 @@ async fn publishers_go_on_where_the_log_cannot_be_read_and_after_the_shutdown() 
 }
 
 #[tokio::test]
-async fn who_comes_back_to_one_place_gets_the_same_and_what_came_since() {
+async fn subscribers_that_return_to_one_position_get_the_same_and_everything_since() {
     let hub = Hub::default();
     let position = hub.publish(Update::new(Topic::parse("a").unwrap(), "0")).await.unwrap().id;
     let after = |filters: &[&str], form| Subscribe {

@@ -132,7 +132,7 @@ async fn read_until(client: &mut TcpStream, end: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_a_client_asked_for_ends_when_it_has_gone() {
+async fn a_clients_requests_end_when_it_has_gone() {
     let (begun, mut reads) = mpsc::unbounded_channel();
     let hub = hub_over(Outcome::Waits(begun));
     let (address, _serving) = serve(&hub).await;

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_commands_a_terminal_is_shown_and_the_rest_is_as_it_was() {
+    fn characters_that_control_a_terminal_are_shown_and_the_rest_is_unchanged() {
         assert_eq!(
             visible("\x1b]52;c;eA==\x07\u{9b}2J\r\0\x7f"),
             r"\u001b]52;c;eA==\u0007\u009b2J\u000d\u0000\u007f"

@@ -158,7 +158,7 @@ async fn a_comment_is_a_sign_of_life() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_while_nobody_asked_is_a_sign_of_life() {
+async fn bytes_that_arrived_while_nobody_polled_are_a_sign_of_life() {
     let server = Server::start([stream().send("data: a\n\n").hold()]).await;
     let mut source = follow(&server).with_idle_timeout(Duration::from_secs(40));
     take(&mut source, 1).await;

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_follows_is_told_to_those_who_may_receive_all_of_it() {
+    fn a_subscriptions_topics_are_told_only_to_a_client_that_may_receive_all_of_them() {
         let filters = FILTERS.map(|text| TopicFilter::parse(text).unwrap());
         let topics = TOPICS.map(|text| Topic::parse(text).unwrap());
         let mut numbers = Numbers(2);

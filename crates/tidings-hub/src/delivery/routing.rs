@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_is_forgotten() {
+    fn a_subscriber_that_leaves_is_forgotten() {
         let routing = Arc::new(Routing::default());
         drop(register(&routing, &["a", "b/*", "*"]));
         let tables = routing.read();

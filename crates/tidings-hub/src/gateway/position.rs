@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_stream_whose_beginning_is_gone_the_place_before_the_rest_is_known() {
+    async fn the_position_before_the_rest_of_a_stream_is_known_when_its_beginning_is_gone() {
         let limits = Limits { records: 4, ..Limits::default() };
         let log = MemoryLog::new(Retention { limits, ..Retention::in_memory() });
         let mut ids = Vec::new();

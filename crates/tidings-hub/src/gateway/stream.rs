@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reserved_is_the_word_and_what_is_below_it() {
+    fn the_reserved_topics_are_the_word_and_those_below_it() {
         for topic in ["llm", "llm/", "llm/x", "llm/started"] {
             assert!(is_reserved(topic), "{topic}");
         }

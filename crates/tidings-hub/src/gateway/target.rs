@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_asked_for_stays_below_the_models_however_often_it_is_decoded() {
+    fn every_request_stays_below_the_models_however_often_it_is_decoded() {
         const PARTS: [&str; 26] = [
             "/", "//", ".", "..", "...", "%2e", "%2E", "%252e", "%25", "%2f", "%2F", "%5c", "\\", ";", "%3b",
             "%00", "\0", "%", "?", "#", "a", "model-7", ":", "@", "ü", "%c0%af",
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_query_what_sdks_send_is_passed_on_encoded_anew() {
+    fn parameters_that_sdks_send_are_passed_on_encoded_again() {
         for (query, sent) in [
             ("limit=20&after_id=m%2D1&before_id=x", "?limit=20&after_id=m-1&before_id=x"),
             ("beta=true", "?beta=true"),

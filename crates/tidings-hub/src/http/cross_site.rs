@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_the_hub_itself_is_known_behind_a_proxy_that_ends_tls() {
+    fn a_page_of_the_hub_itself_is_known_although_a_proxy_ends_tls() {
         let origin = Origin::parse("https://hub.example").unwrap();
         assert!(origin.is_of_host("hub.example") && origin.is_of_host("Hub.example:443"));
         assert!(!origin.is_of_host("hub.example:80") && !origin.is_of_host("other.example"));

@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_little_waiting_goes_before_what_another_has_waiting() {
+    fn a_publisher_with_little_waiting_goes_before_the_backlog_of_another() {
         let (turns, flood) = (Turns::default(), Publisher::default());
         let first = poll(pin!(turns.take(Some(&flood), MOST_BYTES))).expect("nobody is before it");
         let mut large: Vec<_> = (0..50).map(|_| Box::pin(turns.take(Some(&flood), LARGE))).collect();

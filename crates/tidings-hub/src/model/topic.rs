@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_the_same_however_it_is_given() {
+    fn a_request_is_the_same_in_every_spelling_of_its_flags() {
         assert_eq!(selector(&["a"]), Selector::from(topic("a")));
         assert_eq!(selector(&["*"]), Selector::everything());
         assert_eq!(selector(&[]), Selector::default());

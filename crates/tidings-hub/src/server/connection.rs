@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_sends_half_a_preface_and_leaves_is_not_waited_for() {
+    async fn a_client_that_sends_half_a_preface_and_leaves_is_not_waited_for() {
         for first in [&b""[..], b"P", &PREFACE[..23]] {
             assert_eq!(read_first(&[first]).await, first);
         }

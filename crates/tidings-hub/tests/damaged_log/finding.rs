@@ -337,7 +337,7 @@ async fn no_flipped_byte_of_the_first_page_panics_or_shows_what_was_not_written(
 }
 
 #[tokio::test]
-async fn garbage_in_the_write_ahead_log_takes_back_what_is_behind_it_and_invents_nothing() {
+async fn garbage_in_the_write_ahead_log_loses_the_commits_after_it_and_invents_nothing() {
     let directory = TempDir::new().unwrap();
     let log = open(directory.path()).unwrap();
     for sequence in 1..=50 {

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_could_miss_a_record_is_told() {
+    fn only_a_subscriber_that_could_miss_a_record_is_told() {
         let mut evicted = Evicted::new(10, usize::MAX);
         evicted.note(&[topic("a/1")], 1);
         evicted.note(&[topic("b")], 2);

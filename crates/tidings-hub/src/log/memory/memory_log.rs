@@ -437,7 +437,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_a_rule_evicts_leaves_nothing_behind() {
+    async fn nothing_remains_of_records_that_a_rule_evicts() {
         let rules = vec!["often=2".parse().unwrap()];
         let retention = Retention { limits: Limits::default(), rules, topics: 10, names: 10 };
         let log = MemoryLog::new(retention);

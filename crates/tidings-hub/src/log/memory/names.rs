@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_leaves_nothing_behind() {
+    fn nothing_remains_of_forgotten_entries() {
         let mut names = Names::new(3, usize::MAX);
         let records: Vec<Record> =
             (1..=8).map(|sequence| record(sequence, ["a", "b"][sequence as usize % 2], "one")).collect();
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_by_what_it_costs() {
+    fn remembered_entries_are_bounded_by_their_cost() {
         let most = 20 << 20;
         let mut names = Names::new(usize::MAX, most);
         let long = "x".repeat(1_000);

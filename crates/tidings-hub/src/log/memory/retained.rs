@@ -111,7 +111,7 @@ mod tests {
     };
 
     #[test]
-    fn what_leaves_from_between_is_gone_and_the_others_are_found() {
+    fn entries_removed_in_the_middle_are_gone_and_the_others_are_found() {
         let mut retained = Retained::default();
         for sequence in 1..=10 {
             let update = Update::new(Topic::parse("t").unwrap(), "");

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_connection_names_as_its_own_stays_behind() {
+    fn headers_that_a_connection_names_as_its_own_are_not_passed_on() {
         let mut headers = HeaderMap::new();
         for (name, value) in
             [("connection", "X-Mine, close"), ("x-mine", "1"), ("te", "trailers"), ("x-kept", "1")]

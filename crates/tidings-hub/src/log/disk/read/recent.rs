@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_place_is_here_or_must_be_asked_for() {
+    fn records_after_a_position_are_here_or_must_be_requested() {
         assert_eq!(read(3, ALL, bounds(8, 0)), Some((vec![4, 5, 6, 7, 8], 8)));
         assert_eq!(read(6, ALL, bounds(8, 6)), Some((vec![7, 8], 8)));
         assert_eq!(read(8, ALL, bounds(8, 0)), Some((vec![], 8)));

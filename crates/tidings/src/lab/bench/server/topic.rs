@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_survives_what_is_dropped_before_it() {
+    fn a_position_survives_events_that_are_dropped_before_it() {
         let mut topic = Topic::default();
         let mut place = topic.place_after(None);
         let data = "x".repeat(1 << 20);

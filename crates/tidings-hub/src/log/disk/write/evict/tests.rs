@@ -181,7 +181,7 @@ fn count_of(connection: &Connection) -> (u64, u64) {
 }
 
 #[test]
-fn what_goes_past_damage_is_remembered_within_the_bound_too() {
+fn records_evicted_past_damage_are_remembered_within_the_bound_too() {
     let limits = Limits { records: 1, ..Limits::default() };
     let rules = Rules::from(Retention { limits, topics: 4, ..Retention::on_disk() });
     let directory = tempfile::tempdir().unwrap();
