@@ -13,7 +13,10 @@ cargo public-api --version 2>/dev/null | grep -q "$version" || {
 }
 
 # The list is made from rustdoc's JSON, which only a nightly compiler writes, or a stable one that is told so.
+# It has a target directory of its own, because the setting would make cargo compile everything else again.
 export RUSTC_BOOTSTRAP=1
+CARGO_TARGET_DIR=$(realpath "${CARGO_TARGET_DIR:-target}")/api
+export CARGO_TARGET_DIR
 result=0
 for crate in tidings-codec tidings-client tidings-server tidings-hub; do
   record=crates/$crate/api.txt
