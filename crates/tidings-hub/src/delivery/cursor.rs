@@ -183,7 +183,7 @@ impl Cursor {
         Ok(Some(cursor))
     }
 
-    /// The first event for a subscriber that named its last event. `None` if it named none.
+    /// Whether a subscriber that named its last event resumes, or is told of a gap. `None` if it named none.
     pub fn verdict(&self) -> Option<Verdict> {
         self.verdict
     }

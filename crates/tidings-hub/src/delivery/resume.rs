@@ -31,7 +31,7 @@ pub enum StartAt {
     Unknown(String),
 }
 
-/// The first event for a subscriber that names its last event.
+/// The answer to a subscriber that names its last event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It gets all that follows; nothing is missing.
@@ -91,7 +91,7 @@ pub(crate) struct Opening {
     pub(crate) registration: Registration,
     /// The life of the log that the position is in.
     pub(crate) epoch: Epoch,
-    /// The first event, for a subscriber that named its last event.
+    /// The answer, for a subscriber that named its last event.
     pub(crate) verdict: Option<Verdict>,
     /// To be told before the page.
     pub(crate) gap: Option<Gap>,

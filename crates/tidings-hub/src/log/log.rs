@@ -66,7 +66,7 @@ pub trait Log: Send + Sync + 'static {
 
     /// The records after `after` that match `selector`, in order, at most `limit` of them.
     ///
-    /// A page includes all records that the [`bounds`](Log::bounds) show.
+    /// A read is never older than the [`bounds`](Log::bounds): it finds every record that they show, page by page.
     ///
     /// # Errors
     /// When the store fails. The caller may try again.
