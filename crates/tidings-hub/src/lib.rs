@@ -87,7 +87,10 @@ pub use attachments::{
     AttachmentBytes, AttachmentFuture, AttachmentLimits, AttachmentUpload, AttachmentUsage, Attachments,
     ReceivedAttachment, UploadError,
 };
-pub use authorize::{Access, Authorizer, Authorizing, Denial, Grant, Subject};
+pub use authorize::{
+    Access, Authorizer, Authorizing, Denial, Grant, InvalidTokenKey, MAX_TOKEN_LIFE, Subject, TokenKey,
+    Tokens,
+};
 pub use delivery::EventFormat;
 pub use delivery::cursor::{Cursor, Subscribe};
 pub use delivery::resume::{StartAt, Verdict};

@@ -49,6 +49,20 @@ impl Access {
         }
     }
 
+    /// Whether a client that gets too little without a credential should send a token.
+    pub(crate) fn asks_for_token(&self) -> bool {
+        matches!(self, Access::Authorizer(authorizer) if authorizer.asks_for_token())
+    }
+
+    /// Whether somebody may be granted private updates.
+    pub(crate) fn can_grant_private(&self) -> bool {
+        match self {
+            Access::Loopback => false,
+            Access::Anonymous(grant) => !grant.private().is_none(),
+            Access::Authorizer(_) => true,
+        }
+    }
+
     /// Whether only loopback names lead to the hub, and those that it is given.
     pub(crate) fn is_loopback(&self) -> bool {
         matches!(self, Access::Loopback)

@@ -14,7 +14,7 @@ pub type Authorizing<'a> = Pin<Box<dyn Future<Output = Result<Grant, Denial>> + 
 /// Give it to a hub as [`Access::Authorizer`](crate::Access::Authorizer). The hub asks once for each request that reads,
 /// subscribes or publishes, before it reads the body. It does not ask for `/healthz`, `/readyz`, static files and `OPTIONS`.
 ///
-/// Limits for each user or address are the application's as well: it answers [`Denial::TooMany`].
+/// Limits for each user or address are the application's as well: it answers [`Denial::too_many`].
 ///
 /// It is asynchronous, because an application may have to look up a session. It should be quick: the client waits, and so
 /// does each request of the same HTTP/1.1 connection. If the client leaves, the future is dropped.
@@ -73,4 +73,10 @@ pub trait Authorizer: Send + Sync + 'static {
     /// A [`Denial`] is the answer to the request. A request that may do something, though not what it asks for, gets a grant:
     /// the hub then refuses it with 403 and names the topic.
     fn authorize<'a>(&'a self, request: &'a Parts) -> Authorizing<'a>;
+
+    /// Whether a request without `Authorization` whose grant is too small is to be answered 401 instead of 403: its client should
+    /// send a token. Default: no.
+    fn asks_for_token(&self) -> bool {
+        false
+    }
 }

@@ -1,57 +1,69 @@
 //! The answer to a request that gets no grant.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// Why a request gets no grant. The detail is told to the client, in a problem document.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Denial {
-    /// 401: the request has no credential, or one that does not hold.
-    #[error("{detail}")]
-    Unauthenticated {
-        /// The reason, and the next step.
-        detail: String,
-    },
-    /// 403: the request's credential holds, and allows nothing here.
-    #[error("{detail}")]
-    Forbidden {
-        /// The reason, and the next step.
-        detail: String,
-    },
-    /// 429: this client has asked for too much.
-    #[error("{detail}")]
-    TooMany {
-        /// The limit, and what to do.
-        detail: String,
-        /// When to try again; told as `Retry-After` in whole seconds, at least one.
-        retry_after: Duration,
-    },
-    /// 503: nobody can say at the moment. A client must not throw its credential away.
-    #[error("{detail}")]
-    Unavailable {
-        /// The missing part.
-        detail: String,
-    },
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    pub(crate) kind: DenialKind,
+    pub(crate) detail: String,
+    /// A word for programs, and the number of the request in the hub's log.
+    pub(crate) rule: Option<&'static str>,
+    pub(crate) request: Option<String>,
+}
+
+/// What a client can do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DenialKind {
+    Unauthenticated,
+    Forbidden,
+    TooMany(Duration),
+    Unavailable,
 }
 
 impl Denial {
-    /// 401, with `WWW-Authenticate: Bearer`.
+    fn new(kind: DenialKind, detail: impl Into<String>) -> Denial {
+        Denial { kind, detail: detail.into(), rule: None, request: None }
+    }
+
+    /// 401, with `WWW-Authenticate: Bearer`: the request has no credential, or one that does not hold.
     pub fn unauthenticated(detail: impl Into<String>) -> Denial {
-        Denial::Unauthenticated { detail: detail.into() }
+        Denial::new(DenialKind::Unauthenticated, detail)
     }
 
-    /// 403.
+    /// 403: the request's credential holds, and allows nothing here.
     pub fn forbidden(detail: impl Into<String>) -> Denial {
-        Denial::Forbidden { detail: detail.into() }
+        Denial::new(DenialKind::Forbidden, detail)
     }
 
-    /// 429, with `Retry-After`.
+    /// 429: this client has asked for too much. `Retry-After` says when to come back, in whole seconds, at least one.
     pub fn too_many(detail: impl Into<String>, retry_after: Duration) -> Denial {
-        Denial::TooMany { detail: detail.into(), retry_after }
+        Denial::new(DenialKind::TooMany(retry_after), detail)
     }
 
-    /// 503, with `Retry-After`.
+    /// 503, with `Retry-After`: nobody can say at the moment. A client must not throw its credential away. An `EventSource` gets
+    /// a stream that ends, because it would not come back from a 503.
     pub fn unavailable(detail: impl Into<String>) -> Denial {
-        Denial::Unavailable { detail: detail.into() }
+        Denial::new(DenialKind::Unavailable, detail)
+    }
+
+    /// Also names the rule that refuses, for programs: the member `rule` of the problem document, such as `token-expired`.
+    #[must_use]
+    pub fn with_rule(self, rule: &'static str) -> Denial {
+        Denial { rule: Some(rule), ..self }
+    }
+
+    /// Also says under which number the hub's own log has the reason.
+    pub(crate) fn with_request(self, request: String) -> Denial {
+        Denial { request: Some(request), ..self }
     }
 }
+
+/// The detail.
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Denial {}

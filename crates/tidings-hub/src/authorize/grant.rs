@@ -144,7 +144,8 @@ impl Grant {
             Some(since) => Err(Denial::unauthenticated(format!(
                 "the credential expired {} s ago; get a new one and send the request again",
                 since.as_secs()
-            ))),
+            ))
+            .with_rule("token-expired")),
         }
     }
 

@@ -41,6 +41,8 @@ pub(crate) struct Many {
     pub(crate) reader: Box<dyn UpdateReader>,
     /// An update without a key of its own has this one, with its number in the body.
     pub(crate) key: Option<IdempotencyKey>,
+    /// Whether only readers with a grant for private updates receive its updates.
+    pub(crate) is_private: bool,
     /// The reason with which the topic is closed after the body.
     pub(crate) close: Option<String>,
 }
@@ -61,6 +63,8 @@ pub(crate) struct Details {
     pub(crate) id: Option<UpdateId>,
     pub(crate) retry: Option<UpdateRetry>,
     pub(crate) key: Option<IdempotencyKey>,
+    /// Whether only readers with a grant for private updates receive it.
+    pub(crate) is_private: bool,
     /// The reason with which the topic is closed after the update.
     pub(crate) close: Option<String>,
 }
@@ -87,7 +91,7 @@ pub(crate) struct History {
 impl Details {
     /// The append to the log: the update with these details and the close after it, if there are any.
     pub(crate) fn into_batch(self, update: Option<Update>) -> Vec<Append> {
-        let Details { topic, event_type, id, retry, key, close } = self;
+        let Details { topic, event_type, id, retry, key, is_private, close } = self;
         let mut batch = Vec::new();
         if let Some(mut update) = update {
             if let Some(event_type) = event_type {
@@ -98,6 +102,9 @@ impl Details {
             }
             if let Some(retry) = retry {
                 update = update.with_retry(retry);
+            }
+            if is_private {
+                update = update.private();
             }
             batch.push(Append { update, key, time: None });
         }

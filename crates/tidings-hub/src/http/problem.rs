@@ -10,10 +10,13 @@ use super::HubBody;
 use crate::{
     Denial, Grant, Topic,
     attachments::UploadError,
-    authorize::{NotReadable, Right},
+    authorize::{DenialKind, NotReadable, Right},
     dialect::{Refusal, RefusalKind},
     log::{Fault, LogError, Refused},
 };
+
+/// The rule that refuses a request that has no credential and needs one.
+const CREDENTIAL_MISSING: &str = "credential-missing";
 
 /// In how many seconds to try again what could not be answered at the moment.
 const RETRY_AFTER: u32 = 1;
@@ -70,6 +73,12 @@ impl Problem {
     /// 403: the request is understood, and this one may not.
     pub(crate) fn forbidden(detail: impl ToString) -> Problem {
         Problem::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// 401: the request has no token, and needs one.
+    pub(crate) fn credential_missing() -> Problem {
+        let detail = "the request has no token, and this takes one; send it as Authorization: Bearer TOKEN";
+        Denial::unauthenticated(detail).with_rule(CREDENTIAL_MISSING).into()
     }
 
     /// 403: the topic is none of those that the request may publish to.
@@ -332,19 +341,30 @@ impl From<Refusal> for Problem {
 
 impl From<Denial> for Problem {
     fn from(denial: Denial) -> Problem {
-        let detail = denial.to_string();
-        match denial {
-            // RFC 9110, section 15.5.2: the answer names a way to authenticate.
-            Denial::Unauthenticated { .. } => Problem::new(StatusCode::UNAUTHORIZED, detail)
-                .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-            Denial::Forbidden { .. } => Problem::forbidden(detail),
-            Denial::TooMany { retry_after, .. } => {
+        let Denial { kind, detail, rule, request } = denial;
+        let problem = match kind {
+            // RFC 9110, section 15.5.2: the answer names a way to authenticate. RFC 6750, section 3.1: and whether a token was wrong.
+            DenialKind::Unauthenticated => {
+                let way = match rule {
+                    None | Some(CREDENTIAL_MISSING) => "Bearer",
+                    Some(_) => "Bearer error=\"invalid_token\"",
+                };
+                Problem::new(StatusCode::UNAUTHORIZED, detail)
+                    .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(way))
+            }
+            DenialKind::Forbidden => Problem::forbidden(detail),
+            DenialKind::TooMany(retry_after) => {
                 let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
                 Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
                     .with_header(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
             }
-            Denial::Unavailable { .. } => Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail),
-        }
+            DenialKind::Unavailable => Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail),
+        };
+        let members = [("rule", rule.map(str::to_owned)), ("request", request)];
+        members
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, text?)))
+            .fold(problem, |problem, (name, text)| problem.with(name, text))
     }
 }
 

@@ -154,9 +154,13 @@ async fn authorize<'h>(
         Pages::Publishers => site.may_publish()?,
     }
     let Need::Right(right) = route.need else { return Ok(Cow::default()) };
-    let grant = hub.engine().settings.access.authorize(parts).await?;
+    let access = &hub.engine().settings.access;
+    let grant = access.authorize(parts).await?;
     match grant.has(right) {
         true => Ok(grant),
+        false if access.asks_for_token() && !parts.headers.contains_key(header::AUTHORIZATION) => {
+            Err(Problem::credential_missing())
+        }
         false => Err(Problem::not_granted(right)),
     }
 }

@@ -63,7 +63,7 @@ impl Matchers {
         match (self.is_none() || other.is_all(), other.is_none() || self.is_all()) {
             (true, _) => other.clone(),
             (_, true) => self.clone(),
-            _ => self.filters().chain(other.filters()).collect(),
+            _ => self.iter().chain(other.iter()).collect(),
         }
     }
 
@@ -106,7 +106,8 @@ impl Matchers {
             || is_below_one_of(self.0.prefixes(), prefix.as_str())
     }
 
-    fn filters(&self) -> impl Iterator<Item = TopicFilter> {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = TopicFilter> {
         let all = self.is_all().then_some(TopicFilter::All);
         let topics = self.0.topics().iter().cloned().map(TopicFilter::Exact);
         all.into_iter().chain(topics).chain(self.0.prefixes().iter().cloned().map(TopicFilter::Below))
@@ -137,8 +138,8 @@ impl fmt::Display for Matchers {
         if self.is_none() {
             return f.write_str("no topic");
         }
-        let count = self.filters().count();
-        for (number, filter) in self.filters().take(MAX_NAMES).enumerate() {
+        let count = self.iter().count();
+        for (number, filter) in self.iter().take(MAX_NAMES).enumerate() {
             let name = filter.to_string();
             let separator = if number == 0 { "" } else { ", " };
             match name.char_indices().nth(MAX_NAME_CHARS) {

@@ -91,6 +91,11 @@ impl Update {
         self
     }
 
+    /// The same for an update that is borrowed.
+    pub(crate) fn hide(&mut self) {
+        self.private = true;
+    }
+
     /// The topics of the update, at least one.
     pub fn topics(&self) -> &[Topic] {
         match &self.topics {

@@ -14,6 +14,7 @@ mod publish;
 mod request;
 mod serve;
 mod subscribe;
+mod token;
 mod units;
 
 use clap::{Args, Parser, Subcommand};
@@ -28,7 +29,7 @@ pub(crate) use self::bench::*;
 pub(crate) use self::chaos::*;
 #[cfg(feature = "doctor")]
 pub(crate) use self::doctor::*;
-pub(crate) use self::{log::*, publish::*, request::*, serve::*, subscribe::*};
+pub(crate) use self::{log::*, publish::*, request::*, serve::*, subscribe::*, token::*};
 
 /// A hub for Server-Sent Events: publish over HTTP, subscribe with EventSource, lose nothing
 #[derive(Debug, Parser)]
@@ -50,6 +51,7 @@ pub(crate) enum Command {
     #[command(hide = true, disable_help_flag = true)]
     Doctor(Absent),
     Log(Log),
+    Token(Token),
     #[cfg(feature = "bench")]
     Bench(Bench),
     #[cfg(not(feature = "bench"))]

@@ -20,7 +20,7 @@ use crate::config::defaults;
 /// Run a hub
 ///
 /// On a loopback address, which is the default, everyone on this machine may publish and subscribe. On any other address
-/// the hub starts only with --anonymous, which says what everyone may do.
+/// the hub starts only with --key, which takes tokens, or with --anonymous, which says what everyone may do.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -111,6 +111,15 @@ pub(crate) struct Serve {
     /// Reads that may wait for a reader, at least 1. A further read is refused, or its subscriber is told to come back
     #[arg(long, value_name = "N", default_value_t = small(defaults().log.waiting_reads), value_parser = clap::value_parser!(u32).range(1..), help_heading = HISTORY)]
     pub(crate) max_waiting_reads: u32,
+
+    /// Take tokens that were made with the key in this file: a JSON Web Token (HS256) says which topics its bearer may publish to
+    /// and read. A request without a token may do nothing, or what --anonymous says. Make a key with `tidings token key`
+    #[arg(long, value_name = "FILE", help_heading = ACCESS)]
+    pub(crate) key: Option<PathBuf>,
+
+    /// With --key: take tokens that are for this audience (aud), such as https://hub.example; repeatable
+    #[arg(long, value_name = "NAME", requires = "key", help_heading = ACCESS)]
+    pub(crate) audience: Vec<String>,
 
     /// The rights of every client that can reach the hub; several with commas
     #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',', help_heading = ACCESS)]
@@ -223,6 +232,16 @@ pub(crate) enum Anonymous {
     Publish,
     /// Subscribe to any topic, and read its history
     Subscribe,
+}
+
+impl Anonymous {
+    /// The word of the flag.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Anonymous::Publish => "publish",
+            Anonymous::Subscribe => "subscribe",
+        }
+    }
 }
 
 pub(super) fn bytes(number: usize) -> Bytes {

@@ -22,7 +22,8 @@ const NEEDED: [(&str, &[&str]); 7] = [
 ];
 
 /// The arguments of a command instead, where a flag needs or excludes another one.
-const INSTEAD: [(&str, &str, &[&str]); 12] = [
+const INSTEAD: [(&str, &str, &[&str]); 13] = [
+    ("serve", "audience", &["--key=k"]),
     ("serve", "tls-cert", &["--tls-key=k"]),
     ("serve", "tls-key", &["--tls-cert=c"]),
     ("serve", "sync-every", &["--durability=write"]),

@@ -10,9 +10,11 @@ mod every_flag;
 mod flag;
 mod layer;
 mod settings;
+mod token_key;
 
 pub(crate) use self::{
     environment::Environment,
     layer::parse,
     settings::{Settings, defaults},
+    token_key::read_token_key,
 };

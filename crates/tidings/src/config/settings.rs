@@ -1,16 +1,22 @@
 //! The settings of a hub.
 
-use std::{net::SocketAddr, path::Path, sync::LazyLock, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use anyhow::Context;
 use tidings_hub::{
-    Access, Grant, Matchers,
+    Access, Grant, Matchers, Tokens,
     gateway::{GatewaySettings, Secret},
     log::{Durability, LogSettings, LogUrl, Rule},
 };
 
 use crate::{
     cli::{self, Anonymous, Serve},
+    config::read_token_key,
     exit::{Hint, UsageError},
 };
 
@@ -147,19 +153,24 @@ fn rules(serve: &Serve) -> Result<Vec<Rule>, UsageError> {
 }
 
 fn access(serve: &Serve) -> anyhow::Result<Access> {
+    let mut grant = Grant::default();
+    if serve.anonymous.contains(&Anonymous::Publish) {
+        grant = grant.with_publish(Matchers::all());
+    }
+    if serve.anonymous.contains(&Anonymous::Subscribe) {
+        grant = grant.with_read(Matchers::all());
+    }
+    if let Some(file) = &serve.key {
+        let tokens = Tokens::new(read_token_key(file)?).with_anonymous(grant);
+        let tokens = serve.audience.iter().fold(tokens, Tokens::with_audience);
+        return Ok(Access::Authorizer(Arc::new(tokens)));
+    }
     if !serve.anonymous.is_empty() {
-        let mut grant = Grant::default();
-        if serve.anonymous.contains(&Anonymous::Publish) {
-            grant = grant.with_publish(Matchers::all());
-        }
-        if serve.anonymous.contains(&Anonymous::Subscribe) {
-            grant = grant.with_read(Matchers::all());
-        }
         return Ok(Access::Anonymous(grant));
     }
     if !serve.listen.ip().is_loopback() {
-        let hint = "add --anonymous subscribe to let everyone read, or --anonymous publish,subscribe to let everyone \
-                    do everything";
+        let hint = "add --key FILE to let holders of tokens in (tidings token key > FILE), --anonymous subscribe to let \
+                    everyone read, or --anonymous publish,subscribe to let everyone do everything";
         let problem =
             format!("{} can be reached from other machines, and no access rule is given", serve.listen);
         return Err(anyhow::Error::new(UsageError(problem)).context(Hint(hint.into())));

@@ -1,7 +1,5 @@
 //! A request to publish: its parameters, and the form of its body.
 
-use std::time::Duration;
-
 use http::{HeaderName, request::Parts};
 
 use super::{body_kind::BodyKind, decode_path};
@@ -20,7 +18,7 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 
 /// The parameters of a publish to the path of a topic. Unknown parameters are ignored, because clients add their own.
 pub(super) fn operation(topic: &str, request: &Parts, settings: &Settings) -> Result<Publish, Refusal> {
-    let (details, name) = details(topic, request, settings.max_retry)?;
+    let (details, name) = details(topic, request, settings)?;
     let kind = BodyKind::of(&request.headers)?;
     let reader: Box<dyn UpdateReader> = match kind {
         BodyKind::Text => return Ok(Publish::Text(Box::new(move |data| updates(details, data)))),
@@ -39,8 +37,8 @@ pub(super) fn operation(topic: &str, request: &Parts, settings: &Settings) -> Re
             "type, id and retry are query parameters of one update; in a body with many, each update has its own",
         ));
     }
-    let Details { topic, key, close, .. } = details;
-    Ok(Publish::Many(Many { topic, reader, key, close }))
+    let Details { topic, key, is_private, close, .. } = details;
+    Ok(Publish::Many(Many { topic, reader, key, is_private, close }))
 }
 
 /// The topic that a path names.
@@ -52,23 +50,20 @@ pub(crate) fn path_topic(path_topic: &str) -> Result<Topic, Refusal> {
 fn details(
     topic: &str,
     request: &Parts,
-    max_retry: Duration,
+    settings: &Settings,
 ) -> Result<(Details, Option<FileName>), Refusal> {
     let topic = path_topic(topic)?;
-    let mut details = Details { topic, event_type: None, id: None, retry: None, key: None, close: None };
+    let mut details =
+        Details { topic, event_type: None, id: None, retry: None, key: None, is_private: false, close: None };
     let mut file_name = None;
     for (name, value) in pairs(request.uri.query()) {
         match &*name {
             "type" => details.event_type = Some(UpdateType::parse(&value?)?),
             "id" => details.id = Some(UpdateId::parse(&value?)?),
-            "retry" => details.retry = Some(UpdateRetry::parse_millis(&value?, max_retry)?),
+            "retry" => details.retry = Some(UpdateRetry::parse_millis(&value?, settings.max_retry)?),
             "close" => details.close = Some(value?),
             "name" => file_name = Some(self::file_name(&value?)?),
-            "private" => {
-                return Err(Refusal::forbidden(
-                    "private updates need an access rule that can grant them to somebody, and this hub has none",
-                ));
-            }
+            "private" => details.is_private = is_private(&value?, settings)?,
             _ => {}
         }
     }
@@ -88,6 +83,22 @@ fn updates(details: Details, data: String) -> Result<Vec<Append>, Refusal> {
     }
     let update = is_update.then(|| Update::new(details.topic.clone(), data));
     Ok(details.into_batch(update))
+}
+
+/// # Errors
+/// 403 in a hub that grants private updates to nobody: nobody would receive them.
+fn is_private(value: &str, settings: &Settings) -> Result<bool, Refusal> {
+    if !settings.access.can_grant_private() {
+        return Err(Refusal::forbidden(
+            "private updates need an access rule that can grant them to somebody, and this hub has none",
+        ));
+    }
+    match value {
+        "" | "1" | "true" => Ok(true),
+        _ => Err(Refusal::invalid(format!(
+            "private is {value:?}; write private, private=1 or private=true, or leave it out"
+        ))),
+    }
 }
 
 fn file_name(text: &str) -> Result<FileName, Refusal> {

@@ -11,7 +11,7 @@ use crate::{
     Grant, Hub, Topic, Update,
     dialect::{Dialect, Many, Publish, Published, Receipts, Refusal, UpdateReader},
     http::{HubBody, Problem, published_body::PublishedBody, request_head::has_no_coding, service::BoxError},
-    log::{Append, Appended, IdempotencyKey, RecordId, turns::Publisher},
+    log::{Append, Appended, IdempotencyKey, LogError, RecordId, turns::Publisher},
 };
 
 /// How many updates of one piece of a body are appended at once: a bound on what one publisher holds in memory.
@@ -57,6 +57,7 @@ where
     match operation {
         Publish::Text(updates) => {
             let batch = updates(body.read_text().await?)?;
+            sender.still_may()?;
             for append in &batch {
                 sender.may_publish(append.update.topics())?;
             }
@@ -84,12 +85,14 @@ impl Sender<'_> {
         allowed.map_err(|topic| Problem::not_publishable(topic, self.grant))
     }
 
-    /// Appends a batch whose keys are those of its publisher alone, if the hub knows that.
-    ///
     /// # Errors
-    /// 401 when the grant has ended meanwhile, and when the log fails.
-    async fn append(&self, mut batch: Vec<Append>) -> Result<Appended, Problem> {
-        self.grant.holds()?;
+    /// 401 when the grant has ended since the request began.
+    pub(super) fn still_may(&self) -> Result<(), Problem> {
+        Ok(self.grant.holds()?)
+    }
+
+    /// Appends a batch whose keys are those of its publisher alone, if the hub knows that.
+    async fn append(&self, mut batch: Vec<Append>) -> Result<Appended, LogError> {
         if self.grant.subject().is_some() && batch.iter().any(|append| append.key.is_some()) {
             let owner = self.grant.key_owner();
             for (key, owner) in batch.iter_mut().filter_map(|append| append.key.as_mut().zip(owner.as_ref()))
@@ -97,7 +100,7 @@ impl Sender<'_> {
                 *key = key.owned(owner);
             }
         }
-        Ok(self.hub.publish_for(self.connection, batch).await?)
+        self.hub.publish_for(self.connection, batch).await
     }
 
     fn answer(&self, published: &Published<'_>) -> Response<HubBody> {
@@ -126,7 +129,7 @@ pub(super) async fn publish_batch(
 /// Publishes the updates of a body that has many, and then closes the topic if the request asks for that.
 async fn many<B>(
     sender: &Sender<'_>,
-    Many { topic, reader, key, close }: Many,
+    Many { topic, reader, key, is_private, close }: Many,
     body: &mut PublishedBody<'_, B>,
 ) -> Result<Response<HubBody>, Problem>
 where
@@ -134,7 +137,7 @@ where
     B::Error: Into<BoxError>,
 {
     sender.may_publish(std::slice::from_ref(&topic))?;
-    let mut publishing = Publishing { sender, key, receipts: Receipts::default() };
+    let mut publishing = Publishing { sender, key, is_private, receipts: Receipts::default() };
     publishing.stream(reader, body).await?;
     if let Some(reason) = close {
         let close = Update::close(topic, reason);
@@ -147,6 +150,7 @@ where
 struct Publishing<'a> {
     sender: &'a Sender<'a>,
     key: Option<IdempotencyKey>,
+    is_private: bool,
     receipts: Receipts,
 }
 
@@ -195,14 +199,21 @@ impl Publishing<'_> {
         if updates.is_empty() {
             return Ok(());
         }
+        let line = lines.first().copied();
+        self.sender.still_may().map_err(|problem| blame(&self.receipts, problem, line))?;
+        if self.is_private {
+            // The end of a topic is no secret.
+            let updates = updates.iter_mut().map(|append| &mut append.update);
+            updates.filter(|update| !update.is_close()).for_each(Update::hide);
+        }
         if let Some(key) = &self.key {
             for (number, append) in (self.receipts.count + 1..).zip(&mut updates) {
                 // One that names the update itself says more than its number in this body.
                 append.key.get_or_insert_with(|| key.numbered(number));
             }
         }
-        let Appended { receipts, refused } = (self.sender.append(updates).await)
-            .map_err(|problem| blame(&self.receipts, problem, lines.first().copied()))?;
+        let Appended { receipts, refused } =
+            (self.sender.append(updates).await).map_err(|error| blame(&self.receipts, error.into(), line))?;
         self.receipts.add(&receipts);
         match refused {
             Some(refused) => Err(blame(&self.receipts, refused.into(), lines.get(receipts.len()).copied())),

@@ -49,7 +49,8 @@ where
 
     let announcement = Announcement::of(&received, media_type, name);
     let event_type = UpdateType::parse(EVENT_TYPE).expect("a word is a valid event type");
-    // From here to the log nothing waits, so the file is never without an owner.
+    sender.still_may()?;
+    // From here to the log nothing waits, and nothing else refuses the update, so the file is never without an owner.
     let update = Update::new(details.topic.clone(), announcement.to_json())
         .with_type(event_type)
         .with_attachment(received.hand_over());

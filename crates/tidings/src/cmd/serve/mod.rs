@@ -16,7 +16,7 @@ use tracing::Level;
 
 use self::tls::Certificate;
 use crate::{
-    cli::Serve,
+    cli::{Anonymous, Serve},
     config::Settings,
     console,
     net::listen::bind,
@@ -53,7 +53,8 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     // A program that reads the greeting may then stop the hub, and make it read its certificate again.
     let (stop, mut hangup) = (stop_signal()?, Hangup::listen()?);
     let upstream = serve.gateway.upstream.as_deref();
-    say(&greeting(address, &access, &serve.allow_host, &history, certificate.as_ref(), upstream));
+    let everyone = &serve.anonymous;
+    say(&greeting(address, &access, everyone, &serve.allow_host, &history, certificate.as_ref(), upstream));
     let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
     let mut serving = tokio::spawn({
         let hub = hub.clone();
@@ -123,6 +124,7 @@ fn say(text: &str) {
 fn greeting(
     address: SocketAddr,
     access: &Access,
+    everyone: &[Anonymous],
     hosts: &[String],
     history: &str,
     certificate: Option<&Certificate>,
@@ -143,8 +145,23 @@ fn greeting(
                 may.iter().filter(|(topics, _)| topics.is_all()).map(|(_, what)| *what).collect();
             format!("EVERYONE who can reach {address} may {}", may.join(" and "))
         }
-        _ => "as its access rule says".into(),
+        _ => {
+            let tokens = "a token that was made with the hub's key says what its bearer may do";
+            match everyone {
+                [] => tokens.into(),
+                rights => {
+                    let words: Vec<_> = rights.iter().map(|right| right.name()).collect();
+                    format!("{tokens}; EVERYONE who can reach {address} may {}", words.join(" and "))
+                }
+            }
+        }
     };
+    let takes_tokens = matches!(access, Access::Authorizer(_));
+    let credential = |right| match takes_tokens && !everyone.contains(&right) {
+        true => " -H \"Authorization: Bearer $TOKEN\"",
+        false => "",
+    };
+    let (to_read, to_publish) = (credential(Anonymous::Subscribe), credential(Anonymous::Publish));
     let hosts = match hosts {
         [] => String::new(),
         hosts => format!(
@@ -163,8 +180,8 @@ fn greeting(
          {gateway}\
          \n\
          Open       {url}/\n\
-         Subscribe  curl{trust} -N {url}/topics/news\n\
-         Publish    curl{trust} -d 'Hello, world' {url}/topics/news\n"
+         Subscribe  curl{trust}{to_read} -N {url}/topics/news\n\
+         Publish    curl{trust}{to_publish} -d 'Hello, world' {url}/topics/news\n"
     )
 }
 
@@ -185,17 +202,35 @@ fn start_logging(verbose: u8) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tidings_hub::{TokenKey, Tokens};
+
     use super::*;
 
     #[test]
     fn the_greeting_names_the_hosts_that_lead_here_if_there_is_a_list() {
         let greet = |hosts: &[&str]| {
             let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
-            greeting(([127, 0, 0, 1], 4400).into(), &Access::Loopback, &hosts, "in memory", None, None)
+            greeting(([127, 0, 0, 1], 4400).into(), &Access::Loopback, &[], &hosts, "in memory", None, None)
         };
         assert!(!greet(&[]).contains("Hosts"));
         assert!(
             greet(&["hub.example", "10.0.0.7"]).contains("  Hosts    hub.example, 10.0.0.7, and loopback")
         );
+    }
+
+    #[test]
+    fn the_greeting_says_who_needs_a_token_and_prints_commands_that_work() {
+        let key = TokenKey::parse(&[b'x'; 32]).unwrap();
+        let access = Access::Authorizer(Arc::new(Tokens::new(key)));
+        let greet = |everyone: &[Anonymous]| {
+            greeting(([127, 0, 0, 1], 4400).into(), &access, everyone, &[], "in memory", None, None)
+        };
+        let all = greet(&[]);
+        assert_eq!((all.matches("Bearer $TOKEN").count(), all.contains("EVERYONE")), (2, false), "{all}");
+        let readers = greet(&[Anonymous::Subscribe]);
+        assert!(readers.contains("EVERYONE who can reach 127.0.0.1:4400 may subscribe"), "{readers}");
+        assert!(readers.contains("curl -N http") && readers.contains("curl -H \"Authorization"), "{readers}");
     }
 }
