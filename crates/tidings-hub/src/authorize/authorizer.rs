@@ -50,7 +50,7 @@ pub type Authorizing<'a> = Pin<Box<dyn Future<Output = Result<Grant, Denial>> + 
 ///             // A name that has a slash or a star would reach other users' topics.
 ///             let own = Matchers::parse([format!("users/{name}/*")]);
 ///             let own = own.map_err(|_| Denial::forbidden("the user's name cannot be part of a topic"))?;
-///             Ok(Grant::default().with_private(own).with_subject(Subject::new("app", name)))
+///             Ok(Grant::default().with_private(own).with_subject(Subject::new("app", name.as_str())))
 ///         })
 ///     }
 /// }
