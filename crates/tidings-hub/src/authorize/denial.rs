@@ -12,7 +12,7 @@ pub struct Denial {
     pub(crate) request: Option<String>,
 }
 
-/// What a client can do about it.
+/// The kind of a denial: each asks something else of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DenialKind {
     Unauthenticated,

@@ -1,4 +1,4 @@
-//! What a token whose signature holds says, and what that grants.
+//! The claims of a token whose signature holds, and the grant that they make.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ const MAX_NAME_BYTES: usize = 1024;
 /// 2^53: a JSON number above it is not the same to everyone.
 const MAX_NUMBER: f64 = 9_007_199_254_740_992.0;
 
-/// What a hub demands of a token beside its signature.
+/// The demands of a hub on a token, beside its signature.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rules {
     pub(super) audience: Vec<String>,

@@ -11,7 +11,7 @@ use serde_json::{Map, Number, Value};
 /// Reads an object.
 ///
 /// # Errors
-/// What is wrong, without the text.
+/// The reason, without the text.
 pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, &'static str> {
     match serde_json::from_slice(bytes) {
         Ok(Strict(Value::Object(object))) => Ok(object),

@@ -20,14 +20,14 @@ const KNOWN: [&str; 14] = [
 /// Headers that change what the rest of a token means.
 const NOT_SUPPORTED: [&str; 3] = ["crit", "b64", "zip"];
 
-/// What a token says whose signature holds.
+/// A token whose signature holds.
 #[derive(Debug)]
 pub(super) struct Verified {
     pub(super) header: Map<String, Value>,
     pub(super) claims: Map<String, Value>,
 }
 
-/// Reads a token, and looks at its signature. What it takes grows with the length of the token alone.
+/// Reads a token, and looks at its signature. The work grows with the length of the token alone.
 ///
 /// The key decides on the algorithm; the token has to name the same one. A key in the token itself (`jwk`, `jku`, `x5c`) is not
 /// looked at.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{Matchers, Subject};
 
-/// The secret that tokens are signed with, by HS256: whoever has it can make tokens, and the hub reads them with it.
+/// The secret that tokens are signed with, by HS256: its holders can make tokens, and the hub reads tokens with it.
 #[derive(Clone)]
 pub struct TokenKey(hmac::Key);
 
@@ -33,7 +33,7 @@ pub enum InvalidTokenKey {
     /// A key in PEM, or a JSON Web Key. To take its text for a secret would be wrong, since a public key is none.
     #[error("the key is {what}, and only a secret is supported; make one with `tidings token key`")]
     NotASecret {
-        /// What it is.
+        /// The form of the key.
         what: &'static str,
     },
 }
