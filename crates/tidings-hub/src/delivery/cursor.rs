@@ -26,7 +26,7 @@ use crate::{
         lag::{Body, Ended, Lag},
         resume::{First, Opened, Opening, open},
         routing::Registration,
-        subscription::{PAGE, Read, Standing, Subscription},
+        subscription::{PAGE, Progress, Read, Subscription},
     },
     log::{HubId, LogError, Page, Position},
     metrics::EndReason,
@@ -74,7 +74,7 @@ pub struct Cursor {
     registration: Registration,
     verdict: Option<Verdict>,
     /// Where it is when what is queued is delivered.
-    standing: Standing,
+    progress: Progress,
     /// Topics whose close is still to come; `None` for a subscription that never ends.
     open: Option<Vec<Topic>>,
     /// Whole events that are to be delivered first.
@@ -117,7 +117,7 @@ enum Step {
 #[derive(Debug)]
 pub(crate) struct HandedOver {
     /// From where the loop goes on.
-    pub(crate) standing: Standing,
+    pub(crate) progress: Progress,
     /// Topics whose close is still to come; `None` for a subscription that never ends.
     pub(crate) open: Option<Vec<Topic>>,
     /// When its grant ends.
@@ -152,7 +152,7 @@ impl Cursor {
             subscription: Subscription::new(reading, form),
             registration,
             verdict,
-            standing: Standing::default(),
+            progress: Progress::default(),
             queued: Bytes::new(),
             room,
             step: Step::Following,
@@ -170,7 +170,7 @@ impl Cursor {
             };
             cursor.queued = hub_event("start", &data, id);
         }
-        let read = cursor.subscription.read_page(&cursor.engine, Standing::default(), &page, gap);
+        let read = cursor.subscription.read_page(&cursor.engine, Progress::default(), &page, gap);
         cursor.take(read);
         if verdict == Some(Verdict::Resumed)
             && page.records.is_empty()
@@ -214,7 +214,7 @@ impl Cursor {
     pub(crate) fn hand_over(mut self) -> HandedOver {
         debug_assert!(self.queued.is_empty(), "what is queued has been sent");
         self.step = Step::HandedOver;
-        HandedOver { standing: self.standing, open: self.open.take(), expires: self.expires }
+        HandedOver { progress: self.progress, open: self.open.take(), expires: self.expires }
     }
 
     /// Ends this cursor because its subscriber takes nothing.
@@ -226,7 +226,7 @@ impl Cursor {
 
     fn take(&mut self, read: Read) {
         let Read { chunk, then, more } = read;
-        self.standing = then;
+        self.progress = then;
         self.step = if more { Step::Following } else { Step::Waiting };
         self.engine.metrics.delivered.inc_by(chunk.events());
         if let Some(open) = &mut self.open {
@@ -260,16 +260,16 @@ impl Cursor {
     fn position(&self) -> Option<u64> {
         match self.step {
             Step::Waiting => self.registration.wake().first().map(|first| first - 1),
-            _ => Some(self.standing.position),
+            _ => Some(self.progress.position),
         }
     }
 
     fn follow(&mut self) {
-        if let Some(read) = self.subscription.read_window_shared(&self.engine, self.standing) {
+        if let Some(read) = self.subscription.read_window_shared(&self.engine, self.progress) {
             self.take(read);
             return;
         }
-        let (engine, subscription, from) = (self.engine.clone(), self.subscription.clone(), self.standing);
+        let (engine, subscription, from) = (self.engine.clone(), self.subscription.clone(), self.progress);
         self.step = Step::Reading(Box::pin(async move { subscription.read_log(&engine, from).await }));
     }
 
@@ -284,7 +284,7 @@ impl Cursor {
         });
         body.note(match self.step {
             Step::Waiting => None,
-            _ => Some(self.standing.position),
+            _ => Some(self.progress.position),
         });
     }
 
@@ -335,7 +335,7 @@ impl Cursor {
                     let first = ready!(self.registration.poll_update(context));
                     // Nothing before the first that was signalled is for this subscription. So a cursor that was quiet
                     // for long need not look for its position in the log.
-                    self.standing.reach(first - 1);
+                    self.progress.reach(first - 1);
                     self.step = Step::Following;
                 }
                 Step::Following => self.follow(),
@@ -349,7 +349,7 @@ impl Cursor {
                         }
                     }
                     Err(error) => {
-                        tracing::error!(%error, position = self.standing.position, "a subscriber's stream ends: the log cannot be read");
+                        tracing::error!(%error, position = self.progress.position, "a subscriber's stream ends: the log cannot be read");
                         self.end(EndReason::LogFailed);
                     }
                 },
@@ -394,7 +394,7 @@ impl fmt::Debug for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cursor")
             .field("subscription", &self.subscription)
-            .field("place", &self.standing.position)
+            .field("position", &self.progress.position)
             .finish_non_exhaustive()
     }
 }

@@ -26,4 +26,4 @@ pub(crate) use feed::{Feed, FeedPlace};
 pub use frame::EventFormat;
 pub(crate) use frame::{OwnFormat, hub_event};
 pub(crate) use window::Window;
-pub(crate) use worker::{Inbox, Joining, Workers};
+pub(crate) use worker::{Inbox, Join, Workers};

@@ -25,18 +25,18 @@ pub(crate) struct Subscription {
 
 /// Where a subscriber is in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct Standing {
+pub(crate) struct Progress {
     /// All that matches up to here has been taken.
     pub(crate) position: u64,
     /// The subscriber was told that something after the position is lost, up to here; 0 if it was told nothing.
     told: u64,
 }
 
-impl Standing {
+impl Progress {
     #[cfg(unix)]
-    pub(crate) const MIN: Standing = Standing { position: 0, told: 0 };
+    pub(crate) const MIN: Progress = Progress { position: 0, told: 0 };
     #[cfg(unix)]
-    pub(crate) const MAX: Standing = Standing { position: u64::MAX, told: u64::MAX };
+    pub(crate) const MAX: Progress = Progress { position: u64::MAX, told: u64::MAX };
 
     /// Goes on to `position`, if that is further. A gap that was told before that position counts no more: subscribers
     /// that were told and subscribers that missed nothing are the same there.
@@ -54,7 +54,7 @@ pub(crate) struct Read {
     /// The bytes to send, possibly none.
     pub(crate) chunk: Chunk,
     /// Where the subscriber is when it has that.
-    pub(crate) then: Standing,
+    pub(crate) then: Progress,
     /// Whether there may be more after that.
     pub(crate) more: bool,
 }
@@ -62,16 +62,16 @@ pub(crate) struct Read {
 /// The last chunk read from the window. The streams of an HTTP/2 connection, and clients that reconnect together, ask
 /// for the same chunk in turn.
 #[derive(Debug, Default)]
-pub(crate) struct LastRead(Mutex<Option<(Subscription, Standing, Read)>>);
+pub(crate) struct LastRead(Mutex<Option<(Subscription, Progress, Read)>>);
 
 impl LastRead {
-    fn find(&self, subscription: &Subscription, from: Standing) -> Option<Read> {
+    fn find(&self, subscription: &Subscription, from: Progress) -> Option<Read> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let same = last.as_ref().filter(|(of, at, _)| *at == from && of == subscription);
         same.map(|(.., read)| read.clone())
     }
 
-    fn note(&self, subscription: &Subscription, from: Standing, read: &Read) {
+    fn note(&self, subscription: &Subscription, from: Progress, read: &Read) {
         let last = Some((subscription.clone(), from, read.clone()));
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last;
     }
@@ -88,7 +88,7 @@ impl Subscription {
     }
 
     /// The same as [`read_window`](Subscription::read_window), shared with other subscribers that ask for the same.
-    pub(crate) fn read_window_shared(&self, engine: &Engine, from: Standing) -> Option<Read> {
+    pub(crate) fn read_window_shared(&self, engine: &Engine, from: Progress) -> Option<Read> {
         if let Some(mut read) = engine.last_read.find(self, from) {
             // What follows a position up to another never changes, but there may be more after it now.
             read.more |= read.then.position < engine.read_window().newest();
@@ -103,7 +103,7 @@ impl Subscription {
     }
 
     /// The next records in the window. `None` if the position is before the window, so that the log must be read.
-    pub(crate) fn read_window(&self, engine: &Engine, from: Standing) -> Option<Read> {
+    pub(crate) fn read_window(&self, engine: &Engine, from: Progress) -> Option<Read> {
         // Frames are encoded and joined after this line, when the window is not locked.
         let run = engine.read_window().read(from.position, &self.selector)?;
         let records = run.records.iter().map(|framed| &*framed.record);
@@ -128,7 +128,7 @@ impl Subscription {
     }
 
     /// A page of the log, with a `gap` event first if something there is lost that the subscriber does not know of.
-    pub(crate) async fn read_log(&self, engine: &Engine, from: Standing) -> Result<Read, LogError> {
+    pub(crate) async fn read_log(&self, engine: &Engine, from: Progress) -> Result<Read, LogError> {
         let page = engine.log.read(from.position, &self.selector, PAGE).await?;
         let gap = match page.lost.filter(|lost| *lost > from.told) {
             Some(_) => {
@@ -142,7 +142,7 @@ impl Subscription {
     }
 
     /// The same of a page that has been read.
-    pub(crate) fn read_page(&self, engine: &Engine, from: Standing, page: &Page, gap: Option<Gap>) -> Read {
+    pub(crate) fn read_page(&self, engine: &Engine, from: Progress, page: &Page, gap: Option<Gap>) -> Read {
         let (form, reach) = (engine.form(self.terms.form), &self.terms.reach);
         let records = page.records.iter().map(|record| &**record).filter(|record| reach.may_receive(record));
         let mut chunk = Chunk::of(records.clone());
@@ -157,7 +157,7 @@ impl Subscription {
             let hidden = reach.hide_topics(&self.selector, record);
             chunk.push(hidden.as_ref().unwrap_or(record), form);
         }
-        let mut then = Standing { told: from.told.max(page.lost.unwrap_or_default()), ..from };
+        let mut then = Progress { told: from.told.max(page.lost.unwrap_or_default()), ..from };
         then.reach(page.reached.sequence);
         Read { chunk, then, more: true }
     }

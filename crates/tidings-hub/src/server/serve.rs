@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Hub,
-    delivery::{Joining, Workers},
+    delivery::{Join, Workers},
     metrics::Metrics,
     peer::Peer,
     seats::{Seat, Seats},
@@ -48,8 +48,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts connections until the hub shuts down, then waits for those that are open.
 pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryption) {
-    let (door, mut returned) = mpsc::unbounded_channel();
-    let mut workers = match Workers::start(hub.engine(), &door) {
+    let (returning, mut returned) = mpsc::unbounded_channel();
+    let mut workers = match Workers::start(hub.engine(), &returning) {
         Ok(workers) => workers,
         Err(error) => {
             tracing::error!(%error, "nothing is served: sockets cannot be watched");
@@ -136,7 +136,7 @@ fn spawn(
 /// Gives a subscription that leaves its connection to a delivery loop.
 fn hand_over(workers: &Workers, leaving: Option<Box<(Leaving, Seat)>>) {
     let Some((Leaving { socket, taken, pipelined }, seat)) = leaving.map(|leaving| *leaving) else { return };
-    let joining = socket.into_std().map(|socket| Joining {
+    let join = socket.into_std().map(|socket| Join {
         socket,
         pipelined,
         cursor: taken.cursor,
@@ -144,8 +144,8 @@ fn hand_over(workers: &Workers, leaving: Option<Box<(Leaving, Seat)>>) {
         persistent: taken.persistent,
         seat,
     });
-    match joining {
-        Ok(joining) => workers.join(joining),
+    match join {
+        Ok(join) => workers.join(join),
         Err(error) => tracing::debug!(%error, "a subscriber was gone before its stream began"),
     }
 }

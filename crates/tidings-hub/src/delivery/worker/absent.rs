@@ -14,7 +14,7 @@ use crate::{
 
 /// Nothing of this kind comes to be here.
 #[expect(dead_code, reason = "nobody reads what is never made")]
-pub(crate) struct Joining {
+pub(crate) struct Join {
     pub(crate) socket: TcpStream,
     pub(crate) pipelined: Bytes,
     pub(crate) cursor: Cursor,
@@ -46,8 +46,8 @@ impl Workers {
     }
 
     /// Ends the subscription.
-    pub(crate) fn join(&self, joining: Joining) {
-        drop(joining);
+    pub(crate) fn join(&self, join: Join) {
+        drop(join);
     }
 
     /// Never: there is none that could end.

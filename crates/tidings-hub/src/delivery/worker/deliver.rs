@@ -15,7 +15,7 @@ use crate::{
     caught::caught,
     delivery::{
         chunk::{Encoded, LAST_CHUNK},
-        subscription::{Read, Standing, Subscription},
+        subscription::{Progress, Read, Subscription},
     },
     log::LogError,
     metrics::EndReason,
@@ -63,7 +63,7 @@ impl Pass {
 #[derive(Debug)]
 pub(super) struct PageRead {
     group: Slot,
-    from: Standing,
+    from: Progress,
     is_search: bool,
     read: Result<Read, LogError>,
 }
@@ -72,18 +72,18 @@ pub(super) struct PageRead {
 #[derive(Debug)]
 pub(super) struct Page {
     group: Slot,
-    from: Standing,
+    from: Progress,
     prepared: Prepared,
 }
 
-/// A chunk for every row of a group at one place.
+/// A chunk for every row of a group at one position.
 #[derive(Debug)]
 pub(super) struct Prepared {
     bytes: Option<Bytes>,
     events: u64,
     /// The closes in it, where they count: in subscriptions that end.
     closed: Vec<Topic>,
-    then: Standing,
+    then: Progress,
     more: bool,
 }
 
@@ -142,7 +142,7 @@ impl Worker {
             if matches!(row.state, State::Live) {
                 // Nothing before the first that was signalled is for it. So a row that was quiet for long need not look for its
                 // position in the log.
-                row.standing.reach(pass.first - 1);
+                row.progress.reach(pass.first - 1);
                 self.advance(*slot);
             }
         }
@@ -177,16 +177,16 @@ impl Worker {
     }
 
     /// Whether a row still waits for this page. It may have left, and another may have its number.
-    fn is_reading(&self, slot: Slot, group: Slot, from: Standing) -> bool {
+    fn is_reading(&self, slot: Slot, group: Slot, from: Progress) -> bool {
         self.rows.get(slot).is_some_and(|row| {
-            matches!(row.state, State::Reading) && row.group == group && row.standing == from
+            matches!(row.state, State::Reading) && row.group == group && row.progress == from
         })
     }
 
     /// Sends one chunk of what follows a row's position.
     fn advance(&mut self, slot: Slot) {
         let Some(row) = self.rows.get(slot) else { return };
-        let (group, from) = (row.group, row.standing);
+        let (group, from) = (row.group, row.progress);
         let prepared = match self.prepared.take() {
             Some(prepared) if prepared.0 == group && prepared.1 == from => Some(prepared.2),
             _ => self.groups.get(group).and_then(|group| {
@@ -204,7 +204,7 @@ impl Worker {
     }
 
     /// Makes a row wait for what follows its position in the log, together with others of its group that are there.
-    fn want_page(&mut self, slot: Slot, group: Slot, from: Standing) {
+    fn want_page(&mut self, slot: Slot, group: Slot, from: Progress) {
         let Some(row) = self.rows.get_mut(slot) else { return };
         row.state = State::Reading;
         if self.groups.add_reader(group, from, slot) {
@@ -229,7 +229,7 @@ impl Worker {
     }
 
     /// Begins to read a page, unless all rows that asked for it have left.
-    fn begin_read(&mut self, group: Slot, from: Standing, is_search: bool) {
+    fn begin_read(&mut self, group: Slot, from: Progress, is_search: bool) {
         let Some(of) = self.groups.get(group) else { return };
         if of.rows.is_empty() {
             return self.forget_page(group, from);
@@ -273,7 +273,7 @@ impl Worker {
         }
     }
 
-    fn forget_page(&mut self, group: Slot, from: Standing) {
+    fn forget_page(&mut self, group: Slot, from: Progress) {
         self.groups.forget_readers(group, from);
         self.forget_if_unused(group);
     }
@@ -297,12 +297,12 @@ impl Worker {
             ended = row.note_closed(&prepared.closed);
             if sent < bytes.len() {
                 let then = if ended { Then::Finish(EndReason::Closed) } else { Then::Follow };
-                row.standing = prepared.then;
+                row.progress = prepared.then;
                 row.block(bytes.slice(sent..), self.now, then);
                 return;
             }
         }
-        row.standing = prepared.then;
+        row.progress = prepared.then;
         row.state = State::Live;
         if ended {
             self.finish(slot, EndReason::Closed);

@@ -17,7 +17,7 @@ use crate::delivery::{
     chunk::Encoded,
     one_or_many::OneOrMany,
     routing::{Registration, Routing},
-    subscription::{Standing, Subscription},
+    subscription::{Progress, Subscription},
 };
 
 /// The groups of a worker: one for each subscription that its rows have.
@@ -27,7 +27,7 @@ pub(super) struct Groups {
     /// The groups that get the same heartbeats: as few tables as there are forms of these.
     tables: Vec<(KeepAlive, HashMap<Subscription, Slot>)>,
     /// Which rows wait for the page of the log that follows a position.
-    readers: BTreeMap<(Slot, Standing), Vec<Slot>>,
+    readers: BTreeMap<(Slot, Progress), Vec<Slot>>,
 }
 
 /// Rows that get the same bytes when they are at the same position. The hub's routing knows the group, not its rows: an update
@@ -87,7 +87,7 @@ impl Groups {
     /// given to another meanwhile. Says whether it is gone.
     pub(super) fn forget_if_unused(&mut self, slot: Slot) -> bool {
         let Some(group) = self.slots.get(slot) else { return false };
-        let mut pages = self.readers.range((slot, Standing::MIN)..=(slot, Standing::MAX));
+        let mut pages = self.readers.range((slot, Progress::MIN)..=(slot, Progress::MAX));
         let unused = group.rows.is_empty() && pages.next().is_none();
         if unused {
             self.tables[group.table as usize].1.remove(&group.subscription);
@@ -107,7 +107,7 @@ impl Groups {
     }
 
     /// Makes a row wait for the page that follows a position; says whether it is the first to do so.
-    pub(super) fn add_reader(&mut self, group: Slot, from: Standing, row: Slot) -> bool {
+    pub(super) fn add_reader(&mut self, group: Slot, from: Progress, row: Slot) -> bool {
         match self.readers.entry((group, from)) {
             Entry::Vacant(nobody) => {
                 nobody.insert(vec![row]);
@@ -122,12 +122,12 @@ impl Groups {
     }
 
     /// The rows that wait for a page.
-    pub(super) fn readers(&mut self, group: Slot, from: Standing) -> Option<&mut Vec<Slot>> {
+    pub(super) fn readers(&mut self, group: Slot, from: Progress) -> Option<&mut Vec<Slot>> {
         self.readers.get_mut(&(group, from))
     }
 
     /// Forgets a page that nobody waits for any more.
-    pub(super) fn forget_readers(&mut self, group: Slot, from: Standing) {
+    pub(super) fn forget_readers(&mut self, group: Slot, from: Progress) {
         self.readers.remove(&(group, from));
     }
 }

@@ -14,7 +14,7 @@ use crate::{Cursor, Grant, delivery::lag::Furthest, seats::Seat};
 
 /// A subscription whose head and first bytes have been sent, and whose socket is free to be taken over.
 #[derive(Debug)]
-pub(crate) struct Joining {
+pub(crate) struct Join {
     /// Does not block.
     pub(crate) socket: TcpStream,
     /// The bytes that the client has sent after its request.
@@ -32,19 +32,19 @@ pub(crate) struct Joining {
 /// The entries since the worker looked last. The first entry wakes the worker. Later ones do not, until it has looked.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    mail: Mutex<Mail>,
+    commands: Mutex<Commands>,
     bell: Notify,
 }
 
 /// Bounded by sockets, groups and requests: each is in here once at most.
 #[derive(Debug, Default)]
-pub(super) struct Mail {
+pub(super) struct Commands {
     /// New rows.
     #[expect(
         clippy::vec_box,
         reason = "hundreds may come at once, and would be copied each time the list grows"
     )]
-    pub(super) joining: Vec<Box<Joining>>,
+    pub(super) join: Vec<Box<Join>>,
     /// Groups that an update is for.
     pub(super) signalled: Vec<Slot>,
     /// Questions which rows lag most.
@@ -68,23 +68,23 @@ pub(super) enum Fault {
 }
 
 impl Inbox {
-    pub(super) fn put(&self, put: impl FnOnce(&mut Mail)) {
-        let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = mail.joining.is_empty() && mail.signalled.is_empty() && mail.askers.is_empty();
-        put(&mut mail);
-        let wake = first || mail.closing;
-        drop(mail);
+    pub(super) fn put(&self, put: impl FnOnce(&mut Commands)) {
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = commands.join.is_empty() && commands.signalled.is_empty() && commands.askers.is_empty();
+        put(&mut commands);
+        let wake = first || commands.closing;
+        drop(commands);
         if wake {
             self.bell.notify_one();
         }
     }
 
     /// Hands a subscription over; gives it back if the worker has ended.
-    pub(super) fn join(&self, joining: Box<Joining>) -> Option<Box<Joining>> {
-        let mut refused = Some(joining);
-        self.put(|mail| {
-            if !mail.ended {
-                mail.joining.extend(refused.take());
+    pub(super) fn join(&self, join: Box<Join>) -> Option<Box<Join>> {
+        let mut refused = Some(join);
+        self.put(|commands| {
+            if !commands.ended {
+                commands.join.extend(refused.take());
             }
         });
         refused
@@ -92,8 +92,8 @@ impl Inbox {
 
     /// Notes that the worker has ended. The entries in here end with it.
     pub(super) fn end(&self) {
-        let mut left = Mail { ended: true, ..Mail::default() };
-        std::mem::swap(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner), &mut left);
+        let mut left = Commands { ended: true, ..Commands::default() };
+        std::mem::swap(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner), &mut left);
         // Here, where nothing is locked: a subscription that ends looks into other tables.
         drop(left);
     }
@@ -101,15 +101,15 @@ impl Inbox {
     /// Asks which rows lag most, of those that the holder of `grant` may know of. An error means that the loop has ended.
     pub(crate) fn ask(&self, grant: &Grant) -> oneshot::Receiver<Arc<Furthest>> {
         let (tell, answer) = oneshot::channel();
-        self.put(|mail| mail.askers.push(Asker { grant: grant.clone(), tell }));
+        self.put(|commands| commands.askers.push(Asker { grant: grant.clone(), tell }));
         answer
     }
 
     /// Exchanges what is in here for `empty`.
-    pub(super) fn take(&self, empty: &mut Mail) {
-        let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
-        empty.closing = mail.closing;
-        std::mem::swap(&mut *mail, empty);
+    pub(super) fn take(&self, empty: &mut Commands) {
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        empty.closing = commands.closing;
+        std::mem::swap(&mut *commands, empty);
     }
 
     /// Returns once there is something. Cancel safe.

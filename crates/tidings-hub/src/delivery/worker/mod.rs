@@ -15,5 +15,5 @@ mod survey;
 mod sweep;
 mod work;
 
-pub(crate) use inbox::{Inbox, Joining};
+pub(crate) use inbox::{Inbox, Join};
 pub(crate) use work::Workers;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mio::net::TcpStream;
 
 use super::slots::Slot;
-use crate::{Topic, delivery::subscription::Standing, metrics::EndReason, pace::Pace};
+use crate::{Topic, delivery::subscription::Progress, metrics::EndReason, pace::Pace};
 
 /// A subscriber's socket and position: all that it costs while it has nothing to get, beside its group.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Row {
     /// The group whose subscription it has.
     pub(super) group: Slot,
     /// Where it is when the unsent rest is sent.
-    pub(super) standing: Standing,
+    pub(super) progress: Progress,
     /// When it was last written to, in milliseconds of the worker's time.
     pub(super) written: u64,
     /// The event that it waits for.

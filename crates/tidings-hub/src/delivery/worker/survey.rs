@@ -94,7 +94,7 @@ impl Row {
         let behind = match self.state {
             // Its position is that of the last update for it, however many there were for others.
             State::Live => 0,
-            _ => newest.saturating_sub(self.standing.position),
+            _ => newest.saturating_sub(self.progress.position),
         };
         let stalled = match &self.state {
             State::Blocked(rest) => Some(Duration::from_millis(now.saturating_sub(rest.pace.since()))),

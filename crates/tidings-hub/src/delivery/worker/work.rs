@@ -26,14 +26,14 @@ use super::inbox::Fault;
 use super::{
     deliver::{Page, PageRead, Pass, Prepared},
     group::Groups,
-    inbox::{Inbox, Joining, Mail},
+    inbox::{Commands, Inbox, Join},
     row::{Extra, Row, State},
     slots::{Slot, Slots},
     survey::Survey,
     sweep::{self, Sweep},
 };
 use crate::{
-    delivery::{Engine, expiry::Expiry, lag::Ended, subscription::Standing},
+    delivery::{Engine, expiry::Expiry, lag::Ended, subscription::Progress},
     metrics::EndReason,
     seats::{Seat, Seated},
 };
@@ -47,7 +47,7 @@ pub(crate) type Returned = (TcpStream, Bytes, Seat);
 /// The delivery loops of one server: one for each core. Dropping them ends their connections.
 pub(crate) struct Workers {
     engine: Arc<Engine>,
-    door: mpsc::UnboundedSender<Returned>,
+    returned: mpsc::UnboundedSender<Returned>,
     /// Each with its task, by which it is known when it ends.
     inboxes: Vec<(task::Id, Arc<Inbox>)>,
     next: AtomicUsize,
@@ -58,12 +58,15 @@ pub(crate) struct Workers {
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
 impl Workers {
-    /// Starts them on the current Tokio runtime. Connections that outlive their streams go to `door`.
-    pub(crate) fn start(engine: &Arc<Engine>, door: &mpsc::UnboundedSender<Returned>) -> io::Result<Workers> {
+    /// Starts them on the current Tokio runtime. Connections that outlive their streams go to `returned`.
+    pub(crate) fn start(
+        engine: &Arc<Engine>,
+        returned: &mpsc::UnboundedSender<Returned>,
+    ) -> io::Result<Workers> {
         let count = std::thread::available_parallelism().map_or(1, NonZero::get);
         let mut workers = Workers {
             engine: engine.clone(),
-            door: door.clone(),
+            returned: returned.clone(),
             inboxes: Vec::new(),
             next: AtomicUsize::new(0),
             tasks: JoinSet::new(),
@@ -75,7 +78,7 @@ impl Workers {
     }
 
     fn begin(&mut self, after: Duration) -> io::Result<()> {
-        let worker = Worker::new(self.engine.clone(), self.door.clone())?;
+        let worker = Worker::new(self.engine.clone(), self.returned.clone())?;
         let inbox = worker.inbox.clone();
         self.engine.loops.add(&inbox);
         let task = self.tasks.spawn(async move {
@@ -89,13 +92,13 @@ impl Workers {
     }
 
     /// Hands a subscription to the next of them that runs.
-    pub(crate) fn join(&self, joining: Joining) {
+    pub(crate) fn join(&self, join: Join) {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut refused = Some(Box::new(joining));
+        let mut refused = Some(Box::new(join));
         for number in 0..self.inboxes.len() {
-            let Some(joining) = refused.take() else { return };
+            let Some(join) = refused.take() else { return };
             let (_, inbox) = &self.inboxes[(turn + number) % self.inboxes.len()];
-            refused = inbox.join(joining);
+            refused = inbox.join(join);
         }
         if refused.is_some() {
             tracing::warn!("a subscriber is let go: no delivery loop runs");
@@ -131,7 +134,7 @@ impl Workers {
     /// Waits until all streams have ended, which they do when the hub shuts down. Nobody may join after that.
     pub(crate) async fn ended(mut self) {
         for (_, inbox) in &self.inboxes {
-            inbox.put(|mail| mail.closing = true);
+            inbox.put(|commands| commands.closing = true);
         }
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(error) = ended {
@@ -146,7 +149,7 @@ pub(super) struct Worker {
     pub(super) engine: Arc<Engine>,
     /// Where the hub puts what is for this loop.
     pub(super) inbox: Arc<Inbox>,
-    mail: Mail,
+    commands: Commands,
     /// Where readiness of the sockets is told. Polled only when Tokio says that there is some, and between pieces of work.
     pub(super) sockets: AsyncFd<Poll>,
     /// All sockets of this loop, by their numbers.
@@ -166,11 +169,11 @@ pub(super) struct Worker {
     /// How many of them are searched for.
     pub(super) searching: usize,
     /// Pages to be read when others are done: for which group, and from where.
-    pub(super) wanted: VecDeque<(Slot, Standing)>,
+    pub(super) wanted: VecDeque<(Slot, Progress)>,
     /// The same of pages that are searched for, so that nobody else waits for these.
-    pub(super) wanted_searches: VecDeque<(Slot, Standing)>,
-    /// The last chunk that was made since the inbox was looked at: of rows at one place, all but the first find it here.
-    pub(super) prepared: Option<(Slot, Standing, Prepared)>,
+    pub(super) wanted_searches: VecDeque<(Slot, Progress)>,
+    /// The last chunk that was made since the inbox was looked at: of rows at one position, all but the first find it here.
+    pub(super) prepared: Option<(Slot, Progress, Prepared)>,
     /// How far the current look for heartbeats and timeouts has come.
     pub(super) sweep: Sweep,
     /// The rows whose grants end.
@@ -187,7 +190,7 @@ pub(super) struct Worker {
     /// The hub shuts down: rows end between two events.
     pub(super) stopping: bool,
     /// Where sockets go whose connections serve on after their streams.
-    pub(super) door: mpsc::UnboundedSender<Returned>,
+    pub(super) returned: mpsc::UnboundedSender<Returned>,
 }
 
 impl Drop for Worker {
@@ -204,14 +207,14 @@ impl Drop for Worker {
 }
 
 impl Worker {
-    fn new(engine: Arc<Engine>, door: mpsc::UnboundedSender<Returned>) -> io::Result<Worker> {
+    fn new(engine: Arc<Engine>, returned: mpsc::UnboundedSender<Returned>) -> io::Result<Worker> {
         // Tokio deprecates `new` because not every descriptor stays what it was. That of a `Poll` does, as long as it lives,
         // and its replacement is unsafe code.
         #[allow(deprecated, reason = "as above; older versions of Tokio do not deprecate it")]
         let sockets = AsyncFd::new(Poll::new()?)?;
         Ok(Worker {
             inbox: Arc::default(),
-            mail: Mail::default(),
+            commands: Commands::default(),
             sockets,
             rows: Slots::new(),
             seated: Seated::default(),
@@ -232,7 +235,7 @@ impl Worker {
             began: Instant::now(),
             now: 0,
             stopping: false,
-            door,
+            returned,
             engine,
         })
     }
@@ -248,7 +251,7 @@ impl Worker {
             if self.has_work() {
                 yield_now().await;
             } else {
-                if self.mail.closing && self.rows.is_empty() {
+                if self.commands.closing && self.rows.is_empty() {
                     return;
                 }
                 tokio::select! {
@@ -267,7 +270,7 @@ impl Worker {
             }
             self.now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.prepared = None;
-            self.take_mail();
+            self.take_commands();
             if self.stopping {
                 self.end_all();
             }
@@ -290,24 +293,24 @@ impl Worker {
             || self.survey.is_running()
     }
 
-    fn take_mail(&mut self) {
-        let mut mail = std::mem::take(&mut self.mail);
-        self.inbox.take(&mut mail);
-        mail.signalled.sort_unstable();
-        for group in mail.signalled.drain(..) {
+    fn take_commands(&mut self) {
+        let mut commands = std::mem::take(&mut self.commands);
+        self.inbox.take(&mut commands);
+        commands.signalled.sort_unstable();
+        for group in commands.signalled.drain(..) {
             self.begin_pass(group);
         }
-        for joining in mail.joining.drain(..) {
-            self.join(*joining);
+        for join in commands.join.drain(..) {
+            self.join(*join);
         }
-        for asker in mail.askers.drain(..) {
+        for asker in commands.askers.drain(..) {
             self.answer(asker);
         }
-        self.mail = mail;
+        self.commands = commands;
     }
 
-    fn join(&mut self, joining: Joining) {
-        let Joining { socket, pipelined, cursor, keep_alive, persistent, seat } = joining;
+    fn join(&mut self, join: Join) {
+        let Join { socket, pipelined, cursor, keep_alive, persistent, seat } = join;
         // The group is registered before the cursor leaves the table, and then reads from the cursor's position on. So no
         // update falls between them.
         let group = self.groups.find_or_register(
@@ -326,7 +329,7 @@ impl Worker {
         let row = self.rows.insert(Row {
             socket: mio::net::TcpStream::from_std(socket),
             group,
-            standing: handed_over.standing,
+            progress: handed_over.progress,
             written: self.now,
             state: State::Behind,
             joined: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
@@ -355,8 +358,8 @@ impl Worker {
         let returns = !extra.closes && reason == EndReason::Closed && !self.stopping;
         if returns && self.sockets.get_ref().registry().deregister(&mut row.socket).is_ok() {
             let pipelined = extra.pipelined;
-            // The door is closed when the hub shuts down; then the connection ends here.
-            let _ = self.door.send((row.socket.into(), pipelined, seat));
+            // It is closed when the hub shuts down; then the connection ends here.
+            let _ = self.returned.send((row.socket.into(), pipelined, seat));
         } else {
             // An error means that it is closed already.
             let _ = row.socket.shutdown(Shutdown::Write);
@@ -394,7 +397,7 @@ impl Worker {
 
     fn take_events(&mut self, events: &mut Events) -> io::Result<()> {
         #[cfg(test)]
-        match self.mail.fault.take() {
+        match self.commands.fault.take() {
             Some(Fault::Panic) => panic!("on purpose"),
             Some(Fault::Poll) => return Err(io::Error::other("on purpose")),
             None => {}
@@ -481,7 +484,7 @@ mod tests {
                 read_to(subscriber, &format!("before-{round}")).await;
             }
             for inbox in hub.engine().loops.inboxes() {
-                inbox.put(|mail| mail.fault = Some(fault));
+                inbox.put(|commands| commands.fault = Some(fault));
             }
             for subscriber in &mut subscribers {
                 let mut rest = Vec::new();
@@ -510,8 +513,8 @@ mod tests {
     /// How often a pass is looked at when so many groups go, each with an update that is on its way to it.
     async fn looked_at_when_all_leave(count: u32) -> usize {
         let hub = Hub::default();
-        let (door, _returned) = mpsc::unbounded_channel();
-        let mut worker = Worker::new(hub.engine().clone(), door).unwrap();
+        let (returned, _returned) = mpsc::unbounded_channel();
+        let mut worker = Worker::new(hub.engine().clone(), returned).unwrap();
         let topics: Vec<_> = (0..count).map(|number| Topic::parse(&number.to_string()).unwrap()).collect();
         let groups: Vec<_> = topics
             .iter()
@@ -528,7 +531,7 @@ mod tests {
         let signalled = async {
             while worker.passes.len() < groups.len() {
                 worker.inbox.rung().await;
-                worker.take_mail();
+                worker.take_commands();
             }
         };
         timeout(PATIENCE, signalled).await.expect("each group is signalled");

@@ -23,7 +23,7 @@ use super::{
     http2::{
         patient_timer::PatientTimer,
         progress::Watched,
-        streams::{Door, Streams},
+        streams::{StreamExecutor, Streams},
     },
     last_chance::LastChance,
     socket::Unread,
@@ -64,10 +64,10 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let mut shutdown = pin!(hub.engine().shutdown_begun());
-    let (door, mut streams) = Streams::new(hub.clone());
+    let (executor, mut streams) = Streams::new(hub.clone());
     let progress = streams.progress();
     let (service, answering) = (hub.service(), hub.clone());
-    let publishing = door.clone();
+    let publishing = executor.clone();
     let publisher = Publisher::default();
     let gated = Gated { socket, publisher: publisher.clone() };
     let timer = PatientTimer(publisher.clone());
@@ -90,7 +90,7 @@ where
             Ok::<_, Infallible>(response.map(|body| Watched::new(body, progress)))
         }
     });
-    let connection = http2::Builder::<Door>::new(door)
+    let connection = http2::Builder::<StreamExecutor>::new(executor)
         .timer(timer)
         .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(MAX_SEND_BYTES)

@@ -39,9 +39,9 @@ type Answering = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where hyper leaves the futures of new streams.
 #[derive(Debug, Clone)]
-pub(super) struct Door(mpsc::UnboundedSender<Answering>);
+pub(super) struct StreamExecutor(mpsc::UnboundedSender<Answering>);
 
-impl<F> Executor<F> for Door
+impl<F> Executor<F> for StreamExecutor
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -53,7 +53,7 @@ where
     }
 }
 
-impl Door {
+impl StreamExecutor {
     /// Lets `future` go on when nobody waits for it any more.
     pub(super) fn detach<T>(
         &self,
@@ -77,8 +77,8 @@ pub(super) struct Streams {
     new: mpsc::UnboundedReceiver<Answering>,
     slots: Vec<Option<Stream>>,
     free: Vec<usize>,
-    woken: Arc<Woken>,
-    connection: Arc<Alarm>,
+    woken: Arc<WokenStreams>,
+    connection: Arc<StreamWaker>,
     progress: Progress,
     /// When to look for streams whose clients take nothing, if there are any that have to wait.
     sweep: Option<Pin<Box<Sleep>>>,
@@ -88,7 +88,7 @@ pub(super) struct Streams {
 
 struct Stream {
     answering: Answering,
-    alarm: Arc<Alarm>,
+    wake: Arc<StreamWaker>,
     /// The bytes that wait for its client, once it has been given some.
     waiting: Option<Arc<Untaken>>,
     /// How that is taken. `None` for a client that had all there was.
@@ -96,11 +96,11 @@ struct Stream {
 }
 
 impl Streams {
-    /// No streams yet, and the door through which they come.
-    pub(super) fn new(hub: Hub) -> (Door, Streams) {
-        let (door, new) = mpsc::unbounded_channel();
-        let woken = Arc::<Woken>::default();
-        let connection = Alarm::ringing(CONNECTION, &woken);
+    /// No streams yet, and the executor through which they come.
+    pub(super) fn new(hub: Hub) -> (StreamExecutor, Streams) {
+        let (executor, new) = mpsc::unbounded_channel();
+        let woken = Arc::<WokenStreams>::default();
+        let connection = StreamWaker::woken(CONNECTION, &woken);
         let progress = Progress::new(hub.engine().answers_room.clone());
         let streams = Streams {
             hub,
@@ -113,7 +113,7 @@ impl Streams {
             sweep: None,
             batch: Vec::new(),
         };
-        (Door(door), streams)
+        (StreamExecutor(executor), streams)
     }
 
     /// Where the bodies of these streams note what they do.
@@ -155,7 +155,7 @@ impl Streams {
                 ended = connection.as_mut().poll(&mut Context::from_waker(&waker));
             }
             self.batch = batch;
-            // Not before the others of the batch have been polled: their alarms have rung, and would not ring again.
+            // Not before the others of the batch have been polled: their wakers are spent, and would not wake again.
             if ended.is_ready() {
                 return ended;
             }
@@ -197,8 +197,8 @@ impl Streams {
             self.slots.push(None);
             self.slots.len() - 1
         });
-        let alarm = Alarm::ringing(number, &self.woken);
-        self.slots[number] = Some(Stream { answering, alarm, waiting: None, pace: None });
+        let wake = StreamWaker::woken(number, &self.woken);
+        self.slots[number] = Some(Stream { answering, wake, waiting: None, pace: None });
     }
 
     fn remove(&mut self, number: usize) {
@@ -210,8 +210,8 @@ impl Streams {
     fn poll_stream(&mut self, number: usize, now: &mut Option<Instant>) {
         // A waker may outlive its stream, and wake the next one with its number: it is polled once for nothing.
         let Some(stream) = &mut self.slots[number] else { return };
-        stream.alarm.rearm();
-        let waker = Waker::from(stream.alarm.clone());
+        stream.wake.rearm();
+        let waker = Waker::from(stream.wake.clone());
         let answered = stream.answering.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         let begun = self.progress.take_begun();
         if begun && stream.waiting.is_none() {
@@ -264,7 +264,7 @@ impl Streams {
 
 /// The streams to poll next.
 #[derive(Debug, Default)]
-struct Woken(Mutex<Waiting>);
+struct WokenStreams(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -273,7 +273,7 @@ struct Waiting {
     task: Option<Waker>,
 }
 
-impl Woken {
+impl WokenStreams {
     /// Exchanges `batch`, which is empty, for those who were woken; if there are none, `task` is woken when one is.
     fn take(&self, batch: &mut Vec<usize>, task: &Waker) -> bool {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -300,34 +300,34 @@ impl Woken {
 
 /// Wakes one stream, or the connection.
 #[derive(Debug)]
-struct Alarm {
+struct StreamWaker {
     number: usize,
     /// Whether it is among those who are to be polled.
-    rung: AtomicBool,
-    woken: Arc<Woken>,
+    is_woken: AtomicBool,
+    woken: Arc<WokenStreams>,
 }
 
-impl Alarm {
+impl StreamWaker {
     /// A new stream is polled first.
-    fn ringing(number: usize, woken: &Arc<Woken>) -> Arc<Alarm> {
-        let alarm = Arc::new(Alarm { number, rung: AtomicBool::new(false), woken: woken.clone() });
-        alarm.wake_by_ref();
-        alarm
+    fn woken(number: usize, woken: &Arc<WokenStreams>) -> Arc<StreamWaker> {
+        let wake = Arc::new(StreamWaker { number, is_woken: AtomicBool::new(false), woken: woken.clone() });
+        wake.wake_by_ref();
+        wake
     }
 
-    /// Is told of before its poll, so that what happens during that wakes it again.
+    /// Called before the poll, so that an event during the poll wakes it again.
     fn rearm(&self) {
-        self.rung.store(false, Ordering::SeqCst);
+        self.is_woken.store(false, Ordering::SeqCst);
     }
 }
 
-impl Wake for Alarm {
+impl Wake for StreamWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.rung.swap(true, Ordering::SeqCst) {
+        if !self.is_woken.swap(true, Ordering::SeqCst) {
             self.woken.push(self.number);
         }
     }
@@ -341,9 +341,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_is_woken_together_with_the_end_of_its_connection_ends_too() {
-        let (door, mut streams) = Streams::new(Hub::default());
+        let (executor, mut streams) = Streams::new(Hub::default());
         let (go_on, gone) = oneshot::channel::<()>();
-        door.execute(async {
+        executor.execute(async {
             let _ = gone.await;
         });
         let (end, ended) = oneshot::channel::<()>();
