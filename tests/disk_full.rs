@@ -87,7 +87,7 @@ async fn a_full_disk_refuses_publishers_keeps_subscribers_and_heals_when_there_i
     let kept = acknowledged.len();
     assert!(kept > 50, "{kept} updates were kept");
 
-    // Who is connected has all of it; who comes now gets it, too.
+    // A connected subscriber has all of it, and a new one gets it, too.
     let mut late = Subscription::open(&hub.address, "/topics/t?from=start", None).await;
     for expected in &acknowledged {
         assert_eq!(number_of_next(&mut live).await, *expected);

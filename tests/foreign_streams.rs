@@ -1,4 +1,4 @@
-//! `tidings subscribe` at servers that are no hub, with whatever they send.
+//! `tidings subscribe` at servers that are not a hub, with all kinds of streams.
 
 mod support;
 

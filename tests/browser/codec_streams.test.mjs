@@ -1,6 +1,6 @@
 // The streams of `crates/tidings-codec/tests/streams`, through Chromium's own EventSource.
 //
-// Whoever wrote the expectations may have misread the standard as the decoder's author did. A browser is a judge of its
+// The author of the expectations may have misread the standard as the decoder's author did. A browser is a judge of its
 // own. Where it differs the table says how, and from which sentence; any other difference fails, and so does one that
 // is gone.
 

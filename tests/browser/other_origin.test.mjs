@@ -125,7 +125,7 @@ test("a page whose host name was made to lead to the hub gets nothing and publis
 async function openSite(t, site) {
   const page = await (await startChromium(t)).newPage();
   await page.goto(site);
-  // Cookies are of a host, whatever the port: this one is the hub's as well.
+  // Cookies belong to a host, on any port: this one is the hub's as well.
   await page.evaluate(() => (document.cookie = "who=me"));
   return page;
 }

@@ -1,4 +1,4 @@
-// Every event once and in order, in Chromium with `web/tidings.js`, whatever happens to the connection.
+// Every event once and in order, in Chromium with `web/tidings.js`, through all faults of the connection.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";

@@ -67,7 +67,7 @@ async fn streams(announced: Option<u32>, served: usize, waits: bool) -> String {
                 let (probes, room) = (probes.clone(), room.clone());
                 async move {
                     if waits {
-                        // For ever: whoever is served keeps the place.
+                        // For ever: a served request keeps its place.
                         room.acquire().await.unwrap().forget();
                     } else if let Ok(place) = room.try_acquire() {
                         place.forget();

@@ -1,4 +1,4 @@
-//! Servers whose answers cannot be read: never clean, whatever the form of the report.
+//! Servers whose answers cannot be read: never clean, in any form of the report.
 
 use scripted_server::{Received, Reply, Server, nothing, response};
 use serde_json::Value;

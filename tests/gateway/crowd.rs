@@ -58,7 +58,7 @@ impl Sent {
     }
 }
 
-/// A model that says the preface at once, and from `gate` on a token each `pace`, whoever reads.
+/// A model that sends the preface at once, and from `gate` on a token each `pace`, with any readers.
 async fn paced(pace: Duration, mut gate: Receiver<bool>, sent: Arc<Mutex<Sent>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -174,7 +174,7 @@ async fn stream_with(watchers: usize, stalled: usize, pace: Duration) -> Outcome
     while sent.lock().unwrap().taken.is_none() {
         tokio::task::yield_now().await;
     }
-    // Who stalls is still there, with more to come than its sockets hold.
+    // A stalled watcher is still there, with more to come than its sockets hold.
     let metrics = wire::ask(&hub.address, "GET", "/metrics", &[], "").await.body;
     let open = metrics.lines().find_map(|line| line.strip_prefix("tidings_subscriptions ")).unwrap();
     assert!(open.parse::<usize>().unwrap() >= stalled, "{open} subscriptions of {stalled} that stall");

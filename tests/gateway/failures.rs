@@ -107,7 +107,7 @@ async fn an_answer_whose_last_event_lacks_its_empty_line_is_complete() {
         let (events, reason) = broken_off(path, move || stream().send(&sent), &[]).await;
         assert_eq!((text(&events), &*reason), (token("a") + last, "complete"), "{path}");
     }
-    // An event whose data broke off is none, whatever its type says.
+    // An event whose data broke off does not count, with any type.
     for cut in [4, completed.len() / 2] {
         let sent = format!("{}{}", token("a"), &completed[..completed.len() - cut]);
         let (events, reason) = broken_off(RESPONSES, move || stream().send(&sent), &[]).await;

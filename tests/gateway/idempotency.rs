@@ -127,7 +127,7 @@ async fn a_request_that_is_sent_again_with_a_last_event_id_goes_on_after_it() {
     let mut again = ask_with(&hub, CHAT, &after(&events[2].id), ASK).await;
     assert_eq!(header(&again.stream.head, "tidings-resume"), Some("resumed"));
     assert_eq!(again.stream.rest().await, events[3..]);
-    // Who has all of it gets what stops an `EventSource` for good.
+    // A client that has all of it gets a 204, which stops an `EventSource` for good.
     let all = after(&events.last().unwrap().id);
     let json = ("content-type", "application/json");
     let nothing_more = wire::ask(&hub.address, "POST", CHAT, &[all[0], all[1], json], ASK).await;

@@ -1,4 +1,4 @@
-//! Who may read a stream, and who may stop it.
+//! The rights to read a stream and to stop it.
 
 use std::process::Command;
 
@@ -53,7 +53,7 @@ async fn an_id_of_one_stream_is_unknown_to_another() {
         assert_eq!((&*gap.event_type, &gap.json()["asked"]), ("gap", &id.into()));
         let (events, _) = without_close(watching.rest().await);
         assert_eq!(events, of_b, "all of its own, and nothing of another");
-        // Who was cut just behind the gap is not told again.
+        // A reader that was cut just after the gap is not told again.
         assert_eq!(watch(&hub, &b.location, Some(&gap.id)).await.verdict(), Some("resumed"));
     }
 }

@@ -83,7 +83,7 @@ async fn stalled_watchers_cost_the_others_and_the_upstream_nothing() {
         assert_eq!(watcher.await.unwrap(), 501);
     }
     assert!(hub.resident_bytes() < 300 << 20, "{} bytes", hub.resident_bytes());
-    // Who stalled has lost nothing.
+    // A watcher that stalled has lost nothing.
     for mut late in stalled.into_iter().take(3) {
         assert_eq!(without_close(late.rest().await).0.len(), 501);
     }

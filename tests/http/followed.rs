@@ -1,4 +1,4 @@
-//! Who is behind, by how much, and why the last ones ended.
+//! The subscriptions with the largest lag, and the reasons why the last ones ended.
 
 use std::time::Duration;
 

@@ -61,7 +61,7 @@ impl Certificate {
     }
 }
 
-/// Opens a TLS session with whoever has `certificate`, and speaks `protocol`.
+/// Opens a TLS session with the server that has `certificate`, and speaks `protocol`.
 pub async fn connect(
     certificate: &CertificateDer<'static>,
     address: &str,

@@ -1,4 +1,4 @@
-//! What was acknowledged reads back, whatever it is and whichever way it is asked for: after restarts, in a copy, and over HTTP.
+//! Acknowledged updates read back, with any content and in any way: after restarts, in a copy, and over HTTP.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail")]
 

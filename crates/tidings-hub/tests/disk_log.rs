@@ -451,7 +451,7 @@ async fn what_is_wrong_with_one_publish_fails_no_other_of_its_commit() {
     log.append(vec![keyed("first")]).await.unwrap();
     append_in_turn(&log, 200).await;
     drop(log);
-    // Whoever uses the key again meets a record that cannot be read.
+    // A publisher that uses the key again meets a record that cannot be read.
     let database = rusqlite::Connection::open(directory.path().join("log.sqlite")).unwrap();
     database.execute("UPDATE records SET data = 'damaged' WHERE sequence = 1", ()).unwrap();
     drop(database);

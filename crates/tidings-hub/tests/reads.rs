@@ -36,7 +36,7 @@ async fn soon<T>(what: &str, done: impl Future<Output = T>) -> T {
 /// What becomes of a read of some topics. The hub's own reader, of all of them, is served at once.
 enum Outcome {
     Fails(LogError),
-    /// It waits until whoever holds the other end says so, and lets them know that it has begun.
+    /// It waits until the test lets it go on, and reports that it has begun.
     Waits(mpsc::UnboundedSender<oneshot::Sender<()>>),
 }
 

@@ -132,7 +132,7 @@ pub enum OpenError {
         /// The database.
         path: PathBuf,
         /// SQLite's error.
-        source: rusqlite::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The log needs something that the machine, or another service, does not give.
     #[error("{what}")]

@@ -9,12 +9,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        self, ServerConfig,
+        ServerConfig,
         crypto::ring,
-        pki_types::{
-            CertificateDer, PrivateKeyDer,
-            pem::{self, PemObject},
-        },
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
         server::{ClientHello, ResolvesServerCert},
         sign::CertifiedKey,
     },
@@ -37,19 +34,22 @@ pub struct Tls {
 #[derive(Debug)]
 struct Current(RwLock<Arc<CertifiedKey>>);
 
+/// An error of a library, whose type is not part of this crate's API.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// A certificate or key that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCertificate {
     /// The text has no certificate in PEM, or one that is cut off.
     #[error("the certificate is not in PEM (-----BEGIN CERTIFICATE-----)")]
-    Certificate(#[source] Option<pem::Error>),
+    Certificate(#[source] Option<BoxError>),
     /// The text has no private key in PEM, or one that is cut off or encrypted.
     #[error("the private key is not in PEM, without a password (-----BEGIN PRIVATE KEY-----)")]
-    Key(#[source] pem::Error),
+    Key(#[source] BoxError),
     /// The key is of a kind that is not supported, or belongs to another certificate.
     #[error("the key does not serve the certificate")]
-    Mismatch(#[source] rustls::Error),
+    Mismatch(#[source] BoxError),
 }
 
 impl Tls {
@@ -63,7 +63,7 @@ impl Tls {
         let current = Arc::new(Current(RwLock::new(Arc::new(certified(certificates, key)?))));
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(InvalidCertificate::Mismatch)?
+            .map_err(|error| InvalidCertificate::Mismatch(error.into()))?
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
@@ -106,10 +106,11 @@ impl ResolvesServerCert for Current {
 fn certified(certificates: &[u8], key: &[u8]) -> Result<CertifiedKey, InvalidCertificate> {
     let chain = CertificateDer::pem_slice_iter(certificates)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| InvalidCertificate::Certificate(Some(error)))?;
+        .map_err(|error| InvalidCertificate::Certificate(Some(error.into())))?;
     if chain.is_empty() {
         return Err(InvalidCertificate::Certificate(None));
     }
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(InvalidCertificate::Key)?;
-    CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(InvalidCertificate::Mismatch)
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| InvalidCertificate::Key(error.into()))?;
+    CertifiedKey::from_der(chain, key, &ring::default_provider())
+        .map_err(|error| InvalidCertificate::Mismatch(error.into()))
 }

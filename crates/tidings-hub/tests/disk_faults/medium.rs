@@ -24,7 +24,7 @@ struct State {
     has_failed: bool,
 }
 
-/// Something that happened to the disk, or to whoever uses it.
+/// An event of the disk, or of the program that uses it.
 #[derive(Clone)]
 pub(crate) enum Operation {
     Change {

@@ -1,4 +1,4 @@
-//! What is done to a log in these tests, and what must be true of it whatever happened.
+//! The operations on a log in these tests, and the properties that must hold after every fault.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 

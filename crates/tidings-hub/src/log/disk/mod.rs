@@ -160,7 +160,7 @@ impl OpenError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown) | None => {
                 OpenError::Damaged { path, reason: reason(&source) }
             }
-            Some(_) => OpenError::Database { path, source },
+            Some(_) => OpenError::Database { path, source: source.into() },
         }
     }
 }

@@ -218,7 +218,7 @@ fn create(path: &Path) -> Result<(), OpenError> {
         _ => {}
     }
     owner_only::file().write(true).create_new(true).open(&unfinished).map_err(in_directory)?;
-    write().map_err(|source| OpenError::Database { path: path.into(), source })?;
+    write().map_err(|error| OpenError::Database { path: path.into(), source: error.into() })?;
     fs::rename(&unfinished, path).map_err(in_directory)?;
     crate::log::disk::sync_directory_of(path).map_err(in_directory)
 }
