@@ -34,6 +34,8 @@ pub(crate) enum Operation {
     Sync {
         file: String,
     },
+    /// The directory: what is deleted stays deleted.
+    SyncDirectory,
     /// `file` with `.new` behind its name has got this name, and the directory is synced.
     Rename {
         file: String,
@@ -197,6 +199,13 @@ impl Medium {
     }
 }
 
+impl Medium {
+    /// SQLite syncs the directory right after a sync of a journal that it has opened, and this does not fail here.
+    pub(crate) fn syncs_directory(&self) {
+        lock(&self.state).history.push(Operation::SyncDirectory);
+    }
+}
+
 impl State {
     fn change(&mut self, file: &str, change: Change) {
         self.history.push(Operation::Change { file: file.into(), change });
@@ -233,19 +242,16 @@ pub(crate) fn after_power_loss(history: &[Operation], survivors: Survivors) -> B
             Operation::Change { file, change } => pending.entry(file.clone()).or_default().push(change),
             Operation::Sync { file } => {
                 let changes = pending.remove(file).unwrap_or_default();
-                // SQLite syncs the directory too when it syncs a file beside the database for the first time.
-                if changes.iter().any(|change| matches!(change, Change::Create)) {
-                    for (file, changes) in &mut pending {
-                        if let Some(last) =
-                            changes.iter().rposition(|change| matches!(change, Change::Delete))
-                        {
-                            changes.drain(..=last);
-                            disk.remove(file);
-                        }
-                    }
-                }
                 for change in changes {
                     apply(&mut disk, file, change, |_| true);
+                }
+            }
+            Operation::SyncDirectory => {
+                for (file, changes) in &mut pending {
+                    if let Some(last) = changes.iter().rposition(|change| matches!(change, Change::Delete)) {
+                        changes.drain(..=last);
+                        disk.remove(file);
+                    }
                 }
             }
             Operation::Rename { file } => {

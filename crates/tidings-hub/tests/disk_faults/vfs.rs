@@ -13,8 +13,8 @@ use std::{
 };
 
 use rusqlite::ffi::{
-    SQLITE_IOERR_DELETE, SQLITE_OK, SQLITE_OPEN_CREATE, sqlite3_file, sqlite3_io_methods, sqlite3_vfs,
-    sqlite3_vfs_find, sqlite3_vfs_register,
+    SQLITE_IOERR_DELETE, SQLITE_OK, SQLITE_OPEN_CREATE, SQLITE_OPEN_MAIN_JOURNAL, SQLITE_OPEN_WAL,
+    sqlite3_file, sqlite3_io_methods, sqlite3_vfs, sqlite3_vfs_find, sqlite3_vfs_register,
 };
 
 use super::medium::{Medium, Verdict};
@@ -59,6 +59,9 @@ fn default_vfs() -> *mut sqlite3_vfs {
 struct Watched {
     base: sqlite3_file,
     position: *mut Position,
+    /// Whether its next sync is one of the directory too, as for each journal that SQLite opens and may create. A number, for
+    /// the alignment of the file behind it.
+    syncs_directory: u64,
 }
 
 /// Where a file is. None for a directory without a medium, and for SQLite's nameless temporary files.
@@ -130,6 +133,8 @@ unsafe extern "C" fn open(
             None => {}
         }
         (*file.cast::<Watched>()).position = Box::into_raw(Box::new(position));
+        let is_journal = flags & (SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_WAL) != 0;
+        (*file.cast::<Watched>()).syncs_directory = u64::from(is_journal && flags & SQLITE_OPEN_CREATE != 0);
         (*file).pMethods = &METHODS;
     }
     SQLITE_OK
@@ -194,7 +199,14 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
     // SAFETY: see above.
     unsafe {
         match position(file).as_ref().map(|(medium, name)| medium.syncs(name)) {
-            Some(Verdict::Done) => SQLITE_OK,
+            Some(Verdict::Done) => {
+                let watched = file.cast::<Watched>();
+                if let (Some((medium, _)), 1) = (position(file), (*watched).syncs_directory) {
+                    (*watched).syncs_directory = 0;
+                    medium.syncs_directory();
+                }
+                SQLITE_OK
+            }
             Some(Verdict::Failed { code, .. }) => code,
             None => pass!(file, xSync, flags),
         }
