@@ -183,6 +183,70 @@ fn what_is_wrong_behind_a_signature_that_holds_is_told_with_value_and_rule() {
     refused(&of("tidings", json!({ "publish": many })), "too-many-matchers", true, &["257", "256"]);
 }
 
+/// The pieces of which claims are made, wrong ones among them.
+const PIECES: [&str; 24] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    "\"exp\"",
+    "\"nbf\"",
+    "\"iat\"",
+    "\"aud\"",
+    "\"sub\"",
+    "\"iss\"",
+    "\"tidings\"",
+    "\"read\"",
+    "\"publish\"",
+    "\"a/*\"",
+    "\"*\"",
+    "1767323945",
+    "-1",
+    "1e308",
+    "null",
+    "true",
+    "\\u0000",
+    "\u{85}",
+];
+
+#[test]
+fn a_signed_token_of_any_content_is_refused_by_a_rule_or_grants_something_and_never_panics() {
+    let mut number = 1_u64;
+    let mut next = |most: usize| {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (number >> 33) as usize % most
+    };
+    let (mut rules, mut granted) = (std::collections::BTreeSet::new(), 0);
+    for _ in 0..30_000 {
+        let members = ["exp", "nbf", "iat", "aud", "sub", "iss", "tidings"];
+        let mut text = String::from("{");
+        for _ in 0..next(6) {
+            let value = match next(4) {
+                0 => "1767323945".to_owned(),
+                1 => format!("{{\"{}\":[\"a\"]}}", ["read", "publish", "reads"][next(3)]),
+                2 => PIECES[next(PIECES.len())].to_owned(),
+                _ => format!("[{}]", PIECES[next(PIECES.len())]),
+            };
+            text += &format!(
+                "{}\"{}\":{value}",
+                if text.len() > 1 { "," } else { "" },
+                members[next(members.len())]
+            );
+        }
+        text.push('}');
+        match read(&key().sign_text(&header(), &text)) {
+            Ok(_) => granted += 1,
+            Err(refusal) => {
+                assert!(refusal.is_signed && !refusal.detail.is_empty(), "{text}: {refusal:?}");
+                rules.insert(refusal.rule);
+            }
+        }
+    }
+    assert!(granted > 100 && rules.len() > 6, "{granted} {rules:?}");
+}
+
 #[test]
 fn a_minted_token_is_accepted_and_grants_what_was_asked_for() {
     let matchers = |texts: &[&str]| crate::Matchers::parse(texts).unwrap();
