@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use tidings_client::{HyperTransport, RequestBody, ResponseBody, Transport, TransportError};
+use tidings_client::{HyperTransport, RequestBody, ResponseBody, Transport, TransportError, is_event_stream};
 use tokio::time::timeout;
 
 use super::{
@@ -78,9 +78,7 @@ impl Upstream {
             let message = format!("the upstream answered {}, and redirects are not followed", head.status);
             return Err(Failure::new(Ending::UpstreamError, message));
         }
-        let kind =
-            head.headers.get(header::CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()));
-        if head.status == StatusCode::OK && kind.as_deref().is_some_and(is_event_stream) {
+        if head.status == StatusCode::OK && is_event_stream(&head.headers) {
             let coding = head.headers.remove(header::CONTENT_ENCODING);
             return match coding.filter(|coding| *coding != "identity") {
                 None => Ok((worth_passing_on(&head.headers), body)),
@@ -94,7 +92,8 @@ impl Upstream {
             };
         }
         if head.status.is_success() {
-            let kind = kind.unwrap_or("nothing".into());
+            let kind = head.headers.get(header::CONTENT_TYPE);
+            let kind = kind.map_or("nothing".into(), |kind| String::from_utf8_lossy(kind.as_bytes()));
             let message = format!("the upstream answered {} with {kind} instead of a stream", head.status);
             return Err(Failure::new(Ending::UpstreamError, message));
         }
@@ -187,11 +186,6 @@ pub(crate) fn worth_passing_on(from_upstream: &HeaderMap) -> HeaderMap {
         }
     }
     headers
-}
-
-fn is_event_stream(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("text/event-stream")
 }
 
 #[cfg(test)]
