@@ -24,6 +24,7 @@ use crate::http::{
     HubBody, Problem,
     body::Pieces,
     disconnect::{Departure, Disconnect},
+    request_head::text,
 };
 
 /// Passes a request on, and the answer back as it comes. A client that leaves ends it, over any version of HTTP: all that there is
@@ -79,7 +80,7 @@ fn length(headers: &HeaderMap) -> Option<u64> {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         return None;
     }
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    text(headers, header::CONTENT_LENGTH)?.parse().ok()
 }
 
 /// An answer on its way: the next piece is read when the client has room for one, so that an answer that nobody takes waits at

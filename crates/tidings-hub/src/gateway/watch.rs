@@ -24,6 +24,7 @@ use crate::{
     },
     http::{
         HubBody, Problem,
+        request_head::text,
         routes::subscribe::{deliver, ended, subscribe},
     },
     log::LogError,
@@ -160,7 +161,6 @@ fn token(parts: &Parts) -> Option<String> {
     if let Some(token) = in_query {
         return percent_decode_str(token).decode_utf8().ok().map(Into::into);
     }
-    let credentials = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = credentials.split_once(' ')?;
+    let (scheme, token) = text(&parts.headers, header::AUTHORIZATION)?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }

@@ -1,8 +1,8 @@
 //! Which web pages may use the hub: `Origin`, `Host`, and CORS.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 
-use super::{HubBody, Problem};
+use super::{HubBody, Problem, request_head::text};
 use crate::{
     Origin, Settings,
     attachments::is_token,
@@ -168,10 +168,6 @@ fn asked_headers(parts: &Parts) -> Option<HeaderValue> {
     let asked = asked.join(", ");
     (are_names && !asked.is_empty() && asked.len() <= MAX_ASKED_BYTES)
         .then(|| HeaderValue::try_from(asked).ok())?
-}
-
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
 }
 
 #[cfg(test)]

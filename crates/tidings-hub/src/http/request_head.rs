@@ -1,6 +1,6 @@
 //! The rules of HTTP for the head of every request.
 
-use http::{HeaderMap, Version, header, request::Parts};
+use http::{HeaderMap, HeaderName, Version, header, request::Parts};
 
 use super::Problem;
 use crate::dialect::list::elements;
@@ -48,6 +48,11 @@ pub(crate) fn has_no_coding(headers: &HeaderMap) -> Result<(), Problem> {
         None => Ok(()),
         Some(coding) => Err(Problem::unsupported_coding(&coding)),
     }
+}
+
+/// The value of a header, if it is there and is visible ASCII. Of several lines, the first counts.
+pub(crate) fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::{
         HubBody, Problem,
         file_body::FileBody,
         range::{Wanted, wanted},
+        request_head::text,
     },
 };
 
@@ -47,7 +48,7 @@ pub(crate) async fn attachment(
 
     let etag = format!("\"{}\"", announcement.sha256);
     let mut response = Response::new(HubBody::empty());
-    if header_text(&parts.headers, header::IF_NONE_MATCH).is_some_and(|tags| names(tags, &etag)) {
+    if text(&parts.headers, header::IF_NONE_MATCH).is_some_and(|tags| names(tags, &etag)) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
         let size = announcement.size;
@@ -106,18 +107,14 @@ fn served_type(media_type: &MediaType, essence: &str) -> HeaderValue {
 
 /// The requested part of `size` bytes. A range counts only for GET, and with `If-Range` only if that names these bytes.
 fn wanted_part(parts: &Parts, etag: &str, size: u64) -> Wanted {
-    let range = header_text(&parts.headers, header::RANGE).filter(|_| parts.method == Method::GET);
-    let is_same = header_text(&parts.headers, header::IF_RANGE).is_none_or(|tag| tag.trim() == etag);
+    let range = text(&parts.headers, header::RANGE).filter(|_| parts.method == Method::GET);
+    let is_same = text(&parts.headers, header::IF_RANGE).is_none_or(|tag| tag.trim() == etag);
     range.filter(|_| is_same).map_or(Wanted::Whole, |range| wanted(range, size))
 }
 
 /// Whether a list of entity tags has `etag` in it. For `If-None-Match` a weak tag is as good as a strong one.
 fn names(tags: &str, etag: &str) -> bool {
     tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-}
-
-fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
 }
 
 fn header_value(text: String) -> HeaderValue {
