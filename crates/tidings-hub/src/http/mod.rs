@@ -5,6 +5,7 @@ pub(crate) mod cross_site;
 pub(crate) mod disconnect;
 mod file_body;
 pub(crate) mod hand_over;
+mod json;
 mod page_body;
 mod perform;
 pub(crate) mod problem;

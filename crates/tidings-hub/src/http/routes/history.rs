@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderValue, Response, header};
+use http::Response;
 use serde::Serialize;
 use tokio::{
     task::yield_now,
@@ -23,6 +23,7 @@ use crate::{
     dialect::{History, native::sign_verdict},
     http::{
         HubBody, Problem,
+        json::json,
         page_body::{Page, PageBody},
     },
     log::{HubId, LogError, PageLimit, Record},
@@ -177,9 +178,5 @@ fn respond(hub: &Hub, records: Vec<Arc<Record>>, members: &Members) -> Result<Re
         }
         HubBody::page(PageBody::new(first, page, room, hub.encoder().clone()))
     };
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    Ok(response)
+    Ok(json(body, "no-cache"))
 }

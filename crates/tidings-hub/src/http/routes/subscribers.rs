@@ -4,7 +4,7 @@
 use std::{num::NonZero, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::Response;
 use serde::Serialize;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         Engine,
         lag::{Ended, Seen},
     },
-    http::{HubBody, Problem},
+    http::{HubBody, Problem, json::json},
 };
 
 /// How many names of a subscription are told, and how much of each.
@@ -46,7 +46,7 @@ pub(crate) fn subscribers(
     }
     let reading = grant.reading(asked)?;
     let topics = reading.selector.topics().iter();
-    Ok(json(&CountsJson {
+    Ok(respond(&CountsJson {
         topics: topics
             .map(|topic| CountJson { topic: topic.as_str(), subscribers: engine.routing.audience(topic) })
             .collect(),
@@ -98,7 +98,7 @@ pub(crate) async fn furthest_behind(engine: &Engine, grant: &Grant) -> Response<
     let newest = engine.log.bounds().newest.sequence;
     let mut furthest = engine.loops.furthest(grant).await;
     furthest.merge(&engine.bodies.furthest(newest, grant));
-    json(&SurveyJson {
+    respond(&SurveyJson {
         subscribers: engine.metrics.subscriptions.get(),
         behind: furthest.iter().map(OpenJson::from).collect(),
         ended: engine.last_ended.of(grant).iter().map(EndedJson::from).collect(),
@@ -152,11 +152,7 @@ fn short(name: &str) -> String {
     }
 }
 
-fn json(answer: &impl Serialize) -> Response<HubBody> {
-    let json = serde_json::to_vec(answer).expect("strings and numbers are JSON");
-    let mut response = Response::new(HubBody::from(Bytes::from(json)));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+fn respond(answer: &impl Serialize) -> Response<HubBody> {
+    let answer = serde_json::to_vec(answer).expect("strings and numbers are JSON");
+    json(HubBody::from(Bytes::from(answer)), "no-store")
 }
