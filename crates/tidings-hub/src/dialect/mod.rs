@@ -7,7 +7,7 @@ pub(crate) mod list;
 pub(crate) mod native;
 pub(crate) mod ndjson;
 mod operation;
-mod query;
+pub(crate) mod query;
 mod receipts;
 mod refusal;
 mod route;

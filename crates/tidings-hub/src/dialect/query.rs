@@ -6,7 +6,13 @@ use percent_encoding::percent_decode_str;
 
 use super::Refusal;
 
-/// The parameters of a query. A value that is not UTF-8 is an error only for code that reads it.
+/// The value of the first parameter of this name, as it was sent.
+pub(crate) fn raw<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
+    let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
+}
+
+/// The parameters of a query; a value that is not UTF-8 is a problem for whoever wants it.
 pub(crate) fn pairs(query: Option<&str>) -> impl Iterator<Item = (String, Result<String, Refusal>)> {
     query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -21,6 +21,7 @@ use crate::{
     dialect::{
         Subscription,
         native::{Native, ReadParams},
+        query::raw,
     },
     http::{
         HubBody, Problem,
@@ -126,8 +127,7 @@ async fn read_compacted(
 
 /// Whether the query asks for the compacted view.
 fn is_compact(parts: &Parts) -> Result<bool, Problem> {
-    let query = parts.uri.query().unwrap_or_default();
-    match query.split('&').find_map(|pair| pair.strip_prefix("view=")) {
+    match raw(parts.uri.query(), "view") {
         None | Some("full") => Ok(false),
         Some("compact") => Ok(true),
         Some(other) => Err(Problem::invalid(format!("view is {other:?}; it is one of: full, compact"))),
@@ -156,9 +156,7 @@ async fn is_known(engine: &Engine, gateway: &Gateway, id: &StreamId) -> Result<b
 
 /// The token of a request: in the query, since an `EventSource` sends no headers, or as a bearer token.
 fn token(parts: &Parts) -> Option<String> {
-    let query = parts.uri.query().unwrap_or_default();
-    let in_query = query.split('&').find_map(|pair| pair.strip_prefix("token="));
-    if let Some(token) = in_query {
+    if let Some(token) = raw(parts.uri.query(), "token") {
         return percent_decode_str(token).decode_utf8().ok().map(Into::into);
     }
     let (scheme, token) = text(&parts.headers, header::AUTHORIZATION)?.split_once(' ')?;
