@@ -175,7 +175,7 @@ async fn a_path_that_a_client_made_up_reaches_no_upstream() {
         "/v1/models/m%00",
         "/v1/models/",
     ] {
-        let refusal = wire::ask(&hub.address, "GET", target, &[], "").await.refusal(400, "is no name");
+        let refusal = wire::ask(&hub.address, "GET", target, &[], "").await.refusal(400, "is not a name");
         assert_eq!(refusal["error"]["type"], "invalid_request_error", "{target}");
     }
     for target in ["/v1/chat/completions/../files", "/v1/chat/completions%2f..%2ffiles", "/v1/files"] {

@@ -30,7 +30,7 @@ async fn a_token_of_one_stream_opens_no_other() {
     }
     let target = format!("/streams/{}", b.id);
     wire::ask(&hub.address, "GET", &target, &[], "").await.refusal(403, "token");
-    wire::ask(&hub.address, "DELETE", &b.location, &[], "").await.refusal(403, "reading only");
+    wire::ask(&hub.address, "DELETE", &b.location, &[], "").await.refusal(403, "only allows reading");
     wire::ask(&hub.address, "GET", "/streams/nothing?token=x", &[], "").await.refusal(404, "stream");
     let bearer = format!("Bearer {b_read}");
     let mut opened = Stream::open(&hub.address, &target, &[("authorization", &bearer)]).await;
@@ -145,7 +145,7 @@ async fn neither_keys_nor_tokens_are_logged() {
     let (location, stop) = (named("location"), named("tidings-stop-token"));
     answering.rest().await;
     Stream::open(&address, &location, &[]).await.rest().await;
-    wire::ask(&address, "DELETE", &location, &[], "").await.refusal(403, "reading only");
+    wire::ask(&address, "DELETE", &location, &[], "").await.refusal(403, "only allows reading");
     hub.kill().unwrap();
     hub.wait().unwrap();
     let said = said();

@@ -102,7 +102,7 @@ async fn a_byte_order_mark_at_the_beginning_of_many_is_ignored() {
     }
     let refused =
         post(&hub.address, "/topics/b", NDJSON, "{\"data\":\"1\"}\n\u{feff}{\"data\":\"2\"}\n").await;
-    assert_eq!(refused.refusal(400, "no update")["line"], 2);
+    assert_eq!(refused.refusal(400, "not an update")["line"], 2);
 }
 
 #[tokio::test]

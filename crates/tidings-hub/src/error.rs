@@ -9,7 +9,7 @@ pub enum PublishError {
     /// The update cannot be appended, now or later: change it.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The log failed. Publish again later. With an idempotency key the update is not published twice.
+    /// The log failed. Publishing again later may work; with an idempotency key it cannot publish twice.
     #[error(transparent)]
     Log(#[from] LogError),
 }

@@ -6,9 +6,8 @@ use crate::{Hub, delivery::OwnFormat};
 
 /// A part that lives as long as its hub. The hub and the rooms below it know it by this alone.
 pub(crate) trait Extension: Send + Sync {
-    /// The advice for a client that wants to read `topic`, if only the extension publishes to that topic and reads it.
-    /// `None` for every other topic. `topic` may be the beginning of a topic's name, from the pattern of a
-    /// subscription.
+    /// The advice for a client that reads `topic`, if the extension alone publishes to that topic and reads it; `None` for
+    /// every other topic. `topic` may be the beginning of a topic's name, from the pattern of a subscription.
     fn reserved(&self, topic: &str) -> Option<&'static str>;
 
     /// The wire form of the extension's own subscriptions, [`EventFormat::Own`](crate::EventFormat::Own).

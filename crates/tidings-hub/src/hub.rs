@@ -36,7 +36,7 @@ pub struct Hub {
     inner: Arc<Inner>,
 }
 
-/// The parts of a hub besides its engine.
+/// The parts of a hub beside its engine.
 struct Inner {
     engine: Arc<Engine>,
     feed: Feed,
@@ -48,7 +48,7 @@ struct Inner {
     probes: Probes,
     seats: Seats,
     extension: Option<Arc<dyn Extension>>,
-    /// The answers of the extension, for the room `http`.
+    /// The routes of the extension, for the room `http`.
     routes: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -93,9 +93,8 @@ impl Hub {
 
     /// Publishes one update; returns when it is as durable as the log makes it.
     ///
-    /// Subscribers get it from the log: publishing never waits for them. It waits only for the hub's own task, which
-    /// reads the log for them, if that task lags more than 2,000 updates behind. Dropping the future does not cancel
-    /// the publish.
+    /// Subscribers get it from the log: publishing never waits for them. It waits for the hub's own task, which reads the log for
+    /// them, if that task lags by more than 2,000 updates. Dropping the future does not cancel the publish.
     ///
     /// # Errors
     /// [`PublishError::Refused`] when its topic is closed or its ID is taken, [`PublishError::Log`] when the log fails.
@@ -198,7 +197,7 @@ impl Hub {
         self.inner.feed.ended().await;
     }
 
-    /// The parts of the hub that subscriptions use.
+    /// The engine that subscriptions work with.
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.inner.engine
     }
@@ -225,7 +224,7 @@ impl Hub {
         self.inner.extension.as_deref()
     }
 
-    /// The answers of the extension, if it is of this type.
+    /// The routes of the extension, if they are of this type.
     pub(crate) fn routes<R: 'static>(&self) -> Option<&R> {
         self.inner.routes.as_ref()?.downcast_ref()
     }

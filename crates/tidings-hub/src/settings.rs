@@ -10,7 +10,7 @@ use crate::{Access, Origin, UpdateRetry};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The rule for publishing and subscribing. Default: every client on this machine may do both.
+    /// The rule for publishing and subscribing. Default: anyone on this machine.
     pub access: Access,
     /// Names that a `Host` header may have beside loopback ones; a port does not count. Any other is refused, 421.
     ///
@@ -23,7 +23,7 @@ pub struct Settings {
     pub max_data_bytes: usize,
     /// How long a stream is silent before a heartbeat. Default: 15 s, under every proxy's usual limit.
     pub heartbeat: Duration,
-    /// The reconnection time that subscribers are told. Default: 2 s.
+    /// How long subscribers wait before they reconnect. Default: 2 s.
     pub retry: Duration,
     /// The longest reconnection time that a publisher over HTTP may set, at most a day. Default: 1 hour.
     pub max_retry: Duration,

@@ -1,4 +1,4 @@
-//! Which representation of a topic a request wants.
+//! Which representation of a topic a request asks for.
 
 use super::list::split_unquoted;
 
@@ -11,12 +11,12 @@ pub(crate) enum Representation {
     Json,
 }
 
-/// Chooses by an `Accept` header (RFC 9110, section 12.5.1); JSON only if it is ranked higher, `None` if neither fits.
+/// Chooses by an `Accept` header (RFC 9110, section 12.5.1). JSON only if it is ranked higher; `None` if neither is acceptable.
 pub(crate) fn representation(accept: Option<&str>) -> Option<Representation> {
     let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else {
         return Some(Representation::EventStream);
     };
-    // What every `EventSource` sends need not be taken apart.
+    // Every `EventSource` sends this, so it is not taken apart.
     if accept == "text/event-stream" {
         return Some(Representation::EventStream);
     }
@@ -54,7 +54,7 @@ fn quality(accept: &str, kind: &str, subkind: &str) -> u16 {
     best.1
 }
 
-/// `0.5` is 500. Text that is not a quality counts as 1, as if it were missing.
+/// `0.5` is 500. A value that is not a quality counts as 1, as if it were not there.
 fn thousandths(quality: &str) -> u16 {
     match quality.parse::<f32>() {
         // Between 0 and 1 the product fits, and is never negative.

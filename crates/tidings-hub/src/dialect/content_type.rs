@@ -10,15 +10,15 @@ use crate::attachments::is_token;
 pub(crate) struct ContentType<'a> {
     /// Type and subtype, such as `text/plain`, in the letters that were sent.
     pub(crate) essence: &'a str,
-    /// The value of the parameter `charset`.
+    /// The parameter `charset`.
     pub(crate) charset: Option<Cow<'a, str>>,
     /// All of it, as it was sent.
     pub(crate) text: &'a str,
 }
 
 impl<'a> ContentType<'a> {
-    /// Of several values, in one field line or many, the last that is a media type counts; it keeps the `charset` of those before
-    /// it that are of the same type. `None` if none is one.
+    /// Of several values, on one line or on more, the last media type counts. It keeps the `charset` of earlier values of the
+    /// same type. `None` if no value is a media type.
     ///
     /// Source: Fetch, "extract a MIME type".
     pub(crate) fn extract(values: &'a str) -> Option<ContentType<'a>> {
@@ -57,7 +57,7 @@ impl<'a> ContentType<'a> {
     }
 }
 
-/// The value of a parameter. `None` if there is none. Text after a quoted string is ignored.
+/// The value of a parameter; `None` if it is empty. Text after a quoted string is ignored.
 fn unquote(value: &str) -> Option<Cow<'_, str>> {
     let Some(quoted) = value.strip_prefix('"') else {
         let value = value.trim_end_matches(is_space);

@@ -13,10 +13,10 @@ use crate::{
 /// How much memory a stream keeps between two events.
 const KEPT_BYTES: usize = 4 << 10;
 
-/// Reads `text/event-stream` strictly. A browser forgives mistakes silently, but here that would lose data silently.
+/// Reads `text/event-stream` strictly. A browser ignores errors in silence; here, an update would be lost in silence.
 ///
-/// Comments, and blocks that only set `retry` or an `id`, are allowed and not published. So are the events of another hub that
-/// tell of itself, the reconnection time that its stream begins with, and its `topic` lines.
+/// Comments, and blocks that only set `retry` or an `id`, are allowed and not published. The same goes for the streams of other
+/// hubs: their own events, their first reconnection time, and their `topic` lines.
 #[derive(Debug)]
 pub(crate) struct EventStreamReader {
     topic: Topic,
@@ -70,7 +70,7 @@ impl UpdateReader for EventStreamReader {
     fn unfinished_bytes(&mut self) -> usize {
         let unfinished = self.decoder.unfinished_bytes();
         if unfinished == 0 {
-            // One large event would otherwise cost its memory for as long as the stream stays open.
+            // Otherwise one large event would cost its memory as long as the stream stays open.
             self.decoder.shrink_to(KEPT_BYTES);
         }
         unfinished
@@ -81,7 +81,7 @@ impl UpdateReader for EventStreamReader {
     }
 
     fn line(&self) -> u64 {
-        // The decoder is at the line behind the blank one that ended the event.
+        // The decoder is at the line after the blank line that ended the event.
         self.decoder.line().saturating_sub(1).max(1)
     }
 }
@@ -89,7 +89,7 @@ impl UpdateReader for EventStreamReader {
 /// The topics that a block names.
 #[derive(Debug, Default)]
 struct Named {
-    /// The first one that is not published to. One is kept, cut short, however many there are.
+    /// The first topic that is not the one of the request. One topic is kept, cut short, no matter how many there are.
     other: Option<String>,
     is_here: bool,
 }
@@ -103,7 +103,7 @@ impl Named {
         }
     }
 
-    /// Another topic, if the block names some and not the one that is published to.
+    /// Another topic, if the block names topics and not the one of the request.
     fn only_others(self) -> Option<String> {
         self.other.filter(|_| !self.is_here)
     }

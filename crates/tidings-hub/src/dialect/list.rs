@@ -4,22 +4,22 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName};
 
-/// The elements of a list of plain words (RFC 9110, section 5.6.1): those of all its field lines, in order, without the empty
-/// ones. A sender may write one line or many, and a proxy may join them.
+/// The elements of a list of plain words (RFC 9110, section 5.6.1), in order, without empty ones. A sender may write one line or
+/// many, and a proxy may join them.
 pub(crate) fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = Cow<'_, str>> {
     let lines = headers.get_all(name).into_iter();
     let elements = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty()).map(String::from_utf8_lossy)
 }
 
-/// All lines of a list field as one text, which means the same; `None` without any.
+/// All lines of a list field as one text, which means the same. `None` if there is no line.
 pub(crate) fn joined(headers: &HeaderMap, name: HeaderName) -> Option<Cow<'_, str>> {
     let lines = headers.get_all(name).into_iter();
     let lines = lines.map(|line| String::from_utf8_lossy(line.as_bytes()));
     lines.reduce(|joined, line| (joined + ", ") + line)
 }
 
-/// The parts of a text between those delimiters that stand in no quoted string.
+/// The parts of a text between delimiters. A delimiter in a quoted string does not count.
 pub(crate) fn split_unquoted(text: &str, delimiter: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {

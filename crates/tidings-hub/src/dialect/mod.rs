@@ -33,7 +33,7 @@ pub(crate) trait Dialect: Sync {
     /// The dialect's part of the table of requests.
     fn table(&self) -> &'static [Route];
 
-    /// The operation of a request of the table.
+    /// Reads what a request of the table asks for.
     ///
     /// # Errors
     /// A request that breaks a rule of the dialect.
@@ -42,8 +42,7 @@ pub(crate) trait Dialect: Sync {
     /// The answer to a publish: its media type, and its body.
     fn published(&self, published: &Published<'_>) -> (HeaderValue, Vec<u8>);
 
-    /// Adds to the head of a stream what its subscriber knows it by. A subscriber that named the event it saw last gets the
-    /// verdict, if the dialect has a header for it.
+    /// Adds the dialect's own headers to the head of a stream. `verdict` is for a subscriber that named the event it saw last.
     fn sign_stream(&self, head: &mut HeaderMap, verdict: Option<Verdict>);
 }
 
@@ -54,10 +53,10 @@ pub(crate) trait UpdateReader: Send {
     /// Advances `input` past what was used; when it returns `None`, all of it was.
     fn read(&mut self, input: &mut &[u8]) -> Option<Result<Append, Refusal>>;
 
-    /// How many bytes it keeps of an update that is not complete. 0 if none has begun.
+    /// How many bytes are kept of an update that is not complete; 0 if no update has begun.
     fn unfinished_bytes(&mut self) -> usize;
 
-    /// The body has ended as it should: an update that needs no more, or what is wrong with the rest.
+    /// Takes the end of the body. Returns an update that needed no more, or what is wrong with the rest.
     fn finish(&mut self) -> Option<Result<Append, Refusal>>;
 
     /// The number of the line, from 1, that the last update or problem ended on.

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Reads `application/x-ndjson`: one JSON object a line; empty lines are skipped, and so is one byte order mark at the very beginning.
+/// Reads `application/x-ndjson`: one JSON object a line. Empty lines are skipped, and so is a byte order mark at the beginning.
 ///
 /// A last line without a line feed counts when the body ends as it should.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct NdjsonReader {
 
 impl NdjsonReader {
     pub(crate) fn new(topic: Topic, max_data_bytes: usize, max_retry: Duration) -> NdjsonReader {
-        // JSON needs up to six bytes for one of data (\u0000).
+        // JSON needs up to six bytes for one byte of data (\u0000).
         let max_line_bytes = max_data_bytes.saturating_mul(6).saturating_add(64 << 10);
         NdjsonReader { topic, max_data_bytes, max_line_bytes, max_retry, line: 0, partial: Vec::new() }
     }
@@ -41,7 +41,7 @@ impl NdjsonReader {
         if line.is_empty() { None } else { self.parse(line).transpose() }
     }
 
-    /// `None` for a line that has no update.
+    /// `None` for a line without an update.
     fn parse(&self, line: &[u8]) -> Result<Option<Append>, Refusal> {
         let text = std::str::from_utf8(line)
             .map_err(|error| Refusal::invalid(format!("the line is not UTF-8: {error}")))?;
@@ -50,16 +50,16 @@ impl NdjsonReader {
             parsed => parsed,
         }
         .map_err(|error| {
-            // Its own "line 1" would be taken for the first line of the body.
+            // The error says "line 1", which would look like the first line of the body.
             let (column, error) = (error.column(), error.to_string());
             let what = error.split(" at line ").next().unwrap_or_default();
             Refusal::invalid(format!(
-                "the line is no update: {what} (column {column}); it is an object as {{\"data\": \"text\", \"type\": …, \"id\": …, \"retry\": …}}"
+                "the line is not an update: {what} (column {column}); send an object such as {{\"data\": \"text\", \"type\": …, \"id\": …, \"retry\": …}}"
             ))
         })?;
         if let Some(member) = update.of_imports() {
             return Err(Refusal::invalid(format!(
-                "the line is no update: {member:?} is for `tidings log import` only"
+                "the line is not an update: {member:?} is for `tidings log import` only"
             )));
         }
         if let Some(topic) = update.topic.as_deref().filter(|topic| *topic != self.topic.as_str()) {
@@ -78,12 +78,12 @@ impl NdjsonReader {
                 if is_hubs && update.time.is_none() {
                     return Ok(None);
                 }
-                // What `tidings subscribe` writes where the stream has no IDs.
+                // `tidings subscribe` writes an empty ID if the stream has none.
                 id = id.filter(|id| !id.is_empty());
             }
             Some(other) => {
                 return Err(Refusal::invalid(format!(
-                    "the line is no update: kind is {other:?}, and that of an update is \"event\", or is left out"
+                    "the line is not an update: kind is {other:?}; an update has the kind \"event\", or none"
                 )));
             }
         }

@@ -1,4 +1,4 @@
-//! The operations that requests ask for, in any dialect.
+//! The operations of a hub, as all dialects ask for them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     log::{Append, IdempotencyKey},
 };
 
-/// The operation that a request asks for.
+/// An operation that a request asks for.
 pub(crate) enum Operation {
     Publish(Publish),
     /// To get the updates of topics as they come.
@@ -25,7 +25,7 @@ pub(crate) enum Operation {
     ListLag,
 }
 
-/// The published data, by the form of the request's body.
+/// A publish, by the form of the request's body.
 pub(crate) enum Publish {
     /// The body is text, which is read whole. These are its updates then, in order.
     Text(Box<dyn FnOnce(String) -> Result<Vec<Append>, Refusal> + Send>),
@@ -55,7 +55,7 @@ pub(crate) struct File {
     pub(crate) details: Details,
 }
 
-/// The details of a request's only update, besides the data.
+/// The parts of one update that a request names beside the data.
 #[derive(Debug)]
 pub(crate) struct Details {
     pub(crate) topic: Topic,

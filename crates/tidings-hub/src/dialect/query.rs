@@ -12,7 +12,7 @@ pub(crate) fn raw<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
     pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
 }
 
-/// The parameters of a query; a value that is not UTF-8 is a problem for whoever wants it.
+/// The parameters of a query. A value that is not UTF-8 is refused only if the parameter is known.
 pub(crate) fn pairs(query: Option<&str>) -> impl Iterator<Item = (String, Result<String, Refusal>)> {
     query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -1,11 +1,11 @@
-//! Receipts: the published updates, as the answer to a publish reports them.
+//! The receipts of a publish, as its answer tells them.
 
 use crate::{
     attachments::Announcement,
     log::{Receipt, RecordId},
 };
 
-/// The updates that one request has published.
+/// The receipts of one request.
 pub(crate) enum Published<'a> {
     /// Its one update.
     One(&'a Receipt),

@@ -13,11 +13,11 @@ pub(crate) struct Refusal {
     pub(crate) kind: RefusalKind,
     /// The value and the rule.
     pub(crate) detail: String,
-    /// The line of the body that breaks the rule, from 1, where lines are counted.
+    /// The line of the body that breaks the rule, from 1, if the body has lines.
     pub(crate) line: Option<u64>,
 }
 
-/// The kind of rule.
+/// The kind of rule that a request breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RefusalKind {
     /// A value is malformed, or out of its bounds.
@@ -28,7 +28,7 @@ pub(crate) enum RefusalKind {
     TooLarge,
     /// The body is of a kind that cannot be published.
     UnsupportedBody,
-    /// None of the types that are served is acceptable.
+    /// The client accepts none of the types that are served.
     NotAcceptable,
 }
 

@@ -24,7 +24,7 @@ pub(crate) enum Path {
     StaticFile,
 }
 
-/// The right that a request needs.
+/// The permission that a request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// Nothing: the answer is no secret.

@@ -1,4 +1,4 @@
-//! The rule for a stream that nobody reads any more.
+//! The policy for a stream without readers.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -7,23 +7,23 @@ use tokio::time::{Instant, sleep};
 use super::stream::StreamId;
 use crate::delivery::Engine;
 
-/// How often somebody looks whether a stream has readers. Readers come and go without a word to the gateway: most are in
-/// the delivery loops, as for any other topic.
+/// How often the gateway looks whether a stream has readers. Readers come and go without telling the gateway: most are in the
+/// delivery loops, as for any other topic.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// The action when the last reader of a stream has left and the upstream still sends.
+/// The policy for a stream whose last reader has left while the upstream still sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Abandon {
-    /// Go on: the answer will be there when somebody comes back.
+    /// Go on: the answer is there when a reader comes back.
     #[default]
     Continue,
-    /// Stop the upstream when nobody has come back for this long; zero is at once.
+    /// Stop the upstream if no reader comes back within this time. Zero stops it at once.
     CancelAfter(Duration),
 }
 
-/// A text that names no [`Abandon`].
+/// A text that is not an [`Abandon`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not continue, cancel, or a grace as grace:30s")]
+#[error("{text:?} is not a policy; use continue, cancel, or a grace such as grace:30s")]
 pub struct InvalidAbandon {
     text: String,
 }
@@ -53,8 +53,8 @@ impl fmt::Display for Abandon {
 }
 
 impl Abandon {
-    /// Waits until a stream has been without a reader for too long; for ever where it may go on without. The readers of a
-    /// stream include those who wait for its head.
+    /// Waits until a stream has been without readers for too long; for ever if it may go on without them. A client that waits for
+    /// the head of its answer counts as a reader.
     pub(super) async fn of(self, engine: &Engine, stream: &StreamId) {
         let Abandon::CancelAfter(grace) = self else { return std::future::pending().await };
         let topic = stream.topic();

@@ -9,13 +9,13 @@ use std::{
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::Instant;
 
-/// How long a request that was given up keeps its place. The upstream learns of it late, some not before their answer is
-/// complete, and until then it works and is paid for: a client that asks and leaves at once would otherwise keep as many
-/// requests there as it can send.
+/// How long a request that was given up keeps its slot. The upstream notices late, some upstreams only when the answer is
+/// complete, and its work is paid for until then. Otherwise a client that asks and leaves at once could have any number of
+/// requests there.
 const LINGERS: Duration = Duration::from_secs(10);
 
-/// Lets in as many requests as may be with the upstream, whether or not they ask for a stream: each has a connection to it, and
-/// costs its operator money. A cheap handle, to be cloned.
+/// Bounds the number of requests that are with the upstream, with or without a stream. Each has a connection, and costs the
+/// operator money. A cheap handle, to be cloned.
 #[derive(Debug, Clone)]
 pub(super) struct Admission {
     most: usize,
@@ -26,7 +26,7 @@ pub(super) struct Admission {
 #[derive(Debug, Default)]
 struct Places {
     taken: usize,
-    /// When the slots of those that were given up are free again.
+    /// When the slots of requests that were given up are free again.
     lingering: VecDeque<Instant>,
 }
 
@@ -43,7 +43,7 @@ impl Admission {
         Admission { most, admitted, positions: Arc::default() }
     }
 
-    /// Lets one in; `None` while there are as many as there may be.
+    /// Lets a request in; `None` while there are as many as there may be.
     pub(super) fn admit(&self) -> Option<Admitted> {
         let mut positions = self.positions();
         let now = Instant::now();

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::{stream::StreamId, wire::Dialect};
 use crate::{Update, log::Record};
 
-/// The data of a request that is kept beside its answer.
+/// The facts about a request that are kept beside its answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Announcement {
     path: String,
-    /// The digest of the body: with the same idempotency key, another one is another request.
+    /// The digest of the body. A repeat with the same idempotency key must have the same.
     body: String,
 }
 
@@ -22,12 +22,12 @@ impl Announcement {
         id.announce(serde_json::to_string(self).expect("strings are JSON"))
     }
 
-    /// The digest of the body that the stream answers; `None` for what is no announcement.
+    /// The digest of the body that the stream answers; `None` if `record` is not an announcement.
     pub(super) fn body(record: &Record) -> Option<String> {
         serde_json::from_str(record.event().data()).ok().map(|Announcement { body, .. }| body)
     }
 
-    /// The stream that `record` announces; `None` for what is no announcement.
+    /// The stream that `record` announces; `None` if it is not an announcement.
     pub(super) fn read(record: &Record) -> Option<(StreamId, Dialect)> {
         let id = StreamId::parse(record.publisher_id()?.strip_prefix('~')?.strip_suffix(".start")?)?;
         let announcement: Announcement = serde_json::from_str(record.event().data()).ok()?;

@@ -42,7 +42,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Lets its bearer read and stop the stream.
 const TIDINGS_STOP_TOKEN: HeaderName = HeaderName::from_static("tidings-stop-token");
 
-/// Answers a request of an SDK: with a subscription to its stream, or, where it asked for none, with what the upstream says.
+/// Answers a request of an SDK with a subscription to its stream. If it does not ask for a stream, with the answer of the
+/// upstream.
 pub(super) async fn answer<B>(
     hub: &Hub,
     gateway: &Arc<Gateway>,
@@ -70,7 +71,7 @@ where
     if seen.is_some() {
         gateway.metrics.resumed.inc();
     }
-    // It is a reader from now on, and counts as one while it waits for the head.
+    // The client is a reader from now on, and counts as one while it waits for the head.
     let Some(cursor) = open(hub, &id, seen.as_deref()).await? else { return Ok(ended()) };
     drop(started.first_reader);
     let mut response = match head(gateway, started.live.as_deref(), disconnect.as_ref()).await {
@@ -101,14 +102,14 @@ where
     Ok(response)
 }
 
-/// The last event ID of a client that comes back. A client of a new stream has seen nothing of it.
+/// The last event ID of a client that comes back. The client of a new stream has seen no event of it.
 fn last_event_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(LAST_EVENT_ID)?;
     (!id.is_empty()).then(|| String::from_utf8_lossy(id.as_bytes()).into_owned())
 }
 
-/// A subscription from the first event on, or after the event that the client saw last, without events that only
-/// readers of a hub know. `None` for a client that already has everything.
+/// A subscription from the first event on, or after the event that was seen last, without the events of the hub. `None` for a
+/// client that has all events that there will ever be.
 async fn open(hub: &Hub, id: &StreamId, seen: Option<&str>) -> Result<Option<Cursor>, Problem> {
     let start = match seen {
         None => position::start(&*hub.engine().log, id).await?,
@@ -123,17 +124,17 @@ async fn open(hub: &Hub, id: &StreamId, seen: Option<&str>) -> Result<Option<Cur
     Ok(Cursor::open(hub.engine().clone(), Reading::whole(id.topic().into()), begin).await?)
 }
 
-/// Whether only the stream's end follows a position. This form does not show the end, so a client that has seen the
-/// event there would reconnect for ever.
+/// Whether only the end of the stream follows a position. This form does not show the end, so a client that has seen the event
+/// there would come back for ever.
 async fn has_all(hub: &Hub, id: &StreamId, position: u64) -> Result<bool, LogError> {
     let log = &hub.engine().log;
     let page = log.read(position, &id.topic().into(), PageLimit { records: 1, bytes: 1 }).await?;
     Ok(page.records.first().is_some_and(|next| next.is_close()))
 }
 
-/// The state of a stream when the head of its response is due.
+/// The head of the answer, when it is due.
 enum Head {
-    /// It opens, with the upstream's headers as far as there are any.
+    /// The stream opens, with the headers of the upstream if they are there.
     Opens(Arc<HeaderMap>),
     Refuses(Response<HubBody>),
 }
@@ -154,12 +155,12 @@ async fn head(gateway: &Gateway, live: Option<&Live>, disconnect: Option<&Discon
             _ => Head::Opens(live.headers()),
         },
         () = sleep(gateway.settings.first_byte_deadline) => Head::Opens(Arc::default()),
-        // Nobody sees the answer. Without it the reader would be counted until the deadline.
+        // The client does not see the answer. But without it, its reader would count until the deadline.
         () = gone => Head::Refuses(Response::new(HubBody::empty())),
     }
 }
 
-/// Names the stream, and hands out the rights to it.
+/// Names the stream, and adds its tokens.
 fn sign(response: &mut Response<HubBody>, gateway: &Gateway, id: &StreamId) {
     let visible = |text: String| HeaderValue::try_from(text).expect("base64url is visible ASCII");
     let read = gateway.tokens.issue(id, Scope::Read);

@@ -1,4 +1,4 @@
-//! The compacted view: the content of a stream so far, in few events.
+//! The compact view: the beginning of a stream in few events.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -12,22 +12,22 @@ use crate::{
     log::{LogError, PageLimit, Record},
 };
 
-/// The limit of compacting: later events arrive as they were sent. It bounds the work for one reader.
+/// The most bytes of a compact view, which bounds the memory for one reader. Later events come as they were sent.
 const MAX_BYTES: usize = 4 << 20;
 
 /// The beginning of a stream for a late reader.
 #[derive(Debug)]
 pub(super) struct Compacted {
-    /// Whole events. Each has the ID of the last one that is in it, and so is a position to resume from.
+    /// Whole events. Each has the ID of the last event that is joined in it, so a reader can resume from it.
     pub(super) events: Bytes,
-    /// The ID of the last event that is in them, or the one after which they begin.
+    /// The ID of the last event that is joined in them, or of the event after which they begin.
     pub(super) last_event_id: String,
-    /// The sequence that it stands for.
+    /// The sequence of that ID.
     pub(crate) sequence: u64,
 }
 
-/// Joins the events after `after`, which is at `position`, up to the end of the log. `None` if an event after it is
-/// lost; a plain subscription reports that.
+/// Joins the events after the event `after`, which is at `position`, up to the end of the log. `None` if an event after it is
+/// lost: a plain subscription then tells of the gap.
 pub(super) async fn compact(
     engine: &Engine,
     id: &StreamId,
@@ -54,7 +54,7 @@ pub(super) async fn compact(
             break;
         }
         position = page.reached.sequence;
-        // A log in memory never waits, and to read the JSON of a long answer takes long: others have their turn.
+        // A log in memory never waits, and to read the JSON of a long answer takes long. Let other tasks have their turn.
         yield_now().await;
     }
     Ok(Some(Compacted { events: joined.finish(), last_event_id, sequence }))
@@ -65,7 +65,7 @@ async fn dialect(engine: &Engine, id: &StreamId) -> Result<Option<Dialect>, LogE
     Ok(record.and_then(|record| Announcement::read(&record)).map(|(_, dialect)| dialect))
 }
 
-/// Events, those that continue one text joined.
+/// Events. Those that continue one text are joined.
 struct Joined {
     dialect: Dialect,
     out: Vec<u8>,
@@ -84,9 +84,9 @@ struct Open {
 #[derive(Debug)]
 struct Delta {
     text: String,
-    /// Where it stands in the data.
+    /// Where the text is in the data.
     pointer: &'static str,
-    /// The data without the text and without what differs in each event. Two pieces that have the same are of one text.
+    /// The data without the text, and without members that differ in each event. Two pieces with the same rest are of one text.
     around: Value,
     /// The number that each event of OpenAI's Responses has.
     number: Option<Value>,
@@ -175,7 +175,7 @@ impl Delta {
     }
 }
 
-/// Where an event of this interface has its piece of a text, if it has one and nothing else.
+/// Where an event of this interface has its piece of a text, if it has one, and nothing more.
 fn pointer(dialect: Dialect, data: &Value) -> Option<&'static str> {
     let candidates: &[&'static str] = match dialect {
         Dialect::ChatCompletions if data["choices"].as_array().is_some_and(|choices| choices.len() == 1) => {

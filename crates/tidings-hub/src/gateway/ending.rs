@@ -5,9 +5,9 @@
 pub(crate) enum Ending {
     /// The upstream said that the answer is complete.
     Complete,
-    /// Somebody stopped it.
+    /// A client stopped it.
     Stopped,
-    /// Nobody read it.
+    /// It had no readers.
     Abandoned,
     /// The upstream's connection ended before its answer did.
     Truncated,
@@ -35,7 +35,7 @@ impl Ending {
         matches!(self, Ending::Complete | Ending::Truncated | Ending::UpstreamError)
     }
 
-    /// The data of the stream's `close`. Its readers need not know who stopped it.
+    /// The data of the stream's `close`. Readers need not know which client stopped it.
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Ending::Abandoned => Ending::Stopped.as_str(),

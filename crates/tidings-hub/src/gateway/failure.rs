@@ -1,4 +1,4 @@
-//! Why there is no answer, or no whole one.
+//! Why there is no answer, or no complete answer.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -6,16 +6,16 @@ use http::{HeaderMap, Response, StatusCode};
 use super::ending::Ending;
 use crate::http::{HubBody, Problem};
 
-/// A stream's end that is no complete answer.
+/// The end of a stream without a complete answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) ending: Ending,
     pub(crate) message: String,
     /// Whether the same request may succeed if it is sent again.
     pub(crate) again: bool,
-    /// The upstream's own error response, for a client that has no head yet.
+    /// The answer of the upstream itself, for a client that has no head yet.
     pub(crate) refusal: Option<Box<Refusal>>,
-    /// Whether the client has been told in band already, by the upstream itself.
+    /// Whether the upstream has told the client already, in the stream.
     pub(crate) told: bool,
 }
 
@@ -32,7 +32,7 @@ impl Failure {
         Failure { ending, message: message.into(), again: false, refusal: None, told: false }
     }
 
-    /// The same, worth another try.
+    /// The same failure, after which another try may succeed.
     pub(crate) fn again(mut self) -> Failure {
         self.again = true;
         self
@@ -47,14 +47,14 @@ impl Failure {
     pub(crate) fn refused(refusal: Refusal) -> Failure {
         let status = refusal.status;
         Failure {
-            // A server that is overloaded, restarts, or is a proxy without one.
+            // A server is overloaded or restarts, or a proxy has no server.
             again: matches!(status.as_u16(), 500 | 502 | 503 | 504 | 529),
             refusal: Some(Box::new(refusal)),
             ..Failure::new(Ending::UpstreamError, format!("the upstream answered {status}"))
         }
     }
 
-    /// The answer for a client that has no head yet: the upstream's own refusal, or what the gateway says of it.
+    /// The answer for a client that has no head yet: the upstream's own refusal, or the gateway's.
     pub(crate) fn to_response(&self) -> Response<HubBody> {
         match &self.refusal {
             Some(refusal) => {

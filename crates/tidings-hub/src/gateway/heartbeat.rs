@@ -1,4 +1,4 @@
-//! The bytes that an SDK gets while its model is silent.
+//! The heartbeats that an SDK gets while the model is silent.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -12,20 +12,20 @@ const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
 /// The form of a heartbeat in the answer to an SDK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Heartbeat {
-    /// An empty comment, which everyone who follows the standard ignores.
+    /// An empty comment, which every parser that follows the standard ignores.
     Comment,
     /// An event of type `ping`, for clients that watch events and not bytes. OpenAI's SDKs yield it as a chunk.
     Event,
-    /// The heartbeat of the interface: Anthropic's `ping`, or a comment for OpenAI's interfaces, which have none.
+    /// That of the interface: `ping` for Anthropic's, and a comment for OpenAI's, which have no heartbeat.
     #[default]
     Dialect,
     /// Nothing, and no comment at the beginning either: for clients that fail on them.
     None,
 }
 
-/// A text that names no [`Heartbeat`].
+/// A text that is not a [`Heartbeat`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not comment, event, dialect or none")]
+#[error("{text:?} is not a heartbeat; use comment, event, dialect or none")]
 pub struct InvalidHeartbeat {
     text: String,
 }

@@ -44,9 +44,9 @@ pub(crate) struct Gateway {
     pub(super) admission: Admission,
     live: Mutex<HashMap<StreamId, (Arc<Live>, Admitted)>>,
     tasks: Mutex<JoinSet<()>>,
-    /// Up to where what an earlier process has left open is ended; `None` while that is not known.
+    /// The position up to which the streams of earlier processes have ended; `None` while that is not known.
     swept: Mutex<Option<Position>>,
-    /// Where the first stream was entered that this process could not end in the log.
+    /// The position of the first stream that this process could not end in the log.
     left_open: Mutex<Option<Position>>,
     /// How many streams have been announced.
     announced: AtomicU64,
@@ -77,7 +77,7 @@ pub(super) enum Progress {
     Flowing(Arc<HeaderMap>),
     /// It failed before its first event, or was never begun.
     Failed(Arc<Failure>),
-    /// It has ended, or was there before; with the headers of its upstream where they are known.
+    /// It has ended, or was there before. The headers of its upstream, if they are known.
     Kept(Arc<HeaderMap>),
 }
 
@@ -86,7 +86,7 @@ pub(super) enum Progress {
 pub(super) enum Entered {
     New(Arc<Live>),
     Running(Arc<Live>),
-    /// There are as many as there may be.
+    /// There are as many streams as there may be.
     Full,
 }
 
@@ -108,7 +108,7 @@ impl Gateway {
         }
     }
 
-    /// Begins to end what an earlier process has left open. `hub` is the gateway's own.
+    /// Begins to end the streams that an earlier process has left open. `hub` is the gateway's own.
     pub(super) fn begin(self: &Arc<Self>, hub: Hub) {
         let gateway = self.clone();
         self.spawn(async move {
@@ -141,8 +141,8 @@ impl Gateway {
         }
     }
 
-    /// Takes a stream out, and tells who waits for it how far it has come. `over` is whether the upstream has ended the exchange,
-    /// or was not asked.
+    /// Takes a stream out, and tells the tasks that wait for it how it has ended. `over` says whether the upstream has ended the
+    /// exchange, or was not asked.
     pub(super) fn leave(&self, live: &Live, last: Progress, over: bool) {
         if let Some((_, mut admitted)) = self.live().remove(&live.id) {
             if over {
@@ -160,12 +160,12 @@ impl Gateway {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes up to where what an earlier process has left open is ended.
+    /// Notes the position up to which the streams of earlier processes have ended.
     pub(super) fn swept_to(&self, position: Position) {
         *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some(position);
     }
 
-    /// A position up to which all announced streams have ended, if there is one: none that is live was announced before it.
+    /// A position up to which all announced streams have ended, if there is one. Every live stream was announced after it.
     pub(super) fn all_ended_to(&self) -> Option<Position> {
         let swept = (*self.swept.lock().unwrap_or_else(PoisonError::into_inner))?;
         let left_open = *self.left_open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,14 +174,14 @@ impl Gateway {
         [swept].into_iter().chain(left_open).chain(open).min_by_key(|position| position.sequence)
     }
 
-    /// Notes that a stream may be open in the log when it is live no more: the next start looks at it.
+    /// Notes that a stream may stay open in the log when it is no longer live. The next start looks at it.
     pub(super) fn leave_open(&self, live: &Live) {
         let mut left_open = self.left_open.lock().unwrap_or_else(PoisonError::into_inner);
         let before = left_open.unwrap_or(live.after);
         *left_open = Some(if live.after.sequence < before.sequence { live.after } else { before });
     }
 
-    /// Counts a stream that has been announced. After so many, the log is told which have ended.
+    /// Counts a stream that has been announced. After a number of them, the log gets a note of which have ended.
     pub(super) fn count_announced(self: &Arc<Self>, hub: &Hub) {
         if (self.announced.fetch_add(1, Ordering::Relaxed) + 1) % NOTE_AFTER == 0 {
             let (hub, gateway) = (hub.clone(), self.clone());
@@ -213,12 +213,12 @@ impl Gateway {
         let _ = self.shutdown.subscribe().wait_for(|begun| *begun).await;
     }
 
-    /// Ends all streams, so that readers are told before they are cut.
+    /// Ends all streams, so that readers get the last event before they are cut.
     pub(super) async fn end_streams(&self, engine: &Engine) {
         let topics: Vec<_> = self.live().keys().map(StreamId::topic).collect();
         self.shutdown.send_replace(true);
         let told = async {
-            // Tasks begin others.
+            // Tasks begin other tasks.
             loop {
                 let mut tasks =
                     std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
@@ -245,12 +245,12 @@ impl Live {
         self.wait_for(|progress| !matches!(progress, Progress::Starting)).await
     }
 
-    /// Waits until there is an event, or will be none.
+    /// Waits until there is an event, or there will never be one.
     pub(super) async fn head(&self) -> Progress {
         self.wait_for(|progress| !matches!(progress, Progress::Starting | Progress::Waiting)).await
     }
 
-    /// The upstream's data so far.
+    /// The headers of the upstream, if they have arrived.
     pub(super) fn headers(&self) -> Arc<HeaderMap> {
         match &*self.progress.borrow() {
             Progress::Flowing(headers) | Progress::Kept(headers) => headers.clone(),

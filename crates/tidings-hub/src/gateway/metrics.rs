@@ -1,4 +1,4 @@
-//! The counters of the gateway, in addition to the hub's.
+//! The counters of the gateway, beside those of the hub.
 
 use std::time::Duration;
 

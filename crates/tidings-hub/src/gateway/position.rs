@@ -10,13 +10,13 @@ use crate::{
     model::gap::GapReason,
 };
 
-/// Where a reader of a stream begins that has seen nothing of it: after its announcement. From there, a gap is told if
+/// Where a reader begins that has seen no event of a stream: after the announcement. From there, the reader is told of a gap if
 /// something was evicted.
 pub(super) async fn start(log: &dyn Log, stream: &StreamId) -> Result<StartAt, LogError> {
     start_after(log, stream, stream.start_id().into_string()).await
 }
 
-/// Where a reader of a stream begins who has seen the event `asked`.
+/// Where a reader of a stream begins that has seen the event `asked`.
 pub(super) async fn start_after(
     log: &dyn Log,
     stream: &StreamId,
@@ -28,14 +28,14 @@ pub(super) async fn start_after(
     })
 }
 
-/// The sequence that `asked` names in a stream. The ID of an event of another stream or topic counts as unknown.
-/// Otherwise the events of this stream before that position would be left out silently.
+/// The sequence that `asked` names in a stream. The ID of an event of another stream, or of another topic, is unknown here.
+/// Otherwise the events of this stream before that position would be left out in silence.
 pub(super) async fn locate(
     log: &dyn Log,
     stream: &StreamId,
     asked: &str,
 ) -> Result<Result<u64, GapReason>, LogError> {
-    // The announcement is of another topic, and is found there by its ID. Other IDs that have been chosen are the stream's.
+    // The announcement is in another topic, and is found there by its ID. All other chosen IDs are in the stream's own topic.
     let topic = if asked == stream.start_id().as_str() { started() } else { stream.topic() };
     let is_place = HubId::parse(asked).is_some();
     Ok(match resume::locate(log, asked, &topic.into()).await? {
@@ -52,8 +52,8 @@ pub(super) async fn announcement(log: &dyn Log, stream: &StreamId) -> Result<Opt
     }
 }
 
-/// Whether `sequence` is the position of one of a stream's events, or the position before all of its kept events, which
-/// is the ID of a `gap`. A reader that begins after such a position leaves nothing out.
+/// Whether `sequence` is the position of an event of a stream, or the position before all its events that are kept, which is the
+/// ID of a `gap`. A reader that begins after it misses nothing.
 async fn is_of(log: &dyn Log, stream: &StreamId, sequence: u64) -> Result<bool, LogError> {
     const ONE: PageLimit = PageLimit { records: 1, bytes: 1 };
     let events = Selector::from(stream.topic());

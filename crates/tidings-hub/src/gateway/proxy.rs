@@ -1,4 +1,4 @@
-//! Requests that ask for no stream.
+//! Requests that do not ask for a stream.
 
 use std::{
     future::Future,
@@ -27,8 +27,8 @@ use crate::http::{
     request_head::text,
 };
 
-/// Passes a request on, and the answer back as it comes. A client that leaves ends it, over any version of HTTP: all that there is
-/// of the exchange is in this future, and then in the body.
+/// Passes a request on, and the answer back as it arrives. The exchange lives in this future, and then in the body. So it ends
+/// when the client leaves, over every version of HTTP.
 pub(super) async fn pass_on(
     gateway: &Gateway,
     method: &Method,
@@ -75,7 +75,7 @@ pub(super) async fn pass_on(
     Ok(response)
 }
 
-/// How many bytes an answer has, where its head says so.
+/// How many bytes an answer has, if its head says so.
 fn length(headers: &HeaderMap) -> Option<u64> {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         return None;
@@ -83,14 +83,14 @@ fn length(headers: &HeaderMap) -> Option<u64> {
     text(headers, header::CONTENT_LENGTH)?.parse().ok()
 }
 
-/// An answer on its way: the next piece is read when the client has room for one, so that an answer that nobody takes waits at
-/// its upstream. Dropping it ends the exchange.
+/// An answer on its way. The next piece is read when the client has room for it. So an answer whose client does not read waits at
+/// the upstream. Dropping it ends the exchange.
 #[derive(Debug)]
 struct PassedOn {
     body: ResponseBody,
     /// How many bytes are still to come, if that is known.
     left: Option<u64>,
-    /// When it has taken too long.
+    /// When the answer has taken too long.
     deadline: Pin<Box<Sleep>>,
     /// Until the answer has gone out.
     admitted: Admitted,
@@ -100,7 +100,7 @@ impl Pieces for PassedOn {
     /// The next piece, or `None` at the end.
     ///
     /// # Errors
-    /// When there is more, and it does not come: the client must not take for whole what it has.
+    /// When the rest does not come: the client must not take its part for the whole.
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if self.deadline.as_mut().poll(context).is_ready() {
             let message = "the answer took longer than the gateway's total timeout";
@@ -119,7 +119,7 @@ impl Pieces for PassedOn {
         };
         self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
         if self.left == Some(0) {
-            // Nobody asks for more, and only an answer that was read to its end leaves its connection to the next one.
+            // hyper does not ask for more. But only an answer that was read to its end leaves its connection to the next request.
             let _ = self.body.poll_chunk(context);
             self.admitted.over();
         }

@@ -31,7 +31,7 @@ use crate::{
 /// How long to wait before a request is sent again; each time twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// How long to wait before the log is asked again to take the end of a stream.
+/// How long to wait before the end of a stream is appended again.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
 
 /// A batch takes no more pieces of the upstream's answer once it has this many bytes of data.
@@ -45,7 +45,7 @@ pub(super) fn ask(gateway: Arc<Gateway>, asked: Asked) -> Asking {
     Box::pin(async move { gateway.upstream.open(&asked.target, asked.headers, asked.body).await })
 }
 
-/// Receives one stream: a task that goes on whether or not somebody reads.
+/// Receives one stream, in a task that does not depend on readers.
 pub(super) struct Relay {
     hub: Hub,
     gateway: Arc<Gateway>,
@@ -63,7 +63,7 @@ pub(super) struct Relay {
     /// Which of the answer's choices are complete, as bits.
     finished: u128,
     abandoned: bool,
-    /// The events that an upstream may still send when the answer is complete.
+    /// How the upstream may still end an answer that is complete.
     rest: Option<ResponseBody>,
 }
 
@@ -71,11 +71,11 @@ pub(super) struct Relay {
 struct Batch {
     events: Vec<Append>,
     bytes: usize,
-    /// The last event's statement about the answer.
+    /// The state of the answer after the last event.
     says: Says,
-    /// Whether anything was complete, if only a comment.
+    /// Whether anything was complete, even a comment.
     alive: bool,
-    /// The data after them cannot be read.
+    /// The bytes after the events cannot be read.
     problem: Option<Failure>,
 }
 
@@ -84,7 +84,7 @@ impl Batch {
         Batch { events: Vec::new(), bytes: 0, says: Says::More, alive: false, problem: None }
     }
 
-    /// Whether the last of them is the last of the answer.
+    /// Whether the last event ends the answer.
     fn is_last(&self) -> bool {
         matches!(self.says, Says::Complete | Says::Failed) || self.problem.is_some()
     }
@@ -122,7 +122,7 @@ impl Relay {
         let ending = outcome.as_ref().map_or_else(|failure| failure.ending, |()| Ending::Complete);
         let failure = outcome.err();
         self.abandoned |= !self.hub.engine().routing.is_followed(&self.topic);
-        // Before readers hear of the end: who has read it finds it counted.
+        // Before readers hear of the end, so that a reader of the end finds it counted.
         if self.abandoned {
             gateway.metrics.abandoned.inc();
         }
@@ -163,7 +163,7 @@ impl Relay {
         }
     }
 
-    /// Sends the request again as long as this cannot repeat an event that a client has seen.
+    /// Sends the request again, as long as no client has seen an event.
     async fn try_again_and_again(&mut self) -> Result<(), Failure> {
         let mut pause = FIRST_PAUSE;
         let mut left = self.gateway.settings.retries;
@@ -207,7 +207,7 @@ impl Relay {
                     _ => silent("further event", timeouts.between_events),
                 }),
             };
-            // While the log takes one batch, the next one gathers: an append costs much, and an event more in it little.
+            // While the log takes one batch, the next batch gathers. An append costs much, and another event in it costs little.
             let mut batch = Batch::new();
             let end = loop {
                 match piece {
@@ -243,7 +243,7 @@ impl Relay {
         }
     }
 
-    /// The connection has ended normally. Some upstreams omit the interface's last event, and some omit the empty line
+    /// The connection has ended in good order. Some upstreams leave out the last event of the interface, and some the empty line
     /// after it.
     async fn at_the_end(
         &mut self,
@@ -252,7 +252,7 @@ impl Relay {
         headers: &Arc<HeaderMap>,
     ) -> Result<(), Failure> {
         let before = self.events;
-        // It ends an event whose lines are whole; a line that was cut stays without its event.
+        // An empty line ends an event whose lines are whole. A line that was cut gives no event.
         let mut last = Batch::new();
         self.decode(&mut decoder, b"\n", &mut last);
         match last.says {
@@ -275,7 +275,7 @@ impl Relay {
         }
     }
 
-    /// Adds to `batch` what has arrived, up to the last event of the answer.
+    /// Adds the events that have arrived to `batch`, up to the last event of the answer.
     fn decode(&mut self, decoder: &mut Decoder, mut input: &[u8], batch: &mut Batch) {
         while let Some(item) = decoder.decode(&mut input) {
             batch.alive = true;
@@ -332,7 +332,7 @@ impl Relay {
             }
             first
         });
-        // It is never sent again, and holds memory that other questions wait for.
+        // The request is never sent again, and holds memory that other requests wait for.
         self.asked.body = Bytes::new();
         Ok(())
     }
@@ -349,7 +349,7 @@ impl Relay {
         self.abandoned |= !self.hub.engine().routing.is_followed(&self.topic);
     }
 
-    /// Ends the stream in the log; until that is done, readers wait.
+    /// Ends the stream in the log. Readers wait until that is done.
     async fn end(&mut self, ending: Ending, failure: Option<&Failure>) {
         let id = &self.live.id;
         let mut batch: Vec<Append> = Vec::new();
@@ -358,7 +358,7 @@ impl Relay {
             batch.push(id.update(event.with_id(id.error_id())).into());
         }
         batch.push(id.close(ending.reason()).into());
-        // Appending them again is harmless: the error has an ID of its own, and a topic is closed once.
+        // To append them again is harmless: the error has an ID of its own, and a topic is closed once.
         loop {
             let error = match self.hub.publish_reserved(batch.clone()).await {
                 Ok(Appended { refused: None | Some(Refused::Closed { .. }), .. }) => return,
@@ -388,7 +388,7 @@ async fn at_hand(body: &mut ResponseBody) -> Option<Option<Result<Bytes, Transpo
     .await
 }
 
-/// The last events of a stream that the end of the gateway has cut.
+/// The last event of a stream that the end of the gateway has cut.
 pub(super) fn restarted() -> Failure {
     Failure::new(Ending::GatewayRestart, "the gateway was restarted before the answer was complete")
 }
@@ -399,6 +399,6 @@ fn told() -> Failure {
 }
 
 fn not_kept(error: &dyn std::fmt::Display) -> Failure {
-    tracing::error!(%error, "a stream's events cannot be kept");
+    tracing::error!(%error, "the events of a stream cannot be kept");
     Failure::new(Ending::UpstreamError, "the answer cannot be kept, and is cut here")
 }

@@ -16,15 +16,15 @@ use crate::http::{Problem, published_body::PublishedBody, request_head::has_no_c
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
-/// A client's request to an upstream.
+/// A request of a client, as the upstream gets it.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) dialect: Dialect,
     pub(crate) target: Target,
-    /// The client's headers that the upstream gets.
+    /// The headers that the upstream gets.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// Whether the body has `"stream": true`. The upstream refuses a body that is not JSON.
+    /// Whether the body says `"stream": true`. The upstream refuses a body that is not JSON.
     pub(crate) wants_stream: bool,
     /// How many choices the whole answer has.
     pub(crate) choices: u32,
@@ -35,13 +35,13 @@ pub(crate) struct Asked {
 struct Members {
     #[serde(default)]
     stream: Option<bool>,
-    /// The number of requested choices. The upstream refuses a value that is not a number.
+    /// How many choices are asked for. The upstream refuses a value that is not a number.
     #[serde(default)]
     n: Option<serde_json::Value>,
 }
 
 impl Members {
-    /// None of them is there in a body that is no JSON, or has one of another type.
+    /// Without members, if the body is not JSON, or a member has another type.
     fn read(body: &[u8]) -> Members {
         serde_json::from_slice(body).unwrap_or_default()
     }
@@ -75,10 +75,9 @@ impl Asked {
     }
 }
 
-/// The client's headers that an upstream gets: those that are known to matter to it. Headers about the connection, or
-/// about the client's visit to this hub, such as cookies, are left out. With the operator's key, headers that choose
-/// the paying account are left out too (`openai-organization`, `openai-project`): the key may be valid for several
-/// accounts, and the operator chooses.
+/// The headers of a client that an upstream gets: those that matter to it, and none about the connection or about the client's
+/// visit to this hub, such as cookies. With the operator's key, also none that say which account pays (`openai-organization`,
+/// `openai-project`): the key may serve several accounts, and the operator chooses.
 pub(crate) fn headers_for_upstream(
     from_client: &HeaderMap,
     dialect: Dialect,
@@ -118,7 +117,7 @@ pub(crate) fn headers_for_upstream(
     Ok(headers)
 }
 
-/// The owner of an idempotency key, because two clients may use the same key.
+/// The credentials of a request. Two clients may use the same idempotency key, and these tell whose key it is.
 pub(crate) fn credentials(headers: &HeaderMap) -> Vec<&[u8]> {
     [header::AUTHORIZATION, X_API_KEY]
         .iter()

@@ -21,18 +21,18 @@ pub(super) const NOTE_AFTER: u64 = 100;
 
 const ONE: PageLimit = PageLimit { records: 1, bytes: 1 };
 
-/// The repairs to streams that were cut.
+/// How many streams were cut, and are ended now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Swept {
-    /// How many announcements were looked at.
+    /// How many announcements were read.
     pub(super) looked_at: u64,
     pub(super) ended: u64,
 }
 
-/// Ends in the log what no process receives any more, so that no reader waits for it.
+/// Ends the streams in the log that no process receives any more, so that no reader waits for them.
 ///
-/// A stream that this process receives is its own, and goes on. Announcements up to the last note that all of them have ended are
-/// not looked at: there are as many as there have ever been answers.
+/// A stream that this process receives goes on. Announcements before the last note, which says that all of them have ended, are
+/// not read: there is one for each answer that there has ever been.
 pub(super) async fn end_cut_streams(hub: &Hub, gateway: &Gateway) -> Result<Swept, LogError> {
     let log = &hub.engine().log;
     // Bounds may lag, and a stream beyond them would have no end.
@@ -75,17 +75,17 @@ pub(super) async fn note_ended(hub: &Hub, gateway: &Gateway) {
         return;
     }
     let bounds = hub.engine().log.bounds();
-    // Asked after the log: what is announced between the two is live.
+    // Asked after the log: a stream that is announced between the two is live.
     let Some(ended) = gateway.all_ended_to() else { return };
     let position = if ended.sequence < bounds.newest.sequence { ended } else { bounds.newest };
     let id = HubId { epoch: bounds.epoch, position }.to_string();
     if let Err(error) = hub.publish_reserved(vec![update_of(stream::ended(), Event::new(id)).into()]).await {
-        // The next start looks at more, and that is all.
-        tracing::warn!(%error, "it cannot be noted which streams have ended");
+        // The next start reads more announcements. Nothing is lost.
+        tracing::warn!(%error, "the note of which streams have ended cannot be kept; the next start takes longer");
     }
 }
 
-/// The last note. A note from another epoch of the log, or from a state that the log has lost, does not count.
+/// The position in the last note. A note of another life of the log counts for nothing, nor does one after the end of the log.
 async fn all_ended_to(log: &dyn Log, newest: u64) -> Result<Position, LogError> {
     let selector = Selector::from(stream::ended());
     // By halves: a log is read forwards, and has a note for every hundred answers.

@@ -1,4 +1,4 @@
-//! The operator's settings of the gateway.
+//! The settings of the gateway.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -6,23 +6,23 @@ use http::Uri;
 
 use super::{Abandon, Heartbeat};
 
-/// The settings of the gateway; [`GatewaySettings::new`] is what one upstream needs.
+/// The settings of the gateway. [`GatewaySettings::new`] makes them for one upstream.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct GatewaySettings {
-    /// Where requests go: scheme, host, and perhaps a path that the interface's own follows.
+    /// Where requests go: scheme, host, and perhaps a path, which precedes the path of the interface.
     pub upstream: Uri,
-    /// The upstream's key. With a key, the client's credentials are not passed on. Without one, they are.
+    /// The upstream's key. With a key, the credentials of clients stay here. Without one, they are passed on. Default: none.
     pub upstream_key: Option<Secret>,
-    /// The key that signs the tokens of streams. After a change, earlier tokens and idempotency keys are unknown.
+    /// Signs the tokens of streams. With another secret, earlier tokens and idempotency keys are unknown.
     pub token_secret: Secret,
-    /// How long a token opens its stream. Default: a day.
+    /// How long a token is valid. Default: a day.
     pub token_lifetime: Duration,
-    /// The rule for a stream that nobody reads. Default: it goes on.
+    /// The policy for a stream without readers. Default: it goes on.
     pub abandon: Abandon,
     /// The heartbeats of the answer to an SDK. Default: those of its own interface.
     pub heartbeat: Heartbeat,
-    /// When the upstream is given up.
+    /// How long to wait for the upstream.
     pub timeouts: Timeouts,
     /// After how long a streaming request is answered 200 even if the upstream has said nothing: until then a refusal
     /// has its real status, and from then on heartbeats keep the connection open. Default: 10 s.
@@ -36,7 +36,7 @@ pub struct GatewaySettings {
     pub max_streams: usize,
 }
 
-/// When an upstream is given up.
+/// How long to wait for an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
@@ -54,7 +54,7 @@ pub struct Timeouts {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
-/// A text that is no upstream.
+/// A text that is not an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("upstream {text:?} {rule}")]
 pub struct InvalidUpstream {
@@ -66,7 +66,8 @@ impl GatewaySettings {
     /// Settings for an upstream such as `https://api.openai.com`. A `/v1` at its end is not doubled.
     ///
     /// # Errors
-    /// [`InvalidUpstream`] for what is no `http` or `https` URL with a host, or has a query or a password in it.
+    /// [`InvalidUpstream`] for a text that is not an `http` or `https` URL with a host, or that has a query, a user or a
+    /// password.
     pub fn new(upstream: &str, token_secret: Secret) -> Result<GatewaySettings, InvalidUpstream> {
         let invalid = |rule| InvalidUpstream { text: upstream.into(), rule };
         if upstream.contains('@') {
@@ -76,12 +77,15 @@ impl GatewaySettings {
                 rule: "has user or password in it; give a key by the name of its environment variable",
             });
         }
-        let uri: Uri = upstream.parse().map_err(|_| invalid("is no URL, as https://api.openai.com"))?;
+        let uri: Uri =
+            upstream.parse().map_err(|_| invalid("is not a URL; use one such as https://api.openai.com"))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
-            return Err(invalid("is no http or https URL, as https://api.openai.com"));
+            return Err(invalid("is not an http or https URL; use one such as https://api.openai.com"));
         }
         if uri.query().is_some() {
-            return Err(invalid("has a query; the path of each request is appended to it"));
+            return Err(invalid(
+                "has a query; leave it out, because the path of each request is appended to the URL",
+            ));
         }
         Ok(GatewaySettings {
             upstream: uri,
@@ -119,14 +123,14 @@ impl Secret {
     /// 256 random bits, for a secret that need not outlive the process.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the operating system has no random numbers.
     pub fn random() -> std::io::Result<Secret> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
         Ok(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
     }
 
-    /// The secret itself: to be stored or sent, and not to be shown.
+    /// The secret itself, to store or send. Do not show it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! From a request to its stream: a new one, or the one that it had the first time.
+//! From a request to its stream: a new stream, or the stream of the first request with the same key.
 
 use std::{future::ready, pin::pin, sync::Arc};
 
@@ -23,16 +23,16 @@ use crate::{
 use http::HeaderMap;
 use tokio::sync::oneshot;
 
-/// How often a request with one key may fail before its first event, or have its answer removed, and be tried anew.
+/// How often one key may be tried again, because its stream failed before the first event or was removed.
 const MAX_TRIES: u32 = 64;
 
 /// A stream that answers a request.
 #[derive(Debug)]
 pub(super) struct Started {
     pub(super) id: StreamId,
-    /// The stream while it is received; `None` for one that has ended.
+    /// The stream while it is received; `None` for a stream that has ended.
     pub(super) live: Option<Arc<Live>>,
-    /// Counts as a reader of a new stream, until the client's own subscription does.
+    /// Counts as the reader of a new stream until the client has its own subscription.
     pub(super) first_reader: Option<Registration>,
 }
 
@@ -43,7 +43,7 @@ impl Started {
     }
 }
 
-/// A client's idempotency key, with what says whose it is.
+/// A client's idempotency key, with the credentials that say whose key it is.
 struct Key<'a>(Vec<&'a [u8]>);
 
 impl<'a> Key<'a> {
@@ -53,13 +53,13 @@ impl<'a> Key<'a> {
         let mut parts = vec![key.as_bytes(), asked.target.as_str().as_bytes()];
         parts.extend(credentials(headers));
         if let Some(subject) = grant.subject() {
-            // The client's headers need not tell one user of an application from another.
+            // Two users of an application may send the same headers.
             parts.extend([subject.issuer().as_bytes(), subject.name().as_bytes()]);
         }
         Ok(Some(Key(parts)))
     }
 
-    /// The stream of the key's `number`th try. It follows from the key, so the log itself decides who came first.
+    /// The stream of the key's `number`th try. It follows from the key, so the log itself decides which request came first.
     fn stream(&self, gateway: &Gateway, number: u32) -> StreamId {
         let number = number.to_be_bytes();
         let mut parts = self.0.clone();
@@ -123,12 +123,12 @@ async fn enter(
         }
         Entered::New(live) => live,
     };
-    // In a task of its own: a client that leaves meanwhile must not leave others waiting for it.
+    // In a task of its own: if this client leaves meanwhile, other clients with the same key must not wait for ever.
     let (tell, begun) = oneshot::channel();
     gateway.spawn({
         let (hub, asked, gateway) = (hub.clone(), asked.clone(), gateway.clone());
         async move {
-            // That client may have left.
+            // The client may have left.
             let _ = tell.send(begin(&hub, &gateway, live, asked, has_key).await);
         }
     });
@@ -144,7 +144,7 @@ async fn begin(
     has_key: bool,
 ) -> Result<Started, Problem> {
     let id = live.id;
-    // Nobody else knows the ID, and with it the key, before this is appended.
+    // No publisher knows the ID, and so the key, before this is appended.
     let key = format!("llm:{id}");
     let append = Append {
         update: Announcement::new(asked.dialect, &live.body).to_update(&id),
@@ -152,8 +152,8 @@ async fn begin(
         time: None,
     };
     let mut announcing = pin!(hub.publish_reserved(vec![append]));
-    // With a key, the log may know of an earlier request for the same, so it goes first. Without one the upstream can be asked
-    // while the announcement is on its way to the disk: nothing of the answer is published, or told a client, before it is there.
+    // With a key, the log may know an earlier request, so the log is asked first. Without a key the upstream is asked while the
+    // announcement is on its way to the disk. Nothing of the answer is published, or sent to a client, before it is there.
     let mut asking = (!has_key).then(|| ask(gateway.clone(), asked.clone()));
     let announced = match &mut asking {
         None => announcing.await,
@@ -184,7 +184,7 @@ async fn begin(
         }
         Ok(Appended { refused: Some(refused), .. }) => refused.into(),
         Err(error) => {
-            // It may have been announced all the same.
+            // The log may have kept the announcement.
             gateway.leave_open(&live);
             error.into()
         }
@@ -195,18 +195,18 @@ async fn begin(
     Err(problem)
 }
 
-/// The state of an attempt in the log.
+/// The state of a try in the log.
 enum Past {
     /// It has not ended, if it has begun.
     Unknown,
-    /// There is an answer, or a part of one.
+    /// There is an answer, or a part of an answer.
     Kept,
     /// It was stopped before its first event.
     Stopped,
-    /// It ended without one event of its upstream, and nobody wanted that. A client may try again with its key, as SDKs do
+    /// It ended without an event of its upstream, and no client asked for that. A client may try again with its key, as SDKs do
     /// by themselves.
     Failed,
-    /// It is removed with the history. Its end outlives it, and nothing is published after that.
+    /// It is removed with the history. Its close is remembered, and nothing can be published after that.
     Gone,
 }
 

@@ -10,16 +10,16 @@ use crate::{RESERVED_TYPES, Topic, Update, log::HubId};
 /// Topics at and below it are the gateway's own.
 const RESERVED: &str = "llm";
 
-/// Where each stream is announced when it starts, so that one that was cut is found after a restart.
+/// Where each stream is announced when it starts, so that a stream that was cut is found after a restart.
 const STARTED: &str = "llm/started";
 
-/// Where it is noted now and then up to which position all announced streams have ended, so that a restart need not look at them.
+/// Where the gateway notes, now and then, up to which position all announced streams have ended. A restart need not read those.
 const ENDED: &str = "llm/ended";
 
-/// The prefix for the type of an upstream's event that would otherwise be taken for the hub's own.
+/// Precedes the type of an upstream's event that would otherwise be taken for an event of the hub.
 pub(super) const OF_UPSTREAM: &str = "upstream-";
 
-/// A stream's ID: 128 bits that nobody guesses, as 22 characters of base64url.
+/// The ID of a stream: 128 bits that cannot be guessed, as 22 characters of base64url.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct StreamId([u8; 16]);
 
@@ -34,7 +34,7 @@ impl StreamId {
         Ok(StreamId(bytes))
     }
 
-    /// Reads an ID back; `None` for what [`Display`](fmt::Display) would not have written.
+    /// Reads an ID back; `None` for a text that [`Display`](fmt::Display) does not write.
     pub(crate) fn parse(text: &str) -> Option<StreamId> {
         let mut bytes = [0; 16];
         (text.len() == 22 && URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) == Ok(16))
@@ -55,13 +55,13 @@ impl StreamId {
         self.named("start")
     }
 
-    /// The ID of the event by which the gateway itself reports an error. There is one at most, however often it is
-    /// appended.
+    /// The ID of the event by which the gateway itself reports an error. Because of the ID there is one at most, even if it is
+    /// appended twice.
     pub(crate) fn error_id(&self) -> EventId {
         self.named("error")
     }
 
-    /// A dot is in no ID that the hub makes by itself, and no publisher may choose one that starts with a tilde.
+    /// The hub's own IDs have no dot, and a publisher may not choose an ID that starts with a tilde.
     fn named(&self, name: &str) -> EventId {
         let text = format!("{}{self}.{name}", HubId::PREFIX);
         EventId::parse(text).expect("base64url has no line breaks and no NUL")
@@ -85,7 +85,7 @@ impl StreamId {
     }
 }
 
-/// One event of the stream that has this topic. Private, so that only who has a token of it may read it.
+/// One event of the stream that has this topic. It is private: a reader needs a token of the stream.
 pub(crate) fn update_of(topic: Topic, event: Event) -> Update {
     Update::of(topic, event).private()
 }

@@ -1,4 +1,4 @@
-//! The path and the query of the request to the upstream. They are built here.
+//! The path and the query of a request to the upstream, which are built here.
 
 use std::fmt::Write;
 
@@ -13,8 +13,8 @@ const MAX_MODEL_BYTES: usize = 512;
 /// final yet, and Azure's version of an interface.
 const PARAMETERS: [&str; 5] = ["limit", "after_id", "before_id", "beta", "api-version"];
 
-/// The characters with a special meaning in a segment of a path, or in a query. `:`, `@`, `+` and `~` have none in a
-/// segment, and occur in names of models.
+/// The characters that are encoded in a segment of a path, and in a query. `:`, `@`, `+` and `~` stand for themselves in a
+/// segment, and names of models have them.
 const NOT_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -27,16 +27,16 @@ const NOT_IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remo
 
 /// The path and the query of a request to the upstream.
 ///
-/// Nothing of them is a client's own text: the upstream gets them with the operator's key, and a path that somebody before the
-/// provider, or the provider itself, takes for another one (`/v1/models/../files`) would be any request of its interface.
+/// No part is a client's own text, because the upstream gets them with the operator's key. A proxy before the provider, or the
+/// provider itself, could take a path such as `/v1/models/../files` for another one, and so a client could make every request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target(String);
 
-/// A path below `/v1/models` that names no model.
+/// A path below `/v1/models` that is not the name of a model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("model {text:?} {rule}")]
 pub(crate) struct InvalidModel {
-    /// At most [`MAX_MODEL_BYTES`] of it.
+    /// At most [`MAX_MODEL_BYTES`] of the name.
     text: String,
     rule: &'static str,
 }
@@ -53,7 +53,7 @@ impl Target {
         Target(dialect.path().to_owned()).with_query(query)
     }
 
-    /// The target of a request for the models, or for one of them. A name may have slashes, encoded or not.
+    /// The target of a request for the list of models, or for one model. A name may have slashes, encoded or not.
     ///
     /// # Errors
     /// [`InvalidModel`] for a name that could be taken for another path.
@@ -65,11 +65,11 @@ impl Target {
                 return Err(invalid("is longer than 512 bytes"));
             }
             for segment in name.split('/') {
-                // Once: what was encoded twice still has a percent sign, which no name has.
+                // Once: a name that was encoded twice still has a percent sign, and is refused.
                 let segment = percent_decode_str(segment).decode_utf8_lossy();
                 if !segment.split('/').all(is_plain) {
                     return Err(invalid(
-                        "is no name: it has letters, digits and any of ._:@+~- between its slashes, and not dots alone",
+                        "is not a name: between slashes, use letters, digits and ._:@+~-, and not dots alone",
                     ));
                 }
                 let _ = write!(target, "/{}", utf8_percent_encode(&segment, NOT_IN_SEGMENT));
@@ -78,7 +78,7 @@ impl Target {
         Ok(Target(target).with_query(query))
     }
 
-    /// Adds what is known of a client's query. Everything else is left out, as a hub does: clients add their own.
+    /// Adds the known parameters of a client's query. Other parameters are left out: clients add their own.
     fn with_query(mut self, query: Option<&str>) -> Target {
         let mut separator = '?';
         for pair in query.unwrap_or_default().split('&') {
@@ -98,7 +98,7 @@ impl Target {
     }
 }
 
-/// Whether nobody takes this part of a path for anything but itself.
+/// Whether every server takes this part of a path for a plain name.
 fn is_plain(part: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@+~-".contains(&byte);
     part.bytes().all(known) && part.bytes().any(|byte| byte != b'.')

@@ -1,4 +1,4 @@
-//! Tokens of streams: their rights, and the signature that protects them.
+//! The tokens of streams: what each allows, and why only the gateway can make one.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,13 +22,15 @@ pub(crate) enum InvalidToken {
     Forged,
     #[error("the token has expired")]
     Expired,
-    #[error("the token allows reading only; stopping needs the one in Tidings-Stop-Token")]
+    #[error(
+        "the token only allows reading; to stop the stream, send the token of the header Tidings-Stop-Token"
+    )]
     TooLittle,
 }
 
 /// Makes tokens and checks them: scope, expiry in seconds since 1970, and an HMAC-SHA-256 over both and the stream's ID.
 ///
-/// The stream is not in the token, so a token of another stream is not even a different statement: it is a false one.
+/// The token does not contain the stream. So the token of another stream is not valid for this one.
 pub(crate) struct Tokens {
     key: hmac::Key,
     lifetime: Duration,
@@ -69,7 +71,7 @@ impl Tokens {
         if scope < wanted { Err(InvalidToken::TooLittle) } else { Ok(()) }
     }
 
-    /// Derives a stream's ID from a name and the secret key.
+    /// The ID of a stream that follows from a name and the key.
     pub(crate) fn derive(&self, name: &[&[u8]]) -> StreamId {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(b"tidings stream id\n");

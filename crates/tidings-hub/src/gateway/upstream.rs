@@ -1,4 +1,4 @@
-//! The model server to which the gateway sends requests.
+//! The model server that the gateway asks.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const REST_TIMEOUT: Duration = Duration::from_millis(250);
 /// How long a refusal may take to arrive after its head.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where requests go, and how.
+/// Sends requests to the model server.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     base: Uri,
@@ -33,8 +33,8 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn new(settings: &GatewaySettings) -> Upstream {
-        // An answer has a connection to itself while it comes, so HTTP/2 would save nothing; one that has come leaves a
-        // connection behind, and the next one needs no handshakes.
+        // Each answer has a connection to itself while it arrives, so HTTP/2 would save nothing. The next request reuses the
+        // connection, and needs no handshakes.
         let transport = HyperTransport::new()
             .with_connect_timeout(settings.timeouts.connect)
             .with_http1_only()
@@ -42,7 +42,7 @@ impl Upstream {
         Upstream { base: settings.upstream.clone(), transport }
     }
 
-    /// Sends a request; redirects are answers like any other. Dropping the future or the body ends the connection.
+    /// Sends a request. A redirect is an answer as any other. Dropping the future or the body ends the connection.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -62,10 +62,10 @@ impl Upstream {
         self.transport.send(request).await
     }
 
-    /// Asks for a stream: the head of a response that is one, and its body.
+    /// Asks for a stream, and returns the head of the response and its body.
     ///
     /// # Errors
-    /// When nothing came of it, or something else than a stream.
+    /// When there is no answer, or the answer is not a stream.
     pub(crate) async fn open(
         &self,
         target: &Target,
@@ -82,7 +82,7 @@ impl Upstream {
             let coding = head.headers.remove(header::CONTENT_ENCODING);
             return match coding.filter(|coding| *coding != "identity") {
                 None => Ok((worth_passing_on(&head.headers), body)),
-                // The same would come again, and be paid for again.
+                // A repeat would get the same answer, and be paid for again.
                 Some(coding) => Err(Failure::new(
                     Ending::UpstreamError,
                     format!(
@@ -97,7 +97,7 @@ impl Upstream {
             let message = format!("the upstream answered {} with {kind} instead of a stream", head.status);
             return Err(Failure::new(Ending::UpstreamError, message));
         }
-        // What has arrived of a refusal says enough.
+        // The part of a refusal that has arrived says enough.
         let mut kept = BytesMut::new();
         let _ = timeout(REFUSAL_TIMEOUT, read_into(&mut kept, body, MAX_REFUSAL_BYTES)).await;
         Err(Failure::refused(Refusal {
@@ -107,7 +107,7 @@ impl Upstream {
         }))
     }
 
-    /// The upstream's URL with the target after it; a `/v1` that ends the one and begins the other is one.
+    /// The upstream's URL with the target after it. If the URL ends with `/v1`, that is not doubled.
     fn url(&self, target: &Target) -> Result<Uri, http::Error> {
         let base = self.base.path().trim_end_matches('/');
         let target = target.as_str();
@@ -121,8 +121,7 @@ impl Upstream {
     }
 }
 
-/// Reads what follows an answer that was complete before its connection said so: the end of the framing, as a rule. Then
-/// the connection can be used again.
+/// Reads the rest of a body whose answer is complete, usually the end of the framing. Then the connection can be used again.
 pub(super) async fn read_rest(mut body: ResponseBody) {
     let reading = async {
         let mut left = MAX_REST_BYTES;
@@ -155,7 +154,7 @@ pub(crate) async fn read_into(
     Ok(())
 }
 
-/// The result of a request without an answer. The error may contain addresses and proxies, so it goes to the log only.
+/// Why a request has no answer. The error may name addresses and proxies, so it goes to the log alone.
 pub(crate) fn broken(error: TransportError) -> Failure {
     let failure = match &error {
         TransportError::Connect { .. } => {
@@ -171,7 +170,7 @@ pub(crate) fn broken(error: TransportError) -> Failure {
     failure
 }
 
-/// The upstream's headers that a client gets: those that its SDK reads, and none about the connection.
+/// The headers of an upstream that a client gets: those that SDKs read, and none about the connection.
 pub(crate) fn worth_passing_on(from_upstream: &HeaderMap) -> HeaderMap {
     const PREFIXES: [&str; 4] = ["openai-", "anthropic-", "x-ratelimit-", "retry-after"];
     const NAMES: [&str; 5] =

@@ -75,7 +75,7 @@ async fn read(
         Some(StartAt::After(asked)) => start_after(&*engine.log, id, asked).await?,
         Some(start) => start,
     });
-    // The token has been looked at. What an answer says is private.
+    // The token has been checked. The events of an answer are private.
     let reading = Reading::whole(id.topic().into());
     match (is_compact(parts)?, &params.start) {
         (true, Some(StartAt::Position { asked, sequence })) => {
@@ -103,7 +103,7 @@ async fn follow(
     subscribe(engine, &Native, reading, begin, keep_alive, parts).await
 }
 
-/// The events so far, joined, and then later events as they arrive.
+/// The events so far, joined, and then later events as they come.
 async fn read_compacted(
     engine: &Arc<Engine>,
     reading: Reading,
@@ -125,7 +125,7 @@ async fn read_compacted(
     })
 }
 
-/// Whether the query asks for the compacted view.
+/// Whether the query asks for the compact view.
 fn is_compact(parts: &Parts) -> Result<bool, Problem> {
     match raw(parts.uri.query(), "view") {
         None | Some("full") => Ok(false),
@@ -134,7 +134,7 @@ fn is_compact(parts: &Parts) -> Result<bool, Problem> {
     }
 }
 
-/// Stops the upstream at once. Events that have arrived stay readable.
+/// Stops the upstream at once. The events that have arrived stay readable.
 async fn stop(gateway: &Gateway, id: &StreamId) -> Result<Response<HubBody>, Problem> {
     if let Some(live) = gateway.find(id) {
         live.stop.send_replace(Some(Ending::Stopped));
@@ -146,7 +146,7 @@ async fn stop(gateway: &Gateway, id: &StreamId) -> Result<Response<HubBody>, Pro
     Ok(response)
 }
 
-/// Whether there is something to read, now or later. A log that was lost would keep a reader waiting for ever.
+/// Whether there is something to read, now or later. Otherwise, if the log was lost, a reader would wait for ever.
 async fn is_known(engine: &Engine, gateway: &Gateway, id: &StreamId) -> Result<bool, LogError> {
     let log = &engine.log;
     Ok(gateway.find(id).is_some()

@@ -1,11 +1,11 @@
-//! The interfaces that SDKs speak: where each ends, and how each says that something went wrong.
+//! The interfaces that SDKs speak: how an answer ends in each, and how an error looks.
 
 use http::HeaderMap;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 use tidings_codec::{Event, EventType};
 
-/// How many choices of one answer are told apart; OpenAI gives as many at most.
+/// How many choices of one answer are told apart. OpenAI gives at most as many.
 pub(super) const MAX_CHOICES: u32 = u128::BITS;
 
 /// One of the interfaces.
@@ -19,13 +19,13 @@ pub(crate) enum Dialect {
     Messages,
 }
 
-/// The meaning of an upstream's event for the answer.
+/// The state of the answer after an event of the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Says {
     /// There is more to come.
     More,
-    /// These of the answer's choices are complete: one bit for each index. The interface has an event for the end of all,
-    /// that may follow or not.
+    /// These choices of the answer are complete: one bit for each index. The interface has an event for the end of all choices,
+    /// which may follow or not.
     Finished(u128),
     /// This is the last event of a complete answer.
     Complete,
@@ -50,7 +50,7 @@ struct Choice {
 }
 
 impl Choice {
-    /// Some servers write an empty reason into every piece, where OpenAI has `null`.
+    /// Some servers write an empty reason into every piece, and OpenAI writes `null`.
     fn is_finished(&self) -> bool {
         self.finish_reason.as_ref().is_some_and(|reason| reason != "")
     }
@@ -79,7 +79,7 @@ impl Dialect {
         }
     }
 
-    /// Reads the meaning of an event. An unknown event does not end the answer.
+    /// Reads an event. An event that is not understood does not end the answer.
     pub(crate) fn read(self, event_type: &str, data: &str) -> Says {
         if self == Dialect::ChatCompletions && data.trim() == "[DONE]" {
             return Says::Complete;

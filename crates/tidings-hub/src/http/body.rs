@@ -25,7 +25,7 @@ use crate::{Cursor, probe::ProbeBody};
 /// The body of a response of the hub: a few bytes, a file, a page of history, or an event stream.
 pub struct HubBody {
     kind: Kind,
-    /// Shows its connection that the body is being sent.
+    /// Held until the body is complete: it tells the connection that an answer is under way.
     _under_way: Option<Arc<()>>,
 }
 
@@ -37,7 +37,7 @@ enum Kind {
         body: Pin<Box<SseBody<Cursor>>>,
         departure: Option<Departure>,
     },
-    /// A body from the hub's extension.
+    /// The pieces that the hub's extension gives.
     Pieces {
         body: Box<dyn Pieces>,
         departure: Option<Departure>,
@@ -67,24 +67,24 @@ impl HubBody {
         HubBody { kind, _under_way: None }
     }
 
-    /// Keeps `under_way` until all of it has been given, if that is not done at once.
+    /// Keeps `under_way` until the last piece has been given. A body of one piece needs no such mark.
     pub(crate) fn keep(&mut self, under_way: &Arc<()>) {
         if !matches!(self.kind, Kind::Full(_) | Kind::Leaving { .. }) {
             self._under_way = Some(under_way.clone());
         }
     }
 
-    /// A stream that also ends when its client departs, where the connection can tell.
+    /// A stream that also ends when its client departs, if the connection can tell.
     pub(crate) fn stream(body: SseBody<Cursor>, departure: Option<Departure>) -> HubBody {
         HubBody::of(Kind::Stream { body: Box::pin(body), departure })
     }
 
-    /// A stream of known timing, which ends like any other.
+    /// A stream of known timing, which ends as every other stream does.
     pub(crate) fn probe(body: ProbeBody, disconnect: Option<Disconnect>) -> HubBody {
         HubBody::of(Kind::Probe { body, disconnect })
     }
 
-    /// A body that also ends when its client departs, where the connection can tell.
+    /// A body that also ends when its client departs, if the connection can tell.
     pub(crate) fn pieces(body: impl Pieces + 'static, departure: Option<Departure>) -> HubBody {
         HubBody::of(Kind::Pieces { body: Box::new(body), departure })
     }
@@ -97,7 +97,7 @@ impl HubBody {
         HubBody::of(Kind::Page(Box::new(body)))
     }
 
-    /// The first bytes of a stream whose socket is then taken over.
+    /// The first bytes of a stream whose socket is handed over after them.
     pub(crate) fn leaving(first: [Bytes; 2], hand_over: HandOver) -> HubBody {
         let first = first.into_iter().filter(|bytes| !bytes.is_empty()).collect();
         HubBody::of(Kind::Leaving { first, hand_over })
@@ -136,7 +136,7 @@ impl HubBody {
         }
     }
 
-    /// Makes the end of a stream one for which its client is to blame: it took nothing.
+    /// Ends a stream because its client took nothing for too long.
     pub(crate) fn stall(&mut self) {
         if let Kind::Stream { body, .. } = &mut self.kind {
             if let Some(cursor) = body.as_mut().stream() {

@@ -10,23 +10,23 @@ use crate::{
     dialect::list::elements,
 };
 
-/// The response headers that a listed page may read, in addition to those that every page may read.
+/// The headers of a response that a listed page may read, beside those that every page may read.
 const EXPOSED: &str = "Tidings-Hub, Tidings-Access, Tidings-Resume, Tidings-Stream, Tidings-Stop-Token, Location, Content-Location, \
                        Retry-After, ETag, Content-Range, X-Request-Id, Request-Id";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// How long a browser may remember what a page may send: 2 hours, which is as long as Chromium does.
+/// How long a browser may remember the answer to a preflight request: 2 hours, the longest that Chromium allows.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
 /// The longest list of headers that a page may ask to send.
 const MAX_ASKED_BYTES: usize = 4 << 10;
 
-/// The headers of a request that tell its destination, and the page that sent it.
+/// Where a request was sent, and which page sent it, as its headers say.
 #[derive(Debug)]
 pub(crate) struct Site {
-    /// A `Host` that may not lead here, and whether that is for want of an access rule.
+    /// A `Host` that may not lead here, and whether the hub has no access rule.
     unknown_host: Option<(String, bool)>,
     /// The `Origin` header, to be repeated in the answer if its page may read that.
     listed: Option<HeaderValue>,
@@ -42,7 +42,7 @@ impl Site {
             Some(authority) => authority.as_str(),
             None => text(&parts.headers, header::HOST).unwrap_or_default(),
         };
-        // A name can be made to lead here by whoever owns it (DNS rebinding), and its pages would count as the hub's own.
+        // The owner of a name can make it lead here (DNS rebinding), and its pages would count as the hub's own.
         let is_any_allowed = !settings.access.is_loopback() && settings.allowed_hosts.is_empty();
         let is_allowed = |allowed: &String| host_name(allowed).eq_ignore_ascii_case(host_name(host));
         let is_known =
@@ -58,7 +58,7 @@ impl Site {
         if let Some(value) = origins.next() {
             let origin = value.to_str().ok().and_then(|text| Origin::parse(text).ok());
             match origin {
-                // A browser sends one. Of several, nobody knows which one is meant.
+                // A browser sends one. If there are several, the sender is no browser.
                 _ if origins.next().is_some() => site.foreign = Some("more than one".into()),
                 Some(origin) if settings.allowed_origins.contains(&origin) => {
                     site.listed = Some(value.clone());
@@ -91,12 +91,11 @@ impl Site {
         }
     }
 
-    /// Looked at before anything is read: a page that gets no answer should not be able to have its visitors' hub look through
-    /// the history for nothing either.
+    /// Asked before anything is read: a page that gets no answer should not make the hub look through its history.
     ///
     /// # Errors
-    /// 403 for a page of another site that is not listed, and so could not read the answer. A person who follows a link
-    /// to it sees the answer directly.
+    /// 403 for a page of another site that is not listed: it could not read the answer. A person who follows a link sees the
+    /// answer.
     pub(crate) fn may_read(&self, parts: &Parts) -> Result<(), Problem> {
         let is = |name: &HeaderName, value: &str| parts.headers.get(name).is_some_and(|given| given == value);
         let from = match &self.foreign {
@@ -115,8 +114,8 @@ impl Site {
         )))
     }
 
-    /// The answer to a preflight request: a listed page may send every header for which it asks. No header allows a
-    /// page more than a program could do, and tracers, SDKs and interceptors add headers that the page does not know.
+    /// The answer to a preflight request: a listed page may send every header that it asks for. No header gives a page more
+    /// rights than a program has. Tracers, SDKs and interceptors add headers that a page does not know of.
     pub(crate) fn preflight(&self, parts: &Parts) -> Result<Response<HubBody>, Problem> {
         if let Some(origin) = &self.foreign {
             return Err(Problem::forbidden(format!(
@@ -141,8 +140,7 @@ impl Site {
         Ok(response)
     }
 
-    /// Lets a listed page read `response`, with any status. Without these headers the page never learns the reason of a
-    /// failure.
+    /// Lets a listed page read `response`, refusals too. Otherwise the page could not tell why a request failed.
     pub(crate) fn sign(&self, response: &mut Response<HubBody>) {
         let headers = response.headers_mut();
         if self.any_listed {
@@ -156,12 +154,13 @@ impl Site {
     }
 }
 
-/// Whether a request asks, for a page, what it may send.
+/// Whether a browser asks for the rights of a page.
 pub(crate) fn is_preflight(parts: &Parts) -> bool {
     parts.method == Method::OPTIONS && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The names of headers that a page asks to send, as they are to be allowed; none if they are no names, or too many.
+/// The names of headers that a page asks to send, as the answer allows them. `None` if one is not a name, or if they are too
+/// long.
 fn asked_headers(parts: &Parts) -> Option<HeaderValue> {
     let asked: Vec<_> = elements(&parts.headers, header::ACCESS_CONTROL_REQUEST_HEADERS).collect();
     let are_names = asked.iter().all(|name| name.bytes().all(is_token) && *name != "*");

@@ -1,4 +1,4 @@
-//! Clients that have stopped sending: some are gone, and some wait for their answer.
+//! Clients that have stopped sending: some have disconnected, and some wait for their answer.
 
 use std::{
     future::Future,
@@ -17,27 +17,27 @@ use tokio::{
     net::TcpStream,
 };
 
-/// An interim response: it says nothing that a client has to heed, and any client of HTTP/1.1 passes over it.
+/// An interim response. It asks nothing of a client, and every client of HTTP/1.1 skips it.
 const INTERIM: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
 
 /// An empty comment of an event stream.
 const COMMENT: &[u8] = b":\n";
 
-/// Tells whether the client of a connection has hung up: it sends nothing more, and most likely is gone.
+/// Tells whether the client of a connection has stopped sending, and most likely has disconnected.
 ///
-/// hyper would end the connection by itself, but with it the publish whose sender closes as soon as it has sent
-/// everything. So the connection stays until the response is complete; a stream, which never is, ends by this.
+/// hyper would end the connection by itself, and with it the publish of a client that closes as soon as it has sent everything.
+/// So the connection stays until the response is complete. A stream is never complete, and ends by this.
 #[derive(Debug, Clone)]
 pub(crate) struct Disconnect {
     socket: Arc<TcpStream>,
     /// Whether the client knows interim responses.
     has_interim: bool,
-    /// Whether the rest of an earlier answer is still to be written, in whose middle an interim response would stand.
+    /// Whether an earlier answer is still being written. An interim response would be in the middle of it.
     midway: Arc<AtomicBool>,
 }
 
 impl Disconnect {
-    /// Of a connection whose answers are being written while `midway` says so.
+    /// For a connection. `midway` is true while an answer is being written.
     pub(crate) fn of(socket: Arc<TcpStream>, midway: Arc<AtomicBool>) -> Disconnect {
         Disconnect { socket, has_interim: false, midway }
     }
@@ -49,12 +49,12 @@ impl Disconnect {
 
     /// Waits until the client is gone, before the head of its answer. Cancel safe.
     ///
-    /// One that has stopped sending may only have closed its half of the connection, and then wants the answer. The network
-    /// tells the two apart by what comes back when something is written, and so an interim response is. A client that knows
-    /// none is taken to be there, and so is one that has not taken the whole answer before.
+    /// A client that has stopped sending may have closed its half of the connection alone, and then waits for the answer. To find
+    /// out, the hub writes an interim response: if the client is gone, the network answers with a reset. Clients of HTTP/1.0 know
+    /// no interim response, and a client may not have taken the answer before. Both count as present.
     pub(crate) async fn gone(&self) {
         std::future::poll_fn(|context| self.poll(context)).await;
-        // This request's answer is yet to come, and the one before it is written, or waits whole to be written after this.
+        // The answer to this request is still to come. The answer before it is written, or waits to be written after this.
         if self.has_interim && !self.midway.load(Ordering::Relaxed) && self.socket.try_write(INTERIM).is_ok()
         {
             reset(self.socket.clone()).await;
@@ -63,33 +63,33 @@ impl Disconnect {
         }
     }
 
-    /// Ready when the client has hung up. While it streams a response, hyper does not read, so nobody else waits for the
+    /// Ready when the client has stopped sending. While hyper streams a response it does not read, so nothing else waits for the
     /// socket to be readable.
     pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut byte = [0];
         match self.socket.poll_peek(context, &mut ReadBuf::new(&mut byte)) {
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(()),
-            // The next request is there already: whoever sends it has not hung up.
+            // The next request is there already, so the client has not disconnected.
             Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
         }
     }
 }
 
-/// Waits until the other side has refused what was written.
+/// Waits until the other side has refused the bytes that were written.
 async fn reset(socket: Arc<TcpStream>) {
-    // It fails only where the runtime ends, and with it the connection.
+    // This fails only when the runtime ends, and the connection with it.
     let _ = socket.ready(Interest::ERROR).await;
 }
 
 /// When the client of a stream counts as gone.
 pub(crate) enum Departure {
-    /// When it stops sending. Events that it does not read are sent again when it reconnects.
+    /// When it stops sending. It gets the unread events when it comes back.
     AtHangUp(Disconnect),
-    /// When it has stopped sending and a write shows that nobody is there.
+    /// When it has stopped sending, and a write shows that it is gone.
     AtReset { disconnect: Disconnect, looks: bool, reset: Option<Pin<Box<dyn Future<Output = ()> + Send>>> },
 }
 
-/// The reaction to a client that has stopped sending.
+/// The next step for a client that has stopped sending.
 pub(super) enum Sign {
     /// To write this, and see.
     Write(Bytes),
@@ -97,7 +97,7 @@ pub(super) enum Sign {
 }
 
 impl Departure {
-    /// `looks` is whether a comment may be written to see. Without it, the stream's own events show.
+    /// `looks` says whether a comment may be written to find out. Otherwise the events of the stream show it.
     pub(crate) fn noticed_by_a_write(disconnect: Disconnect, looks: bool) -> Departure {
         Departure::AtReset { disconnect, looks, reset: None }
     }

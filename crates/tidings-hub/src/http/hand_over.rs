@@ -7,7 +7,7 @@ use tidings_server::KeepAlive;
 
 use crate::Cursor;
 
-/// A connection's offer to have its socket taken over, in the extensions of its requests.
+/// A connection's offer to hand over its socket, in the extensions of its requests.
 ///
 /// The service opens the subscription and leaves it here; hyper writes the head and the first bytes, as it does for every
 /// response. Once these are with the kernel, nothing of the stream is in hyper any more, and its socket can be taken.
@@ -45,13 +45,14 @@ impl HandOver {
         plain.then(|| parts.extensions.get().cloned()).flatten()
     }
 
-    /// Leaves the subscription to the code that takes the socket.
+    /// Leaves the subscription to the delivery loop that takes the socket.
     pub(crate) fn accept(&self, cursor: Cursor, keep_alive: KeepAlive, headers: &HeaderMap) {
         let persistent = !asks_to_close(headers);
         self.change(|state| *state = (Progress::Nothing, Some(Taken { cursor, keep_alive, persistent })));
     }
 
-    /// hyper has taken the last of the first bytes from the body. It may ask for more after it has written them, too.
+    /// Notes that hyper has taken the last of the first bytes from the body. hyper may ask for more after it has written them,
+    /// too.
     pub(super) fn given(&self) {
         self.change(|(progress, _)| {
             if *progress == Progress::Nothing {
@@ -60,7 +61,7 @@ impl HandOver {
         });
     }
 
-    /// hyper flushes, which it does when all that it had is written.
+    /// Notes that hyper flushes: everything that it had is written.
     pub(crate) fn flushed(&self) {
         self.change(|(progress, _)| {
             if *progress == Progress::Given {
@@ -69,7 +70,7 @@ impl HandOver {
         });
     }
 
-    /// The subscription, as soon as hyper is done with it.
+    /// The subscription, after hyper has written its first bytes.
     pub(crate) fn take(&self) -> Option<Taken> {
         self.change(|(progress, taken)| if *progress == Progress::Written { taken.take() } else { None })
     }

@@ -16,7 +16,7 @@ pub(crate) mod router;
 pub(crate) mod routes;
 pub(crate) mod service;
 
-/// Parts that `fuzzing` examines without a request.
+/// Parts that `fuzzing` tests without a request around them.
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzed {
     pub(crate) use super::range::{Wanted, wanted};

@@ -19,19 +19,19 @@ use crate::{
     log::{Record, json::RecordWriter},
 };
 
-/// How much is encoded at once. This part of a page is in memory twice.
+/// How many bytes are encoded at once. So much of a page is in memory twice.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// How much data is encoded at once without using the encoder: a page of many small updates stays below this.
+/// How many bytes of data are encoded here, and not by the encoder. The rest of a page of many small updates has no more.
 const LITTLE: usize = 16 << 10;
 
 /// The rest of a page, which is encoded as it is sent.
 pub(crate) struct PageBody {
-    /// The part that has already been encoded.
+    /// The chunk that is encoded already.
     first: Bytes,
     rest: Rest,
     encoder: Arc<Encoder>,
-    /// Its part of the memory for answers, for what is not sent yet.
+    /// The share of the memory for answers that the unsent rest takes.
     _room: Share,
 }
 
@@ -57,7 +57,7 @@ impl PageBody {
         }
     }
 
-    /// The next chunk. `None` at the end.
+    /// The next chunk; `None` at the end.
     ///
     /// # Errors
     /// If it could not be encoded: nothing follows.
@@ -95,7 +95,7 @@ impl PageBody {
     }
 }
 
-/// Encodes records, `{"updates":[…]`, and the text after them, chunk by chunk.
+/// Encodes records, `{"updates":[…]`, and the members after them, chunk by chunk.
 #[derive(Debug)]
 pub(super) struct Page {
     records: vec::IntoIter<Arc<Record>>,
@@ -128,7 +128,7 @@ impl Page {
         self.tail.is_none()
     }
 
-    /// The next chunk. `None` at the end.
+    /// The next chunk; `None` at the end.
     pub(super) fn next_chunk(&mut self) -> Option<Bytes> {
         let tail = self.tail.take()?;
         let mut chunk = std::mem::take(&mut self.head).to_vec();

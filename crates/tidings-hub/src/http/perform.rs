@@ -30,8 +30,8 @@ const LEFT_AFTER: Duration = Duration::from_millis(100);
 /// Says of an answer for topics that its client gets less than it asked for.
 const TIDINGS_ACCESS: HeaderName = HeaderName::from_static("tidings-access");
 
-/// Performs the operation that a request asks for. Parts that a publish does not need are boxed, because the future is
-/// as large as its largest part, and is moved with each request.
+/// Performs the operation that a request asks for. The parts that a publish does not need are boxed: a future is as large as its
+/// largest part, and is moved with each request.
 pub(super) async fn perform<B>(
     hub: &Hub,
     dialect: &dyn Dialect,

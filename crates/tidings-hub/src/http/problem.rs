@@ -18,7 +18,7 @@ use crate::{
 /// The rule that refuses a request that has no credential and needs one.
 const CREDENTIAL_MISSING: &str = "credential-missing";
 
-/// In how many seconds to try again what could not be answered at the moment.
+/// After how many seconds a client should repeat a request that cannot be answered at the moment.
 const RETRY_AFTER: u32 = 1;
 
 /// A problem document (RFC 9457): a status, and a detail that a person can act on.
@@ -26,7 +26,7 @@ const RETRY_AFTER: u32 = 1;
 pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
-    /// The headers that the status requires in addition to the document.
+    /// Headers that belong to the status.
     headers: Vec<(HeaderName, HeaderValue)>,
     members: Map<String, Value>,
     /// Whether the request's body has not come to its end.
@@ -60,7 +60,7 @@ impl Problem {
         self
     }
 
-    /// The same, told before the end of the request.
+    /// The same problem, for a request whose body has not come to its end.
     pub(super) fn before_the_end(self) -> Problem {
         Problem { before_the_end: true, ..self }
     }
@@ -70,7 +70,7 @@ impl Problem {
         Problem::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// 403: the request is understood, and this one may not.
+    /// 403: the request is understood, and is not allowed.
     pub(crate) fn forbidden(detail: impl ToString) -> Problem {
         Problem::new(StatusCode::FORBIDDEN, detail)
     }
@@ -81,7 +81,7 @@ impl Problem {
         Denial::unauthenticated(detail).with_rule(CREDENTIAL_MISSING).into()
     }
 
-    /// 403: the topic is none of those that the request may publish to.
+    /// 403: the request may not publish to this topic.
     pub(crate) fn not_publishable(topic: &Topic, grant: &Grant) -> Problem {
         let may = grant.publish();
         Problem::forbidden(format!("this request may publish to {may}, not to {:?}", topic.as_str()))
@@ -127,8 +127,8 @@ impl Problem {
         Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             format!(
-                "no byte of the body came for {} s; a comment line (event stream) or an empty line (NDJSON) keeps a \
-                 quiet stream open",
+                "no byte of the body came for {} s; send a comment line (event stream) or an empty line (NDJSON) to keep \
+                 a quiet stream open",
                 after.as_secs()
             ),
         )
@@ -173,19 +173,19 @@ impl Problem {
 
     /// 416: the range begins after the end.
     pub(crate) fn unsatisfiable_range(size: u64) -> Problem {
-        let detail = format!("the range begins after the attachment's end; it has {size} bytes");
+        let detail = format!("the range begins after the end of the attachment, which has {size} bytes");
         let range = HeaderValue::try_from(format!("bytes */{size}")).expect("a number is visible ASCII");
         Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, detail).with_header(header::CONTENT_RANGE, range)
     }
 
-    /// 421: the `Host` is none of those that lead here.
+    /// 421: the `Host` does not lead to this hub.
     pub(crate) fn unknown_host(host: &str, is_loopback: bool) -> Problem {
         let (rule, or) = match is_loopback {
             true => (
-                "without an access rule this hub only answers to loopback names and those that it is given",
+                "without an access rule this hub only answers to loopback names and to names that are allowed",
                 ", or give an access rule (--anonymous)",
             ),
-            false => ("this hub only answers to loopback names and those that it is given", ""),
+            false => ("this hub only answers to loopback names and to names that are allowed", ""),
         };
         Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
@@ -198,7 +198,7 @@ impl Problem {
 
     /// 501: the body has a transfer coding that is not undone.
     pub(crate) fn unknown_transfer_coding(coding: &str) -> Problem {
-        let detail = format!("Transfer-Encoding has {coding:?}; the hub undoes chunked and no other");
+        let detail = format!("Transfer-Encoding has {coding:?}; the hub takes chunked alone");
         Problem::new(StatusCode::NOT_IMPLEMENTED, detail)
     }
 
@@ -236,7 +236,7 @@ impl Problem {
         Problem::new(StatusCode::BAD_GATEWAY, detail)
     }
 
-    /// 410: somebody stopped the stream before its first event. After 409, 429 and 5xx SDKs would ask again by themselves.
+    /// 410: a client stopped the stream before its first event. After 409, 429 and 5xx, SDKs would ask again by themselves.
     pub(crate) fn stopped(detail: impl ToString) -> Problem {
         Problem::new(StatusCode::GONE, detail)
     }
@@ -280,20 +280,20 @@ impl Problem {
         )
     }
 
-    /// 503 for want of room, which others are about to give back.
+    /// 503: there is no room, and other requests are about to give some back.
     fn no_room(detail: impl ToString) -> Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
     /// Whether the same request may be answered in a moment.
     ///
-    /// Asked for an event stream, the hub does not say so by a status: an `EventSource` comes back from a stream that ends, and
-    /// from no status but 200.
+    /// The answer to a request for an event stream does not say so by its status: an `EventSource` comes back from a stream that
+    /// ends, and from no other status than 200.
     pub(crate) fn may_pass(&self) -> bool {
         self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
-    /// Adds a member to the document, if it has none of that name.
+    /// Adds a member to the document, unless the document has one of this name.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Problem {
         self.members.entry(name).or_insert_with(|| value.into());
         self
@@ -414,12 +414,12 @@ impl From<Fault> for Problem {
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Problem {
         let status = match &error {
-            // It says so of each that comes meanwhile: not in the log, which would be full of it.
+            // Every request meanwhile gets this answer, so it is not logged.
             LogError::Busy { .. } => return Problem::new(StatusCode::SERVICE_UNAVAILABLE, error),
             LogError::Full => StatusCode::INSUFFICIENT_STORAGE,
             LogError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
-        // What it is caused by names files and internals, which are the operator's to read.
+        // The cause names files and internals. They are for the operator alone.
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         tracing::error!(%error, cause, "the log failed");
         Problem::new(status, error)

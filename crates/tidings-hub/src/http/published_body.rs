@@ -13,39 +13,38 @@ use tokio::time::{Instant, sleep_until};
 use super::{Problem, service::BoxError};
 use crate::{Hub, budget::Share, dialect::Refusal};
 
-/// How long a client has, once the hub shuts down, to send the rest of what it has begun to send. Most likely that is on its way;
-/// a client that sends no more is not waited for.
+/// How long a client has, after the hub began to shut down, to send the rest of a body. The rest is most likely on its way. The
+/// hub does not wait for a client that sends nothing.
 pub(crate) const LAST_CHANCE: Duration = Duration::from_secs(1);
 
-/// How many bytes of one body are kept without a share of the budget. Small publishes therefore do not depend on
-/// others.
+/// How many bytes of one body need no share of the budget. So small publishes go on, no matter how much memory others use.
 const FREE_BYTES: usize = 64 << 10;
 
-/// How many pieces of a body with many updates are taken once the hub shuts down, as long as they are there already: a publisher
-/// that has sent everything is answered as ever, and one that never stops is stopped.
+/// How many pieces of a body with many updates are taken after the hub began to shut down, if they are there already. A publisher
+/// that has sent everything gets its answer, and a publisher that never stops is stopped.
 const LAST_PIECES: usize = 64;
 
 /// A request's body, read piece by piece, each within the read timeout.
 ///
-/// Its kept bytes are within the budget of all bodies together, until the body is complete and appended.
+/// The bytes that wait here until they are appended are within the budget of all bodies together.
 pub(crate) struct PublishedBody<'a, B> {
     body: Pin<&'a mut B>,
     hub: &'a Hub,
     room: Share,
-    /// When what is being read has to be complete.
+    /// When the update or file that is being read has to be complete.
     due: Option<Due>,
-    /// How many pieces of a body with many updates are still taken once the hub shuts down.
+    /// How many pieces of a body with many updates are still taken after the hub began to shut down.
     last_pieces: usize,
-    /// Until when one is waited for, once the hub shuts down.
+    /// How long to wait for the next piece after the hub began to shut down.
     last_chance: Option<Instant>,
-    /// Whether its end has come.
+    /// Whether the end of the body has come.
     is_over: bool,
 }
 
 struct Due {
     after: Duration,
     late: fn(Duration) -> Problem,
-    /// The deadline, set at the first wait: bytes that are already there need no look at the clock.
+    /// The time of that. It is set by the first wait: bytes that are there already need no look at the clock.
     until: Option<Instant>,
 }
 
@@ -59,7 +58,7 @@ impl Due {
     }
 }
 
-/// Waits until what is read is `due`, or until nothing has come of it for `pause`.
+/// Waits until the body is `due`, or until nothing has come for `pause`.
 async fn late(due: Option<&mut Due>, pause: Duration) -> Problem {
     let now = Instant::now();
     let pause = (now + pause, pause, Problem::read_timeout as fn(Duration) -> Problem);
@@ -86,12 +85,12 @@ where
         }
     }
 
-    /// Whether its end has come. If not, its publisher may be sending on.
+    /// Whether the end of the body has come. If not, the publisher may still be sending.
     pub(super) fn is_over(&self) -> bool {
         self.is_over || self.body.is_end_stream()
     }
 
-    /// How many bytes it has at least, as far as its head says.
+    /// The smallest number of bytes that the body can have, by its head.
     pub(crate) fn least_bytes(&self) -> u64 {
         self.body.size_hint().lower()
     }
@@ -113,7 +112,7 @@ where
             match frame {
                 None => self.is_over = true,
                 Some(Ok(frame)) => {
-                    // Trailers are no part of the content.
+                    // Trailers are not part of the content.
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
                     }
@@ -128,15 +127,15 @@ where
         Ok(None)
     }
 
-    /// From the next wait on runs the time in which a file has to arrive.
+    /// Starts the time in which a file has to arrive, from the next wait on.
     pub(super) fn begin_upload(&mut self) {
         self.due = Some(Due::within(self.hub.engine().settings.upload_timeout, Problem::upload_timeout));
     }
 
-    /// The next piece of a body with many updates, of which this many bytes are of one that is not complete.
-    /// `completed` says that the last piece had the end of another.
+    /// The next piece of a body with many updates. `unfinished_bytes` have come of an update that is not complete, and
+    /// `completed` says whether the last piece completed an update.
     ///
-    /// The body may stay open for any time, but an update that it has begun must be complete in time.
+    /// The body may stay open as long as its publisher likes, but an update that has begun has to be complete in time.
     pub(super) async fn next_of_many(
         &mut self,
         unfinished_bytes: usize,
@@ -157,16 +156,15 @@ where
         tokio::select! {
             biased;
             piece = self.next() => piece,
-            // It would stay open for as long as its publisher likes.
+            // The publisher may keep the body open for ever.
             () = engine.shutdown_begun() => Err(Problem::shutting_down()),
         }
     }
 
-    /// Reads a whole body of at most `max_bytes`. The result holds its share of the memory for bodies for as long as it
-    /// lives.
+    /// Reads a body of at most `max_bytes` whole. The result holds its share of the memory for bodies as long as it lives.
     ///
     /// # Errors
-    /// `too_large(max_bytes)` for one that has more, before all of it has come.
+    /// `too_large(max_bytes)` for a larger body, before all of it has come.
     pub(crate) async fn read_whole(
         &mut self,
         max_bytes: usize,
@@ -177,14 +175,14 @@ where
         Ok(if room.is_empty() { whole.into() } else { Bytes::from_owner(Held { whole, _room: room }) })
     }
 
-    /// Reads all of a body that is the data of one update. Its share stays with this body.
+    /// Reads a body of text whole. Its share of the memory stays with this `PublishedBody`.
     pub(super) async fn read_text(&mut self) -> Result<String, Problem> {
         let max_data_bytes = self.hub.engine().settings.max_data_bytes;
         let whole = self.collect(max_data_bytes, |max| Refusal::too_large(max).into()).await?;
         String::from_utf8(whole).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             Problem::invalid(format!(
-                "the body is not UTF-8: the sequence at byte {at} is invalid; a file needs a Content-Type, as image/png"
+                "the body is not UTF-8: the sequence at byte {at} is invalid; a file needs a Content-Type, such as image/png"
             ))
         })
     }
@@ -199,9 +197,9 @@ where
             return Err(too_large(max_bytes));
         }
         self.begin();
-        // All of it at once where its length is known: those who have room then never wait for one another.
+        // The whole length at once, if it is known: otherwise two bodies could each wait for the rest of the room.
         self.make_room(least as usize).await?;
-        // Not one of the pieces themselves: what is kept of a large buffer would keep all of it.
+        // A copy, because a piece would keep the whole buffer that it is a part of.
         let mut whole = Vec::new();
         while let Some(piece) = self.next().await? {
             let bytes = whole.len() + piece.len();
@@ -214,7 +212,7 @@ where
         Ok(whole)
     }
 
-    /// From the next wait on runs the time in which one update has to arrive, unless it does already.
+    /// Starts the time in which one update has to arrive, from the next wait on, unless that time runs already.
     fn begin(&mut self) {
         let limit = self.hub.engine().settings.update_timeout;
         self.due.get_or_insert_with(|| Due::within(limit, Problem::update_timeout));

@@ -5,14 +5,13 @@
 pub(crate) enum Wanted {
     /// All of them.
     Whole,
-    /// Those from `first` to `last`, both included.
+    /// The bytes from `first` to `last`, both included.
     Part { first: u64, last: u64 },
-    /// Only bytes after the end.
+    /// Bytes after the end alone.
     Nothing,
 }
 
-/// Reads a `Range` header for `size` bytes. A header that is not a single range of bytes is ignored, as the standard
-/// permits.
+/// Reads a `Range` header for `size` bytes. A header that is not a single range of bytes is ignored, as HTTP allows.
 pub(crate) fn wanted(range: &str, size: u64) -> Wanted {
     parse(range, size).unwrap_or(Wanted::Whole)
 }
@@ -43,7 +42,7 @@ fn parse(range: &str, size: u64) -> Option<Wanted> {
     })
 }
 
-/// Digits alone. A number that is too large to count is beyond every end.
+/// Digits alone. A number that is too large to count is after every end.
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))

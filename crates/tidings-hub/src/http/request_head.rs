@@ -9,7 +9,7 @@ use crate::dialect::list::elements;
 /// 400 for a request of HTTP/1.1 without `Host`, and for any with two of them (RFC 9112, section 3.2); 501 for a transfer coding
 /// that the hub does not undo (section 6.1).
 pub(super) fn check(parts: &Parts) -> Result<(), Problem> {
-    // To go through the few fields of most requests costs less than to look each of these up.
+    // Most requests have few fields. To go through them costs less than to look each name up.
     let (mut hosts, mut is_coded) = (0, false);
     for (name, _) in &parts.headers {
         hosts += usize::from(name == header::HOST);
@@ -21,17 +21,15 @@ pub(super) fn check(parts: &Parts) -> Result<(), Problem> {
 
 fn has_one_host(hosts: usize, version: Version) -> Result<(), Problem> {
     match hosts {
-        0 if version == Version::HTTP_11 => {
-            Err(Problem::invalid("the request has no Host; HTTP/1.1 asks for one, such as Host: localhost"))
-        }
-        0 | 1 => Ok(()),
-        _ => Err(Problem::invalid(
-            "the request has two Host lines, and nobody knows which one is meant; send one",
+        0 if version == Version::HTTP_11 => Err(Problem::invalid(
+            "the request has no Host, and HTTP/1.1 requires one; send a line such as Host: localhost",
         )),
+        0 | 1 => Ok(()),
+        _ => Err(Problem::invalid("the request has more than one Host line; send one")),
     }
 }
 
-/// hyper undoes `chunked`, and would pass other codings on unchanged: compressed data would be published as text.
+/// hyper undoes `chunked`, and hands on a body with another coding as it is: compressed bytes would be published as text.
 fn is_chunked_at_most(headers: &HeaderMap) -> Result<(), Problem> {
     match elements(headers, header::TRANSFER_ENCODING).find(|coding| !coding.eq_ignore_ascii_case("chunked"))
     {
@@ -41,7 +39,7 @@ fn is_chunked_at_most(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// # Errors
-/// 415 for a body with a content coding (RFC 9110, section 8.4). `identity` is the name of none.
+/// 415 for a body with a content coding (RFC 9110, section 8.4). `identity` means that there is none.
 pub(crate) fn has_no_coding(headers: &HeaderMap) -> Result<(), Problem> {
     match elements(headers, header::CONTENT_ENCODING).find(|coding| !coding.eq_ignore_ascii_case("identity"))
     {

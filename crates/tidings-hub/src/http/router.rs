@@ -34,7 +34,7 @@ pub(crate) type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
 /// The answer of an extension.
 pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response<HubBody>, Problem>> + Send + 'a>>;
 
-/// The answer of an extension of the hub.
+/// The requests that an extension of the hub answers.
 pub(crate) trait Routes: Send + Sync {
     /// Its part of the table.
     fn table(&self) -> &'static [Route];
@@ -52,7 +52,7 @@ pub(crate) trait Routes: Send + Sync {
     fn shape(&self, path: &str, problem: Problem) -> Problem;
 }
 
-/// The handler of a request of the table.
+/// The part of the hub that answers a request of the table.
 #[derive(Clone, Copy)]
 enum Endpoint {
     Dialect(&'static dyn Dialect),
@@ -72,7 +72,7 @@ const PROBE: &str = "/probe";
 /// The methods that are served anywhere, in the order in which `Allow` names them.
 const METHODS: [Method; 4] = [Method::GET, Method::HEAD, Method::POST, Method::DELETE];
 
-/// The requests that the hub serves besides its dialects.
+/// The routes of the hub beside those of its dialects.
 static TABLE: [(Route, Endpoint); 6] = {
     use self::{Need::Nothing, Pages::*, Path::*};
     const MAY_READ: Need = Need::Right(Right::Read);
@@ -87,7 +87,7 @@ static TABLE: [(Route, Endpoint); 6] = {
     ]
 };
 
-/// The hub's own table. The requests of its dialects come first, because they are the most frequent.
+/// The hub's own table. The routes of its dialects come first, because most requests are for them.
 fn table() -> impl Iterator<Item = (&'static Route, Endpoint)> {
     let of_dialects = DIALECTS
         .iter()
@@ -165,8 +165,7 @@ async fn authorize<'h>(
     }
 }
 
-/// Performs a request. Parts that a publish does not need are boxed, because the future is as large as its largest
-/// part, and is moved with each request.
+/// Answers a request that may be made.
 async fn answer<B>(
     hub: &Hub,
     endpoint: Endpoint,
@@ -201,8 +200,8 @@ where
     }
 }
 
-/// The answer to a request that may get its grant in a moment. An `EventSource` would not come back from a 503. Without a grant it
-/// is not told a position.
+/// The answer to a request that may get its grant in a moment. An `EventSource` would not come back from a 503. Without a grant
+/// it is not told a position.
 fn without_grant(
     hub: &Hub,
     endpoint: Endpoint,
@@ -218,7 +217,7 @@ fn without_grant(
     }
 }
 
-/// The answer to a request of which the table has no row: `OPTIONS`, and what is not served.
+/// The answer to a request without a row in the table: `OPTIONS`, and paths and methods that are not served.
 fn not_taken(hub: &Hub, site: &Site, parts: &Parts) -> Result<Response<HubBody>, Problem> {
     let path = parts.uri.path();
     let settings = &hub.engine().settings;
@@ -241,7 +240,7 @@ fn not_taken(hub: &Hub, site: &Site, parts: &Parts) -> Result<Response<HubBody>,
     }
 }
 
-/// The answer to `OPTIONS`: only the methods that the path serves.
+/// The answer to `OPTIONS`: the methods that are served at the path.
 fn options(allow: &str) -> Response<HubBody> {
     let mut response = Response::new(HubBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -260,9 +259,9 @@ fn of_extension(hub: &Hub) -> Option<&Arc<dyn Routes>> {
     hub.routes()
 }
 
-/// Whether a request to a path of topics asks for a stream of known timing instead, because a proxy's treatment may
-/// depend on the path. A `POST` needs a header too, because its publisher would lose an update if a query alone made it
-/// a probe.
+/// Whether a request to a path of topics asks for a stream of known timing instead. The paths of topics have that too, because a
+/// proxy may treat paths differently. A `POST` also says so by a header: otherwise a publisher could lose an update by its query
+/// alone.
 fn asks_for_probe(parts: &Parts) -> bool {
     let asks = match parts.method {
         Method::GET => true,

@@ -25,8 +25,9 @@ impl Hub {
 /// The hub's HTTP interface as a tower service, to be mounted in an application under any prefix.
 ///
 /// It answers `/topics/…`, `/topics?topic=…`, `/subscribers`, `/attachments/…`, `/healthz`, `/readyz`, `/metrics`, and
-/// the static files of the [`Settings`](crate::Settings). The application that mounts it strips the prefix, as axum's `nest_service` does.
-/// The [`Access`](crate::Access) rule decides what a request may do; with an [`Authorizer`](crate::Authorizer), the application does.
+/// the static files of the [`Settings`](crate::Settings). The application that mounts it strips the prefix, as axum's
+/// `nest_service` does. The [`Access`](crate::Access) rule decides what a request may do; with an
+/// [`Authorizer`](crate::Authorizer), the application does.
 #[derive(Debug, Clone)]
 pub struct HubService {
     hub: Hub,
@@ -85,15 +86,15 @@ where
     response
 }
 
-/// Every body is of the declared type: a browser that guessed the type could run an update as a script.
+/// Forbids browsers to guess the type of a body. Otherwise a browser could run published data as a script.
 fn forbid_sniffing(response: &mut Response<HubBody>) {
     if !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
 }
 
-/// hyper leaves the body out of an answer to HEAD over HTTP/1.1 and not over HTTP/2, where a stream would begin and never end,
-/// and clients take the first byte of it for a broken answer.
+/// Leaves out the body of an answer to HEAD. hyper does that for HTTP/1.1 alone. Over HTTP/2 a stream would begin and never end,
+/// and clients take its first byte for a broken answer.
 fn without_body(response: Response<HubBody>) -> Response<HubBody> {
     let length = response.body().size_hint().exact().filter(|length| *length > 0);
     let mut response = response.map(|_| HubBody::empty());

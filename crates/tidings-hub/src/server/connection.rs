@@ -1,4 +1,4 @@
-//! One connection: which HTTP it speaks.
+//! The beginning of a connection: which HTTP it speaks.
 
 use std::{future::Future, io, pin::Pin, sync::Arc};
 
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{Hub, http::hand_over::HandOver, peer::Peer};
 
-/// The first bytes of a client that uses HTTP/2 by prior knowledge. No request of HTTP/1.1 begins like this.
+/// The first bytes of a client that speaks HTTP/2. No request of HTTP/1.1 begins with them.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Room for what comes first: most often a whole request of HTTP/1.1.
+/// Room for the first bytes, which usually are a whole request of HTTP/1.1.
 const FIRST_BYTES: usize = 1 << 10;
 
 /// Serves the requests of a new connection until it ends, or until `Some` subscription leaves it with its socket.
@@ -52,7 +52,7 @@ pub(super) fn serve_connection(
     }
 }
 
-/// Boxed, since a connection that has not asked for anything yet needs a tenth of their memory.
+/// Boxed, because a connection without a request yet needs a tenth of the memory.
 fn serve(hub: Hub, begun: Begun, peer: Peer) -> Pin<Box<dyn Future<Output = Option<Leaving>> + Send>> {
     match begun {
         Begun::Http1 { socket, read } => Box::pin(http1::serve(hub, socket, peer, read)),
@@ -71,7 +71,7 @@ fn serve(hub: Hub, begun: Begun, peer: Peer) -> Pin<Box<dyn Future<Output = Opti
     }
 }
 
-/// A connection of which it is clear what it speaks.
+/// A connection whose protocol is known.
 enum Begun {
     Http1 {
         socket: TcpStream,
@@ -120,13 +120,13 @@ async fn begin_encrypted(hub: &Hub, socket: TcpStream, tls: crate::Tls) -> io::R
     Ok(Begun::Encrypted { stream: Box::new(stream), unread, is_http2 })
 }
 
-/// A socket that watches over its client, for what does not leave it.
+/// A socket that watches its client, for answers that stay on it.
 fn over(hub: &Hub, socket: TcpStream, read: Bytes) -> (Socket, Unread) {
     let unread = Unread::default();
     (Socket::new(hub.clone(), Arc::new(socket), read, HandOver::default(), unread.clone()), unread)
 }
 
-/// Tells a client that forgot the `s` of `https`.
+/// Answers a client that speaks `http` to a port for `https`.
 #[cfg(feature = "tls")]
 async fn refuse_plain(mut socket: TcpStream) -> io::Error {
     use tokio::io::AsyncWriteExt;
@@ -137,15 +137,15 @@ async fn refuse_plain(mut socket: TcpStream) -> io::Error {
          connection: close\r\n\r\n{BODY}",
         BODY.len()
     );
-    // What it has sent is read first: closing a socket with unread bytes resets it, and the answer would be lost.
+    // Its bytes are read first: to close a socket with unread bytes resets it, and the answer would be lost.
     let _ = first_bytes(&mut socket).await;
     let _ = socket.write_all(answer.as_bytes()).await;
     io::Error::new(io::ErrorKind::InvalidData, "a request came without TLS")
 }
 
-/// Reads until it is clear which HTTP this is: as long as what came could still become the preface of HTTP/2.
+/// Reads until it is clear which HTTP this is: as long as the bytes could still become the preface of HTTP/2.
 async fn first_bytes(socket: &mut TcpStream) -> io::Result<Bytes> {
-    // Many may connect at once, and ask later: until then they have no buffer.
+    // Many clients may connect at once and ask later. Until then they have no buffer.
     socket.readable().await?;
     let mut read = BytesMut::with_capacity(FIRST_BYTES);
     while socket.read_buf(&mut read).await? > 0 && read.len() < PREFACE.len() && PREFACE.starts_with(&read) {}

@@ -3,7 +3,7 @@
 #[cfg(feature = "tls")]
 use crate::Tls;
 
-/// The encryption that a listener expects of its clients.
+/// Whether the clients of a listener encrypt.
 #[derive(Debug, Clone)]
 pub(crate) enum Encryption {
     None,

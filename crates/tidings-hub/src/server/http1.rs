@@ -1,4 +1,4 @@
-//! A connection that speaks HTTP/1.1: hyper, until a subscription takes its socket over.
+//! A connection that speaks HTTP/1.1: hyper, until a subscription takes its socket.
 
 use std::{
     convert::Infallible,
@@ -39,18 +39,17 @@ use crate::{
 /// How long a client may take to send the head of a request.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much of a request's head, and of what a slow reader has not taken yet, is kept for one connection.
+/// How many bytes of the head of a request, and of answers to a slow client, are kept for one connection.
 const MAX_BUFFER_BYTES: usize = 128 << 10;
 
-/// How many bytes that a client sends after its subscription are kept until the stream has ended: the head of a
-/// request.
+/// How many bytes that a client sends after its subscription are kept until the stream has ended: the head of a request.
 const MAX_PIPELINED_BYTES: usize = 16 << 10;
 
-/// How often hyper is polled in a row for a client that pipelines, sixteen requests each time, before others have their turn:
-/// subscribers are cheaper to write to in longer runs, in which their side does not fall asleep.
+/// How often hyper is polled in a row for a client that pipelines, sixteen requests each time, before other tasks have their
+/// turn. Subscribers are cheaper to write to in longer runs, in which their side does not fall asleep.
 const POLLS_IN_A_ROW: usize = 8;
 
-/// A subscription with its socket, which is non-blocking and nobody else's.
+/// A subscription with its socket, which is non-blocking and has no other owner.
 #[derive(Debug)]
 pub(super) struct Leaving {
     pub(super) socket: TcpStream,
@@ -61,7 +60,7 @@ pub(super) struct Leaving {
 
 /// Serves the requests of one connection until it ends, or until `Some` subscription leaves it with its socket.
 ///
-/// `read` is what has been read of the connection already.
+/// `read` are the bytes that have been read from the connection already.
 pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) -> Option<Leaving> {
     let mut shutdown = pin!(hub.engine().shutdown_begun());
     let socket = Arc::new(socket);
@@ -75,7 +74,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
     let under_way = UnderWay::default();
     let (of_request, unread) = (&under_way, &unread);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        // Each would cost a publish several pieces of memory, and it wants neither.
+        // Each of them would cost a publish several allocations, and a publish needs neither.
         if !is_plain_publish(&request) {
             let disconnect = disconnect.of_request(request.version());
             request.extensions_mut().insert(disconnect);
@@ -86,7 +85,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
         if cfg!(unix) && request.method() == Method::GET {
             request.extensions_mut().insert(offer.clone());
         }
-        // Not the hub's service, which puts every answer into a box: subscribers leave, and publishers send many.
+        // Not the hub's service, which boxes every answer: subscribers leave, and publishers send many requests.
         let hub = answering.clone();
         async move {
             of_request.begin();
@@ -94,12 +93,12 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
             Ok::<_, Infallible>(of_request.answered(response, unread))
         }
     });
-    // A publisher may close as soon as it has sent everything, and what it sent counts; see `Disconnect` for the rest.
+    // A publisher may close as soon as it has sent everything, and its updates count. See `Disconnect` for the rest.
     let mut connection = builder().half_close(true).serve_connection(TokioIo::new(io.clone()), service);
     let (mut last_chance, mut ended) = (LastChance::default(), None);
     let is_idle = || !under_way.is() && !midway.load(Ordering::Relaxed);
     let taken = poll_fn(|context| {
-        // Who does not take the answers is asked for nothing more.
+        // A client that does not take its answers gets no more requests read.
         ready!(io.poll_written(context))?;
         if !last_chance.has_begun() && shutdown.as_mut().poll(context).is_ready() {
             last_chance.begin();
@@ -135,12 +134,12 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
     let parts = connection.into_parts();
     drop((parts.io, parts.service));
     let (socket, read) = io.into_inner().expect("hyper's share has been dropped").into_parts();
-    // Copied, since hyper's buffer would live as long as this, even if there is nothing in it.
+    // Copied, because hyper's buffer would live as long as this, even if it is empty.
     let mut pipelined = Bytes::from([parts.read_buf, read].concat());
     if pipelined.len() > MAX_PIPELINED_BYTES {
         tracing::info!(
             bytes = pipelined.len(),
-            "a connection will end with its stream: its client has sent more after the request than is kept"
+            "a connection will end with its stream: the client has sent more after its request than is kept"
         );
         pipelined = Bytes::new();
         taken.persistent = false;
@@ -154,7 +153,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
 #[derive(Default)]
 struct UnderWay {
     answering: AtomicBool,
-    /// Those answers that are given in pieces hold it.
+    /// Held by each answer that is given in pieces.
     bodies: Arc<()>,
 }
 
@@ -165,7 +164,7 @@ impl UnderWay {
 
     /// Notes that an answer begins. Requests of a connection are answered one after the other.
     ///
-    /// Not a future around that of the answer, which is large and would be moved into it with each request.
+    /// Not a future around the answer: the answer is large, and would be moved into it with each request.
     fn begin(&self) {
         self.answering.store(true, Ordering::Relaxed);
     }
@@ -179,26 +178,26 @@ impl UnderWay {
     }
 }
 
-/// Whether the answer is only a receipt, with any settings. A probe, for example, has a query.
+/// Whether the answer can only be a receipt. A request with a query may be a probe.
 fn is_plain_publish<B>(request: &Request<B>) -> bool {
     let uri = request.uri();
     request.method() == Method::POST && uri.query().is_none() && uri.path().starts_with("/topics/")
 }
 
-/// Whether somebody asks where a request comes from: to know costs each of them a piece of memory.
+/// Whether anything asks for the address of a request. To know the address costs an allocation for each request.
 pub(super) fn needs_peer<B>(hub: &Hub, request: &Request<B>) -> bool {
     hub.engine().settings.access.is_personal() || may_be_probe(request)
 }
 
-/// Whether a probe may be asked for, of which each address has so many.
+/// Whether the request may ask for a probe, whose number is bounded for each address.
 fn may_be_probe<B>(request: &Request<B>) -> bool {
     request.uri().query().is_some() || request.uri().path() == "/probe"
 }
 
 /// Serves the requests of a connection over TLS until it ends: its streams stay with hyper, as bodies.
 ///
-/// A client that stops sending counts as gone, even if it still waits for the answer to a publish: the rest of the
-/// socket's data is encrypted, so only hyper can watch for the end of a stream.
+/// A client that stops sending counts as gone, even if it waits for the answer to a publish. The socket is encrypted, so only
+/// hyper can watch for the end of a stream.
 #[cfg(feature = "tls")]
 pub(super) async fn serve_encrypted<S>(hub: Hub, stream: S, peer: Peer, unread: Unread)
 where

@@ -1,4 +1,4 @@
-//! The end of a connection of which nothing is under way when the hub shuts down.
+//! The end of connections without a request under way, when the hub shuts down.
 
 use std::{
     future::Future,
@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::http::published_body::LAST_CHANCE;
 
-/// From the shutdown on: when a connection is closed, although its client is in the middle of a request's head, or of nothing.
+/// When the shutdown closes a connection whose client is in the middle of the head of a request, or sends nothing.
 #[derive(Default)]
 pub(super) struct LastChance(Option<Pin<Box<Sleep>>>);
 
@@ -23,7 +23,7 @@ impl LastChance {
         self.0 = Some(Box::pin(sleep(LAST_CHANCE)));
     }
 
-    /// Ready when the time is over and no request is under way. It begins anew where one is.
+    /// Ready when the time is over and no request is under way. The time starts again after each request.
     pub(super) fn poll_over(&mut self, context: &mut Context<'_>, is_idle: impl Fn() -> bool) -> Poll<()> {
         let Some(until) = &mut self.0 else { return Poll::Pending };
         loop {

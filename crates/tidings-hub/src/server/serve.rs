@@ -1,4 +1,4 @@
-//! Connections: hyper accepts requests, and delivery loops send the streams.
+//! Accepts connections, and hands subscriptions over to the delivery loops.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -25,25 +25,25 @@ use crate::{
 impl Hub {
     /// Serves the HTTP interface on `listener` until [`shutdown`](Hub::shutdown) begins and open connections are done.
     ///
-    /// HTTP/1.1, and HTTP/2 for clients that know beforehand that they may speak it.
+    /// HTTP/1.1, and HTTP/2 for clients that begin with it ("prior knowledge").
     pub async fn serve(&self, listener: TcpListener) {
         serve(self.clone(), listener, Encryption::None).await;
     }
 
-    /// The same over TLS, and over nothing else: HTTP/2 or HTTP/1.1, as client and hub agree.
+    /// Serves the HTTP interface over TLS alone: HTTP/2 or HTTP/1.1, as client and hub agree.
     ///
-    /// A client that sends a request without TLS is told so.
+    /// A client that sends a request without TLS gets an answer that says so.
     #[cfg(feature = "tls")]
     pub async fn serve_tls(&self, listener: TcpListener, tls: crate::Tls) {
         serve(self.clone(), listener, Encryption::Tls(tls)).await;
     }
 }
 
-/// How long connections have to finish once the hub shuts down.
+/// How long connections have to finish after the hub began to shut down.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
-/// How long no connection is accepted after one could not be, most likely because the system has no file descriptor left.
-/// Everything else goes on meanwhile.
+/// How long no connection is accepted after an error, most likely because the system has no file descriptor left. Everything else
+/// goes on meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts connections until the hub shuts down, then waits for those that are open.
@@ -63,10 +63,10 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryptio
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
-            // Who is done makes room before somebody else comes in: a task keeps its memory until it has been looked at.
+            // Finished tasks make room first: a task keeps its memory until it has been joined.
             biased;
             () = &mut shutdown => break,
-            // Before anybody is given to a loop that has ended.
+            // Before a subscription is given to a loop that has ended.
             restarted = workers.restarted() => if let Err(error) = restarted {
                 tracing::error!(%error, "the hub shuts down: there is no delivery loop, and none can be begun");
                 hub.engine().begin_shutdown();
@@ -121,9 +121,9 @@ fn watched(socket: std::net::TcpStream) -> io::Result<(TcpStream, Peer)> {
     Ok((TcpStream::from_std(socket)?, peer))
 }
 
-/// The task itself stays small, and so does what waits in it to be handed over. Tasks are aligned to cache lines: where one
-/// was and a topic's name has come to lie beside it, no other fits, and after a storm of connections as much as a task takes
-/// would be lost for each subscriber.
+/// The task itself stays small, and so does the subscription that waits in it to be handed over. Tasks are aligned to cache
+/// lines. When the name of a topic is allocated beside the memory of an ended task, no other task fits there. After a storm of
+/// connections, each subscriber would cost the memory of a task.
 fn spawn(
     connections: &mut Connections,
     seat: Seat,

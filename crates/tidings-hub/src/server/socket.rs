@@ -28,18 +28,18 @@ use crate::{
     pace::Pace,
 };
 
-/// How long a client may go on sending what is read no more, or take to close, before its connection is closed.
+/// How long the hub reads and discards the bytes of a client that is to close, before it closes the connection.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How much it may send meanwhile: more than the longest line of an update has, so that its refusal is read.
+/// How many bytes the client may send meanwhile. More than the longest line of an update, so that the client reads its refusal.
 const LINGER_BYTES: usize = 8 << 20;
 
-/// Whether more of a request may come that has been refused at the shutdown. Cheap to clone.
+/// Whether a request was refused at the shutdown before all of it had come. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Unread(Arc<AtomicBool>);
 
 impl Unread {
-    /// Notes that this is so if `response` says it.
+    /// Notes whether `response` is such a refusal.
     pub(super) fn note<B>(&self, response: &Response<B>) {
         if response.extensions().get::<BeforeTheEnd>().is_some() {
             self.0.store(true, Ordering::Relaxed);
@@ -51,23 +51,24 @@ impl Unread {
 ///
 /// A reader that stalls costs a socket and its buffers; its position in the log costs nothing, so it can come back.
 pub(super) struct Socket {
-    /// Engine with the stream on this connection, which watches for its client's hang-up.
+    /// Shared with the stream on this connection, which watches whether the client has disconnected.
     socket: Arc<TcpStream>,
-    /// The bytes that have already been read from it.
+    /// Bytes that have been read from it already.
     read: Bytes,
     hub: Hub,
-    /// Is told when all that was written is with the kernel.
+    /// Is told when all written bytes are with the kernel.
     hand_over: HandOver,
-    /// From the first write that had to wait until all is written: how its peer takes it, and when that is too little.
+    /// How fast the peer takes the bytes, and when that is too slow. Set from the first write that had to wait until all is
+    /// written.
     behind: Option<(Pace<Instant>, Pin<Box<Sleep>>)>,
-    /// Of the requests that came over it.
+    /// The refusals of requests on this connection.
     unread: Unread,
-    /// From its shutdown on: until when what comes is still read, and how much of it.
+    /// Set by the shutdown of the socket: until when bytes are still read, and how many.
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl Socket {
-    /// A socket of which `read` has been read already.
+    /// A socket from which `read` has been read already.
     pub(super) fn new(
         hub: Hub,
         socket: Arc<TcpStream>,
@@ -78,12 +79,12 @@ impl Socket {
         Socket { socket, read, hub, hand_over, behind: None, unread, lingering: None }
     }
 
-    /// The socket, and what has been read of it and not by hyper.
+    /// The socket, and the bytes that have been read from it and that hyper has not taken.
     pub(super) fn into_parts(self) -> (Arc<TcpStream>, Bytes) {
         (self.socket, self.read)
     }
 
-    /// Does what `attempt` does once the socket has room, or fails at the write timeout.
+    /// Runs `attempt` when the socket has room, or fails at the write timeout.
     fn poll_write_with(
         &mut self,
         context: &mut Context<'_>,
@@ -165,18 +166,18 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // All there was is taken.
+        // All bytes are taken.
         self.behind = None;
-        // A TCP socket has no buffer of its own on this side of the kernel. hyper flushes when its own is empty.
+        // A TCP socket has no buffer outside the kernel. hyper flushes when its own buffer is empty.
         self.hand_over.flushed();
         Poll::Ready(Ok(()))
     }
 
-    /// Ends what is sent, then reads on for a while: a socket that is closed with unread bytes is reset, and the answer to a
-    /// request that was refused in the middle of its body would be lost with it (RFC 9112, "Tear-down").
+    /// Ends the sending side, then reads for a while. A socket that is closed with unread bytes is reset, and the answer to a
+    /// request that was refused in the middle of its body would be lost (RFC 9112, "Tear-down").
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Socket { socket, hub, unread, lingering, .. } = &mut *self;
-        // At the hub's shutdown only who was refused then is waited for.
+        // At the shutdown of the hub, only clients that were refused then are waited for.
         let is_done = || hub.engine().is_shutting_down() && !unread.0.load(Ordering::Relaxed);
         let (until, left) = match lingering {
             Some(lingering) => lingering,
@@ -196,7 +197,7 @@ impl AsyncWrite for Socket {
                     }
                     ready!(socket.poll_read_ready(context))?;
                 }
-                // It was reset from the other side: nobody is there to be answered.
+                // The other side has reset it, so no client is there.
                 Err(_) => break,
             }
         }

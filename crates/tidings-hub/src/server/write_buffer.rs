@@ -1,4 +1,4 @@
-//! Answers to pipelined requests leave together.
+//! Sends the answers to pipelined requests together.
 
 use std::{
     io::{self, IoSlice},
@@ -12,18 +12,18 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How much is gathered before it is written: some hundred answers to publishers.
+/// How many bytes are gathered before they are written: some hundred answers to publishers.
 const MAX_BEHIND: usize = 16 << 10;
 
 /// A socket whose small writes wait until [`poll_written`](WriteBuffer::poll_written): hyper writes each answer by itself, and
 /// a write costs more than the publish that it answers.
 ///
-/// The poller of the connection calls this after each poll, so that no bytes wait while the connection is idle.
+/// The task that polls the connection calls `poll_written` after each poll, so that nothing waits while the connection is idle.
 pub(super) struct WriteBuffer<S>(Arc<Mutex<State<S>>>);
 
 struct State<S> {
     socket: S,
-    /// The bytes that are not written yet, from `written` on.
+    /// Bytes to write, from `written` on.
     behind: Vec<u8>,
     written: usize,
     /// Whether hyper has flushed what it wrote.
@@ -52,18 +52,18 @@ impl<S> WriteBuffer<S> {
         })))
     }
 
-    /// Whether the rest of an answer may still follow its beginning, so that nothing else may be written to the socket.
+    /// Whether the rest of an answer may still follow its beginning. Then nothing else may be written to the socket.
     pub(super) fn midway(&self) -> Arc<AtomicBool> {
         self.state().midway.clone()
     }
 
-    /// The socket, from the last of those who share it, when everything is written.
+    /// The socket, when everything is written and no other owner is left.
     pub(super) fn into_inner(self) -> Option<S> {
         let state = Arc::into_inner(self.0)?.into_inner().unwrap_or_else(PoisonError::into_inner);
         Some(state.socket)
     }
 
-    /// How many small writes there were since this was last asked: answers, for the most part.
+    /// How many small writes there were since the last call. Most of them are answers.
     pub(super) fn take_writes(&self) -> usize {
         std::mem::take(&mut self.state().writes)
     }
@@ -74,7 +74,7 @@ impl<S> WriteBuffer<S> {
 }
 
 impl<S: AsyncWrite + Unpin> WriteBuffer<S> {
-    /// Ready when the socket has taken all that was written.
+    /// Ready when the socket has taken all written bytes.
     pub(super) fn poll_written(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let state = &mut *self.state();
         ready!(state.poll_written(context))?;

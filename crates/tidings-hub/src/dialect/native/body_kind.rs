@@ -10,7 +10,7 @@ use crate::{
 /// The names of UTF-8, and of its part ASCII, in a `charset`.
 const UTF8_NAMES: [&str; 4] = ["utf-8", "utf8", "us-ascii", "ascii"];
 
-/// The kind of the published body.
+/// The kind of a published body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BodyKind {
     /// One update: the body is its data.
@@ -24,7 +24,7 @@ pub(crate) enum BodyKind {
 }
 
 impl BodyKind {
-    /// The kind of the types that most publishers send, letter by letter: a publish need not take them apart.
+    /// The kind of the types that most publishers send, letter by letter. These need not be taken apart.
     fn usual(headers: &HeaderMap) -> Option<BodyKind> {
         let mut lines = headers.get_all(header::CONTENT_TYPE).iter();
         let (Some(line), None) = (lines.next(), lines.next()) else { return None };
@@ -38,14 +38,14 @@ impl BodyKind {
         }
     }
 
-    /// Decides by `Content-Type`. A form counts as text, because that is what `curl -d` calls what it sends.
+    /// Decides by `Content-Type`. A form counts as text, because `curl -d` sends text under that type.
     pub(crate) fn of(headers: &HeaderMap) -> Result<BodyKind, Refusal> {
         if let Some(kind) = BodyKind::usual(headers) {
             return Ok(kind);
         }
         let no_type = |text: &str| {
             Refusal::unsupported_body(format!(
-                "Content-Type is {text:?}, which is no media type of at most 255 bytes, such as image/png"
+                "Content-Type is {text:?}, which is not a media type of at most 255 bytes; send one such as image/png"
             ))
         };
         let values = joined(headers, header::CONTENT_TYPE).unwrap_or_default();
@@ -65,7 +65,7 @@ impl BodyKind {
                 text if text.starts_with("text/") || text.ends_with("+json") || text.ends_with("+xml") => {
                     BodyKind::Text
                 }
-                // What is around the files would be stored with them.
+                // The text around the files would be stored with them.
                 form if form.starts_with("multipart/") => {
                     return Err(Refusal::unsupported_body(format!(
                         "Content-Type is {form:?}; send each file by itself, as the whole body, with its own type"

@@ -90,7 +90,7 @@ pub(crate) fn sign_verdict(head: &mut HeaderMap, verdict: Option<Verdict>) {
 }
 
 fn decode_path(topic: &str) -> Result<Cow<'_, str>, Refusal> {
-    // Most have nothing to decode, and to look for one character is fast.
+    // Most names have nothing to decode, and to look for one character is fast.
     if !topic.contains('%') {
         return Ok(Cow::Borrowed(topic));
     }

@@ -16,7 +16,7 @@ use crate::{
 /// The header with which a client says which requests are one request, sent again.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The parameters of a publish to the path of a topic. Unknown parameters are ignored, because clients add their own.
+/// Reads what a request to the path of a topic publishes. Unknown parameters are ignored, because clients add their own.
 pub(super) fn operation(topic: &str, request: &Parts, settings: &Settings) -> Result<Publish, Refusal> {
     let (details, name) = details(topic, request, settings)?;
     let kind = BodyKind::of(&request.headers)?;
@@ -46,7 +46,7 @@ pub(crate) fn path_topic(path_topic: &str) -> Result<Topic, Refusal> {
     Ok(Topic::parse(&decode_path(path_topic)?)?)
 }
 
-/// The values in path, query and headers, and the name of a file.
+/// The details in path, query and headers, and the name of a file.
 fn details(
     topic: &str,
     request: &Parts,
@@ -73,7 +73,7 @@ fn details(
     Ok((details, file_name))
 }
 
-/// The update whose data this is. An empty body that closes the topic is none.
+/// The update with this data. An empty body that closes the topic is not an update.
 fn updates(details: Details, data: String) -> Result<Vec<Append>, Refusal> {
     let is_update = !data.is_empty() || details.close.is_none();
     if !is_update && details.are_of_one_update() {
@@ -104,7 +104,7 @@ fn is_private(value: &str, settings: &Settings) -> Result<bool, Refusal> {
 fn file_name(text: &str) -> Result<FileName, Refusal> {
     FileName::parse(text).ok_or_else(|| {
         Refusal::invalid(format!(
-            "name is {text:?}; it is what a file is called: 1 to 255 bytes, without slashes and control characters"
+            "name is {text:?}; the name of a file has 1 to 255 bytes, without slashes and control characters"
         ))
     })
 }

@@ -36,8 +36,8 @@ pub(crate) struct ReadParams {
 }
 
 impl ReadParams {
-    /// Reads the topic of the path, if it names one, and the query. Parameters that are not known are ignored, since
-    /// clients add their own.
+    /// Reads the topic of the path, if there is one, and the query. Unknown parameters are ignored, because clients add their
+    /// own.
     pub(crate) fn parse(path_topic: Option<&str>, parts: &Parts) -> Result<ReadParams, Refusal> {
         let query = parts.uri.query();
         let mut params = ReadParams {
@@ -98,25 +98,25 @@ impl ReadParams {
         if bytes > MAX_FILTER_BYTES {
             return Err(Refusal::invalid(format!(
                 "the topics that are named have {bytes} bytes together; at most {MAX_FILTER_BYTES} are allowed; name a \
-                 pattern as a/*, or subscribe twice"
+                 pattern such as a/*, or subscribe twice"
             )));
         }
         params.selector = filters.into_iter().collect();
-        // An EventSource repeats its URL when it reconnects: what it saw last beats what the URL says.
+        // An EventSource sends the same URL again when it reconnects, so the last event ID wins over the URL.
         if let Some(id) = LastEventId::from_parts(&parts.headers, query) {
             params.start = Some(StartAt::After(id.as_str().to_owned()));
         }
         Ok(params)
     }
 
-    /// As a subscription, which begins with what is published from now on if the request does not say.
+    /// As a subscription. It begins with the next update, unless the request says otherwise.
     pub(crate) fn into_subscription(self) -> Subscription {
         let start = self.start.unwrap_or(StartAt::Tail);
         let begin = Begin { start, form: self.form, start_event: self.start_event };
         Subscription { selector: self.selector, begin, keep_alive: self.keep_alive }
     }
 
-    /// As a page of history, which begins with the oldest update if the request does not say.
+    /// As a page of history. It begins with the oldest update, unless the request says otherwise.
     pub(crate) fn into_history(self) -> History {
         let start = self.start.unwrap_or(StartAt::Oldest);
         History { selector: self.selector, start, limit: self.limit, wait: self.wait }

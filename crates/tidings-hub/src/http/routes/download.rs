@@ -22,13 +22,13 @@ use crate::{
 const POLICY: &str =
     "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'";
 
-/// An ID never gets other bytes. `private`, because a cache that is shared does not ask who may read them.
+/// An ID never gets other bytes. `private`, because a shared cache does not ask which client may read them.
 const CACHE: &str = "private, max-age=31536000, immutable";
 
-/// The types that a browser shows as a picture. SVG is not among them, because it is a document that can run scripts.
+/// The types that a browser shows as pictures. SVG is not one of them: it is a document that can run scripts.
 const PICTURES: [&str; 6] = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"];
 
-/// RFC 8187, "attr-char", without those that are rarely in a name.
+/// RFC 8187, "attr-char", without characters that are rare in names.
 const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// Serves the attachment `id`, if `grant` allows to receive the update that announces it.
@@ -64,7 +64,7 @@ pub(crate) async fn attachment(
         };
         // Also for HEAD: whether it is there is part of the answer.
         let bytes = attachments.clone().read(id, first, length).await.map_err(|error| {
-            // It may have been evicted a moment ago, or the directory was changed by somebody else.
+            // It may have been evicted a moment ago, or another program has changed the directory.
             tracing::warn!(%error, url = announcement.url, "an attachment cannot be opened");
             missing()
         })?;
@@ -80,7 +80,7 @@ pub(crate) async fn attachment(
     Ok(response)
 }
 
-/// Says what the bytes are, and what a browser may do with them.
+/// Says of which type the bytes are, and how a browser may use them.
 fn describe(headers: &mut HeaderMap, announcement: &Announcement) {
     let essence = announcement.media_type.essence();
     headers.insert(header::CONTENT_TYPE, served_type(&announcement.media_type, &essence));
@@ -96,8 +96,8 @@ fn describe(headers: &mut HeaderMap, announcement: &Announcement) {
     headers.insert(header::CONTENT_DISPOSITION, header_value(disposition));
 }
 
-/// The type that the publisher gave. A script gets another: without one that says so, no page runs it, so that nobody can
-/// publish a script that the console's own policy would take for one of its own.
+/// The type that the publisher gave. A script gets another type, so no page runs it. Otherwise a publisher could give the console
+/// a script that the console's policy takes for its own.
 fn served_type(media_type: &MediaType, essence: &str) -> HeaderValue {
     if essence.ends_with("javascript") || essence.ends_with("ecmascript") {
         return HeaderValue::from_static("application/octet-stream");
@@ -105,7 +105,7 @@ fn served_type(media_type: &MediaType, essence: &str) -> HeaderValue {
     header_value(media_type.as_str().to_owned())
 }
 
-/// The requested part of `size` bytes. A range counts only for GET, and with `If-Range` only if that names these bytes.
+/// The part of `size` bytes that is asked for. A range counts for GET alone, and with `If-Range` only if that names these bytes.
 fn wanted_part(parts: &Parts, etag: &str, size: u64) -> Wanted {
     let range = text(&parts.headers, header::RANGE).filter(|_| parts.method == Method::GET);
     let is_same = text(&parts.headers, header::IF_RANGE).is_none_or(|tag| tag.trim() == etag);

@@ -30,13 +30,13 @@ use crate::{
     model::gap::GapReason,
 };
 
-/// How many records are looked at for one page, but for those of its first read. The client goes on from there.
+/// How many records are searched for one page, after its first read. The client continues from there.
 const MAX_LOOKED_AT: u64 = 100_000;
 
-/// How long a page may be looked for, unless its client waits for longer.
+/// How long a search for one page may take, unless the client waits longer.
 const MAX_SEARCH: Duration = Duration::from_secs(2);
 
-/// The parts of a page besides its updates.
+/// The members of a page beside its updates.
 #[derive(Debug, Serialize)]
 struct Members {
     /// Where the next page begins: to be sent as `Last-Event-ID` or `from`.
@@ -52,9 +52,9 @@ struct Members {
     closed: bool,
 }
 
-/// Answers with what follows the position, from the oldest record if none is given; waits for something if asked to.
+/// Answers with the updates after a position, or from the oldest record on. Waits for an update if the request asks for that.
 ///
-/// It looks for something up to a bound, and says how far it came.
+/// The search is bounded, and the page says how far it came.
 pub(crate) async fn history(
     hub: &Hub,
     reading: Reading,
@@ -67,7 +67,7 @@ pub(crate) async fn history(
         .map_or(Duration::MAX, |end| end.duration_since(SystemTime::now()).unwrap_or_default());
     let wait = asked.wait.min(left);
     let (deadline, search_end) = (began + wait, began + wait.max(MAX_SEARCH));
-    // A page is as large as what a stream is sent at once, also where its client would take more updates.
+    // A page is as large as one read of a stream, even if its client would take more updates.
     let limit = PageLimit { records: asked.limit, bytes: PAGE.bytes };
     let Reading { selector, reach, .. } = reading;
     let start = asked.start;
@@ -96,7 +96,7 @@ pub(crate) async fn history(
         }
     };
 
-    // Who asked for the oldest that is kept has missed nothing that was gone by then.
+    // A client that asks for the oldest update that is kept has missed nothing.
     let mut misses = asked.is_some();
     let mut looked_at = 0;
     loop {
@@ -124,7 +124,7 @@ pub(crate) async fn history(
             if looked_at >= MAX_LOOKED_AT || Instant::now() >= search_end {
                 break;
             }
-            // A log in memory answers at once, and others have their turn nevertheless.
+            // A log in memory answers at once. Let other tasks have their turn.
             yield_now().await;
             reached.sequence
         };
@@ -164,7 +164,7 @@ pub(crate) async fn history(
     Ok(response)
 }
 
-/// A page of one chunk is sent as it is; one of more is encoded as it is sent, within the memory for answers.
+/// A page of one chunk is sent as it is. A longer page is encoded while it is sent, within the memory for answers.
 fn respond(hub: &Hub, records: Vec<Arc<Record>>, members: &Members) -> Result<Response<HubBody>, Problem> {
     let mut page = Page::new(records, members);
     let first = page.next_chunk().unwrap_or_default();

@@ -14,13 +14,13 @@ use crate::{
     log::{Append, Appended, IdempotencyKey, LogError, RecordId, turns::Publisher},
 };
 
-/// How many updates of one piece of a body are appended at once: a bound on what one publisher holds in memory.
+/// How many updates of one piece of a body are appended at once. It bounds the memory of one publisher.
 const MAX_BATCH: usize = 1_000;
 
-/// Room is made for as many updates as would come of this length.
+/// The expected length of an update, for the capacity of a batch.
 const LIKELY_UPDATE_BYTES: usize = 128;
 
-/// Publishes the body, and answers when all of it is kept.
+/// Publishes the updates of the body, and answers when all of them are kept.
 ///
 /// # Errors
 /// 403 for a topic that the holder of `grant` may not publish to.
@@ -85,6 +85,8 @@ impl Sender<'_> {
         allowed.map_err(|topic| Problem::not_publishable(topic, self.grant))
     }
 
+    /// Appends a batch. Keys belong to the publisher alone, if the hub knows the publisher.
+    ///
     /// # Errors
     /// 401 when the grant has ended since the request began.
     pub(super) fn still_may(&self) -> Result<(), Problem> {
@@ -155,8 +157,7 @@ struct Publishing<'a> {
 }
 
 impl Publishing<'_> {
-    /// Publishes each update as soon as it has arrived. If the body fails, the complete updates before the failure are
-    /// kept.
+    /// Publishes each update as soon as it has arrived. Complete updates are kept, even if the body ends in the middle.
     async fn stream<B>(
         &mut self,
         mut reader: Box<dyn UpdateReader>,
@@ -208,7 +209,7 @@ impl Publishing<'_> {
         }
         if let Some(key) = &self.key {
             for (number, append) in (self.receipts.count + 1..).zip(&mut updates) {
-                // One that names the update itself says more than its number in this body.
+                // A key of the update itself says more than its number in this body.
                 append.key.get_or_insert_with(|| key.numbered(number));
             }
         }
@@ -225,7 +226,7 @@ impl Publishing<'_> {
 /// Updates of one piece of a body.
 struct Batch {
     updates: Vec<Append>,
-    /// The line that each ended on; none for one that the body does not have.
+    /// The line on which each update ended; empty for an update that is not in the body.
     lines: Vec<u64>,
 }
 
@@ -245,7 +246,7 @@ fn read_batch(reader: &mut dyn UpdateReader, input: &mut &[u8]) -> (Batch, Optio
     (batch, None)
 }
 
-/// Says in `problem` what is kept all the same, and where the body went wrong.
+/// Adds to `problem` which updates are kept, and which line of the body is wrong.
 fn blame(receipts: &Receipts, problem: Problem, line: Option<u64>) -> Problem {
     let problem = problem
         .with("count", receipts.count)

@@ -37,21 +37,21 @@ pub(crate) async fn subscribe(
     }
 }
 
-/// The answer to a subscriber for whom nothing is to come, ever.
+/// The answer to a subscriber that will never get another update.
 pub(crate) fn ended() -> Response<HubBody> {
     // 204 is the one answer after which an EventSource does not come back.
     let mut response = Response::new(HubBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    // By default a cache may keep it, and a topic's name may be used again once its close is forgotten.
+    // A cache may keep a 204 by default, and the name of a topic may be used again when its close is forgotten.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-/// The answer to a subscriber for whom nothing can be read at the moment: a stream that ends at once. It says when to come back,
-/// as every stream does at its beginning.
+/// The answer to a subscriber if nothing can be read at the moment: a stream that ends at once. As every stream, it begins with
+/// the time after which to come back.
 ///
-/// One that begins with what is published from now on is told its position as well: it would otherwise come back without one, and
-/// begin once more with what is published by then.
+/// A subscriber that begins with the next update also gets its position. Otherwise it would come back without one, and miss the
+/// updates that were published meanwhile.
 pub(crate) fn put_off(engine: &Engine, dialect: &dyn Dialect, begins_now: bool) -> Response<HubBody> {
     engine.metrics.put_off.inc();
     let mut stream = BytesMut::from(&Frame::opening(Some(engine.settings.retry)).into_bytes()[..]);
@@ -79,7 +79,7 @@ pub(crate) fn deliver(
     let keep_alive = keep_alive.after(engine.settings.heartbeat);
     let retry = engine.settings.retry;
     let hand_over = HandOver::offered(request).filter(|_| !engine.is_shutting_down());
-    // What only some may read, no cache may keep for others.
+    // A cache may not keep private updates for other clients.
     let visibility = if has_private { Visibility::Private } else { Visibility::default() };
     let first = hand_over.as_ref().and_then(|_| cursor.take_queued());
     let mut response = match (hand_over, first) {
@@ -102,7 +102,7 @@ pub(crate) fn deliver(
     response
 }
 
-/// As people write it.
+/// The usual name of the protocol.
 fn name(version: Version) -> &'static str {
     match version {
         Version::HTTP_2 => "HTTP/2",

@@ -1,5 +1,5 @@
-//! `GET /subscribers`: the number of subscribers of the named topics; or, without topics, the subscriptions with the
-//! largest lag and those that ended last.
+//! `GET /subscribers`: how many subscribers the named topics have. Without a topic: which subscriptions lag, and which have
+//! ended.
 
 use std::{num::NonZero, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     http::{HubBody, Problem, json::json},
 };
 
-/// How many names of a subscription are told, and how much of each.
+/// How many names of a subscription are listed, and how many characters of each.
 const MAX_NAMES: usize = 4;
 const MAX_NAME_CHARS: usize = 64;
 
@@ -28,14 +28,15 @@ struct CountsJson<'a> {
 #[derive(Debug, Serialize)]
 struct CountJson<'a> {
     topic: &'a str,
-    /// Open subscriptions that an update of the topic is for, those with a pattern included.
+    /// Open subscriptions that get the updates of the topic, by its name or by a pattern.
     subscribers: u64,
 }
 
-/// Answers for each topic. Only those who know a topic's name, and may subscribe to it, learn that somebody follows it.
+/// Answers for each topic. Only a client that knows the name of a topic, and may subscribe to it, learns its number of
+/// subscribers.
 ///
 /// # Errors
-/// 400 for a pattern, because its topics are not known. 403 for a topic that the holder of `grant` may not read.
+/// 400 for a pattern: its topics are not known. 403 for a topic that the holder of `grant` may not read.
 pub(crate) fn subscribers(
     engine: &Engine,
     grant: &Grant,
@@ -55,7 +56,7 @@ pub(crate) fn subscribers(
 
 #[derive(Debug, Serialize)]
 struct SurveyJson {
-    /// All that are open, also those that nobody is told of.
+    /// All open subscriptions, including those that are not listed.
     subscribers: i64,
     behind: Vec<OpenJson>,
     ended: Vec<EndedJson>,
@@ -87,13 +88,13 @@ struct EndedJson {
 #[derive(Debug, Serialize)]
 struct FollowedJson {
     topics: Vec<String>,
-    /// How many more there are.
+    /// How many more topics there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     more: Option<NonZero<usize>>,
 }
 
-/// Returns the subscriptions that are furthest behind, and those that ended last. A client sees only subscriptions to
-/// topics that it may follow.
+/// Lists the subscriptions that are furthest behind, and those that ended last. A client sees a subscription if it may follow the
+/// same.
 pub(crate) async fn furthest_behind(engine: &Engine, grant: &Grant) -> Response<HubBody> {
     let newest = engine.log.bounds().newest.sequence;
     let mut furthest = engine.loops.furthest(grant).await;

@@ -13,12 +13,12 @@ use crate::{
     log::turns::Publisher,
 };
 
-/// The event type of an announcement whose publisher names none.
+/// The event type of an announcement, unless its publisher names another.
 const EVENT_TYPE: &str = "attachment";
 
 /// Receives the body into a file, and publishes the update that says where it is.
 ///
-/// However it fails, or if its caller stops waiting, there is either an update and its file, or none of them.
+/// In the end there are both an update and its file, or neither, even if the upload fails or the client leaves.
 pub(super) async fn upload<B>(
     sender: &Sender<'_>,
     File { media_type, name, details }: File,

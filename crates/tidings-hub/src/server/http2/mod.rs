@@ -30,32 +30,30 @@ use super::{
 };
 use crate::{Hub, log::turns::Publisher, peer::Peer};
 
-/// How many requests of one connection are served at a time; clients keep further ones back.
+/// How many requests of one connection are served at a time. Clients hold back further requests.
 ///
-/// The bound for what one client can make the hub hold: a stream whose client takes nothing holds one chunk of events, and
-/// what fits into `MAX_SEND_BYTES`.
+/// It bounds the memory of one client: a stream whose client takes nothing holds one chunk of events, and up to `MAX_SEND_BYTES`.
 const MAX_STREAMS: u32 = 256;
 
-/// How many bytes of a stream wait in the connection until its client takes them. The updates after them stay in the
-/// log.
+/// How many bytes of a stream wait in the connection until its client takes them. Later events stay in the log.
 const MAX_SEND_BYTES: usize = 64 << 10;
 
-/// How many bytes of request bodies may arrive unread: of one body, so that it cannot delay the others, and of all.
+/// How many bytes of the bodies of requests may arrive unread: of one body, so that it cannot hold up the others, and of all.
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 
-/// How large the head of a request may be: a quarter of what 256 topics of the greatest length take.
+/// How large the head of a request may be: a quarter of the length of 256 topics of the greatest length.
 const MAX_HEAD_BYTES: u32 = 64 << 10;
 
-/// How many requests that were reset before they were looked at may wait; a client that sends more of them than that is
-/// attacking ("rapid reset"), and its connection ends.
+/// How many requests may wait that were reset before the hub had looked at them. A client that sends more is attacking ("rapid
+/// reset"), and its connection ends.
 const MAX_PENDING_RESETS: usize = 20;
 
 /// How many faulty streams are reset before the connection is.
 const MAX_ERROR_RESETS: usize = 100;
 
-/// How often a client is asked whether it is still there. It may take the write timeout to answer, in which all is read that it
-/// sends ([`PatientTimer`]).
+/// How often a client is asked whether it is still there. It may take the write timeout to answer, and time in which the hub
+/// reads nothing does not count ([`PatientTimer`]).
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Serves the requests of one connection until it ends.
@@ -80,8 +78,8 @@ where
             request.extensions_mut().insert(publisher.clone());
         }
         let answer = service.clone().call(request);
-        // hyper drops the future of a stream that is reset, and so what its client has asked for. What has arrived of a publish
-        // counts all the same.
+        // hyper drops the future of a stream that is reset, and so the request. The updates of a publish that have arrived count
+        // all the same.
         let answer = if publishes { publishing.detach(answer) } else { answer };
         let (progress, unread) = (progress.clone(), unread.clone());
         async move {
@@ -112,21 +110,21 @@ where
         }
         match streams.poll_with(connection.as_mut(), context) {
             Poll::Ready(ended) => Poll::Ready(ended),
-            // hyper waits for the answer to a PING, so that no request is lost which comes until then.
+            // hyper waits for the answer to a PING, so that no request that comes until then is lost.
             Poll::Pending => last_chance.poll_over(context, || streams.are_idle()).map(Ok),
         }
     });
     if let Err(error) = ended.await {
         tracing::debug!(%error, "a connection ended early");
     }
-    // Its streams end with it; a publish whose client is gone ends with what has arrived.
+    // Its streams end with it. A publish whose client is gone ends with the updates that have arrived.
     drop(connection);
     poll_fn(|context| streams.poll_rest(context)).await;
 }
 
-/// The socket of a connection of which no more is read while too much of what it publishes waits for the log.
+/// The socket of a connection. Nothing is read from it while too many of its updates wait for the log.
 ///
-/// Streams that were reset wait for the log all the same, and only this bounds how many of them do.
+/// Streams that were reset still wait for the log, and this is the only bound on their number.
 struct Gated<S> {
     socket: S,
     publisher: Publisher,

@@ -1,4 +1,4 @@
-//! The clock of an HTTP/2 connection, which stands still while no more is read of it.
+//! The clock of an HTTP/2 connection, which stands still while nothing is read from the connection.
 
 use std::{
     future::Future,
@@ -11,12 +11,12 @@ use hyper::rt::{Sleep, Timer};
 
 use crate::log::turns::Publisher;
 
-/// A timer that does not go off for what lies unread since the hub itself does not read: a client that has answered a PING is
-/// there, however long the log keeps its publishes waiting.
+/// A timer that does not go off while the hub itself reads nothing. The answer to a PING may be among the unread bytes, no matter
+/// how long the log keeps the publishes of the client waiting.
 #[derive(Debug, Clone)]
 pub(super) struct PatientTimer(pub(super) Publisher);
 
-/// Goes off once its time has passed in which all was read that came.
+/// Goes off when its time has passed, in which all bytes that came were read.
 struct PatientSleep {
     sleep: Pin<Box<tokio::time::Sleep>>,
     length: Duration,
@@ -54,7 +54,7 @@ impl Future for PatientSleep {
                 return Poll::Ready(());
             }
             self.put_off = put_off;
-            // A time of nothing would be looked at for ever.
+            // A time of zero would be looked at for ever.
             let until = tokio::time::Instant::now() + self.length.max(Duration::from_secs(1));
             self.sleep.as_mut().reset(until);
         }

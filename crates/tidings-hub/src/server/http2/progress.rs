@@ -1,4 +1,4 @@
-//! Whether the client of an HTTP/2 stream takes what the stream gives, and how much waits for all of them.
+//! Whether the clients of HTTP/2 streams take their events, and how many bytes wait for them.
 
 use std::{
     fmt,
@@ -19,40 +19,39 @@ use crate::{
     http::HubBody,
 };
 
-/// How much of an answer is given at once: so much has to be taken before the write timeout.
+/// How many bytes of an answer are given at once. The client has to take as many before the write timeout.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// The bytes that are given with the end of an answer. After that hyper knows nothing more of the answer, and nothing
-/// can tell whether its client takes it.
+/// The last bytes of an answer. hyper forgets the answer with them, and then the hub cannot tell whether the client takes them.
 const LAST_BYTES: usize = 1 << 10;
 
-/// How many bytes may wait in a connection without a share of the memory for answers. Live events therefore flow to
-/// clients that take them, independently of others, and without touching state that connections share.
+/// How many bytes may wait in a connection without a share of the memory for answers. So live events go on for clients that take
+/// them, no matter what others do, and touch nothing that connections share.
 const FREE_BYTES: usize = 64 << 10;
 
-/// A connection's share grows and shrinks by so much.
+/// The steps in which the share of a connection grows and shrinks, in bytes.
 const LUMP_BYTES: usize = 64 << 10;
 
-/// The progress of the answers of one connection. One answer is polled at a time.
+/// How far the answers of one connection are. One answer is polled at a time.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress(Arc<Connection>);
 
 #[derive(Debug)]
 struct Connection {
     room: Budget,
-    /// The number of bytes of all its streams that wait for the client.
+    /// Bytes that wait for the client, of all its streams.
     waiting: Count,
-    /// Of the memory for answers, for what waits beyond [`FREE_BYTES`].
+    /// The share of the memory for answers, for bytes beyond [`FREE_BYTES`].
     share: Mutex<Share>,
-    /// How many bytes that is.
+    /// The size of the share in bytes.
     share_bytes: Count,
     /// The streams that wait until less waits here, or until there is memory.
     parked: Mutex<Vec<Waker>>,
-    /// Whether what is dropped now is dropped since its client takes too little.
+    /// Whether the body that is dropped now is dropped because its client takes too little.
     stalls: AtomicBool,
-    /// Whether the body that was polled last gave something that is the first to wait.
+    /// Whether the body that was polled last gave the first bytes that wait.
     gave: AtomicBool,
-    /// The bytes of the body that was polled last that wait for the client, if the body gave bytes for the first time.
+    /// The counter of the body that was polled last, if it gave something for the first time.
     new: Mutex<Option<Arc<Untaken>>>,
 }
 
@@ -81,7 +80,7 @@ impl Count {
 }
 
 impl Connection {
-    /// Counts what is given to the client, for which `reserved` was reserved.
+    /// Counts bytes that are given to the client. `reserved` was reserved for them.
     fn give(&self, bytes: usize, reserved: &mut Option<Share>) {
         let waiting = self.waiting.add(bytes);
         let needed = waiting.saturating_sub(FREE_BYTES);
@@ -104,7 +103,7 @@ impl Connection {
         self.share_bytes.set(share.bytes());
     }
 
-    /// Counts what the client has, or will not get.
+    /// Counts bytes that the client has, or will not get.
     fn leave(&self, bytes: usize) {
         let waiting = self.waiting.sub(bytes);
         let needed = waiting.saturating_sub(FREE_BYTES);
@@ -119,7 +118,7 @@ impl Connection {
         }
     }
 
-    /// Wakes this stream once less than [`FREE_BYTES`] waits.
+    /// Wakes this stream when less than [`FREE_BYTES`] waits.
     fn park(&self, waker: &Waker) {
         let mut parked = locked(&self.parked);
         if !parked.iter().any(|known| known.will_wake(waker)) {
@@ -132,22 +131,22 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The bytes of one stream that wait for the client.
+/// The bytes that wait for the client of one stream.
 #[derive(Debug)]
 pub(super) struct Untaken {
     bytes: Count,
-    /// The number of bytes taken since the last call.
+    /// Bytes that were taken since the last call of `take`.
     taken: Count,
     connection: Arc<Connection>,
 }
 
 impl Untaken {
-    /// Whether the client has all there is.
+    /// Whether the client has everything.
     pub(super) fn is_nothing(&self) -> bool {
         self.bytes.get() == 0
     }
 
-    /// How many bytes were taken since this was asked last.
+    /// How many bytes were taken since the last call.
     pub(super) fn take_taken(&self) -> usize {
         let taken = self.taken.get();
         self.taken.set(0);
@@ -161,7 +160,7 @@ impl Untaken {
 }
 
 impl Progress {
-    /// Of a connection whose answers are within `room` together with those of all others.
+    /// For a connection whose answers share `room` with those of all other connections.
     pub(crate) fn new(room: Budget) -> Progress {
         Progress(Arc::new(Connection {
             share: Mutex::new(room.share()),
@@ -184,7 +183,7 @@ impl Progress {
         gave
     }
 
-    /// The bytes of the stream that was polled last that wait for the client. Returned once for each stream.
+    /// The counter of the stream that was polled last, once for each stream.
     pub(super) fn take_new(&self) -> Option<Arc<Untaken>> {
         locked(&self.0.new).take()
     }
@@ -213,12 +212,12 @@ pub(crate) struct Watched {
     waiting: Arc<Untaken>,
     /// Whether its stream has been told of `waiting`.
     is_known: bool,
-    /// The rest of the bytes that the body gave, and their share of the memory.
+    /// The rest of the last chunk of the body, and its share of the memory.
     rest: Bytes,
     share: Share,
-    /// While the memory for answers is spent: the turn of this stream.
+    /// The turn of this stream, while the memory for answers is used up.
     turn: Option<Pin<Box<dyn Future<Output = Share> + Send>>>,
-    /// The result of its turn, for the next piece.
+    /// The memory that the turn has brought, for the next piece.
     reserved: Option<Share>,
 }
 
@@ -244,7 +243,7 @@ impl Watched {
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.reserved.is_none() && !self.progress.may_give() {
             self.progress.0.park(context.waker());
-            // Something may have left in between.
+            // Bytes may have left in between.
             if !self.progress.may_give() {
                 let room = &self.progress.0.room;
                 let turn = self.turn.get_or_insert_with(|| Box::pin(room.clone().reserve(PIECE_BYTES)));
@@ -271,7 +270,7 @@ impl Watched {
         self.count(bytes)
     }
 
-    /// Counts what is given now.
+    /// Counts the bytes that are given now.
     fn count(&mut self, bytes: Bytes) -> Piece {
         if self.waiting.is_nothing() {
             self.waiting.take_taken();
@@ -299,13 +298,13 @@ impl Body for Watched {
         if watched.rest.is_empty() {
             std::task::ready!(watched.poll_room(context));
             let Poll::Ready(data) = watched.body.poll_chunk(context) else {
-                // It has nothing to give: its turn is another's.
+                // It has nothing to give, so another stream gets its turn.
                 watched.reserved = None;
                 return Poll::Pending;
             };
             match data {
                 None => return Poll::Ready(None),
-                // Most events are one piece.
+                // Most events are a single piece.
                 Some(Ok(data)) if data.len() <= LAST_BYTES => {
                     return Poll::Ready(Some(Ok(Frame::data(watched.count(data)))));
                 }
