@@ -7,6 +7,7 @@ mod support;
 use std::fs;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use scripted_server::{Server, response};
 use serde_json::{Value, json};
 use support::{
     HubProcess,
@@ -102,6 +103,18 @@ async fn a_token_says_what_was_asked_for_and_inspect_shows_it_without_a_key() {
     }
     let shown = tidings(&["token", "inspect", "no.token"], "").await;
     assert!(shown.code == Some(1) && shown.err.contains("three"), "{}", shown.err);
+}
+
+#[tokio::test]
+async fn the_end_of_a_token_is_told_on_standard_error_and_is_no_update() {
+    let head = "HTTP/1.1 200 OK\nContent-Type: text/event-stream\nTidings-Hub: 1";
+    let events = "data: update\nid: 1\n\nevent: access\ndata: {\"in\":30,\"reason\":\"expires\"}\n\n\
+                  event: access\ndata: {\"reason\":\"expired\"}\n\n";
+    let server = Server::start([response(head).send(events)]).await;
+    let outcome = tidings(&["subscribe", "news", "--hub", &server.url("")], "").await;
+    assert_eq!(outcome.out, "update\n", "{}", outcome.err);
+    assert!(outcome.err.contains("the token expires in 30 s"), "{}", outcome.err);
+    assert!(outcome.err.contains("the token has expired"), "{}", outcome.err);
 }
 
 #[tokio::test]

@@ -57,8 +57,8 @@ async fn follow(
         let event = printer.print(&item)?;
         let Some(event) = event else { continue };
         if let Some(exec) = &mut exec {
-            // The hub's event that the stream has begun is not an update.
-            if !(printer.is_hub && event.event_type == "start") {
+            // The hub's events that the stream has begun, and that its token ends, are not updates.
+            if !(printer.is_hub && ["start", "access"].contains(&&*event.event_type)) {
                 exec.run(&event).await?;
             }
         }

@@ -123,6 +123,10 @@ impl Printer {
                 say(&format!("tidings: {topic} is closed: {}", shown.data));
                 Ok(())
             }
+            "access" if self.is_hub => {
+                say(&format!("tidings: {}", access(&shown.data)));
+                Ok(())
+            }
             _ => self.write_line(&shown.data),
         }
     }
@@ -144,8 +148,18 @@ impl Printer {
 /// subscription does not ask for heartbeats of the type `ping`, so a `ping` is an update.
 fn envelope(event: &ReceivedEvent) -> Option<Map<String, Value>> {
     match event.event_type() {
-        "start" | "gap" => None,
+        "start" | "gap" | "access" => None,
         _ => serde_json::from_str(event.data()).ok(),
+    }
+}
+
+/// The hub's event that the token of the stream ends, in words.
+fn access(data: &str) -> String {
+    let told: Value = serde_json::from_str(data).unwrap_or_default();
+    match (told["reason"].as_str(), told["in"].as_u64()) {
+        (Some("expires"), Some(seconds)) => format!("the token expires in {seconds} s"),
+        (Some("expired"), _) => "the token has expired".to_owned(),
+        _ => format!("the rights of this subscription change: {data}"),
     }
 }
 
