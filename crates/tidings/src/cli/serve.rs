@@ -61,7 +61,7 @@ pub(crate) struct Serve {
     pub(crate) data: Option<PathBuf>,
 
     /// Keep the history in memory. It ends with the process. Of --memory and --data the later one counts
-    #[arg(long, overrides_with = "data", conflicts_with = "durability", help_heading = HISTORY)]
+    #[arg(long, overrides_with = "data", conflicts_with_all = ["durability", "sync_every"], help_heading = HISTORY)]
     pub(crate) memory: bool,
 
     #[arg(long, value_name = "WHEN", value_enum, help_heading = HISTORY, help = format!(

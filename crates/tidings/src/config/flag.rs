@@ -53,17 +53,24 @@ impl<'a> Flag<'a> {
         self.arg.is_hide_env_values_set()
     }
 
-    /// Whether a value of this flag in a higher layer replaces the other flag's value in a lower one: they are the same flag, or
-    /// exclude each other.
-    pub(crate) fn decides(&self, other: &Flag<'_>, definition: &Command) -> bool {
+    /// Whether an argument in a higher layer replaces the value of this flag in a lower one: it is the same flag, or they exclude
+    /// each other.
+    pub(crate) fn yields_to(&self, arg: &Arg, definition: &Command) -> bool {
         // These three answer one question, and on a line have rules of their own.
-        let is_of_history = |flag: &Flag<'_>| {
-            flag.command.first() == Some(&"serve") && matches!(flag.name, "log" | "data" | "memory")
-        };
-        self.id() == other.id()
-            || (is_of_history(self) && is_of_history(other))
-            || excludes(definition, self.arg, other.arg)
-            || excludes(definition, other.arg, self.arg)
+        let is_of_history = |id: &str| matches!(id, "log" | "data" | "memory");
+        let both_are_of_history = self.command.first() == Some(&"serve")
+            && is_of_history(self.id())
+            && is_of_history(arg.get_id().as_str());
+        self.id() == arg.get_id().as_str()
+            || both_are_of_history
+            || excludes(definition, self.arg, arg)
+            || excludes(definition, arg, self.arg)
+            || share_a_choice(definition, self.arg, arg)
+    }
+
+    /// The same for two flags of one layer.
+    pub(crate) fn excludes(&self, other: &Flag<'_>, definition: &Command) -> bool {
+        self.yields_to(other.arg, definition)
     }
 
     /// The kind of value that it takes.
@@ -121,6 +128,14 @@ impl<'a> Flag<'a> {
 
 fn excludes(definition: &Command, one: &Arg, other: &Arg) -> bool {
     definition.get_arg_conflicts_with(one).iter().any(|excluded| excluded.get_id() == other.get_id())
+}
+
+/// Whether both are in a group of which a line has at most one argument.
+fn share_a_choice(definition: &Command, one: &Arg, other: &Arg) -> bool {
+    definition.get_groups().any(|group| {
+        let has = |arg: &Arg| group.get_args().any(|id| id == arg.get_id());
+        !group.clone().is_multiple() && has(one) && has(other)
+    })
 }
 
 fn with_value(name: &str, value: &OsStr) -> OsString {

@@ -3,9 +3,10 @@
 use std::{ffi::OsString, iter};
 
 use clap::{
-    ArgMatches, Command, CommandFactory, FromArgMatches, builder::StyledStr, error::ErrorKind,
+    Arg, ArgMatches, Command, CommandFactory, FromArgMatches, builder::StyledStr, error::ErrorKind,
     parser::ValueSource,
 };
+use tidings_hub::log::LogUrl;
 
 use super::{
     environment::{is_list, variable},
@@ -41,8 +42,11 @@ pub(super) fn command() -> Command {
 /// An error of the command line, or a layer's value that its flag does not take.
 pub(crate) fn parse(line: &[OsString], layers: &[&dyn Layer]) -> Result<Cli, clap::Error> {
     let definition = command();
+    // Only a definition that was built has the groups that its arguments name.
+    let mut built = definition.clone();
+    built.build();
     let words: Vec<_> = line.iter().map_while(|word| word.to_str()).collect();
-    let (depth, selected) = selected(&definition, &words);
+    let (depth, selected) = selected(&built, &words);
     // What is wrong with the line itself is said first. What it lacks, a layer may have.
     let given = match definition.clone().try_get_matches_from(program(line)) {
         Ok(given) => of_subcommand(given, depth),
@@ -51,8 +55,8 @@ pub(crate) fn parse(line: &[OsString], layers: &[&dyn Layer]) -> Result<Cli, cla
     };
     let (mut arguments, mut said) = (line[..depth].to_vec(), Vec::new());
     let flags: Vec<_> = Flag::all(&words[..depth], selected).collect();
-    let is_decided =
-        |flag: &Flag<'_>| flags.iter().any(|other| has(&given, other) && other.decides(flag, selected));
+    let on_line: Vec<_> = selected.get_arguments().filter(|arg| has(&given, arg)).collect();
+    let is_decided = |flag: &Flag<'_>| on_line.iter().any(|arg| flag.yields_to(arg, selected));
     for flag in flags.iter().filter(|flag| !is_decided(flag)) {
         let Some(Said { origin, values }) = layers.iter().find_map(|layer| layer.say(flag)) else {
             continue;
@@ -67,7 +71,7 @@ pub(crate) fn parse(line: &[OsString], layers: &[&dyn Layer]) -> Result<Cli, cla
     let pairs =
         said.iter().enumerate().flat_map(|(index, one)| said[..index].iter().map(move |other| (other, one)));
     if let Some(((_, one), (_, other))) =
-        pairs.into_iter().find(|((one, _), (other, _))| one.decides(other, selected))
+        pairs.into_iter().find(|((one, _), (other, _))| one.excludes(other, selected))
     {
         let problem = format!("{one} and {other} exclude each other; remove one of them\n");
         return Err(clap::Error::raw(ErrorKind::ArgumentConflict, problem));
@@ -95,10 +99,13 @@ fn of_subcommand(given: ArgMatches, depth: usize) -> ArgMatches {
         .fold(given, |mut given, _| given.remove_subcommand().map(|(_, given)| given).unwrap_or_default())
 }
 
-/// Whether a flag is on a line.
-fn has(given: &ArgMatches, flag: &Flag<'_>) -> bool {
-    let is_known = given.try_contains_id(flag.id()).is_ok();
-    is_known && given.value_source(flag.id()) == Some(ValueSource::CommandLine)
+/// Whether an argument is on a line; `--log memory:` is `--memory`.
+fn has(given: &ArgMatches, arg: &Arg) -> bool {
+    let id = arg.get_id().as_str();
+    let is_known = given.try_contains_id(id).is_ok();
+    let is_memory =
+        || given.get_one::<LogUrl>("log").is_some_and(|url| url.to_string() == LogUrl::memory().to_string());
+    is_known && (given.value_source(id) == Some(ValueSource::CommandLine) || (id == "memory" && is_memory()))
 }
 
 fn invalid(origin: &str, flag: &Flag<'_>, Refused { value, rule }: &Refused) -> clap::Error {
