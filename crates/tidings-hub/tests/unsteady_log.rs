@@ -433,6 +433,22 @@ async fn a_log_that_cannot_be_followed_is_told_with_the_time_until_it_can() {
     };
     let soon = Duration::from_secs(60);
     timeout(soon, until(200)).await.expect("it begins well");
+    // The feed has been told all there is, and nothing is published from here on.
+    let mut cursor = hub.subscribe(Subscribe::from(selector(&["a"]))).await.unwrap().unwrap();
+    hub.publish(Update::new(Topic::parse("a").unwrap(), "last")).await.unwrap();
+    let delivered = async {
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut cursor).poll_next(context)).await {
+            if String::from_utf8_lossy(frame.as_bytes()).contains("data: last") {
+                return;
+            }
+        }
+        panic!("the stream has ended");
+    };
+    timeout(soon, delivered).await.expect("it is delivered");
+    // The feed looks once more for what follows, and then waits: all on this thread.
+    for _ in 0..100 {
+        yield_now().await;
+    }
     let told = timeout(soon, async {
         loop {
             log.goes_away();

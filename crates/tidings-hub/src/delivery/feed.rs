@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -96,6 +97,10 @@ struct Followed(Arc<Engine>);
 impl Drop for Followed {
     fn drop(&mut self) {
         self.0.fed.reach(u64::MAX);
+        if !self.0.is_shutting_down() {
+            let error = LogError::Unavailable { reason: "nothing follows the log any more", source: None };
+            self.0.set_feed_fault(Some(Fault::now(error)));
+        }
     }
 }
 
@@ -114,12 +119,18 @@ async fn follow_log(followed: Followed) {
     let mut unread = false;
     let (mut failing, mut wait) = (false, SHORTEST_WAIT);
     loop {
-        let told = match unread {
-            true => Ok(()),
-            false => tokio::select! {
+        let told = match (unread, failing) {
+            (true, _) => Ok(()),
+            // A log that is back may have nothing new to tell. If it says no more that it is away, reading it shows the rest.
+            (false, true) => match poll_fn(|context| Poll::Ready(newest.as_mut().poll_next(context))).await {
+                Poll::Ready(Some(told)) => told.map(drop),
+                Poll::Ready(None) => return over(engine),
+                Poll::Pending => Ok(()),
+            },
+            (false, false) => tokio::select! {
                 told = poll_fn(|context| newest.as_mut().poll_next(context)) => match told {
                     Some(told) => told.map(drop),
-                    None => return,
+                    None => return over(engine),
                 },
                 () = &mut shutdown => return,
             },
@@ -127,7 +138,11 @@ async fn follow_log(followed: Followed) {
         let read = match told {
             Ok(()) => {
                 unread = true;
-                catch_up_or_restart(engine, &everything).await
+                // A log that is elsewhere may never answer.
+                tokio::select! {
+                    read = catch_up_or_restart(engine, &everything) => read,
+                    () = &mut shutdown => return,
+                }
             }
             Err(error) => Err(error),
         };
@@ -153,6 +168,15 @@ async fn follow_log(followed: Followed) {
                 }
             }
         }
+    }
+}
+
+/// The stream of the log has ended, although the log is in use.
+fn over(engine: &Engine) {
+    if !engine.is_shutting_down() {
+        tracing::error!(
+            "the log tells nothing new any more: subscribers get nothing until the hub is started again"
+        );
     }
 }
 

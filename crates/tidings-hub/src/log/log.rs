@@ -145,8 +145,8 @@ pub trait Log: Send + Sync + 'static {
     /// The newest sequence that readers may see: the present one first, then each time that it has grown.
     ///
     /// The stream may be late and may skip sequences. A sequence that it told can be read. An error says that the log cannot be
-    /// followed at the moment, and is not the end: poll again after a moment, and the stream goes on. It tells a position,
-    /// not records, so a follower that reads on from its own position loses nothing. The stream ends when the log is gone.
+    /// followed at the moment, and is not the end: poll again after a moment, and the stream goes on. A sequence that was told before the error
+    /// need not be told again. The stream tells a position, not records, so a follower that reads on from its own position loses nothing. The stream ends when the log is gone.
     fn follow(&self) -> Following;
 
     /// How many reads run and wait, for a log whose readers are bounded. Default: the log has no such bound.

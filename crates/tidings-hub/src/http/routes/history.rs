@@ -10,7 +10,7 @@ use http::Response;
 use serde::Serialize;
 use tokio::{
     task::yield_now,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use crate::{
@@ -105,7 +105,11 @@ pub(crate) async fn history(
             break;
         }
         let reached = opening.page.reached;
-        newest_before = newest().await?;
+        newest_before = tokio::select! {
+            newest = newest() => newest?,
+            () = engine.shutdown_begun() => break,
+            () = sleep_until(search_end) => break,
+        };
         let after = if reached.sequence >= newest_before {
             misses = true;
             let update = poll_fn(|context| opening.registration.poll_update(context));
