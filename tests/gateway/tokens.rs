@@ -85,6 +85,23 @@ async fn streams_are_neither_read_nor_written_as_topics() {
 }
 
 #[tokio::test]
+async fn a_file_for_a_reserved_topic_is_refused_before_it_comes_and_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let model = saying(chat(1)).await;
+    let hub = gateway(&model, &["--data", directory.path().to_str().unwrap()]);
+    let png = ("content-type", "image/png");
+    for target in ["/topics/llm/x", "/topics/llm"] {
+        let mut waiting = wire::Wire::connect(&hub.address).await;
+        waiting.write(wire::head(&hub.address, "POST", target, &[png, ("content-length", "5")])).await;
+        waiting.answer().await.refusal(403, "reserved");
+        wire::post(&hub.address, target, png, "image").await.refusal(403, "reserved");
+    }
+    let files = std::fs::read_dir(directory.path().join("attachments")).unwrap();
+    let files: Vec<_> = files.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(files.is_empty(), "{files:?}");
+}
+
+#[tokio::test]
 async fn a_token_ends_with_its_lifetime() {
     let model = saying(chat(1)).await;
     let hub = gateway(&model, &["--stream-token-lifetime", "0s"]);

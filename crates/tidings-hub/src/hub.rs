@@ -3,7 +3,8 @@
 use std::{any::Any, sync::Arc};
 
 use crate::{
-    Cursor, PublishError, Settings, Subscribe, Update,
+    Cursor, PublishError, Settings, Subscribe, Topic, Update,
+    attachments::Unannounced,
     authorize::Reading,
     budget::Budget,
     delivery::{Engine, Feed, cursor::Begin},
@@ -137,20 +138,29 @@ impl Hub {
         publisher: Option<&Publisher>,
         mut batch: Vec<Append>,
     ) -> Result<Appended, LogError> {
-        let reserved = |append: &Append| {
-            let mut topics = append.update.topics().iter();
-            let topic = topics.find(|topic| extension.reserved(topic.as_str()).is_some())?;
-            Some(Refused::Reserved { topic: topic.to_string() })
-        };
-        let refused = batch.iter().enumerate().find_map(|(index, append)| Some((index, reserved(append)?)));
+        let refused =
+            |append: &Append| append.update.topics().iter().find_map(|topic| reserved(extension, topic));
+        let refused = batch.iter().enumerate().find_map(|(index, append)| Some((index, refused(append)?)));
         let Some((index, refused)) = refused else { return self.append(publisher, batch).await };
-        if index == 0 {
+        let dropped = batch.split_off(index);
+        if let Some(attachments) = self.inner.engine.log.attachments() {
+            // The log never sees them, so their files are removed here.
+            drop(Unannounced::of(attachments, dropped.iter().map(|append| &append.update)));
+        }
+        if batch.is_empty() {
             return Ok(Appended { receipts: Vec::new(), refused: Some(refused) });
         }
-        batch.truncate(index);
         let mut appended = self.append(publisher, batch).await?;
         appended.refused.get_or_insert(refused);
         Ok(appended)
+    }
+
+    /// Whether only the extension publishes to `topic`.
+    ///
+    /// # Errors
+    /// [`Refused::Reserved`] if it does.
+    pub(crate) fn is_unreserved(&self, topic: &Topic) -> Result<(), Refused> {
+        self.extension().and_then(|extension| reserved(extension, topic)).map_or(Ok(()), Err)
     }
 
     /// Publishes for the extension, to its own topics.
@@ -228,6 +238,11 @@ impl Hub {
     pub(crate) fn routes<R: 'static>(&self) -> Option<&R> {
         self.inner.routes.as_ref()?.downcast_ref()
     }
+}
+
+/// The refusal of an update of `topic`, if that is reserved for the extension.
+fn reserved(extension: &dyn Extension, topic: &Topic) -> Option<Refused> {
+    extension.reserved(topic.as_str()).map(|_| Refused::Reserved { topic: topic.to_string() })
 }
 
 impl Default for Hub {

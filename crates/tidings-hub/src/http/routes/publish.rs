@@ -85,15 +85,22 @@ impl Sender<'_> {
         allowed.map_err(|topic| Problem::not_publishable(topic, self.grant))
     }
 
-    /// Appends a batch. Keys belong to the publisher alone, if the hub knows the publisher.
+    /// Looks at the one topic of a body before it is read.
     ///
+    /// # Errors
+    /// 403 for a topic that the grant does not allow to publish to, and for one that is reserved for a part of the hub.
+    pub(super) fn may_send_to(&self, topic: &Topic) -> Result<(), Problem> {
+        self.may_publish(std::slice::from_ref(topic))?;
+        Ok(self.hub.is_unreserved(topic)?)
+    }
+
     /// # Errors
     /// 401 when the grant has ended since the request began.
     pub(super) fn still_may(&self) -> Result<(), Problem> {
         Ok(self.grant.holds()?)
     }
 
-    /// Appends a batch whose keys are those of its publisher alone, if the hub knows that.
+    /// Appends a batch. Keys belong to the publisher alone, if the hub knows the publisher.
     async fn append(&self, mut batch: Vec<Append>) -> Result<Appended, LogError> {
         if self.grant.subject().is_some() && batch.iter().any(|append| append.key.is_some()) {
             let owner = self.grant.key_owner();
@@ -138,7 +145,7 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    sender.may_publish(std::slice::from_ref(&topic))?;
+    sender.may_send_to(&topic)?;
     let mut publishing = Publishing { sender, key, is_private, receipts: Receipts::default() };
     publishing.stream(reader, body).await?;
     if let Some(reason) = close {

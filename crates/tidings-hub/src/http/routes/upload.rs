@@ -28,7 +28,7 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    sender.may_publish(std::slice::from_ref(&details.topic))?;
+    sender.may_send_to(&details.topic)?;
     let Some(attachments) = sender.hub.engine().log.attachments() else {
         return Err(Problem::unsupported_body(format!(
             "Content-Type is {:?}, so the body would be stored as a file, and this hub keeps its history in memory; \
