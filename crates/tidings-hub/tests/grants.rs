@@ -61,6 +61,7 @@ impl Authorizer for Application {
                 None => Err(Denial::unauthenticated("nobody is logged in; log in at /login")),
                 Some("backend") => Ok(Grant::default().with_publish(Matchers::all())),
                 Some("reader") => Ok(Grant::default().with_read(Matchers::all())),
+                Some("customer") => Ok(Grant::default().with_read(matchers(&["orders/1"]))),
                 Some("auditor") => Ok(Grant::default().with_private(Matchers::all())),
                 Some("banned") => Err(Denial::forbidden("banned is banned")),
                 Some("flood") => {
@@ -360,6 +361,44 @@ async fn a_subscription_that_is_narrowed_says_so_and_one_to_what_may_not_be_read
         let answer = ask_with(&setup, "GET", "/topics/news/1", Some("backend"), &accept, b"").await;
         answer.refusal(403, &["subscribing is not allowed"]);
     }
+}
+
+#[tokio::test]
+async fn a_pattern_never_ends_where_the_topics_that_are_left_of_it_are_closed() {
+    let setup = Setup::in_memory().await;
+    setup.say("orders/1", "first", false).await;
+    let mut pattern = Stream::open(&setup, "topic=orders/*&from=start", "customer").await;
+    let mut exact = Stream::open(&setup, "topic=orders/1&from=start", "customer").await;
+    pattern.up_to("first").await;
+    exact.up_to("first").await;
+    let topic = Topic::parse("orders/1").unwrap();
+    setup.hub.publish(Update::close(topic, "shipped")).await.unwrap();
+    exact.up_to("0\r\n\r\n").await;
+    pattern.up_to("shipped").await;
+    let metrics = ask(&setup, "GET", "/metrics", Some("reader"), b"").await;
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    assert!(metrics.contains("tidings_subscriptions_ended_total{reason=\"closed\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("tidings_subscriptions 1\n"), "{metrics}");
+
+    assert_eq!(ask(&setup, "GET", "/topics/orders/1", Some("customer"), b"").await.status(), 204);
+    let again = Stream::open(&setup, "topic=orders/*", "customer").await;
+    assert!(again.read.starts_with("HTTP/1.1 200 "), "{}", again.read);
+    let request = Request::get("/topics/orders/*?from=start").header("host", "hub.example");
+    let request = request.header("authorization", "customer").body(Empty::<bytes::Bytes>::new()).unwrap();
+    let mut body = setup.hub.service().call(request).await.unwrap().into_body();
+    let mut read = String::new();
+    while !read.contains("shipped") {
+        let frame = soon("the close", body.frame()).await.unwrap().unwrap();
+        read.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+    }
+    let next = tokio::spawn(async move { body.frame().await.is_some() });
+    let page = |query| history(&setup, query, "customer");
+    assert_eq!(page("topic=orders/1&from=start").await.json()["closed"], true);
+    assert_eq!(page("topic=orders/*&from=start").await.json()["closed"], Value::Null);
+    let metrics = ask(&setup, "GET", "/metrics", Some("reader"), b"").await;
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    assert!(metrics.contains("tidings_subscriptions_ended_total{reason=\"closed\"} 1\n"), "{metrics}");
+    next.abort();
 }
 
 #[tokio::test]

@@ -182,12 +182,13 @@ impl Grant {
     /// The first topic of which it may read nothing, otherwise the first such pattern.
     pub(crate) fn reading(&self, asked: Selector) -> Result<Reading, NotReadable> {
         let Rights { read, private, expires, .. } = &*self.0;
-        let expires = *expires;
+        let (expires, is_exact) = (*expires, asked.is_exact());
         if read.covers_selector(&asked) {
             return Ok(Reading {
                 reach: Reach::of(&asked, private, read.is_all()),
                 selector: asked,
                 is_partial: false,
+                is_exact,
                 expires,
             });
         }
@@ -202,7 +203,8 @@ impl Grant {
                 .map_or_else(|| "*".to_owned(), |prefix| format!("{}*", prefix.as_str()));
             return Err(NotReadable { asked: pattern, may: read.clone() });
         }
-        Ok(Reading { reach: Reach::of(&selector, private, false), selector, is_partial: true, expires })
+        let reach = Reach::of(&selector, private, false);
+        Ok(Reading { reach, selector, is_partial: true, is_exact, expires })
     }
 
     /// Whether its holder may receive all that a subscription to `selector` gets that reaches so far.

@@ -12,6 +12,9 @@ pub(crate) struct Reading {
     pub(crate) reach: Reach,
     /// Whether more was asked for.
     pub(crate) is_partial: bool,
+    /// Whether topics alone were asked for, no patterns: only such a subscription ends when its topics are closed. A pattern may
+    /// be narrowed to topics.
+    pub(crate) is_exact: bool,
     /// When it ends; `None` if it does not.
     pub(crate) expires: Option<SystemTime>,
 }
@@ -37,6 +40,7 @@ impl Reading {
     /// All that is public, without a request.
     pub(crate) fn public(selector: Selector) -> Reading {
         Reading {
+            is_exact: selector.is_exact(),
             selector,
             reach: Reach { private: Private::None, names_all: true },
             is_partial: false,
@@ -47,6 +51,7 @@ impl Reading {
     /// Private records too, for the bearer of a credential of these very topics.
     pub(crate) fn whole(selector: Selector) -> Reading {
         Reading {
+            is_exact: selector.is_exact(),
             selector,
             reach: Reach { private: Private::All, names_all: true },
             is_partial: false,

@@ -132,10 +132,10 @@ impl Cursor {
         begin: Begin,
     ) -> Result<Option<Cursor>, LogError> {
         let Begin { start, form, start_event } = begin;
-        let (selector, is_partial, expires) = (reading.selector.clone(), reading.is_partial, reading.expires);
+        let (is_partial, is_exact, expires) = (reading.is_partial, reading.is_exact, reading.expires);
         let greet = start_event && start == StartAt::Tail;
         let Opening { registration, epoch, verdict, gap, after, mut page, open } =
-            match open(&engine, selector.clone(), start, PAGE, First::Window).await? {
+            match open(&engine, &reading, start, PAGE, First::Window).await? {
                 Opened::Live(opening) => *opening,
                 Opened::Ended => return Ok(None),
             };
@@ -145,9 +145,9 @@ impl Cursor {
             page = Page { records: Vec::new(), reached: Position::unchecked(after), ..page };
         }
         engine.metrics.subscriptions.inc();
-        engine.routing.join(&selector);
+        engine.routing.join(&reading.selector);
         let mut cursor = Cursor {
-            open: selector.is_exact().then_some(open),
+            open: is_exact.then_some(open),
             engine,
             subscription: Subscription::new(reading, form),
             registration,

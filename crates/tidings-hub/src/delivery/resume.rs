@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::{
     Selector, Topic,
+    authorize::Reading,
     delivery::Engine,
     delivery::routing::{Registration, Wake},
     log::{Epoch, HubId, Log, LogError, Page, PageLimit, Position},
@@ -127,12 +128,12 @@ pub(crate) enum First {
 /// It is registered first, so that what is published meanwhile is either in the page or signalled.
 pub(crate) async fn open(
     engine: &Engine,
-    selector: Selector,
+    reading: &Reading,
     start: StartAt,
     limit: PageLimit,
     first: First,
 ) -> Result<Opened, LogError> {
-    let log = &*engine.log;
+    let (log, selector) = (&*engine.log, &reading.selector);
     let registration = engine.routing.register(selector.clone(), Wake::default());
     let bounds = log.bounds();
 
@@ -141,10 +142,10 @@ pub(crate) async fn open(
         StartAt::Oldest => (0, None),
         // The log may know it, as the ID of another topic's event.
         StartAt::Unknown(asked) => {
-            (0, Some(locate(log, asked, &selector).await?.err().unwrap_or(GapReason::UnknownId)))
+            (0, Some(locate(log, asked, selector).await?.err().unwrap_or(GapReason::UnknownId)))
         }
         StartAt::Position { sequence, .. } => (*sequence, None),
-        StartAt::After(asked) => match locate(log, asked, &selector).await? {
+        StartAt::After(asked) => match locate(log, asked, selector).await? {
             Ok(sequence) => (sequence, None),
             Err(reason) => (0, Some(reason)),
         },
@@ -153,7 +154,7 @@ pub(crate) async fn open(
     // A subscriber that starts at the tail, or from an ID that is known, has seen the closes up to there.
     let seen = if start == StartAt::Oldest || unknown.is_some() { 0 } else { after };
     let mut open = Vec::with_capacity(selector.topics().len());
-    if selector.is_exact() {
+    if reading.is_exact {
         for topic in selector.topics() {
             match log.closed(topic).await? {
                 Some(close) if close.sequence() <= seen => {}
@@ -176,7 +177,7 @@ pub(crate) async fn open(
         {
             nothing_before(Position::unchecked(after))
         }
-        _ => log.read(after, &selector, limit).await?,
+        _ => log.read(after, selector, limit).await?,
     };
     let (verdict, gap) = match (start, unknown) {
         (StartAt::After(asked) | StartAt::Unknown(asked), Some(reason)) => {

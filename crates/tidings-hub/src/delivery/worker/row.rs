@@ -64,6 +64,8 @@ pub(super) enum Then {
 pub(super) struct Extra {
     /// Of a subscription to several topics: those whose close is still to come.
     pub(super) open: Option<Vec<Topic>>,
+    /// Whether it asked for a pattern, of which its group has topics alone: their closes do not end it.
+    pub(super) never_ends: bool,
     /// Requests that came after this one: they are answered when the stream has ended.
     pub(super) pipelined: Bytes,
     /// Whether the connection ends with the stream, and serves no further requests.
@@ -100,14 +102,16 @@ impl Row {
         }
     }
 
-    /// Notes closes that were sent to a subscriber of exact topics; says whether all of its topics are closed now.
+    /// Notes closes that were sent to it, of a group without patterns; says whether it ends, because all of its topics are
+    /// closed now.
     pub(super) fn note_closed(&mut self, closed: &[Topic]) -> bool {
-        match self.extra.as_mut().and_then(|extra| extra.open.as_mut()) {
-            Some(open) => {
+        match self.extra.as_deref_mut() {
+            Some(Extra { never_ends: true, .. }) => false,
+            Some(Extra { open: Some(open), .. }) => {
                 open.retain(|topic| !closed.contains(topic));
                 open.is_empty()
             }
-            None => !closed.is_empty(),
+            _ => !closed.is_empty(),
         }
     }
 }

@@ -33,6 +33,7 @@ use super::{
     sweep::{self, Sweep},
 };
 use crate::{
+    Selector,
     delivery::{Engine, expiry::Expiry, lag::Ended, subscription::Progress},
     metrics::EndReason,
     seats::{Seat, Seated},
@@ -320,12 +321,12 @@ impl Worker {
             &self.inbox,
         );
         let handed_over = cursor.hand_over();
-        let open = handed_over.open.filter(|_| {
-            self.groups.get(group).is_some_and(|group| group.subscription.selector.topics().len() > 1)
-        });
+        let selector = self.groups.get(group).map(|group| &group.subscription.selector);
+        let never_ends = handed_over.open.is_none() && selector.is_some_and(Selector::is_exact);
+        let open = handed_over.open.filter(|_| selector.is_some_and(|selector| selector.topics().len() > 1));
         let closes = !persistent;
-        let extra = (open.is_some() || !pipelined.is_empty() || closes)
-            .then(|| Box::new(Extra { open, pipelined, closes }));
+        let extra = (open.is_some() || never_ends || !pipelined.is_empty() || closes)
+            .then(|| Box::new(Extra { open, never_ends, pipelined, closes }));
         let row = self.rows.insert(Row {
             socket: mio::net::TcpStream::from_std(socket),
             group,

@@ -69,7 +69,7 @@ pub(crate) async fn history(
     let (deadline, search_end) = (began + wait, began + wait.max(MAX_SEARCH));
     // A page is as large as one read of a stream, even if its client would take more updates.
     let limit = PageLimit { records: asked.limit, bytes: PAGE.bytes };
-    let Reading { selector, reach, .. } = reading;
+    let Reading { selector, reach, is_exact, .. } = &reading;
     let start = asked.start;
     let asked = match &start {
         StartAt::After(id) | StartAt::Position { asked: id, .. } | StartAt::Unknown(id) => Some(id.clone()),
@@ -78,7 +78,7 @@ pub(crate) async fn history(
     // Bounds may lag, and a page that is not the last one must say so.
     let newest = async || Ok::<_, LogError>(engine.log.refresh().await?.newest.sequence);
     let opening = async {
-        Ok::<_, LogError>((newest().await?, open(engine, selector.clone(), start, limit, First::Page).await?))
+        Ok::<_, LogError>((newest().await?, open(engine, &reading, start, limit, First::Page).await?))
     };
     let (mut newest_before, opened) = tokio::select! {
         biased;
@@ -135,7 +135,7 @@ pub(crate) async fn history(
         opening.page = tokio::select! {
             biased;
             () = engine.shutdown_begun() => break,
-            page = engine.log.read(after, &selector, limit) => page?,
+            page = engine.log.read(after, selector, limit) => page?,
         };
         looked_at += opening.page.reached.sequence.saturating_sub(after);
         if opening.page.lost.is_some() && misses {
@@ -153,13 +153,13 @@ pub(crate) async fn history(
         next: HubId { epoch: opening.epoch, position: page.reached }.to_string(),
         more: page.reached.sequence < newest_before,
         gap: opening.gap.as_ref().map(Gap::to_json),
-        closed: selector.is_exact() && opening.open.iter().all(|topic| closed_here.contains(&topic)),
+        closed: *is_exact && opening.open.iter().all(|topic| closed_here.contains(&topic)),
     };
     if let Some(gap) = &opening.gap {
         engine.metrics.gap(gap.reason);
     }
     for record in &mut opening.page.records {
-        if let Some(hidden) = reach.hide_topics(&selector, record) {
+        if let Some(hidden) = reach.hide_topics(selector, record) {
             *record = Arc::new(hidden);
         }
     }
