@@ -2,13 +2,16 @@
 
 use std::{any::Any, future::Future, pin::Pin, sync::Arc};
 
-use crate::{Hub, delivery::OwnFormat};
+use crate::{Hub, Matchers, delivery::OwnFormat};
 
 /// A part that lives as long as its hub. The hub and the rooms below it know it by this alone.
 pub(crate) trait Extension: Send + Sync {
     /// The advice for a client that reads `topic`, if the extension alone publishes to that topic and reads it; `None` for
     /// every other topic. `topic` may be the beginning of a topic's name, from the pattern of a subscription.
     fn reserved(&self, topic: &str) -> Option<&'static str>;
+
+    /// The topics that are [reserved](Extension::reserved).
+    fn reserved_topics(&self) -> &Matchers;
 
     /// The wire form of the extension's own subscriptions, [`EventFormat::Own`](crate::EventFormat::Own).
     fn format(&self) -> &'static dyn OwnFormat;

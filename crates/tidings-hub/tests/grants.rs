@@ -62,6 +62,8 @@ impl Authorizer for Application {
                 Some("backend") => Ok(Grant::default().with_publish(Matchers::all())),
                 Some("reader") => Ok(Grant::default().with_read(Matchers::all())),
                 Some("customer") => Ok(Grant::default().with_read(matchers(&["orders/1"]))),
+                Some("operator") => Ok(Grant::default().with_private(matchers(&["llm/*", "orders/1"]))),
+                Some("llm") => Ok(Grant::default().with_private(matchers(&["llm/*"]))),
                 Some("auditor") => Ok(Grant::default().with_private(Matchers::all())),
                 Some("banned") => Err(Denial::forbidden("banned is banned")),
                 Some("flood") => {
@@ -633,6 +635,38 @@ async fn the_gateway_asks_its_upstream_for_those_who_may_publish_and_its_streams
     assert!(first.is_some());
     assert_eq!(stream_of(ask_model("alice").await), first, "a key that is repeated has the same stream");
     assert_ne!(stream_of(ask_model("backend").await), first, "another publisher's key is another key");
+}
+
+#[cfg(feature = "gateway")]
+#[tokio::test]
+async fn no_grant_reads_the_gateways_streams_by_a_pattern() {
+    use scripted_server::{Server, stream};
+    use tidings_hub::gateway::{GatewaySettings, Secret};
+
+    let model = Server::start([stream().send("data: secret\n\ndata: [DONE]\n\n")]).await;
+    let gateway = GatewaySettings::new(&model.url(""), Secret::new("a secret")).unwrap();
+    let log = Arc::new(MemoryLog::default());
+    let setup = Setup::of(|settings| Hub::with_gateway(log, settings, gateway)).await;
+    let users = ["auditor", "operator"];
+    let mut live = Vec::new();
+    for user in users {
+        live.push(Stream::open(&setup, "topic=*", user).await);
+    }
+    let answer = ask(&setup, "POST", "/v1/chat/completions", Some("backend"), br#"{"stream":true}"#).await;
+    assert!(answer.status() == 200 && answer.body.ends_with(b"\r\n0\r\n\r\n"), "{}", answer.head);
+    setup.say("orders/1", "private", true).await;
+    for (user, mut live) in users.into_iter().zip(live) {
+        let mut replayed = Stream::open(&setup, "topic=*&from=start", user).await;
+        for stream in [&mut live, &mut replayed] {
+            let read = stream.up_to("data: private").await;
+            assert!(!read.contains("secret") && !read.contains("llm/"), "{user}: {read}");
+        }
+        assert_eq!(history(&setup, "topic=*", user).await.page(), ["private"], "{user}");
+    }
+    for accept in ["text/event-stream", "application/json"] {
+        let accept = format!("Accept: {accept}\r\n");
+        ask_with(&setup, "GET", "/topics?topic=*", Some("llm"), &accept, b"").await.refusal(403, &["\"*\""]);
+    }
 }
 
 /// What users of a grant that ends so long after each request may do: everything.

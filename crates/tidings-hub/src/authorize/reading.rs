@@ -33,6 +33,8 @@ pub(crate) struct Reach {
 enum Private {
     None,
     All,
+    /// All but those of these.
+    But(Matchers),
     Some(Matchers),
 }
 
@@ -57,6 +59,21 @@ impl Reading {
             is_partial: false,
             expires: None,
         }
+    }
+
+    /// What is left of the reading of `*` without the private updates of topics that are reserved for a part of the hub. `None` if
+    /// that is nothing.
+    pub(crate) fn unreserved(mut self, reserved: &Matchers) -> Option<Reading> {
+        self.reach.private = match self.reach.private {
+            Private::All if self.selector.is_everything() => Private::But(reserved.clone()),
+            Private::Some(topics) => match topics.without(reserved) {
+                none if none.is_none() => Private::None,
+                some => Private::Some(some),
+            },
+            other => other,
+        };
+        self.selector = Matchers::from(self.selector).without(reserved).iter().collect();
+        (!self.selector.is_nothing()).then_some(self)
     }
 }
 
@@ -90,6 +107,7 @@ impl Reach {
         match &self.private {
             Private::All => true,
             Private::None => !record.is_private(),
+            Private::But(topics) => !record.is_private() || !topics.covers_any(record.topics()),
             Private::Some(topics) => !record.is_private() || topics.covers_any(record.topics()),
         }
     }
@@ -112,7 +130,7 @@ impl Reach {
     pub(super) fn is_within(&self, selector: &Selector, read: &Matchers, private: &Matchers) -> bool {
         match &self.private {
             Private::None => read.covers_selector(selector),
-            Private::All => private.covers_selector(selector),
+            Private::All | Private::But(_) => private.covers_selector(selector),
             Private::Some(topics) => read.covers_selector(selector) && private.include(topics),
         }
     }

@@ -2,9 +2,14 @@
 
 use std::{any::Any, future::Future, pin::Pin, sync::Arc};
 
-use super::{format::SdkFormat, live::Gateway, settings::GatewaySettings, stream::is_reserved};
+use super::{
+    format::SdkFormat,
+    live::Gateway,
+    settings::GatewaySettings,
+    stream::{RESERVED_TOPICS, is_reserved},
+};
 use crate::{
-    Hub, Settings, delivery::OwnFormat, extension::Extension, http::router::Routes, log::Log,
+    Hub, Matchers, Settings, delivery::OwnFormat, extension::Extension, http::router::Routes, log::Log,
     metrics::Metrics,
 };
 
@@ -38,6 +43,10 @@ impl Extension for Gateway {
     fn reserved(&self, topic: &str) -> Option<&'static str> {
         is_reserved(topic)
             .then_some("only the gateway reads it; read a stream at /streams/<id> with its token")
+    }
+
+    fn reserved_topics(&self) -> &Matchers {
+        &RESERVED_TOPICS
     }
 
     fn format(&self) -> &'static dyn OwnFormat {

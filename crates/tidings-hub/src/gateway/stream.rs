@@ -1,11 +1,11 @@
 //! The name of a stream, and the names that follow from it.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::LazyLock};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tidings_codec::{Event, EventId, EventType};
 
-use crate::{RESERVED_TYPES, Topic, Update, log::HubId};
+use crate::{Matchers, RESERVED_TYPES, Topic, Update, log::HubId};
 
 /// Topics at and below it are the gateway's own.
 const RESERVED: &str = "llm";
@@ -109,6 +109,12 @@ pub(crate) fn kept_type(sent: &str) -> Cow<'_, str> {
     }
 }
 
+/// The topics that only the gateway publishes to, and reads.
+pub(super) static RESERVED_TOPICS: LazyLock<Matchers> = LazyLock::new(|| {
+    let matchers = Matchers::parse([RESERVED.to_owned(), format!("{RESERVED}/"), format!("{RESERVED}/*")]);
+    matchers.expect("a word is a valid topic, and with a slash a prefix")
+});
+
 /// Whether only the gateway publishes to `topic`, and reads it.
 pub(crate) fn is_reserved(topic: &str) -> bool {
     topic.strip_prefix(RESERVED).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -151,9 +157,11 @@ mod tests {
     fn the_reserved_topics_are_the_word_and_those_below_it() {
         for topic in ["llm", "llm/", "llm/x", "llm/started"] {
             assert!(is_reserved(topic), "{topic}");
+            assert!(RESERVED_TOPICS.covers(&Topic::parse(topic).unwrap()), "{topic}");
         }
         for topic in ["llms", "LLM/x", "a/llm", "ll"] {
             assert!(!is_reserved(topic), "{topic}");
+            assert!(!RESERVED_TOPICS.covers(&Topic::parse(topic).unwrap()), "{topic}");
         }
     }
 }

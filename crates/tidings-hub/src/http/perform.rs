@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     Grant, Hub, Prefix, Selector, StartAt, Topic,
+    authorize::{NotReadable, Reading},
     dialect::{Dialect, History, Operation, Subscription},
 };
 
@@ -67,8 +68,7 @@ async fn stream(
     Subscription { selector, begin, keep_alive }: Subscription,
     parts: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
-    is_not_reserved(hub, &selector)?;
-    let reading = grant.reading(selector)?;
+    let reading = reading(hub, grant, selector)?;
     let is_partial = reading.is_partial;
     let begins_now = begin.start_event && begin.start == StartAt::Tail;
     let answer = subscribe(hub.engine(), dialect, reading, begin, keep_alive, parts);
@@ -88,8 +88,7 @@ async fn page(
     mut asked: History,
     parts: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
-    is_not_reserved(hub, &asked.selector)?;
-    let reading = grant.reading(std::mem::take(&mut asked.selector))?;
+    let reading = reading(hub, grant, std::mem::take(&mut asked.selector))?;
     let is_partial = reading.is_partial;
     let response = unless_left(parts, history(hub, reading, asked)).await?;
     Ok(sign(hub, response, is_partial))
@@ -108,9 +107,24 @@ fn sign(hub: &Hub, mut response: Response<HubBody>, is_partial: bool) -> Respons
     response
 }
 
+/// The part of the requested topics that the request gets. `*` does not find the topics that are reserved for the hub's
+/// extension: their updates are private, and no grant is for them.
+///
 /// # Errors
-/// 403 for topics that are reserved for the hub's extension. A pattern over all topics does not find those, because their
-/// updates are private.
+/// 403 for topics that are reserved, or of which the request may read nothing.
+fn reading(hub: &Hub, grant: &Grant, asked: Selector) -> Result<Reading, Problem> {
+    is_not_reserved(hub, &asked)?;
+    let is_everything = asked.is_everything();
+    let reading = grant.reading(asked)?;
+    match hub.extension() {
+        Some(extension) if is_everything => (reading.unreserved(extension.reserved_topics()))
+            .ok_or_else(|| NotReadable { asked: "*".to_owned(), may: grant.read().clone() }.into()),
+        _ => Ok(reading),
+    }
+}
+
+/// # Errors
+/// 403 for topics that are reserved for the hub's extension, and for patterns of such topics.
 fn is_not_reserved(hub: &Hub, selector: &Selector) -> Result<(), Problem> {
     let Some(extension) = hub.extension() else { return Ok(()) };
     let topics = selector.topics().iter().map(Topic::as_str);

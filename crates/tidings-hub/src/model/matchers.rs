@@ -99,6 +99,16 @@ impl Matchers {
         topics.chain(prefixes.cloned().map(TopicFilter::Below)).collect()
     }
 
+    /// Those that `other` does not cover. One that it covers in part stays.
+    pub(crate) fn without(&self, other: &Matchers) -> Matchers {
+        let is_left = |filter: &TopicFilter| match filter {
+            TopicFilter::Exact(topic) => !other.covers(topic),
+            TopicFilter::Below(prefix) => !other.covers_prefix(prefix),
+            TopicFilter::All => !other.is_all(),
+        };
+        self.iter().filter(is_left).collect()
+    }
+
     /// Whether all that is below `prefix` is covered.
     fn covers_prefix(&self, prefix: &Prefix) -> bool {
         self.is_all()
