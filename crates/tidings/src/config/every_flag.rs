@@ -135,6 +135,10 @@ fn help_names_each_variable_and_never_its_value() {
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
         for flag in Flag::all(path, definition) {
             let variable = variable(&flag);
+            if flag.is_for_one_start() {
+                assert!(!help.contains(&variable), "{path:?} --help names {variable}");
+                continue;
+            }
             let shown = [format!("[env: {variable}]"), format!("[env: {variable}, one a line]")];
             assert!(shown.iter().any(|note| help.contains(note)), "{path:?} --help does not name {variable}");
         }
@@ -144,6 +148,10 @@ fn help_names_each_variable_and_never_its_value() {
 #[test]
 fn a_variable_does_what_its_flag_does() {
     flags(&mut |flag| {
+        // It has a test of its own.
+        if flag.is_for_one_start() {
+            return;
+        }
         let (name, variable) = (flag.name(), variable(flag));
         let base: Vec<_> = line(flag.command).into_iter().chain(line(rest(flag))).collect();
         let with = |argument: &str| base.iter().cloned().chain([argument.to_owned()]).collect::<Vec<_>>();
@@ -199,6 +207,15 @@ fn a_flag_takes_the_place_of_its_variable() {
 }
 
 #[test]
+fn a_new_epoch_is_a_persons_decision_and_no_variables() {
+    for value in ["1", "false"] {
+        let error = parsed(&line(&["serve"]), &[("TIDINGS_NEW_EPOCH", value)]).unwrap_err();
+        assert!(error.contains("TIDINGS_NEW_EPOCH") && error.contains("give --new-epoch"), "{error}");
+    }
+    assert!(parsed(&line(&["serve", "--new-epoch"]), &[]).is_ok());
+}
+
+#[test]
 fn a_repeated_flag_has_a_value_a_line_but_a_body_is_one() {
     let by_variable = |words: &[&str], name, value| parsed(&line(words), &[(name, value)]).unwrap();
     assert_eq!(
@@ -247,7 +264,7 @@ fn the_table_of_variables_in_the_documentation_is_complete() {
     const DOCUMENTATION: &str = include_str!("../../../../docs/configuration.md");
     let mut rows: BTreeMap<[String; 3], (bool, Vec<String>)> = BTreeMap::new();
     visit(&command(), &[], &mut |path, definition| {
-        for flag in Flag::all(path, definition) {
+        for flag in Flag::all(path, definition).filter(|flag| !flag.is_for_one_start()) {
             let arg = definition.get_arguments().find(|arg| arg.get_id() == flag.id()).unwrap();
             let (lists, defaults) =
                 rows.entry([path[0].to_owned(), usage(arg), variable(&flag)]).or_default();

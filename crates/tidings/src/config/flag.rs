@@ -53,6 +53,11 @@ impl<'a> Flag<'a> {
         self.arg.is_hide_env_values_set()
     }
 
+    /// Whether it is for one start only, and so no setting: `--new-epoch` in a layer would begin a new epoch at each start.
+    pub(crate) fn is_for_one_start(&self) -> bool {
+        self.command.first() == Some(&"serve") && self.name == "new-epoch"
+    }
+
     /// Whether an argument in a higher layer replaces the value of this flag in a lower one: it is the same flag, or they exclude
     /// each other.
     pub(crate) fn yields_to(&self, arg: &Arg, definition: &Command) -> bool {

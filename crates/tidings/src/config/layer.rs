@@ -61,6 +61,9 @@ pub(crate) fn parse(line: &[OsString], layers: &[&dyn Layer]) -> Result<Cli, cla
         let Some(Said { origin, values }) = layers.iter().find_map(|layer| layer.say(flag)) else {
             continue;
         };
+        if flag.is_for_one_start() {
+            return Err(for_one_start(&origin, flag));
+        }
         let given = flag.arguments(&values).map_err(|refused| invalid(&origin, flag, &refused))?;
         if !given.is_empty() {
             arguments.extend(given);
@@ -108,6 +111,14 @@ fn has(given: &ArgMatches, arg: &Arg) -> bool {
     is_known && (given.value_source(id) == Some(ValueSource::CommandLine) || (id == "memory" && is_memory()))
 }
 
+fn for_one_start(origin: &str, flag: &Flag<'_>) -> clap::Error {
+    let problem = format!(
+        "{origin} would count at each start; remove it, and give --{} on the command line of one start\n",
+        flag.name()
+    );
+    clap::Error::raw(ErrorKind::ArgumentConflict, problem)
+}
+
 fn invalid(origin: &str, flag: &Flag<'_>, Refused { value, rule }: &Refused) -> clap::Error {
     let value = if flag.is_secret() { String::new() } else { format!(" {value:?}") };
     let problem = format!("{origin} has an invalid value{value} for --{}: {rule}\n", flag.name());
@@ -138,6 +149,7 @@ fn with_origins(error: clap::Error, origins: &str) -> clap::Error {
 
 fn with_variables(definition: Command, path: &[&str]) -> Command {
     let variables: Vec<_> = Flag::all(path, &definition)
+        .filter(|flag| !flag.is_for_one_start())
         .map(|flag| (flag.id().to_owned(), variable(&flag), is_list(&flag)))
         .collect();
     let names: Vec<_> = definition.get_subcommands().map(|command| command.get_name().to_owned()).collect();
