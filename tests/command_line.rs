@@ -215,6 +215,25 @@ async fn a_command_runs_for_each_event_in_order() {
 }
 
 #[tokio::test]
+async fn a_command_does_not_get_the_variables_of_the_subscription() {
+    let server = Server::start([stream().send("id: 7\ndata: a\n\n")]).await;
+    let variables = [
+        ("TIDINGS_SUBSCRIBE_HEADER", "Authorization: Bearer secret"),
+        ("TIDINGS_SUBSCRIBE_EXEC", "env"),
+        ("TIDINGS_TYPE", "not this"),
+        ("TIDINGS_HUB", "http://hub.example"),
+    ];
+    let url = server.url("/stream");
+    let outcome = tidings_in(&variables, &["subscribe", &url, "--once"], "").await;
+    assert_eq!(server.requests()[0].header("authorization"), Some("Bearer secret"));
+    let mut seen: Vec<_> = outcome.out.lines().filter(|line| line.starts_with("TIDINGS_")).collect();
+    seen.sort_unstable();
+    let expected =
+        ["TIDINGS_HUB=http://hub.example", "TIDINGS_ID=7", "TIDINGS_TOPIC=", "TIDINGS_TYPE=message"];
+    assert_eq!(seen, expected, "{}", outcome.err);
+}
+
+#[tokio::test]
 async fn what_is_not_understood_is_a_usage_error() {
     for arguments in [
         &["subscribe"][..],

@@ -68,9 +68,15 @@ impl<'a> Exec<'a> {
     fn start(&self, variables: &[(&str, &str)]) -> io::Result<Child> {
         let mut command = Command::new("sh");
         command.args(["-c", self.command]).stdin(Stdio::piped());
-        // Variables of the same names from our own environment must not leak in.
-        for name in ["TIDINGS_TYPE", "TIDINGS_ID", "TIDINGS_TOPIC"] {
-            command.env_remove(name);
+        // Variables of the same names from our own environment must not leak in, and the settings of this command are not the
+        // child's: they may have a secret, and another `tidings subscribe` in it would run the same command.
+        for (name, _) in std::env::vars_os() {
+            let is_of_subscribe = name.as_encoded_bytes().starts_with(b"TIDINGS_SUBSCRIBE_");
+            if is_of_subscribe
+                || ["TIDINGS_TYPE", "TIDINGS_ID", "TIDINGS_TOPIC"].iter().any(|own| name == *own)
+            {
+                command.env_remove(name);
+            }
         }
         command.envs(variables.iter().copied().filter(|(_, value)| is_fit(value)));
         command.spawn()
