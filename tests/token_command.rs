@@ -29,7 +29,7 @@ async fn with_key() -> (TempDir, String) {
 }
 
 async fn mint(key: &str, flags: &[&str]) -> Outcome {
-    tidings(&[&["token", "mint", "--key", key], flags].concat(), "").await
+    tidings(&[&["token", "mint", "--key-file", key], flags].concat(), "").await
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn two_keys_are_never_the_same() {
 #[tokio::test]
 async fn a_hub_with_a_key_lets_in_what_was_minted_with_it_and_nobody_else() {
     let (_directory, key) = with_key().await;
-    let hub = HubProcess::start(&["--key", &key]);
+    let hub = HubProcess::start(&["--key-file", &key]);
     let (_other_directory, other_key) = with_key().await;
     let [token, other] = [mint(&key, &["--publish", "orders/*"]), mint(&other_key, &["--publish", "*"])];
     let (token, other) = (token.await.out, other.await.out);
@@ -64,7 +64,7 @@ async fn a_hub_with_a_key_lets_in_what_was_minted_with_it_and_nobody_else() {
 #[tokio::test]
 async fn with_anonymous_rights_everyone_has_these_and_only_a_token_has_the_others() {
     let (_directory, key) = with_key().await;
-    let hub = HubProcess::start(&["--key", &key, "--anonymous", "subscribe"]);
+    let hub = HubProcess::start(&["--key-file", &key, "--anonymous", "subscribe"]);
     assert_eq!(wire::ask(&hub.address, "GET", "/metrics", &[], "").await.status(), 200);
     assert_eq!(wire::ask(&hub.address, "POST", "/topics/a", &[], "x").await.status(), 401);
 }
@@ -137,7 +137,7 @@ async fn a_token_that_no_hub_would_take_is_not_minted_and_a_key_that_is_none_is_
     let short = directory.path().join("short");
     fs::write(&short, "too short").unwrap();
     let short = short.to_str().unwrap();
-    for outcome in [mint(short, &["--read", "a"]).await, tidings(&["serve", "--key", short], "").await] {
+    for outcome in [mint(short, &["--read", "a"]).await, tidings(&["serve", "--key-file", short], "").await] {
         assert_eq!(outcome.code, Some(64), "{}", outcome.err);
         assert!(
             outcome.err.contains("9 bytes") && outcome.err.contains("tidings token key"),
@@ -146,5 +146,5 @@ async fn a_token_that_no_hub_would_take_is_not_minted_and_a_key_that_is_none_is_
         );
     }
     let missing = tidings(&["token", "mint", "--read", "a"], "").await;
-    assert!(missing.err.contains("--key hub.key"), "{}", missing.err);
+    assert!(missing.err.contains("--key-file hub.key"), "{}", missing.err);
 }

@@ -20,7 +20,7 @@ use crate::config::defaults;
 /// Run a hub
 ///
 /// On a loopback address, which is the default, everyone on this machine may publish and subscribe. On any other address
-/// the hub starts only with --key, which takes tokens, or with --anonymous, which says what everyone may do.
+/// the hub starts only with --key-file, which takes tokens, or with --anonymous, which says what everyone may do.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -115,10 +115,10 @@ pub(crate) struct Serve {
     /// Take tokens that were made with the key in this file: a JSON Web Token (HS256) says which topics its bearer may publish to
     /// and read. A request without a token may do nothing, or what --anonymous says. Make a key with `tidings token key`
     #[arg(long, value_name = "FILE", help_heading = ACCESS)]
-    pub(crate) key: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
 
-    /// With --key: take tokens that are for this audience (aud), such as https://hub.example; repeatable
-    #[arg(long, value_name = "NAME", requires = "key", help_heading = ACCESS)]
+    /// With --key-file: take tokens that are for this audience (aud), such as https://hub.example; repeatable
+    #[arg(long, value_name = "NAME", requires = "key_file", help_heading = ACCESS)]
     pub(crate) audience: Vec<String>,
 
     /// The rights of every client that can reach the hub; several with commas

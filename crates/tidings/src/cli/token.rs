@@ -6,13 +6,13 @@ use clap::{Args, Subcommand};
 
 use super::units::Time;
 
-/// Make keys and tokens for `tidings serve --key`, and read tokens
+/// Make keys and tokens for `tidings serve --key-file`, and read tokens
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   tidings token key > hub.key
-  tidings serve --key hub.key
-  tidings token mint --key hub.key --publish 'orders/*' --for 1h")]
+  tidings serve --key-file hub.key
+  tidings token mint --key-file hub.key --publish 'orders/*' --for 1h")]
 pub(crate) struct Token {
     #[command(subcommand)]
     pub(crate) command: TokenCommand,
@@ -38,12 +38,12 @@ pub(crate) struct MakeKey {}
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  tidings token mint --key hub.key --publish 'orders/*' --for 1h
-  tidings token mint --key hub.key --read 'users/alice/*' --sub alice")]
+  tidings token mint --key-file hub.key --publish 'orders/*' --for 1h
+  tidings token mint --key-file hub.key --read 'users/alice/*' --sub alice")]
 pub(crate) struct Mint {
     /// The file that has the key
     #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
 
     /// The bearer may publish to this topic, or to these: news, 'orders/*' or '*'; repeatable
     #[arg(long, value_name = "TOPIC")]

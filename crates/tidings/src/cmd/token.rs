@@ -25,8 +25,8 @@ pub(crate) fn run(token: Token) -> anyhow::Result<()> {
 
 fn mint(mint: &Mint) -> anyhow::Result<String> {
     let usage = |text: String| anyhow::Error::new(UsageError(text));
-    let Some(file) = &mint.key else {
-        let hint = "make a key with `tidings token key > hub.key`, and name it: --key hub.key";
+    let Some(file) = &mint.key_file else {
+        let hint = "make a key with `tidings token key > hub.key`, and name it: --key-file hub.key";
         return Err(
             usage("no key is named, and a token is signed with one".into()).context(Hint(hint.into()))
         );

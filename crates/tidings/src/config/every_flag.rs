@@ -23,7 +23,7 @@ const NEEDED: [(&str, &[&str]); 7] = [
 
 /// The arguments of a command instead, where a flag needs or excludes another one.
 const INSTEAD: [(&str, &str, &[&str]); 13] = [
-    ("serve", "audience", &["--key=k"]),
+    ("serve", "audience", &["--key-file=k"]),
     ("serve", "tls-cert", &["--tls-key=k"]),
     ("serve", "tls-key", &["--tls-cert=c"]),
     ("serve", "sync-every", &["--durability=write"]),

@@ -160,7 +160,7 @@ fn access(serve: &Serve) -> anyhow::Result<Access> {
     if serve.anonymous.contains(&Anonymous::Subscribe) {
         grant = grant.with_read(Matchers::all());
     }
-    if let Some(file) = &serve.key {
+    if let Some(file) = &serve.key_file {
         let tokens = Tokens::new(read_token_key(file)?).with_anonymous(grant);
         let tokens = serve.audience.iter().fold(tokens, Tokens::with_audience);
         return Ok(Access::Authorizer(Arc::new(tokens)));
@@ -169,7 +169,7 @@ fn access(serve: &Serve) -> anyhow::Result<Access> {
         return Ok(Access::Anonymous(grant));
     }
     if !serve.listen.ip().is_loopback() {
-        let hint = "add --key FILE to let holders of tokens in (tidings token key > FILE), --anonymous subscribe to let \
+        let hint = "add --key-file FILE to let holders of tokens in (tidings token key > FILE), --anonymous subscribe to let \
                     everyone read, or --anonymous publish,subscribe to let everyone do everything";
         let problem =
             format!("{} can be reached from other machines, and no access rule is given", serve.listen);
