@@ -186,7 +186,9 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         "TiB" | "T" => 1 << 40,
         unit => return Err(format!("unit {unit:?} is not known; use KiB, MiB, GiB or TiB, or K, M, G or T")),
     };
-    let number: u64 = digits.parse().map_err(|_| "it is a whole number with a unit, as 256MiB".to_owned())?;
+    let number: u64 = digits.parse().map_err(|_| {
+        "use a whole number of at most 2^64 - 1, with or without a unit, such as 256MiB".to_owned()
+    })?;
     number.checked_mul(factor).ok_or_else(|| "it is more than can be counted".to_owned())
 }
 

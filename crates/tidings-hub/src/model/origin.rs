@@ -27,7 +27,7 @@ impl Origin {
     pub fn parse(text: &str) -> Result<Origin, InvalidOrigin> {
         let invalid = |rule| InvalidOrigin { text: text.into(), rule };
         if matches!(text, "*" | "null") {
-            return Err(invalid("would be any page at all; list each origin, as https://app.example"));
+            return Err(invalid("would be any page at all; list each origin, such as https://app.example"));
         }
         let (scheme, authority) =
             text.split_once("://").ok_or_else(|| invalid("is not of the form scheme://host[:port]"))?;
