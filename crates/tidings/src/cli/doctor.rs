@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{RequestFlags, request::REQUEST};
+use super::{RequestFlags, request::REQUEST, units::variable_name};
 
 /// Find out why an event stream does not arrive event by event, and which line to change
 ///
@@ -101,7 +101,7 @@ pub(crate) struct DoctorLlm {
     pub(crate) url: String,
 
     /// The environment variable that has the API key
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = variable_name, hide_env_values = true)]
     pub(crate) key_env: Option<String>,
 
     /// The model to ask

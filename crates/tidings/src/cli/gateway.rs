@@ -5,7 +5,7 @@ use tidings_hub::gateway::{Abandon, Heartbeat};
 
 use super::{
     serve::bytes,
-    units::{Bytes, Time},
+    units::{Bytes, Time, variable_name},
 };
 use crate::config::defaults;
 
@@ -19,12 +19,12 @@ pub(crate) struct Gateway {
     pub(crate) upstream: Option<String>,
 
     /// The environment variable that has the provider's key. Without this flag the clients' own keys are passed on
-    #[arg(long, value_name = "NAME", requires = "upstream")]
+    #[arg(long, value_name = "NAME", value_parser = variable_name, hide_env_values = true, requires = "upstream")]
     pub(crate) upstream_key_env: Option<String>,
 
     /// The environment variable that has the secret for the tokens of streams, at least 16 characters [default: a file
     /// beside the history]
-    #[arg(long, value_name = "NAME", requires = "upstream")]
+    #[arg(long, value_name = "NAME", value_parser = variable_name, hide_env_values = true, requires = "upstream")]
     pub(crate) stream_secret_env: Option<String>,
 
     /// How long a token opens its stream

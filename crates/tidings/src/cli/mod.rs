@@ -33,7 +33,7 @@ pub(crate) use self::{log::*, publish::*, request::*, serve::*, subscribe::*, to
 
 /// A hub for Server-Sent Events: publish over HTTP, subscribe with EventSource, lose nothing
 #[derive(Debug, Parser)]
-#[command(version, about, propagate_version = true, max_term_width = 100)]
+#[command(version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Start with `tidings serve`, open the page it prints, and try the commands it shows.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -107,5 +107,11 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_begins_with_what_the_program_is_for() {
+        let help = Cli::command().render_help().to_string();
+        assert!(help.starts_with("A hub for Server-Sent Events: publish over HTTP, subscribe"), "{help}");
     }
 }

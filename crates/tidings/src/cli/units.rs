@@ -54,6 +54,20 @@ pub(super) fn retry(text: &str) -> Result<Time, String> {
     Err(format!("a reconnection time is from {} to {}", Time(UpdateRetry::MIN), Time(UpdateRetry::MAX)))
 }
 
+/// The name of an environment variable.
+///
+/// Other text may be the secret itself, by mistake. So the flags that take a name do not show a value that is refused.
+pub(super) fn variable_name(text: &str) -> Result<String, String> {
+    let is_name = !text.starts_with(|first: char| first.is_ascii_digit())
+        && !text.is_empty()
+        && text.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
+    if is_name {
+        Ok(text.to_owned())
+    } else {
+        Err("use the name of an environment variable that has the secret".into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

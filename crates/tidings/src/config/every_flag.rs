@@ -249,8 +249,30 @@ fn a_value_that_does_not_fit_is_named_with_its_variable_and_the_rule() {
             assert!(error.contains(part), "{part}: {error}");
         }
     }
+    for name in
+        ["TIDINGS_DATA", "TIDINGS_MEMORY", "TIDINGS_VERBOSE", "TIDINGS_READERS", "TIDINGS_UPSTREAM_KEY_ENV"]
+    {
+        let error = refused(&["serve"], name, "");
+        assert!(error.contains(&format!("{name} is empty")) && error.contains("remove it"), "{error}");
+    }
     let error = refused(&["subscribe", "http://h"], "TIDINGS_SUBSCRIBE_USER", "hunter2");
     assert!(error.contains("TIDINGS_SUBSCRIBE_USER") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_secret_that_stands_where_its_variables_name_is_expected_is_not_shown() {
+    for (words, flag) in [
+        (&["serve", "--upstream=http://u"][..], "--upstream-key-env"),
+        (&["serve", "--upstream=http://u"], "--stream-secret-env"),
+        (&["doctor", "llm", "http://h"], "--key-env"),
+        (&["subscribe", "http://h"], "--user"),
+    ] {
+        let error = parsed(&line(&[words, &[flag, "sk-hunter2"]].concat()), &[]).unwrap_err();
+        assert!(error.contains(flag) && error.contains(": use ") && !error.contains("hunter2"), "{error}");
+    }
+    let secret = [("TIDINGS_UPSTREAM_KEY_ENV", "sk-hunter2")];
+    let error = parsed(&line(&["serve", "--upstream=http://u"]), &secret).unwrap_err();
+    assert!(error.contains("TIDINGS_UPSTREAM_KEY_ENV") && !error.contains("hunter2"), "{error}");
 }
 
 #[test]

@@ -157,7 +157,7 @@ pub(crate) struct Refused {
 }
 
 /// The rule that a value breaks, without the value.
-fn rule(error: &clap::Error) -> String {
+pub(super) fn rule(error: &clap::Error) -> String {
     if let Some(source) = std::error::Error::source(error) {
         return source.to_string();
     }

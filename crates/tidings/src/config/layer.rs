@@ -3,14 +3,16 @@
 use std::{ffi::OsString, iter};
 
 use clap::{
-    Arg, ArgMatches, Command, CommandFactory, FromArgMatches, builder::StyledStr, error::ErrorKind,
+    Arg, ArgMatches, Command, CommandFactory, FromArgMatches,
+    builder::StyledStr,
+    error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
 use tidings_hub::log::LogUrl;
 
 use super::{
     environment::{is_list, variable},
-    flag::{Flag, Refused},
+    flag::{Flag, Refused, rule},
 };
 use crate::cli::Cli;
 
@@ -51,7 +53,7 @@ pub(crate) fn parse(line: &[OsString], layers: &[&dyn Layer]) -> Result<Cli, cla
     let given = match definition.clone().try_get_matches_from(program(line)) {
         Ok(given) => of_subcommand(given, depth),
         Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => lenient(&definition, line, depth),
-        Err(error) => return Err(error),
+        Err(error) => return Err(without_secret(error, selected)),
     };
     let (mut arguments, mut said) = (line[..depth].to_vec(), Vec::new());
     let flags: Vec<_> = Flag::all(&words[..depth], selected).collect();
@@ -83,7 +85,7 @@ pub(crate) fn parse(line: &[OsString], layers: &[&dyn Layer]) -> Result<Cli, cla
     arguments.extend_from_slice(&line[depth..]);
     let parsed = definition.try_get_matches_from(program(&arguments));
     let cli = parsed.and_then(|matches| Cli::from_arg_matches(&matches));
-    cli.map_err(|error| with_origins(error, &origins))
+    cli.map_err(|error| with_origins(without_secret(error, selected), &origins))
 }
 
 /// A line with the name of the program before it.
@@ -120,9 +122,25 @@ fn for_one_start(origin: &str, flag: &Flag<'_>) -> clap::Error {
 }
 
 fn invalid(origin: &str, flag: &Flag<'_>, Refused { value, rule }: &Refused) -> clap::Error {
+    if value.is_empty() {
+        let problem = format!("{origin} is empty; give it a value for --{}, or remove it\n", flag.name());
+        return clap::Error::raw(ErrorKind::ValueValidation, problem);
+    }
     let value = if flag.is_secret() { String::new() } else { format!(" {value:?}") };
     let problem = format!("{origin} has an invalid value{value} for --{}: {rule}\n", flag.name());
     clap::Error::raw(ErrorKind::ValueValidation, problem)
+}
+
+/// An error does not show the value of a flag that takes a secret.
+fn without_secret(error: clap::Error, selected: &Command) -> clap::Error {
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return error };
+    let is_secret =
+        selected.get_arguments().any(|arg| arg.is_hide_env_values_set() && arg.to_string() == *shown);
+    if error.kind() != ErrorKind::ValueValidation || !is_secret {
+        return error;
+    }
+    let problem = format!("invalid value for '{shown}': {}\n", rule(&error));
+    clap::Error::raw(error.kind(), problem)
 }
 
 /// The command that a line selects, and the number of words that do.
