@@ -59,7 +59,7 @@ where
     let asked = {
         let body = pin!(body);
         let body = PublishedBody::new(body, hub);
-        Asked::read(dialect, target, parts, body, &gateway.settings).await?
+        Asked::read(dialect, target, parts, body, &gateway.settings, &hub.engine().settings.access).await?
     };
     let disconnect = parts.extensions.get::<Disconnect>().cloned();
     if !asked.wants_stream {

@@ -11,7 +11,10 @@ use super::{
     target::Target,
     wire::{Dialect, MAX_CHOICES},
 };
-use crate::http::{Problem, published_body::PublishedBody, request_head::has_no_coding, service::BoxError};
+use crate::{
+    Access, Grant,
+    http::{Problem, published_body::PublishedBody, request_head::has_no_coding, service::BoxError},
+};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -54,6 +57,7 @@ impl Asked {
         parts: &Parts,
         mut body: PublishedBody<'_, B>,
         settings: &GatewaySettings,
+        access: &Access,
     ) -> Result<Asked, Problem>
     where
         B: Body<Data = Bytes>,
@@ -61,7 +65,7 @@ impl Asked {
     {
         has_no_coding(&parts.headers)?;
         let body = body.read_whole(settings.max_request_bytes, Problem::request_too_large).await?;
-        let headers = headers_for_upstream(&parts.headers, dialect, settings)?;
+        let headers = headers_for_upstream(&parts.headers, dialect, settings, access)?;
         let Members { stream, n } = Members::read(&body);
         let choices = n.and_then(|n| u32::try_from(n.as_u64()?).ok()).unwrap_or(1).clamp(1, MAX_CHOICES);
         let wants_stream = stream == Some(true);
@@ -78,10 +82,13 @@ impl Asked {
 /// The headers of a client that an upstream gets: those that matter to it, and none about the connection or about the client's
 /// visit to this hub, such as cookies. With the operator's key, also none that say which account pays (`openai-organization`,
 /// `openai-project`): the key may serve several accounts, and the operator chooses.
+///
+/// At a hub that knows its clients by their credentials, `authorization` has one for the hub, which no provider may see.
 pub(crate) fn headers_for_upstream(
     from_client: &HeaderMap,
     dialect: Dialect,
     settings: &GatewaySettings,
+    access: &Access,
 ) -> Result<HeaderMap, Problem> {
     let mut headers = HeaderMap::new();
     for (name, value) in from_client {
@@ -92,7 +99,8 @@ pub(crate) fn headers_for_upstream(
             || text.starts_with("x-stainless-");
         let is_credential = [header::AUTHORIZATION, X_API_KEY].contains(name);
         let of_its_account = is_credential || ["anthropic-", "openai-"].iter().any(has);
-        if known || (of_its_account && settings.upstream_key.is_none()) {
+        let of_this_hub = name == header::AUTHORIZATION && access.is_personal();
+        if known || (of_its_account && settings.upstream_key.is_none() && !of_this_hub) {
             let mut value = value.clone();
             value.set_sensitive(value.is_sensitive() || is_credential);
             headers.append(name, value);
@@ -118,17 +126,23 @@ pub(crate) fn headers_for_upstream(
 }
 
 /// The credentials of a request. Two clients may use the same idempotency key, and these tell whose key it is.
-pub(crate) fn credentials(headers: &HeaderMap) -> Vec<&[u8]> {
-    [header::AUTHORIZATION, X_API_KEY]
-        .iter()
-        .map(|name| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes))
-        .collect()
+///
+/// A client with a subject is known by that. Its token changes from hour to hour, and its key must not.
+pub(crate) fn credentials<'a>(headers: &'a HeaderMap, grant: &Grant) -> [&'a [u8]; 2] {
+    let value = |name| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
+    let token = if grant.subject().is_some() { b"" } else { value(header::AUTHORIZATION) };
+    [token, value(X_API_KEY)]
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::gateway::Secret;
+    use crate::{
+        authorize::{Authorizer, Authorizing, Subject},
+        gateway::Secret,
+    };
 
     const SENT: [(&str, &str); 15] = [
         ("accept", "text/event-stream"),
@@ -149,11 +163,16 @@ mod tests {
     ];
 
     fn passed_on(key: Option<&str>) -> HeaderMap {
+        passed_on_by(&Access::Loopback, key)
+    }
+
+    fn passed_on_by(access: &Access, key: Option<&str>) -> HeaderMap {
         let mut settings = GatewaySettings::new("http://host", Secret::new("s")).unwrap();
         settings.upstream_key = key.map(Secret::new);
         let from_client =
             SENT.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        headers_for_upstream(&from_client.into_iter().collect(), Dialect::ChatCompletions, &settings).unwrap()
+        let from_client = from_client.into_iter().collect();
+        headers_for_upstream(&from_client, Dialect::ChatCompletions, &settings, access).unwrap()
     }
 
     fn names(headers: &HeaderMap) -> Vec<&str> {
@@ -191,5 +210,29 @@ mod tests {
             assert!(!headers.contains_key(name), "{name}");
         }
         assert!(!format!("{headers:?}").contains("secret"), "{headers:?}");
+    }
+
+    #[test]
+    fn a_token_for_the_hub_is_not_shown_to_the_provider() {
+        struct Nobody;
+        impl Authorizer for Nobody {
+            fn authorize<'a>(&'a self, _: &'a Parts) -> Authorizing<'a> {
+                Box::pin(async { Ok(Grant::default()) })
+            }
+        }
+        let headers = passed_on_by(&Access::Authorizer(Arc::new(Nobody)), None);
+        assert!(!headers.contains_key(header::AUTHORIZATION), "{headers:?}");
+        assert!(headers.contains_key("x-api-key"), "{headers:?}");
+    }
+
+    #[test]
+    fn a_client_with_a_new_token_has_the_same_idempotency_keys() {
+        let with = |token| {
+            [(header::AUTHORIZATION, HeaderValue::from_static(token))].into_iter().collect::<HeaderMap>()
+        };
+        let (old, new) = (with("Bearer old"), with("Bearer new"));
+        let alice = Grant::default().with_subject(Subject::new("", "alice"));
+        assert_eq!(credentials(&old, &alice), credentials(&new, &alice));
+        assert_ne!(credentials(&old, &Grant::default()), credentials(&new, &Grant::default()));
     }
 }

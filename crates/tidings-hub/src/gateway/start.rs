@@ -51,7 +51,7 @@ impl<'a> Key<'a> {
         let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
         IdempotencyKey::parse(&String::from_utf8_lossy(key.as_bytes())).map_err(Refusal::from)?;
         let mut parts = vec![key.as_bytes(), asked.target.as_str().as_bytes()];
-        parts.extend(credentials(headers));
+        parts.extend(credentials(headers, grant));
         if let Some(subject) = grant.subject() {
             // Two users of an application may send the same headers.
             parts.extend([subject.issuer().as_bytes(), subject.name().as_bytes()]);
