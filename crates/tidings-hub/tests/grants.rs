@@ -281,6 +281,11 @@ async fn publishing_takes_the_right_for_the_topic_in_every_kind_of_body() {
         post("/topics/invoices/7", "alice").await.refusal(403, &["chat/*", "\"invoices/7\""]);
         post("/topics/chat", "alice").await.refusal(403, &["\"chat\""]);
         post("/topics/chat/1", "reader").await.refusal(403, &["publishing is not allowed"]);
+        let more = format!("Content-Length: 1000\r\n{content_type}");
+        let mut unsent = send(&setup, &head("POST", "/topics/invoices/7", Some("alice"), &more), b"").await;
+        let mut first = [0; 12];
+        soon("a refusal before the body", unsent.read_exact(&mut first)).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 403", "{kind}");
         if kind != "image/png" {
             assert_eq!(post("/topics/chat/1", "alice").await.status(), 200, "{kind}");
             assert_eq!(post("/topics/invoices/7", "backend").await.status(), 200, "{kind}");

@@ -47,9 +47,9 @@ pub type Authorizing<'a> = Pin<Box<dyn Future<Output = Result<Grant, Denial>> + 
 ///             let Some(name) = self.users.get(credential) else {
 ///                 return Err(Denial::unauthenticated("the session is unknown or over; log in again"));
 ///             };
-///             // A name that has a slash or a star would reach other users' topics.
-///             let own = Matchers::parse([format!("users/{name}/*")]);
-///             let own = own.map_err(|_| Denial::forbidden("the user's name cannot be part of a topic"))?;
+///             // A name with a slash would reach the topics of another user. `Matchers` refuses one with a star.
+///             let own = Matchers::parse([format!("users/{name}/*")]).ok().filter(|_| !name.contains('/'));
+///             let own = own.ok_or_else(|| Denial::forbidden("the user's name cannot be part of a topic"))?;
 ///             Ok(Grant::default().with_private(own).with_subject(Subject::new("app", name.as_str())))
 ///         })
 ///     }

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, request::Parts};
 
 use self::native::Native;
 pub(crate) use self::{
-    operation::{Details, File, History, Many, Operation, Publish, Subscription},
+    operation::{Details, File, History, Many, Operation, Publish, Subscription, Text},
     receipts::{Published, Receipts},
     refusal::{Refusal, RefusalKind},
     route::{GET, Need, POST, Pages, Path, Route},

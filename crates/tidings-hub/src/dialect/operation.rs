@@ -27,12 +27,21 @@ pub(crate) enum Operation {
 
 /// A publish, by the form of the request's body.
 pub(crate) enum Publish {
-    /// The body is text, which is read whole. These are its updates then, in order.
-    Text(Box<dyn FnOnce(String) -> Result<Vec<Append>, Refusal> + Send>),
+    /// The body is text, which is read whole.
+    Text(Text),
     /// The body has many updates of one topic. Each is published as soon as it has arrived.
     Many(Many),
     /// The body is a file. The update that announces it is published when the file is stored.
     File(File),
+}
+
+/// A body that is text.
+pub(crate) struct Text {
+    /// The topic of all its updates, if the head of the request names it: a publisher that may not publish to it is refused before
+    /// the body is read.
+    pub(crate) topic: Option<Topic>,
+    /// Makes the updates of the body, in order.
+    pub(crate) updates: Box<dyn FnOnce(String) -> Result<Vec<Append>, Refusal> + Send>,
 }
 
 /// A body with many updates.

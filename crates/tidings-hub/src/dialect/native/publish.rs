@@ -7,7 +7,7 @@ use crate::{
     Settings, Topic, Update, UpdateId, UpdateRetry, UpdateType,
     attachments::FileName,
     dialect::{
-        Details, File, Many, Publish, Refusal, UpdateReader, event_stream::EventStreamReader,
+        Details, File, Many, Publish, Refusal, Text, UpdateReader, event_stream::EventStreamReader,
         ndjson::NdjsonReader, query::pairs,
     },
     log::{Append, IdempotencyKey},
@@ -21,7 +21,10 @@ pub(super) fn operation(topic: &str, request: &Parts, settings: &Settings) -> Re
     let (details, name) = details(topic, request, settings)?;
     let kind = BodyKind::of(&request.headers)?;
     let reader: Box<dyn UpdateReader> = match kind {
-        BodyKind::Text => return Ok(Publish::Text(Box::new(move |data| updates(details, data)))),
+        BodyKind::Text => {
+            let topic = Some(details.topic.clone());
+            return Ok(Publish::Text(Text { topic, updates: Box::new(move |data| updates(details, data)) }));
+        }
         BodyKind::Attachment(media_type) => return Ok(Publish::File(File { media_type, name, details })),
         BodyKind::EventStream => Box::new(EventStreamReader::new(
             details.topic.clone(),

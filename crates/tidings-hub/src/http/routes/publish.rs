@@ -9,7 +9,7 @@ use http_body::Body;
 use super::upload::upload;
 use crate::{
     Grant, Hub, Topic, Update,
-    dialect::{Dialect, Many, Publish, Published, Receipts, Refusal, UpdateReader},
+    dialect::{Dialect, Many, Publish, Published, Receipts, Refusal, Text, UpdateReader},
     http::{HubBody, Problem, published_body::PublishedBody, request_head::has_no_coding, service::BoxError},
     log::{Append, Appended, IdempotencyKey, LogError, RecordId, turns::Publisher},
 };
@@ -55,7 +55,10 @@ where
 {
     has_no_coding(headers)?;
     match operation {
-        Publish::Text(updates) => {
+        Publish::Text(Text { topic, updates }) => {
+            if let Some(topic) = &topic {
+                sender.may_send_to(topic)?;
+            }
             let batch = updates(body.read_text().await?)?;
             sender.still_may()?;
             for append in &batch {
