@@ -367,7 +367,7 @@ async fn an_upstream_that_is_gone_is_a_502_with_the_reason() {
 
 #[test]
 fn a_fault_that_does_not_exist_is_refused() {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidings"));
+    let mut command = crate::support::program::program();
     let output =
         command.args(["chaos", "--upstream", "http://h", "--fault", "holt"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(64));
@@ -377,7 +377,7 @@ fn a_fault_that_does_not_exist_is_refused() {
 
 #[test]
 fn list_has_a_line_for_each_fault_and_the_documentation_has_each() {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidings"));
+    let mut command = crate::support::program::program();
     let output = command.args(["chaos", "--list"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(0));
     let list = String::from_utf8(output.stdout).expect("text");

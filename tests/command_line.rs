@@ -479,7 +479,7 @@ async fn an_unreachable_hub_is_named_with_the_next_step() {
 #[tokio::test]
 async fn a_hangup_never_ends_a_hub_even_with_its_terminal_gone() {
     use std::io::BufRead;
-    let mut hub = std::process::Command::new(env!("CARGO_BIN_EXE_tidings"))
+    let mut hub = crate::support::program::program()
         .args(["serve", "--listen", "127.0.0.1:0", "--memory", "-v"])
         .stderr(Stdio::piped())
         .spawn()

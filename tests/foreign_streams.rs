@@ -131,7 +131,7 @@ async fn a_url_that_can_never_work_ends_at_once() {
 async fn a_wait_of_years_is_not_obeyed() {
     let server = Server::start([stream().send("retry: 18446744073709551615\ndata: a\n\n")]).await;
     let url = server.url("/");
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_tidings"))
+    let mut child = crate::support::program::program()
         .args(["subscribe", &url])
         .stderr(std::process::Stdio::piped())
         .stdout(std::process::Stdio::null())

@@ -87,7 +87,7 @@ async fn a_gateway_that_stops_tells_sdks_and_readers_before_it_goes() {
 async fn a_stream_of_a_history_that_is_gone_is_not_waited_for() {
     let model = saying(chat(1)).await;
     let start = || {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidings"));
+        let mut command = crate::support::program::program();
         command.args(["serve", "--listen", "127.0.0.1:0", "--memory", "--upstream", &model.url("")]);
         command.args(["--stream-secret-env", "SECRET"]).env("SECRET", "sixteen or more bytes");
         HubProcess::spawn(command)

@@ -2,8 +2,10 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, ChildStderr, Command, Stdio},
+    process::{Child, ChildStderr, Stdio},
 };
+
+use super::program::program;
 
 /// A proxy on a free port of its own; ended when dropped.
 pub struct Chaos {
@@ -20,7 +22,7 @@ impl Chaos {
 
     /// The same with more flags.
     pub fn start_with(upstream: &str, faults: &[&str], flags: &[&str]) -> Chaos {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        let mut command = program();
         command.args(["chaos", "--upstream", upstream]).args(flags);
         command.args(faults.iter().flat_map(|fault| ["--fault", fault]));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the proxy starts");

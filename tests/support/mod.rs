@@ -27,6 +27,7 @@ use tokio::net::TcpStream;
 
 use self::{
     front::Front,
+    program::program,
     tls::Certificate,
     way::{Way, way},
 };
@@ -53,7 +54,7 @@ impl HubProcess {
     /// Its history is in memory, unless the arguments name a directory.
     pub fn start_on(address: &str, arguments: &[&str]) -> HubProcess {
         let history: &[&str] = if arguments.contains(&"--data") { &[] } else { &["--memory"] };
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        let mut command = program();
         command.args(["serve", "--listen", front::behind(address)]).args(history).args(arguments);
         if way().is_encrypted() {
             command.args(Certificate::of_all().flags());

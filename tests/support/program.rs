@@ -5,6 +5,17 @@ use std::{process::Stdio, time::Duration};
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
 
+/// The program, without the variables `TIDINGS_*` of the person who runs the tests.
+pub fn program() -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidings"));
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"TIDINGS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// What a run of the program left behind.
 pub struct Outcome {
     pub code: Option<i32>,
@@ -31,7 +42,7 @@ pub async fn tidings(arguments: &[&str], input: &str) -> Outcome {
 
 /// Runs the program with these variables in its environment.
 pub async fn tidings_in(environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Outcome {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+    let mut child = Command::from(program())
         .args(arguments)
         .envs(environment.iter().copied())
         .stdin(Stdio::piped())
