@@ -260,6 +260,18 @@ async fn what_is_not_understood_is_a_usage_error() {
 }
 
 #[tokio::test]
+async fn an_error_of_usage_names_the_variables_that_count() {
+    for (variable, value, arguments) in [
+        ("TIDINGS_SYNC_EVERY", "1s", &["serve", "--durability", "fsync"][..]),
+        ("TIDINGS_RETAIN", "a=7d\na=8d", &["serve"]),
+        ("TIDINGS_LISTEN", "0.0.0.0:0", &["serve"]),
+    ] {
+        let outcome = tidings_in(&[(variable, value)], arguments, "").await;
+        assert!(outcome.code == Some(64) && outcome.err.contains(variable), "{}", outcome.err);
+    }
+}
+
+#[tokio::test]
 async fn lines_come_out_as_they_went_in() {
     let hub = HubProcess::start(&[]);
     let lines = "first\n\n  spaces  \nümläut 🎈\n\t\"quotes\" \\ and \u{1} control\nlast without line feed";

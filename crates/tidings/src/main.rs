@@ -20,7 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     cli::Command,
-    config::Environment,
+    config::{Environment, Origins},
     exit::{DamagedLog, Exit, Hint, Unreachable, UsageError, causes},
 };
 
@@ -37,8 +37,8 @@ fn runtime(command: &Command) -> io::Result<Runtime> {
 
 fn main() -> ExitCode {
     let line: Vec<_> = std::env::args_os().skip(1).collect();
-    let cli = match config::parse(&line, &[&Environment::of_process()]) {
-        Ok(cli) => cli,
+    let (cli, origins) = match config::parse(&line, &[&Environment::of_process()]) {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Requested text, such as --help, goes to standard output, and errors go to standard error.
             let _ = error.print();
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     let runtime = match runtime(&cli.command) {
         Ok(runtime) => runtime,
         Err(error) => {
-            return report(&anyhow::Error::new(error).context("cannot start the runtime")).into();
+            return report(&anyhow::Error::new(error).context("cannot start the runtime"), None).into();
         }
     };
     let result = runtime.block_on(async {
@@ -73,18 +73,21 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(exit) => exit.into(),
-        Err(error) => report(&error).into(),
+        Err(error) => report(&error, origins.as_ref()).into(),
     }
 }
 
-/// Prints the chain of causes, then the next step if there is one.
-fn report(error: &anyhow::Error) -> Exit {
+/// Prints the chain of causes, then the next step if there is one. The cause of an error of usage may be a variable.
+fn report(error: &anyhow::Error, origins: Option<&Origins>) -> Exit {
     let hint = error.downcast_ref::<Hint>();
     terminal::say(&format!("tidings: {}", causes(error)));
     if let Some(hint) = hint {
         terminal::say(&hint.to_string());
     }
     if error.downcast_ref::<UsageError>().is_some() {
+        if let Some(origins) = origins {
+            terminal::say(&origins.to_string());
+        }
         Exit::Usage
     } else if error.downcast_ref::<Unreachable>().is_some() {
         Exit::Unreachable

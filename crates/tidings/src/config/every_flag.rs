@@ -80,7 +80,7 @@ fn parsed(line: &[String], variables: &[(&str, &str)]) -> Result<String, String>
         variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| OsString::from(value))
     };
     match parse(&line, &[&Environment { look_up }]) {
-        Ok(cli) => Ok(format!("{cli:?}")),
+        Ok((cli, _)) => Ok(format!("{cli:?}")),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -1,6 +1,6 @@
 //! Layers of settings, and the command line above them.
 
-use std::{ffi::OsString, iter};
+use std::{ffi::OsString, fmt, iter};
 
 use clap::{
     Arg, ArgMatches, Command, CommandFactory, FromArgMatches,
@@ -32,6 +32,16 @@ pub(crate) struct Said {
     pub(crate) values: Vec<OsString>,
 }
 
+/// The places of the values that count beside the command line, for errors that would be a riddle without them.
+#[derive(Debug)]
+pub(crate) struct Origins(String);
+
+impl fmt::Display for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "note: these count as their flags: {}", self.0)
+    }
+}
+
 /// The definition of the command line, whose help names the variable of each flag.
 pub(super) fn command() -> Command {
     with_variables(Cli::command(), &[])
@@ -42,7 +52,7 @@ pub(super) fn command() -> Command {
 ///
 /// # Errors
 /// An error of the command line, or a layer's value that its flag does not take.
-pub(crate) fn parse(line: &[OsString], layers: &[&dyn Layer]) -> Result<Cli, clap::Error> {
+pub(crate) fn parse(line: &[OsString], layers: &[&dyn Layer]) -> Result<(Cli, Option<Origins>), clap::Error> {
     let definition = command();
     // Only a definition that was built has the groups that its arguments name.
     let mut built = definition.clone();
@@ -81,11 +91,15 @@ pub(crate) fn parse(line: &[OsString], layers: &[&dyn Layer]) -> Result<Cli, cla
         let problem = format!("{one} and {other} exclude each other; remove one of them\n");
         return Err(clap::Error::raw(ErrorKind::ArgumentConflict, problem));
     }
-    let origins = said.iter().map(|(_, origin)| &**origin).collect::<Vec<_>>().join(", ");
+    let origins: Vec<_> = said.into_iter().map(|(_, origin)| origin).collect();
+    let origins = (!origins.is_empty()).then(|| Origins(origins.join(", ")));
     arguments.extend_from_slice(&line[depth..]);
     let parsed = definition.try_get_matches_from(program(&arguments));
     let cli = parsed.and_then(|matches| Cli::from_arg_matches(&matches));
-    cli.map_err(|error| with_origins(without_secret(error, selected), &origins))
+    match cli {
+        Ok(cli) => Ok((cli, origins)),
+        Err(error) => Err(with_origins(without_secret(error, selected), origins.as_ref())),
+    }
 }
 
 /// A line with the name of the program before it.
@@ -154,15 +168,13 @@ fn selected<'a>(definition: &'a Command, words: &[&str]) -> (usize, &'a Command)
 
 /// Flags that exclude or need each other may be from different layers. An error that names only the flags would be a riddle
 /// then.
-fn with_origins(error: clap::Error, origins: &str) -> clap::Error {
+fn with_origins(error: clap::Error, origins: Option<&Origins>) -> clap::Error {
     let is_of_several =
         matches!(error.kind(), ErrorKind::ArgumentConflict | ErrorKind::MissingRequiredArgument);
-    if origins.is_empty() || !is_of_several {
-        return error;
-    }
+    let Some(origins) = origins.filter(|_| is_of_several) else { return error };
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    clap::Error::raw(error.kind(), format!("{text}\nnote: these count as their flags: {origins}\n"))
+    clap::Error::raw(error.kind(), format!("{text}\n{origins}\n"))
 }
 
 fn with_variables(definition: Command, path: &[&str]) -> Command {

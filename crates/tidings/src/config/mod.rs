@@ -14,7 +14,7 @@ mod token_key;
 
 pub(crate) use self::{
     environment::Environment,
-    layer::parse,
+    layer::{Origins, parse},
     settings::{Settings, defaults},
     token_key::read_token_key,
 };
