@@ -71,7 +71,7 @@ impl Stream for Chunks {
     }
 }
 
-/// Reads `most` bytes; fewer are an error.
+/// Reads `most` bytes, or those that are left of the file. None left is an error, because more was promised.
 fn read(mut file: File, most: u64) -> io::Result<(File, Bytes)> {
     let mut chunk = Vec::with_capacity(most as usize);
     let read = (&mut file).take(most).read_to_end(&mut chunk)?;

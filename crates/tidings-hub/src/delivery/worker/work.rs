@@ -208,7 +208,7 @@ impl Drop for Worker {
 }
 
 impl Worker {
-    fn new(engine: Arc<Engine>, returned: mpsc::UnboundedSender<Returned>) -> io::Result<Worker> {
+    pub(super) fn new(engine: Arc<Engine>, returned: mpsc::UnboundedSender<Returned>) -> io::Result<Worker> {
         // Tokio deprecates `new` because not every descriptor stays what it was. That of a `Poll` does, as long as it lives,
         // and its replacement is unsafe code.
         #[allow(deprecated, reason = "as above; older versions of Tokio do not deprecate it")]
@@ -364,6 +364,9 @@ impl Worker {
         } else {
             // An error means that it is closed already.
             let _ = row.socket.shutdown(Shutdown::Write);
+            // The seat is kept for as long as the socket is open.
+            drop(row);
+            drop(seat);
         }
     }
 
