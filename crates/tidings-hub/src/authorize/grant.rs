@@ -103,8 +103,9 @@ impl Grant {
     /// Ends the grant at a time. A request after that is refused with 401.
     ///
     /// A subscription is told before that, by an event of type `access`: 30 seconds, or a tenth of the time that was left when it
-    /// began. Within a second of the end it is told so, and ends; its client resumes with another credential. A body with many updates
-    /// that is still under way is answered 401, and the updates before the end are kept.
+    /// began. A subscription whose connection takes nothing at that moment is told once it does. Within a second of the end
+    /// it is told so, and ends; its client resumes with another credential. A body with many updates that is still under way is
+    /// answered 401, and the updates before the end are kept.
     #[must_use]
     pub fn with_expiry(mut self, expires: SystemTime) -> Grant {
         Arc::make_mut(&mut self.0).expires = Some(expires);
@@ -205,6 +206,11 @@ impl Grant {
         }
         let reach = Reach::of(&selector, private, false);
         Ok(Reading { reach, selector, is_partial: true, is_exact, expires })
+    }
+
+    /// Whether its holder may know of the same subscriptions as the holder of `other`.
+    pub(crate) fn knows_as_much_as(&self, other: &Grant) -> bool {
+        self.0.read == other.0.read && self.0.private == other.0.private
     }
 
     /// Whether its holder may receive all that a subscription to `selector` gets that reaches so far.

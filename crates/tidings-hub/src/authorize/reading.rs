@@ -61,8 +61,7 @@ impl Reading {
         }
     }
 
-    /// What is left of the reading of `*` without the private updates of topics that are reserved for a part of the hub. `None` if
-    /// that is nothing.
+    /// The reading of `*` without the private updates of topics that are reserved for a part of the hub. `None` if nothing is left.
     pub(crate) fn unreserved(mut self, reserved: &Matchers) -> Option<Reading> {
         self.reach.private = match self.reach.private {
             Private::All if self.selector.is_everything() => Private::But(reserved.clone()),

@@ -70,7 +70,7 @@ impl Bodies {
     pub(crate) fn furthest(&self, newest: u64, grant: &Grant) -> Arc<Furthest> {
         let open = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let is_fresh = |(at, of, _): &&(Instant, Grant, _)| now - *at < FRESH && of == grant;
+        let is_fresh = |(at, of, _): &&(Instant, Grant, _)| now - *at < FRESH && of.knows_as_much_as(grant);
         if let Some((.., furthest)) = open.last.as_ref().filter(is_fresh) {
             return furthest.clone();
         }

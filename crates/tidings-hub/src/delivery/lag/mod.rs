@@ -2,7 +2,7 @@
 //!
 //! Nobody keeps a list of the rows of the [delivery loops](crate::delivery): each loop looks through its own when it is asked,
 //! and tells [those furthest behind](furthest). [Bodies](bodies), which cost kilobytes anyway, are in a list. Asking often
-//! costs no more than asking four times a second, since all requests meanwhile with the same grant get the same answer.
+//! costs no more than asking four times a second, since all requests meanwhile that may know the same get the same answer.
 
 mod bodies;
 mod ended;
