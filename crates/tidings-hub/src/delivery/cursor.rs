@@ -297,7 +297,7 @@ impl Cursor {
         });
         let due = timer.expiry.take_due(now);
         if !matches!(due, Some(Due::End(_))) {
-            let next = self.opened + Duration::from_millis(timer.expiry.next().min(FAR));
+            let next = self.opened + Duration::from_millis(timer.expiry.next().min(now.saturating_add(FAR)));
             timer.sleep.as_mut().reset(next);
             if timer.sleep.as_mut().poll(context).is_ready() {
                 context.waker().wake_by_ref();
@@ -396,5 +396,44 @@ impl fmt::Debug for Cursor {
             .field("subscription", &self.subscription)
             .field("position", &self.progress.position)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        task::{Wake, Waker},
+    };
+
+    use super::*;
+    use crate::Hub;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_open_for_long_sleeps_until_its_grant_ends() {
+        let hub = Hub::default();
+        let year = Duration::from_millis(FAR);
+        let selector = Selector::from(Topic::parse("a").unwrap());
+        let reading = Reading { expires: Some(SystemTime::now() + 3 * year), ..Reading::public(selector) };
+        let begin = Begin { start: StartAt::Tail, form: EventFormat::Plain, start_event: false };
+        let mut cursor = Cursor::open(hub.engine().clone(), reading, begin).await.unwrap().unwrap();
+        for years in 0..3 {
+            let wakes = Arc::new(Wakes::default());
+            let waker = Waker::from(wakes.clone());
+            assert!(Pin::new(&mut cursor).poll_next(&mut Context::from_waker(&waker)).is_pending());
+            assert_eq!(wakes.0.load(Ordering::Relaxed), 0, "after {years} years");
+            tokio::time::advance(year - Duration::from_secs(60)).await;
+        }
+        drop(cursor);
+        hub.shutdown().await;
     }
 }
