@@ -619,9 +619,14 @@ async fn the_gateway_asks_its_upstream_for_those_who_may_publish_and_its_streams
     let log = Arc::new(MemoryLog::default());
     let setup = Setup::of(|settings| Hub::with_gateway(log, settings, gateway)).await;
     let body = br#"{"stream":true}"#;
-    for (user, status) in [(None, 401), (Some("reader"), 403), (Some("flood"), 429)] {
+    for (user, status, kind) in [
+        (None, 401, "authentication_error"),
+        (Some("reader"), 403, "permission_error"),
+        (Some("flood"), 429, "rate_limit_error"),
+    ] {
         let answer = ask(&setup, "POST", "/v1/chat/completions", user, body).await;
         assert_eq!(answer.status(), status);
+        assert_eq!(answer.json()["error"]["type"], kind);
         assert!(answer.json()["error"]["message"].is_string(), "{}", answer.json());
     }
     let ask_model = |user| {

@@ -249,6 +249,7 @@ impl Problem {
     /// The same with the members that the SDKs of LLM interfaces read.
     pub(crate) fn in_sdk_shape(self) -> Problem {
         let kind = match self.status {
+            StatusCode::UNAUTHORIZED => "authentication_error",
             StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => "permission_error",
             StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
             StatusCode::GATEWAY_TIMEOUT => "timeout_error",
