@@ -40,6 +40,12 @@ impl Expiry {
         self.end - u64::from(self.notice)
     }
 
+    /// Whether it has ended.
+    #[cfg(unix)]
+    pub(crate) fn is_over(&self, now: u64) -> bool {
+        now >= self.end
+    }
+
     /// The notice or end that is due by now. A notice is given once.
     pub(crate) fn take_due(&mut self, now: u64) -> Option<Due> {
         if now >= self.end {

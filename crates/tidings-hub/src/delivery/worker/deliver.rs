@@ -319,9 +319,11 @@ impl Worker {
             Ok(sent) => {
                 row.written = self.now;
                 if sent < bytes.len() {
-                    // A socket that takes nothing has bytes on their way, which do as well.
-                    let rest = if sent == 0 { Bytes::new() } else { bytes.slice(sent..) };
-                    row.block(rest, self.now, Then::Follow);
+                    if matches!(row.state, State::Behind) {
+                        // It gets a turn when its socket takes more, and has no second one in the same round.
+                        self.turns.retain(|other| *other != slot);
+                    }
+                    row.block(bytes.slice(sent..), self.now, Then::Follow);
                 }
             }
             Err(error) => self.lose(slot, &error),

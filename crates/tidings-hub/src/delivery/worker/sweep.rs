@@ -73,8 +73,13 @@ impl Worker {
     /// Ends a row whose grant has ended, or gives notice of that.
     fn end_if_expired(&mut self, slot: Slot) {
         let now = self.now;
-        let Some(due) = self.expiries.get_mut(&slot).and_then(|expiry| expiry.take_due(now)) else { return };
+        let Some(expiry) = self.expiries.get_mut(&slot) else { return };
         let Some(row) = self.rows.get_mut(slot) else { return };
+        if matches!(row.state, State::Blocked(_)) && !expiry.is_over(now) {
+            // A notice waits until the row is between two events again.
+            return;
+        }
+        let Some(due) = expiry.take_due(now) else { return };
         let group = self.groups.get(row.group);
         let is_told =
             group.is_some_and(|group| self.engine.form(group.subscription.terms.form).own().is_none());
@@ -86,7 +91,6 @@ impl Worker {
                     rest.then = Then::Finish(EndReason::Expired);
                 }
             }
-            (State::Blocked(_), Due::Notice(_)) => {}
             (_, Due::Notice(event)) => {
                 if is_told {
                     self.send_aside(slot, &chunk(&event));
@@ -112,5 +116,121 @@ impl Worker {
         let Some(heartbeat) = self.groups.heartbeat_after(row.group, silence) else { return false };
         self.send_aside(slot, &heartbeat);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{ErrorKind, Read},
+        net::{TcpListener, TcpStream},
+        time::{Instant, SystemTime},
+    };
+
+    use tokio::sync::mpsc;
+
+    use super::{
+        super::row::{Extra, Row},
+        *,
+    };
+    use crate::{
+        EventFormat, Hub, Topic,
+        authorize::Reading,
+        delivery::{
+            expiry::Expiry,
+            subscription::{Progress, Subscription},
+        },
+    };
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A worker with one row whose socket takes nothing more, and its client.
+    fn with_full_socket(hub: &Hub) -> (Worker, Slot, TcpStream) {
+        let (returned, _) = mpsc::unbounded_channel();
+        let mut worker = Worker::new(hub.engine().clone(), returned).unwrap();
+        let reading = Reading::public(Topic::parse("a").unwrap().into());
+        let subscription = Subscription::new(reading, EventFormat::Plain);
+        let (routing, inbox) = (&worker.engine.routing, &worker.inbox);
+        let group = worker.groups.find_or_register(&subscription, Default::default(), routing, inbox);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        for socket in [&client, &socket] {
+            socket.set_nonblocking(true).unwrap();
+        }
+        let row = Row {
+            socket: mio::net::TcpStream::from_std(socket),
+            group,
+            progress: Progress::default(),
+            written: 0,
+            state: State::Live,
+            joined: 0,
+            extra: Some(Box::<Extra>::default()),
+        };
+        while row.send(&[b' '; 1 << 20]).unwrap() > 0 {}
+        let slot = worker.rows.insert(row);
+        // The notice is due after 18 seconds.
+        let expires = SystemTime::now() + Duration::from_secs(20);
+        worker.expiries.insert(slot, Expiry::of(expires, worker.now));
+        worker.now += 19_000;
+        (worker, slot, client)
+    }
+
+    /// Lets the client read, and the worker go on, until the row has all there is; how many notices came.
+    fn notices(worker: &mut Worker, slot: Slot, client: &mut TcpStream) -> usize {
+        let began = Instant::now();
+        let (mut read, mut piece) = (Vec::new(), vec![0; 1 << 20]);
+        let mut is_over = false;
+        loop {
+            match client.read(&mut piece) {
+                Ok(count) => {
+                    assert!(count > 0, "the row has ended");
+                    read.extend(piece[..count].iter().filter(|byte| **byte != b' '));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock && is_over => break,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            assert!(began.elapsed() < PATIENCE, "it never has all");
+            worker.unblock(slot);
+            assert!(worker.turns.len() <= 1, "it has one turn in a round");
+            worker.deliver();
+            worker.end_if_expired(slot);
+            if matches!(worker.rows.get(slot).unwrap().state, State::Live) && !is_over {
+                // A byte that is the last.
+                is_over = worker.rows.get(slot).unwrap().send(b"!").unwrap() == 1;
+            }
+            if is_over && read.ends_with(b"!") {
+                break;
+            }
+        }
+        String::from_utf8_lossy(&read).matches("expires").count()
+    }
+
+    #[tokio::test]
+    async fn a_notice_that_meets_a_blocked_row_is_given_when_that_is_between_two_events() {
+        let hub = Hub::default();
+        let (mut worker, slot, mut client) = with_full_socket(&hub);
+        let now = worker.now;
+        worker.rows.get_mut(slot).unwrap().block(Bytes::from_static(b"rest"), now, Then::Follow);
+        worker.end_if_expired(slot);
+        assert_eq!(notices(&mut worker, slot, &mut client), 1);
+    }
+
+    #[tokio::test]
+    async fn a_notice_that_a_socket_does_not_take_is_given_later() {
+        let hub = Hub::default();
+        let (mut worker, slot, mut client) = with_full_socket(&hub);
+        worker.end_if_expired(slot);
+        assert_eq!(notices(&mut worker, slot, &mut client), 1);
+    }
+
+    #[tokio::test]
+    async fn a_notice_to_a_row_that_has_a_turn_gives_it_no_second_one() {
+        let hub = Hub::default();
+        let (mut worker, slot, mut client) = with_full_socket(&hub);
+        worker.rows.get_mut(slot).unwrap().state = State::Behind;
+        worker.turns.push_back(slot);
+        worker.end_if_expired(slot);
+        assert_eq!(notices(&mut worker, slot, &mut client), 1);
     }
 }
