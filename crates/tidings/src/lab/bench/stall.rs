@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    /// What a server can write to the reader that `open` makes before it has to wait.
+    /// The number of bytes that a server can write to the reader that `open` makes before it has to wait.
     fn room_of<R: Send + 'static>(open: impl FnOnce(SocketAddr) -> R + Send + 'static) -> usize {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it listens");
