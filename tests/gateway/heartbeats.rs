@@ -11,7 +11,7 @@ use crate::{
 
 /// Opens the answer of a model that thinks, and reads its bytes up to the first token.
 async fn thinking(path: &str, form: Option<&str>) -> String {
-    let model = model(|| stream().wait(Duration::from_millis(400)).send(chat(1))).await;
+    let model = model(|| stream().wait(Duration::from_millis(1500)).send(chat(1))).await;
     let mut flags = vec!["--first-byte-deadline", "50ms", "--heartbeat", "60ms"];
     if let Some(form) = form {
         flags.extend(["--stream-heartbeat", form]);

@@ -119,8 +119,13 @@ async fn what_waits_for_a_stream_comes_in_one_piece() {
     let hub = HubProcess::start(&[]);
     let mut connection = Http2::connect(&hub.direct).await;
     let first = say(&hub.address, "/topics/a", "first").await;
+    let mut live = connection.subscribe("/topics/a?start=none", &[]).await;
     let lines = "{\"data\":\"x\"}\n".repeat(100);
     post(&hub.address, "/topics/a", NDJSON, lines).await;
+    // A publish is answered when the log has it, and the hub hands it out after that.
+    for _ in 0..100 {
+        live.until("data: x\n").await.expect("it is live");
+    }
     let mut stream = connection.subscribe("/topics/a", &[("last-event-id", &first)]).await;
     assert_eq!(stream.piece().await.as_deref(), Some(&b":\nretry: 2000\n"[..]));
     let piece = stream.piece().await.expect("it goes on");
