@@ -395,7 +395,7 @@ async fn found(log: &DiskLog, filters: &[&str], limit: PageLimit) -> (Vec<u64>, 
         }
         assert!(page.reached.sequence > after, "each page leads on");
         let reached = log.record(page.reached.sequence).await.unwrap().unwrap();
-        assert_eq!(reached.position(), page.reached, "whoever comes back from there is known");
+        assert_eq!(reached.position(), page.reached, "a subscriber that comes back from there is known");
         after = page.reached.sequence;
     }
 }
