@@ -119,17 +119,16 @@ async fn follow_log(followed: Followed) {
     let mut unread = false;
     let (mut failing, mut wait) = (false, SHORTEST_WAIT);
     loop {
-        let told = match (unread, failing) {
-            (true, _) => Ok(()),
+        let next = poll_fn(|context| match newest.as_mut().poll_next(context) {
             // A log that is back may have nothing new to tell. If it says no more that it is away, reading it shows the rest.
-            (false, true) => match poll_fn(|context| Poll::Ready(newest.as_mut().poll_next(context))).await {
-                Poll::Ready(Some(told)) => told.map(drop),
-                Poll::Ready(None) => return over(engine),
-                Poll::Pending => Ok(()),
-            },
-            (false, false) => tokio::select! {
-                told = poll_fn(|context| newest.as_mut().poll_next(context)) => match told {
-                    Some(told) => told.map(drop),
+            Poll::Pending if failing => Poll::Ready(Some(Ok(()))),
+            told => told.map(|told| told.map(|told| told.map(drop))),
+        });
+        let told = match unread {
+            true => Ok(()),
+            false => tokio::select! {
+                told = next => match told {
+                    Some(told) => told,
                     None => return over(engine),
                 },
                 () = &mut shutdown => return,
