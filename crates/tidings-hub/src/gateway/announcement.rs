@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{stream::StreamId, wire::Dialect};
+use super::{stream::StreamId, wire::Interface};
 use crate::{Update, log::Record};
 
 /// The facts about a request that are kept beside its answer.
@@ -14,8 +14,8 @@ pub(super) struct Announcement {
 }
 
 impl Announcement {
-    pub(super) fn new(dialect: Dialect, body: &str) -> Announcement {
-        Announcement { path: dialect.path().to_owned(), body: body.to_owned() }
+    pub(super) fn new(interface: Interface, body: &str) -> Announcement {
+        Announcement { path: interface.path().to_owned(), body: body.to_owned() }
     }
 
     pub(super) fn to_update(&self, id: &StreamId) -> Update {
@@ -28,9 +28,9 @@ impl Announcement {
     }
 
     /// The stream that `record` announces; `None` if it is not an announcement.
-    pub(super) fn read(record: &Record) -> Option<(StreamId, Dialect)> {
+    pub(super) fn read(record: &Record) -> Option<(StreamId, Interface)> {
         let id = StreamId::parse(record.publisher_id()?.strip_prefix('~')?.strip_suffix(".start")?)?;
         let announcement: Announcement = serde_json::from_str(record.event().data()).ok()?;
-        Some((id, Dialect::of_path(&announcement.path)?))
+        Some((id, Interface::of_path(&announcement.path)?))
     }
 }

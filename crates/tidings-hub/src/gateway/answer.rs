@@ -17,7 +17,7 @@ use super::{
     stream::StreamId,
     target::Target,
     token::Scope,
-    wire::Dialect,
+    wire::Interface,
 };
 use crate::{
     Cursor, EventFormat, Grant, Hub, StartAt,
@@ -48,7 +48,7 @@ pub(super) async fn answer<B>(
     hub: &Hub,
     gateway: &Arc<Gateway>,
     grant: &Grant,
-    (dialect, target): (Dialect, Target),
+    (interface, target): (Interface, Target),
     parts: &Parts,
     body: B,
 ) -> Result<Response<HubBody>, Problem>
@@ -59,7 +59,7 @@ where
     let asked = {
         let body = pin!(body);
         let body = PublishedBody::new(body, hub);
-        Asked::read(dialect, target, parts, body, &gateway.settings, &hub.engine().settings.access).await?
+        Asked::read(interface, target, parts, body, &gateway.settings, &hub.engine().settings.access).await?
     };
     let disconnect = parts.extensions.get::<Disconnect>().cloned();
     if !asked.wants_stream {
@@ -88,7 +88,7 @@ where
     if seen.is_some() {
         sign_verdict(response.headers_mut(), cursor.verdict());
     }
-    let keep_alive = gateway.settings.heartbeat.keep_alive(dialect, hub.engine().settings.heartbeat);
+    let keep_alive = gateway.settings.heartbeat.keep_alive(interface, hub.engine().settings.heartbeat);
     let mut sse = Sse::new(cursor).private().keep_alive(keep_alive);
     if !gateway.settings.heartbeat.has_comments() {
         sse = sse.without_opening();

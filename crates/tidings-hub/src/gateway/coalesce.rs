@@ -5,7 +5,7 @@ use serde_json::Value;
 use tidings_codec::{Event, EventId, EventType};
 use tokio::task::yield_now;
 
-use super::{announcement::Announcement, position::announcement, stream::StreamId, wire::Dialect};
+use super::{announcement::Announcement, position::announcement, stream::StreamId, wire::Interface};
 use crate::{
     Selector,
     delivery::Engine,
@@ -35,10 +35,10 @@ pub(super) async fn compact(
     mut position: u64,
 ) -> Result<Option<Compacted>, LogError> {
     let log = &engine.log;
-    let Some(dialect) = dialect(engine, id).await? else { return Ok(None) };
+    let Some(interface) = interface(engine, id).await? else { return Ok(None) };
     let newest = log.bounds().newest.sequence;
     let selector = Selector::from(id.topic());
-    let mut joined = Joined::new(dialect);
+    let mut joined = Joined::new(interface);
     let (mut last_event_id, mut sequence) = (after.to_owned(), position);
     while position < newest && joined.bytes() < MAX_BYTES {
         let page = log.read(position, &selector, PageLimit { records: 500, bytes: 64 << 10 }).await?;
@@ -60,14 +60,14 @@ pub(super) async fn compact(
     Ok(Some(Compacted { events: joined.finish(), last_event_id, sequence }))
 }
 
-async fn dialect(engine: &Engine, id: &StreamId) -> Result<Option<Dialect>, LogError> {
+async fn interface(engine: &Engine, id: &StreamId) -> Result<Option<Interface>, LogError> {
     let record = announcement(&*engine.log, id).await?;
-    Ok(record.and_then(|record| Announcement::read(&record)).map(|(_, dialect)| dialect))
+    Ok(record.and_then(|record| Announcement::read(&record)).map(|(_, interface)| interface))
 }
 
 /// Events. Those that continue one text are joined.
 struct Joined {
-    dialect: Dialect,
+    interface: Interface,
     out: Vec<u8>,
     /// The text that the next event may continue.
     open: Option<Open>,
@@ -93,13 +93,13 @@ struct Delta {
 }
 
 impl Joined {
-    fn new(dialect: Dialect) -> Joined {
-        Joined { dialect, out: Vec::new(), open: None }
+    fn new(interface: Interface) -> Joined {
+        Joined { interface, out: Vec::new(), open: None }
     }
 
     fn push(&mut self, record: &Record) {
         let event = record.to_event();
-        let delta = Delta::read(self.dialect, event.data());
+        let delta = Delta::read(self.interface, event.data());
         match (&mut self.open, delta) {
             (Some(open), Some(delta)) if open.continues(&event, &delta) => {
                 open.delta.text.push_str(&delta.text);
@@ -163,9 +163,9 @@ impl Open {
 }
 
 impl Delta {
-    fn read(dialect: Dialect, data: &str) -> Option<Delta> {
+    fn read(interface: Interface, data: &str) -> Option<Delta> {
         let mut around: Value = serde_json::from_str(data).ok()?;
-        let pointer = pointer(dialect, &around)?;
+        let pointer = pointer(interface, &around)?;
         let text = around.pointer_mut(pointer)?.take();
         let members = around.as_object_mut()?;
         // Random characters that hide how long a text is.
@@ -176,9 +176,11 @@ impl Delta {
 }
 
 /// Where an event of this interface has its piece of a text, if it has one, and nothing more.
-fn pointer(dialect: Dialect, data: &Value) -> Option<&'static str> {
-    let candidates: &[&'static str] = match dialect {
-        Dialect::ChatCompletions if data["choices"].as_array().is_some_and(|choices| choices.len() == 1) => {
+fn pointer(interface: Interface, data: &Value) -> Option<&'static str> {
+    let candidates: &[&'static str] = match interface {
+        Interface::ChatCompletions
+            if data["choices"].as_array().is_some_and(|choices| choices.len() == 1) =>
+        {
             &[
                 "/choices/0/delta/content",
                 "/choices/0/delta/reasoning_content",
@@ -187,10 +189,10 @@ fn pointer(dialect: Dialect, data: &Value) -> Option<&'static str> {
                 "/choices/0/delta/tool_calls/0/function/arguments",
             ]
         }
-        Dialect::Responses if data["type"].as_str().is_some_and(|kind| kind.ends_with(".delta")) => {
+        Interface::Responses if data["type"].as_str().is_some_and(|kind| kind.ends_with(".delta")) => {
             &["/delta"]
         }
-        Dialect::Messages if data["type"] == "content_block_delta" => {
+        Interface::Messages if data["type"] == "content_block_delta" => {
             &["/delta/text", "/delta/thinking", "/delta/partial_json"]
         }
         _ => return None,
@@ -205,7 +207,7 @@ mod tests {
     use super::*;
     use crate::log::{Epoch, RecordTime};
 
-    fn joined(dialect: Dialect, events: &[(&str, &str)]) -> String {
+    fn joined(interface: Interface, events: &[(&str, &str)]) -> String {
         let id = StreamId::from_bytes([1; 16]);
         let record = |(number, (kind, data)): (u64, &(&str, &str))| {
             let mut event = Event::new(*data);
@@ -215,7 +217,7 @@ mod tests {
             Record::new(Epoch::from_bits(1), number, RecordTime::now(), id.update(event))
         };
         let records: Vec<_> = (1..).zip(events).map(record).collect();
-        let mut joined = Joined::new(dialect);
+        let mut joined = Joined::new(interface);
         records.iter().for_each(|record| joined.push(record));
         let text = String::from_utf8(joined.finish().to_vec()).unwrap();
         records
@@ -234,7 +236,7 @@ mod tests {
         let (a, b, c) = (text("a"), text("b"), text("c"));
         let start = r#"{"type":"message_start"}"#;
         assert_eq!(
-            joined(Dialect::Messages, &[("message_start", start), (kind, &a), (kind, &b), (kind, &c)]),
+            joined(Interface::Messages, &[("message_start", start), (kind, &a), (kind, &b), (kind, &c)]),
             format!(
                 "event: message_start\ndata: {start}\nid: 1\n\nevent: {kind}\ndata: {}\nid: 4\n\n",
                 text("abc")
@@ -242,7 +244,7 @@ mod tests {
         );
         let other = a.replace("\"index\":0", "\"index\":1");
         assert_eq!(
-            joined(Dialect::Messages, &[(kind, &a), (kind, &other)]),
+            joined(Interface::Messages, &[(kind, &a), (kind, &other)]),
             format!("event: {kind}\ndata: {a}\nid: 1\n\nevent: {kind}\ndata: {other}\nid: 2\n\n"),
             "another block is another event"
         );
@@ -257,7 +259,7 @@ mod tests {
         };
         let (a, b) = (chunk("a"), chunk("ü"));
         assert_eq!(
-            joined(Dialect::ChatCompletions, &[("message", &a), ("message", &b), ("message", "[DONE]")]),
+            joined(Interface::ChatCompletions, &[("message", &a), ("message", &b), ("message", "[DONE]")]),
             format!("data: {}\nid: 2\n\ndata: [DONE]\nid: 3\n\n", chunk("aü")),
         );
     }
@@ -271,7 +273,7 @@ mod tests {
             )
         };
         assert_eq!(
-            joined(Dialect::Responses, &[(kind, &delta(4, "a")), (kind, &delta(5, "b"))]),
+            joined(Interface::Responses, &[(kind, &delta(4, "a")), (kind, &delta(5, "b"))]),
             format!(
                 "event: {kind}\ndata: {{\"delta\":\"ab\",\"item_id\":\"m\",\"sequence_number\":5,\"type\":\"{kind}\"}}\nid: 2\n\n"
             ),
@@ -284,7 +286,7 @@ mod tests {
 
         let (hub, id) = (crate::Hub::default(), StreamId::from_bytes([1; 16]));
         let chunk = format!(r#"{{"choices":[{{"delta":{{"content":"{}"}}}}]}}"#, "a".repeat(1_000));
-        let announcement = Announcement::new(Dialect::ChatCompletions, "body").to_update(&id);
+        let announcement = Announcement::new(Interface::ChatCompletions, "body").to_update(&id);
         let events = std::iter::repeat_with(|| id.update(Event::new(&*chunk)).into()).take(1_000);
         hub.publish_reserved(std::iter::once(announcement.into()).chain(events).collect()).await.unwrap();
 
@@ -317,6 +319,6 @@ mod tests {
         let events: Vec<_> = odd.iter().map(|data| ("message", *data)).collect();
         let sent: String =
             (1..).zip(odd).map(|(number, data)| format!("data: {data}\nid: {number}\n\n")).collect();
-        assert_eq!(joined(Dialect::ChatCompletions, &events), sent);
+        assert_eq!(joined(Interface::ChatCompletions, &events), sent);
     }
 }

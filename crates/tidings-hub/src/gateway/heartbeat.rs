@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use tidings_server::KeepAlive;
 
-use super::wire::Dialect;
+use super::wire::Interface;
 
 /// The ping of Anthropic's interface.
 const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
@@ -61,10 +61,10 @@ impl Heartbeat {
         self != Heartbeat::None
     }
 
-    pub(super) fn keep_alive(self, dialect: Dialect, silence: Duration) -> KeepAlive {
-        match (self, dialect) {
+    pub(super) fn keep_alive(self, interface: Interface, silence: Duration) -> KeepAlive {
+        match (self, interface) {
             (Heartbeat::None, _) => KeepAlive::none(),
-            (Heartbeat::Event, _) | (Heartbeat::Dialect, Dialect::Messages) => KeepAlive::encoded(PING),
+            (Heartbeat::Event, _) | (Heartbeat::Dialect, Interface::Messages) => KeepAlive::encoded(PING),
             (Heartbeat::Comment | Heartbeat::Dialect, _) => KeepAlive::comment(),
         }
         .after(silence)

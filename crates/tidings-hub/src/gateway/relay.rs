@@ -291,7 +291,7 @@ impl Relay {
             self.events += 1;
             batch.bytes += event.data().len();
             batch.events.push(self.append(&event));
-            match self.asked.dialect.read(event.event_type(), event.data()) {
+            match self.asked.interface.read(event.event_type(), event.data()) {
                 Says::More => {}
                 Says::Finished(choices) => {
                     self.finished |= choices;
@@ -354,7 +354,7 @@ impl Relay {
         let id = &self.live.id;
         let mut batch: Vec<Append> = Vec::new();
         if let Some(failure) = failure.filter(|failure| !failure.told) {
-            let event = self.asked.dialect.error_event(ending.as_str(), &failure.message, self.events);
+            let event = self.asked.interface.error_event(ending.as_str(), &failure.message, self.events);
             batch.push(id.update(event.with_id(id.error_id())).into());
         }
         batch.push(id.close(ending.reason()).into());

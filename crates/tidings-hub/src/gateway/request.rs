@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{
     settings::GatewaySettings,
     target::Target,
-    wire::{Dialect, MAX_CHOICES},
+    wire::{Interface, MAX_CHOICES},
 };
 use crate::{
     Access, Grant,
@@ -22,7 +22,7 @@ const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version
 /// A request of a client, as the upstream gets it.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
-    pub(crate) dialect: Dialect,
+    pub(crate) interface: Interface,
     pub(crate) target: Target,
     /// The headers that the upstream gets.
     pub(crate) headers: HeaderMap,
@@ -52,7 +52,7 @@ impl Members {
 
 impl Asked {
     pub(crate) async fn read<B>(
-        dialect: Dialect,
+        interface: Interface,
         target: Target,
         parts: &Parts,
         mut body: PublishedBody<'_, B>,
@@ -65,11 +65,11 @@ impl Asked {
     {
         has_no_coding(&parts.headers)?;
         let body = body.read_whole(settings.max_request_bytes, Problem::request_too_large).await?;
-        let headers = headers_for_upstream(&parts.headers, dialect, settings, access)?;
+        let headers = headers_for_upstream(&parts.headers, interface, settings, access)?;
         let Members { stream, n } = Members::read(&body);
         let choices = n.and_then(|n| u32::try_from(n.as_u64()?).ok()).unwrap_or(1).clamp(1, MAX_CHOICES);
         let wants_stream = stream == Some(true);
-        Ok(Asked { dialect, target, headers, body, wants_stream, choices })
+        Ok(Asked { interface, target, headers, body, wants_stream, choices })
     }
 
     /// The SHA-256 of the body, in hexadecimal.
@@ -86,7 +86,7 @@ impl Asked {
 /// At a hub that knows its clients by their credentials, `authorization` has one for the hub, which no provider may see.
 pub(crate) fn headers_for_upstream(
     from_client: &HeaderMap,
-    dialect: Dialect,
+    interface: Interface,
     settings: &GatewaySettings,
     access: &Access,
 ) -> Result<HeaderMap, Problem> {
@@ -107,9 +107,9 @@ pub(crate) fn headers_for_upstream(
         }
     }
     if let Some(key) = &settings.upstream_key {
-        let (name, text) = match dialect {
-            Dialect::Messages => (X_API_KEY, key.expose().to_owned()),
-            Dialect::ChatCompletions | Dialect::Responses => {
+        let (name, text) = match interface {
+            Interface::Messages => (X_API_KEY, key.expose().to_owned()),
+            Interface::ChatCompletions | Interface::Responses => {
                 (header::AUTHORIZATION, format!("Bearer {}", key.expose()))
             }
         };
@@ -119,7 +119,7 @@ pub(crate) fn headers_for_upstream(
         value.set_sensitive(true);
         headers.insert(name, value);
     }
-    if dialect == Dialect::Messages {
+    if interface == Interface::Messages {
         headers.entry(ANTHROPIC_VERSION).or_insert(HeaderValue::from_static("2023-06-01"));
     }
     Ok(headers)
@@ -172,7 +172,7 @@ mod tests {
         let from_client =
             SENT.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         let from_client = from_client.into_iter().collect();
-        headers_for_upstream(&from_client, Dialect::ChatCompletions, &settings, access).unwrap()
+        headers_for_upstream(&from_client, Interface::ChatCompletions, &settings, access).unwrap()
     }
 
     fn names(headers: &HeaderMap) -> Vec<&str> {

@@ -8,7 +8,7 @@ use super::{
     live::Gateway,
     relay::restarted,
     stream::{self, StreamId, started, update_of},
-    wire::Dialect,
+    wire::Interface,
 };
 use crate::{
     Hub, Selector,
@@ -45,14 +45,14 @@ pub(super) async fn end_cut_streams(hub: &Hub, gateway: &Gateway) -> Result<Swep
     while after < newest {
         let page = log.read(after, &selector, limit).await?;
         for record in page.records.iter().filter(|record| record.sequence() <= newest) {
-            let Some((id, dialect)) = Announcement::read(record) else { continue };
+            let Some((id, interface)) = Announcement::read(record) else { continue };
             // In this order: a stream is entered before it is announced, and closed before it is taken out.
             if gateway.find(&id).is_some() {
                 continue;
             }
             swept.looked_at += 1;
             if log.closed(&id.topic()).await?.is_none() {
-                end(hub, &id, dialect).await?;
+                end(hub, &id, interface).await?;
                 swept.ended += 1;
             }
         }
@@ -109,7 +109,7 @@ async fn all_ended_to(log: &dyn Log, newest: u64) -> Result<Position, LogError> 
     })
 }
 
-async fn end(hub: &Hub, id: &StreamId, dialect: Dialect) -> Result<(), LogError> {
+async fn end(hub: &Hub, id: &StreamId, interface: Interface) -> Result<(), LogError> {
     let log = &hub.engine().log;
     // The error says how many events went before it, which strict clients compare.
     let mut events = 0;
@@ -123,7 +123,7 @@ async fn end(hub: &Hub, id: &StreamId, dialect: Dialect) -> Result<(), LogError>
         after = page.reached.sequence;
     }
     let failure = restarted();
-    let error = dialect.error_event(failure.ending.as_str(), &failure.message, events);
+    let error = interface.error_event(failure.ending.as_str(), &failure.message, events);
     let batch: Vec<Append> = vec![
         id.update(error.with_id(id.error_id())).into(),
         id.close(Ending::GatewayRestart.reason()).into(),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     async fn announce(hub: &Hub, number: u64) {
-        let announcement = Announcement::new(Dialect::ChatCompletions, "body").to_update(&id(number));
+        let announcement = Announcement::new(Interface::ChatCompletions, "body").to_update(&id(number));
         hub.publish_reserved(vec![announcement.into()]).await.unwrap();
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Method, header, request::Parts};
 
-use super::{answer::answer, live::Gateway, target::Target, watch::watch, wire::Dialect};
+use super::{answer::answer, live::Gateway, target::Target, watch::watch, wire::Interface};
 use crate::{
     Grant, Hub,
     authorize::Right,
@@ -33,9 +33,9 @@ static TABLE: [Route; 7] = {
         Route { path, methods, need, pages }
     }
     [
-        route(Path::Exactly(Dialect::ChatCompletions.path()), POST, MAY_ASK, Publishers),
-        route(Path::Exactly(Dialect::Responses.path()), POST, MAY_ASK, Publishers),
-        route(Path::Exactly(Dialect::Messages.path()), POST, MAY_ASK, Publishers),
+        route(Path::Exactly(Interface::ChatCompletions.path()), POST, MAY_ASK, Publishers),
+        route(Path::Exactly(Interface::Responses.path()), POST, MAY_ASK, Publishers),
+        route(Path::Exactly(Interface::Messages.path()), POST, MAY_ASK, Publishers),
         route(Path::Exactly(Target::MODELS), GET, MAY_ASK, Publishers),
         route(Path::Below(Target::MODEL), GET, MAY_ASK, Publishers),
         route(Path::Below(STREAMS), &[Method::GET, Method::HEAD], Need::Token, All),
@@ -64,14 +64,14 @@ impl Routes for Gateway {
                     false => Err(problem),
                 });
             }
-            let (dialect, target) = match Dialect::of_path(path) {
-                Some(dialect) => (dialect, Target::of_interface(dialect, query)),
+            let (interface, target) = match Interface::of_path(path) {
+                Some(interface) => (interface, Target::of_interface(interface, query)),
                 None => {
                     let target = Target::of_models(path, query).map_err(Problem::invalid)?;
-                    (Dialect::of_headers(&parts.headers), target)
+                    (Interface::of_headers(&parts.headers), target)
                 }
             };
-            answer(hub, &self, grant, (dialect, target), parts, body).await
+            answer(hub, &self, grant, (interface, target), parts, body).await
         })
     }
 

@@ -147,7 +147,7 @@ async fn begin(
     // No publisher knows the ID, and so the key, before this is appended.
     let key = format!("llm:{id}");
     let append = Append {
-        update: Announcement::new(asked.dialect, &live.body).to_update(&id),
+        update: Announcement::new(asked.interface, &live.body).to_update(&id),
         key: has_key.then(|| IdempotencyKey::parse(&key)).transpose().map_err(Refusal::from)?,
         time: None,
     };

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::wire::Dialect;
+use super::wire::Interface;
 
 /// The longest name of a model, in bytes.
 const MAX_MODEL_BYTES: usize = 512;
@@ -49,8 +49,8 @@ impl Target {
     pub(crate) const MODEL: &str = "/v1/models/";
 
     /// The target of an interface's own request.
-    pub(crate) fn of_interface(dialect: Dialect, query: Option<&str>) -> Target {
-        Target(dialect.path().to_owned()).with_query(query)
+    pub(crate) fn of_interface(interface: Interface, query: Option<&str>) -> Target {
+        Target(interface.path().to_owned()).with_query(query)
     }
 
     /// The target of a request for the list of models, or for one model. A name may have slashes, encoded or not.
@@ -262,7 +262,7 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(of(&format!("?{query}")), Some(format!("{}{sent}", Target::MODELS)), "{query}");
-            let target = Target::of_interface(Dialect::Messages, Some(query));
+            let target = Target::of_interface(Interface::Messages, Some(query));
             assert_eq!(target.as_str(), format!("/v1/messages{sent}"), "{query}");
         }
     }

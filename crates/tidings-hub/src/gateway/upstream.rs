@@ -190,7 +190,7 @@ pub(crate) fn worth_passing_on(from_upstream: &HeaderMap) -> HeaderMap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::{Secret, wire::Dialect};
+    use crate::gateway::{Secret, wire::Interface};
 
     #[test]
     fn a_path_is_appended_and_v1_not_doubled() {
@@ -202,7 +202,7 @@ mod tests {
             ("http://host/openai", "http://host/openai/v1/messages?beta=true"),
         ] {
             let upstream = Upstream::new(&GatewaySettings::new(base, Secret::new("s")).unwrap());
-            let target = Target::of_interface(Dialect::Messages, Some("beta=true"));
+            let target = Target::of_interface(Interface::Messages, Some("beta=true"));
             assert_eq!(upstream.url(&target).unwrap().to_string(), expected);
         }
     }

@@ -10,7 +10,7 @@ pub(super) const MAX_CHOICES: u32 = u128::BITS;
 
 /// One of the interfaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
+pub(crate) enum Interface {
     /// OpenAI's Chat Completions, which everyone speaks.
     ChatCompletions,
     /// OpenAI's Responses.
@@ -56,38 +56,39 @@ impl Choice {
     }
 }
 
-impl Dialect {
-    pub(crate) const ALL: [Dialect; 3] = [Dialect::ChatCompletions, Dialect::Responses, Dialect::Messages];
+impl Interface {
+    pub(crate) const ALL: [Interface; 3] =
+        [Interface::ChatCompletions, Interface::Responses, Interface::Messages];
 
-    pub(crate) fn of_path(path: &str) -> Option<Dialect> {
-        Dialect::ALL.into_iter().find(|dialect| dialect.path() == path)
+    pub(crate) fn of_path(path: &str) -> Option<Interface> {
+        Interface::ALL.into_iter().find(|interface| interface.path() == path)
     }
 
     /// The interface of a request to a path that several have.
-    pub(crate) fn of_headers(headers: &HeaderMap) -> Dialect {
+    pub(crate) fn of_headers(headers: &HeaderMap) -> Interface {
         match headers.contains_key("anthropic-version") {
-            true => Dialect::Messages,
-            false => Dialect::ChatCompletions,
+            true => Interface::Messages,
+            false => Interface::ChatCompletions,
         }
     }
 
     pub(crate) const fn path(self) -> &'static str {
         match self {
-            Dialect::ChatCompletions => "/v1/chat/completions",
-            Dialect::Responses => "/v1/responses",
-            Dialect::Messages => "/v1/messages",
+            Interface::ChatCompletions => "/v1/chat/completions",
+            Interface::Responses => "/v1/responses",
+            Interface::Messages => "/v1/messages",
         }
     }
 
     /// Reads an event. An event that is not understood does not end the answer.
     pub(crate) fn read(self, event_type: &str, data: &str) -> Says {
-        if self == Dialect::ChatCompletions && data.trim() == "[DONE]" {
+        if self == Interface::ChatCompletions && data.trim() == "[DONE]" {
             return Says::Complete;
         }
         let told: Option<Told> = serde_json::from_str(data).ok();
         let kind = told.as_ref().and_then(|told| told.kind.as_deref()).unwrap_or(event_type);
         match self {
-            Dialect::ChatCompletions => match told {
+            Interface::ChatCompletions => match told {
                 Some(Told { error: Some(_), .. }) => Says::Failed,
                 Some(Told { choices: Some(choices), .. }) => {
                     let finished = choices.iter().filter(|choice| choice.is_finished());
@@ -98,12 +99,12 @@ impl Dialect {
                 }
                 _ => Says::More,
             },
-            Dialect::Responses => match kind {
+            Interface::Responses => match kind {
                 "response.completed" | "response.incomplete" => Says::Complete,
                 "response.failed" | "error" => Says::Failed,
                 _ => Says::More,
             },
-            Dialect::Messages => match kind {
+            Interface::Messages => match kind {
                 "message_stop" => Says::Complete,
                 "error" => Says::Failed,
                 _ => Says::More,
@@ -114,7 +115,7 @@ impl Dialect {
     /// An error as an event that the SDKs of this interface raise. `number` is how many events went before.
     pub(crate) fn error_event(self, code: &str, message: &str, number: u64) -> Event {
         let mut data = error_json(code, message);
-        if self == Dialect::Responses {
+        if self == Interface::Responses {
             // Strict clients want all of them in an error.
             data["code"] = code.into();
             data["message"] = message.into();
@@ -123,8 +124,8 @@ impl Dialect {
         }
         let event = Event::new(data.to_string());
         match self {
-            Dialect::ChatCompletions => event,
-            Dialect::Responses | Dialect::Messages => {
+            Interface::ChatCompletions => event,
+            Interface::Responses | Interface::Messages => {
                 event.with_type(EventType::parse("error").expect("a word is a valid event type"))
             }
         }
@@ -153,7 +154,7 @@ fn error_type(code: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Dialect::*, Says::*, *};
+    use super::{Interface::*, Says::*, *};
 
     #[test]
     fn each_interface_ends_in_its_own_way() {
@@ -198,19 +199,19 @@ mod tests {
                 More,
             ),
         ];
-        for (dialect, event_type, data, says) in cases {
-            assert_eq!(dialect.read(event_type, data), says, "{dialect:?} {data}");
+        for (interface, event_type, data, says) in cases {
+            assert_eq!(interface.read(event_type, data), says, "{interface:?} {data}");
         }
     }
 
     #[test]
     fn an_error_is_one_in_each_interface() {
-        for dialect in Dialect::ALL {
-            let event = dialect.error_event("truncated", "it broke off", 7);
-            assert_eq!(dialect.read(event.event_type(), event.data()), Failed, "{dialect:?}");
+        for interface in Interface::ALL {
+            let event = interface.error_event("truncated", "it broke off", 7);
+            assert_eq!(interface.read(event.event_type(), event.data()), Failed, "{interface:?}");
             let data: Value = serde_json::from_str(event.data()).unwrap();
             assert_eq!(data["error"]["message"], "it broke off");
-            assert_eq!(data["sequence_number"].as_u64(), (dialect == Responses).then_some(7));
+            assert_eq!(data["sequence_number"].as_u64(), (interface == Responses).then_some(7));
         }
     }
 }
