@@ -17,7 +17,7 @@ const MAX_BYTES: usize = 4 << 20;
 
 /// The beginning of a stream for a late reader.
 #[derive(Debug)]
-pub(super) struct Compacted {
+pub(super) struct Coalesced {
     /// Whole events. Each has the ID of the last event that is joined in it, so a reader can resume from it.
     pub(super) events: Bytes,
     /// The ID of the last event that is joined in them, or of the event after which they begin.
@@ -28,12 +28,12 @@ pub(super) struct Compacted {
 
 /// Joins the events after the event `after`, which is at `position`, up to the end of the log. `None` if an event after it is
 /// lost: a plain subscription then tells of the gap.
-pub(super) async fn compact(
+pub(super) async fn coalesce(
     engine: &Engine,
     id: &StreamId,
     after: &str,
     mut position: u64,
-) -> Result<Option<Compacted>, LogError> {
+) -> Result<Option<Coalesced>, LogError> {
     let log = &engine.log;
     let Some(interface) = interface(engine, id).await? else { return Ok(None) };
     let newest = log.bounds().newest.sequence;
@@ -57,7 +57,7 @@ pub(super) async fn compact(
         // A log in memory never waits, and to read the JSON of a long answer takes long. Let other tasks have their turn.
         yield_now().await;
     }
-    Ok(Some(Compacted { events: joined.finish(), last_event_id, sequence }))
+    Ok(Some(Coalesced { events: joined.finish(), last_event_id, sequence }))
 }
 
 async fn interface(engine: &Engine, id: &StreamId) -> Result<Option<Interface>, LogError> {
@@ -300,8 +300,8 @@ mod tests {
         };
         tokio::select! {
             biased;
-            compacted = compact(hub.engine(), &id, start.as_str(), 0) => {
-                assert!(compacted.unwrap().unwrap().events.len() > 1_000_000);
+            coalesced = coalesce(hub.engine(), &id, start.as_str(), 0) => {
+                assert!(coalesced.unwrap().unwrap().events.len() > 1_000_000);
             }
             () = other => {}
         }

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
 use super::{
-    coalesce::{Compacted, compact},
+    coalesce::{Coalesced, coalesce},
     ending::Ending,
     live::Gateway,
     position::{announcement, start, start_after},
@@ -84,8 +84,8 @@ async fn read(
                     "view=compact has events of its own; it takes no envelope and no fields",
                 ));
             }
-            match compact(engine, id, asked, *sequence).await? {
-                Some(compacted) => read_compacted(engine, reading, compacted, params, parts).await,
+            match coalesce(engine, id, asked, *sequence).await? {
+                Some(coalesced) => read_coalesced(engine, reading, coalesced, params, parts).await,
                 None => follow(engine, reading, params, parts).await,
             }
         }
@@ -104,21 +104,21 @@ async fn follow(
 }
 
 /// The events so far, joined, and then later events as they come.
-async fn read_compacted(
+async fn read_coalesced(
     engine: &Arc<Engine>,
     reading: Reading,
-    compacted: Compacted,
+    coalesced: Coalesced,
     params: ReadParams,
     parts: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
     let begin = Begin {
-        start: StartAt::Position { asked: compacted.last_event_id, sequence: compacted.sequence },
+        start: StartAt::Position { asked: coalesced.last_event_id, sequence: coalesced.sequence },
         form: EventFormat::Plain,
         start_event: false,
     };
     Ok(match Cursor::open(engine.clone(), reading, begin).await? {
         Some(mut cursor) => {
-            cursor.begin_with(compacted.events);
+            cursor.begin_with(coalesced.events);
             deliver(engine, &Native, cursor, params.keep_alive, parts)
         }
         None => ended(),
