@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::{
     live::{Gateway, Live, Progress},
     position::{self, locate},
-    proxy::pass_on,
+    proxy::proxy,
     request::Asked,
     start::start,
     stream::StreamId,
@@ -63,7 +63,7 @@ where
     };
     let disconnect = parts.extensions.get::<Disconnect>().cloned();
     if !asked.wants_stream {
-        return pass_on(gateway, &parts.method, asked, disconnect).await;
+        return proxy(gateway, &parts.method, asked, disconnect).await;
     }
     let started = start(hub, gateway, grant, &parts.headers, &asked).await?;
     let (id, is_new) = (started.id, started.is_new());

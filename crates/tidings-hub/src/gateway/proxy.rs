@@ -18,7 +18,7 @@ use super::{
     failure::Failure,
     live::Gateway,
     request::Asked,
-    upstream::{broken, worth_passing_on},
+    upstream::{broken, headers_for_client},
 };
 use crate::http::{
     HubBody, Problem,
@@ -29,7 +29,7 @@ use crate::http::{
 
 /// Passes a request on, and the answer back as it arrives. The exchange lives in this future, and then in the body. So it ends
 /// when the client leaves, over every version of HTTP.
-pub(super) async fn pass_on(
+pub(super) async fn proxy(
     gateway: &Gateway,
     method: &Method,
     asked: Asked,
@@ -66,12 +66,16 @@ pub(super) async fn pass_on(
         let message = format!("the upstream answered {}, and redirects are not followed", head.status);
         return Ok(Failure::new(Ending::UpstreamError, message).to_response());
     }
-    let body =
-        PassedOn { body, left: length(&head.headers), deadline: Box::pin(sleep_until(deadline)), admitted };
+    let body = ProxiedBody {
+        body,
+        left: length(&head.headers),
+        deadline: Box::pin(sleep_until(deadline)),
+        admitted,
+    };
     let departure = disconnect.map(|disconnect| Departure::noticed_by_a_write(disconnect, false));
     let mut response = Response::new(HubBody::pieces(body, departure));
     *response.status_mut() = head.status;
-    *response.headers_mut() = worth_passing_on(&head.headers);
+    *response.headers_mut() = headers_for_client(&head.headers);
     Ok(response)
 }
 
@@ -86,7 +90,7 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 /// An answer on its way. The next piece is read when the client has room for it. So an answer whose client does not read waits at
 /// the upstream. Dropping it ends the exchange.
 #[derive(Debug)]
-struct PassedOn {
+struct ProxiedBody {
     body: ResponseBody,
     /// How many bytes are still to come, if that is known.
     left: Option<u64>,
@@ -96,7 +100,7 @@ struct PassedOn {
     admitted: Admitted,
 }
 
-impl Pieces for PassedOn {
+impl Pieces for ProxiedBody {
     /// The next piece, or `None` at the end.
     ///
     /// # Errors

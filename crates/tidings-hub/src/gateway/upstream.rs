@@ -81,7 +81,7 @@ impl Upstream {
         if head.status == StatusCode::OK && is_event_stream(&head.headers) {
             let coding = head.headers.remove(header::CONTENT_ENCODING);
             return match coding.filter(|coding| *coding != "identity") {
-                None => Ok((worth_passing_on(&head.headers), body)),
+                None => Ok((headers_for_client(&head.headers), body)),
                 // A repeat would get the same answer, and be paid for again.
                 Some(coding) => Err(Failure::new(
                     Ending::UpstreamError,
@@ -102,7 +102,7 @@ impl Upstream {
         let _ = timeout(REFUSAL_TIMEOUT, read_into(&mut kept, body, MAX_REFUSAL_BYTES)).await;
         Err(Failure::refused(Refusal {
             status: head.status,
-            headers: worth_passing_on(&head.headers),
+            headers: headers_for_client(&head.headers),
             body: kept.freeze(),
         }))
     }
@@ -171,7 +171,7 @@ pub(crate) fn broken(error: TransportError) -> Failure {
 }
 
 /// The headers of an upstream that a client gets: those that SDKs read, and none about the connection.
-pub(crate) fn worth_passing_on(from_upstream: &HeaderMap) -> HeaderMap {
+pub(crate) fn headers_for_client(from_upstream: &HeaderMap) -> HeaderMap {
     const PREFIXES: [&str; 4] = ["openai-", "anthropic-", "x-ratelimit-", "retry-after"];
     const NAMES: [&str; 5] =
         ["content-type", "content-encoding", "x-request-id", "request-id", "x-should-retry"];
