@@ -15,8 +15,8 @@ pub(crate) struct Failure {
     pub(crate) again: bool,
     /// The answer of the upstream itself, for a client that has no head yet.
     pub(crate) refusal: Option<Box<Refusal>>,
-    /// Whether the upstream has told the client already, in the stream.
-    pub(crate) told: bool,
+    /// Whether the client has it already, from the upstream, in the stream.
+    pub(crate) is_reported: bool,
 }
 
 /// An upstream's answer that opens no stream.
@@ -29,7 +29,7 @@ pub(crate) struct Refusal {
 
 impl Failure {
     pub(crate) fn new(ending: Ending, message: impl Into<String>) -> Failure {
-        Failure { ending, message: message.into(), again: false, refusal: None, told: false }
+        Failure { ending, message: message.into(), again: false, refusal: None, is_reported: false }
     }
 
     /// The same failure, after which another try may succeed.
@@ -38,9 +38,9 @@ impl Failure {
         self
     }
 
-    /// The upstream has said it in the stream itself.
-    pub(crate) fn told(mut self) -> Failure {
-        self.told = true;
+    /// The same failure, which the upstream itself has reported in the stream.
+    pub(crate) fn reported(mut self) -> Failure {
+        self.is_reported = true;
         self
     }
 

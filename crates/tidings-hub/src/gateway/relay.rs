@@ -21,7 +21,7 @@ use super::{
     request::Asked,
     stream::{kept_type, update_of},
     upstream::{broken, read_rest},
-    wire::Says,
+    wire::AnswerState,
 };
 use crate::{
     Hub, Topic,
@@ -72,7 +72,7 @@ struct Batch {
     events: Vec<Append>,
     bytes: usize,
     /// The state of the answer after the last event.
-    says: Says,
+    state: AnswerState,
     /// Whether anything was complete, even a comment.
     alive: bool,
     /// The bytes after the events cannot be read.
@@ -81,12 +81,12 @@ struct Batch {
 
 impl Batch {
     fn new() -> Batch {
-        Batch { events: Vec::new(), bytes: 0, says: Says::More, alive: false, problem: None }
+        Batch { events: Vec::new(), bytes: 0, state: AnswerState::More, alive: false, problem: None }
     }
 
     /// Whether the last event ends the answer.
     fn is_last(&self) -> bool {
-        matches!(self.says, Says::Complete | Says::Failed) || self.problem.is_some()
+        matches!(self.state, AnswerState::Complete | AnswerState::Failed) || self.problem.is_some()
     }
 }
 
@@ -197,7 +197,7 @@ impl Relay {
             .with_max_line_bytes(max_bytes.saturating_add(1 << 10))
             .with_max_event_bytes(max_bytes);
         let mut deadline = pin!(sleep_until(first));
-        let mut said = Says::More;
+        let mut state = AnswerState::More;
         loop {
             let mut piece = tokio::select! {
                 biased;
@@ -225,19 +225,19 @@ impl Relay {
             if batch.alive && self.events > 0 {
                 deadline.as_mut().reset(Instant::now() + timeouts.between_events);
             }
-            if batch.says != Says::More {
-                said = batch.says;
+            if batch.state != AnswerState::More {
+                state = batch.state;
             }
             self.publish(batch.events, &headers).await?;
-            match (said, batch.problem, end) {
-                (Says::Complete, ..) => {
+            match (state, batch.problem, end) {
+                (AnswerState::Complete, ..) => {
                     self.rest = Some(body);
                     return Ok(());
                 }
-                (Says::Failed, ..) => return Err(told()),
+                (AnswerState::Failed, ..) => return Err(reported()),
                 (_, Some(problem), _) => return Err(problem),
                 (_, None, Some(Some(Err(error)))) => return Err(broken(error)),
-                (_, None, Some(_)) => return self.at_the_end(said, decoder, &headers).await,
+                (_, None, Some(_)) => return self.at_the_end(state, decoder, &headers).await,
                 (_, None, None) => {}
             }
         }
@@ -247,7 +247,7 @@ impl Relay {
     /// after it.
     async fn at_the_end(
         &mut self,
-        mut said: Says,
+        mut state: AnswerState,
         mut decoder: Decoder,
         headers: &Arc<HeaderMap>,
     ) -> Result<(), Failure> {
@@ -255,21 +255,21 @@ impl Relay {
         // An empty line ends an event whose lines are whole. A line that was cut gives no event.
         let mut last = Batch::new();
         self.decode(&mut decoder, b"\n", &mut last);
-        match last.says {
-            Says::More => self.events = before,
-            says => {
-                said = says;
+        match last.state {
+            AnswerState::More => self.events = before,
+            last_state => {
+                state = last_state;
                 self.publish(last.events, headers).await?;
             }
         }
-        match (said, self.events) {
-            (Says::Complete, _) => Ok(()),
-            (Says::Finished(choices), _) if choices.count_ones() >= self.asked.choices => Ok(()),
-            (Says::Failed, _) => Err(told()),
-            (Says::More, 0) => {
+        match (state, self.events) {
+            (AnswerState::Complete, _) => Ok(()),
+            (AnswerState::Finished(choices), _) if choices.count_ones() >= self.asked.choices => Ok(()),
+            (AnswerState::Failed, _) => Err(reported()),
+            (AnswerState::More, 0) => {
                 Err(Failure::new(Ending::Truncated, "the upstream's answer has no event").again())
             }
-            (Says::More | Says::Finished(_), _) => {
+            (AnswerState::More | AnswerState::Finished(_), _) => {
                 Err(Failure::new(Ending::Truncated, "the upstream's answer ended before it was complete"))
             }
         }
@@ -292,12 +292,12 @@ impl Relay {
             batch.bytes += event.data().len();
             batch.events.push(self.append(&event));
             match self.asked.interface.read(event.event_type(), event.data()) {
-                Says::More => {}
-                Says::Finished(choices) => {
+                AnswerState::More => {}
+                AnswerState::Finished(choices) => {
                     self.finished |= choices;
-                    batch.says = Says::Finished(self.finished);
+                    batch.state = AnswerState::Finished(self.finished);
                 }
-                says => batch.says = says,
+                state => batch.state = state,
             }
             if batch.is_last() {
                 return;
@@ -353,7 +353,7 @@ impl Relay {
     async fn end(&mut self, ending: Ending, failure: Option<&Failure>) {
         let id = &self.live.id;
         let mut batch: Vec<Append> = Vec::new();
-        if let Some(failure) = failure.filter(|failure| !failure.told) {
+        if let Some(failure) = failure.filter(|failure| !failure.is_reported) {
             let event = self.asked.interface.error_event(ending.as_str(), &failure.message, self.events);
             batch.push(id.update(event.with_id(id.error_id())).into());
         }
@@ -394,8 +394,8 @@ pub(super) fn restarted() -> Failure {
 }
 
 /// The upstream's own error is the last event.
-fn told() -> Failure {
-    Failure::new(Ending::UpstreamError, "the upstream failed").told()
+fn reported() -> Failure {
+    Failure::new(Ending::UpstreamError, "the upstream failed").reported()
 }
 
 fn not_kept(error: &dyn std::fmt::Display) -> Failure {

@@ -21,7 +21,7 @@ pub(crate) enum Interface {
 
 /// The state of the answer after an event of the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Says {
+pub(crate) enum AnswerState {
     /// There is more to come.
     More,
     /// These choices of the answer are complete: one bit for each index. The interface has an event for the end of all choices,
@@ -35,7 +35,7 @@ pub(crate) enum Says {
 
 /// The parts of an event's data that tell its end.
 #[derive(Deserialize)]
-struct Told {
+struct EventData {
     #[serde(rename = "type")]
     kind: Option<String>,
     error: Option<IgnoredAny>,
@@ -81,33 +81,33 @@ impl Interface {
     }
 
     /// Reads an event. An event that is not understood does not end the answer.
-    pub(crate) fn read(self, event_type: &str, data: &str) -> Says {
+    pub(crate) fn read(self, event_type: &str, data: &str) -> AnswerState {
         if self == Interface::ChatCompletions && data.trim() == "[DONE]" {
-            return Says::Complete;
+            return AnswerState::Complete;
         }
-        let told: Option<Told> = serde_json::from_str(data).ok();
-        let kind = told.as_ref().and_then(|told| told.kind.as_deref()).unwrap_or(event_type);
+        let data: Option<EventData> = serde_json::from_str(data).ok();
+        let kind = data.as_ref().and_then(|data| data.kind.as_deref()).unwrap_or(event_type);
         match self {
-            Interface::ChatCompletions => match told {
-                Some(Told { error: Some(_), .. }) => Says::Failed,
-                Some(Told { choices: Some(choices), .. }) => {
+            Interface::ChatCompletions => match data {
+                Some(EventData { error: Some(_), .. }) => AnswerState::Failed,
+                Some(EventData { choices: Some(choices), .. }) => {
                     let finished = choices.iter().filter(|choice| choice.is_finished());
                     match finished.fold(0, |bits, choice| bits | 1 << choice.index.min(MAX_CHOICES - 1)) {
-                        0 => Says::More,
-                        bits => Says::Finished(bits),
+                        0 => AnswerState::More,
+                        bits => AnswerState::Finished(bits),
                     }
                 }
-                _ => Says::More,
+                _ => AnswerState::More,
             },
             Interface::Responses => match kind {
-                "response.completed" | "response.incomplete" => Says::Complete,
-                "response.failed" | "error" => Says::Failed,
-                _ => Says::More,
+                "response.completed" | "response.incomplete" => AnswerState::Complete,
+                "response.failed" | "error" => AnswerState::Failed,
+                _ => AnswerState::More,
             },
             Interface::Messages => match kind {
-                "message_stop" => Says::Complete,
-                "error" => Says::Failed,
-                _ => Says::More,
+                "message_stop" => AnswerState::Complete,
+                "error" => AnswerState::Failed,
+                _ => AnswerState::More,
             },
         }
     }
@@ -154,7 +154,7 @@ fn error_type(code: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Interface::*, Says::*, *};
+    use super::{AnswerState::*, Interface::*, *};
 
     #[test]
     fn each_interface_ends_in_its_own_way() {
@@ -199,8 +199,8 @@ mod tests {
                 More,
             ),
         ];
-        for (interface, event_type, data, says) in cases {
-            assert_eq!(interface.read(event_type, data), says, "{interface:?} {data}");
+        for (interface, event_type, data, state) in cases {
+            assert_eq!(interface.read(event_type, data), state, "{interface:?} {data}");
         }
     }
 
