@@ -26,7 +26,7 @@ use crate::{
     dialect::native::sign_verdict,
     http::{
         HubBody, Problem,
-        disconnect::{Departure, Disconnect},
+        disconnect::{Disconnect, DisconnectWatch},
         published_body::PublishedBody,
         routes::subscribe::ended,
         service::BoxError,
@@ -97,7 +97,7 @@ where
     response.headers_mut().extend(head.headers);
     sign(&mut response, gateway, &id);
     let keeps_comments = gateway.settings.heartbeat.has_comments();
-    let watched = disconnect.map(|disconnect| Departure::noticed_by_a_write(disconnect, keeps_comments));
+    let watched = disconnect.map(|disconnect| DisconnectWatch::by_write(disconnect, keeps_comments));
     *response.body_mut() = HubBody::stream(body, watched);
     Ok(response)
 }

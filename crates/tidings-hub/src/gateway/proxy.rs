@@ -23,7 +23,7 @@ use super::{
 use crate::http::{
     HubBody, Problem,
     body::Pieces,
-    disconnect::{Departure, Disconnect},
+    disconnect::{Disconnect, DisconnectWatch},
     request_head::text,
 };
 
@@ -72,8 +72,8 @@ pub(super) async fn proxy(
         deadline: Box::pin(sleep_until(deadline)),
         admitted,
     };
-    let departure = disconnect.map(|disconnect| Departure::noticed_by_a_write(disconnect, false));
-    let mut response = Response::new(HubBody::pieces(body, departure));
+    let watch = disconnect.map(|disconnect| DisconnectWatch::by_write(disconnect, false));
+    let mut response = Response::new(HubBody::pieces(body, watch));
     *response.status_mut() = head.status;
     *response.headers_mut() = headers_for_client(&head.headers);
     Ok(response)

@@ -15,7 +15,7 @@ use http_body_util::Full;
 use tidings_server::SseBody;
 
 use super::{
-    disconnect::{Departure, Disconnect, Sign},
+    disconnect::{Disconnect, DisconnectWatch, Sign},
     file_body::FileBody,
     hand_over::HandOver,
     page_body::PageBody,
@@ -35,19 +35,19 @@ enum Kind {
     Page(Box<PageBody>),
     Stream {
         body: Pin<Box<SseBody<Cursor>>>,
-        departure: Option<Departure>,
+        watch: Option<DisconnectWatch>,
     },
     /// The pieces that the hub's extension gives.
     Pieces {
         body: Box<dyn Pieces>,
-        departure: Option<Departure>,
+        watch: Option<DisconnectWatch>,
     },
     Probe {
         body: ProbeBody,
         disconnect: Option<Disconnect>,
     },
     /// The first bytes of a stream that leaves its connection when they are written.
-    Leaving {
+    HandOver {
         first: VecDeque<Bytes>,
         hand_over: HandOver,
     },
@@ -69,14 +69,14 @@ impl HubBody {
 
     /// Keeps `under_way` until the last piece has been given. A body of one piece needs no such mark.
     pub(crate) fn keep(&mut self, under_way: &Arc<()>) {
-        if !matches!(self.kind, Kind::Full(_) | Kind::Leaving { .. }) {
+        if !matches!(self.kind, Kind::Full(_) | Kind::HandOver { .. }) {
             self._under_way = Some(under_way.clone());
         }
     }
 
-    /// A stream that also ends when its client departs, if the connection can tell.
-    pub(crate) fn stream(body: SseBody<Cursor>, departure: Option<Departure>) -> HubBody {
-        HubBody::of(Kind::Stream { body: Box::pin(body), departure })
+    /// A stream that also ends when its client disconnects, if the connection can tell.
+    pub(crate) fn stream(body: SseBody<Cursor>, watch: Option<DisconnectWatch>) -> HubBody {
+        HubBody::of(Kind::Stream { body: Box::pin(body), watch })
     }
 
     /// A stream of known timing, which ends as every other stream does.
@@ -84,9 +84,9 @@ impl HubBody {
         HubBody::of(Kind::Probe { body, disconnect })
     }
 
-    /// A body that also ends when its client departs, if the connection can tell.
-    pub(crate) fn pieces(body: impl Pieces + 'static, departure: Option<Departure>) -> HubBody {
-        HubBody::of(Kind::Pieces { body: Box::new(body), departure })
+    /// A body that also ends when its client disconnects, if the connection can tell.
+    pub(crate) fn pieces(body: impl Pieces + 'static, watch: Option<DisconnectWatch>) -> HubBody {
+        HubBody::of(Kind::Pieces { body: Box::new(body), watch })
     }
 
     pub(crate) fn file(body: FileBody) -> HubBody {
@@ -98,9 +98,9 @@ impl HubBody {
     }
 
     /// The first bytes of a stream whose socket is handed over after them.
-    pub(crate) fn leaving(first: [Bytes; 2], hand_over: HandOver) -> HubBody {
+    pub(crate) fn first_bytes(first: [Bytes; 2], hand_over: HandOver) -> HubBody {
         let first = first.into_iter().filter(|bytes| !bytes.is_empty()).collect();
-        HubBody::of(Kind::Leaving { first, hand_over })
+        HubBody::of(Kind::HandOver { first, hand_over })
     }
 
     /// The next piece of it.
@@ -113,20 +113,20 @@ impl HubBody {
                 Poll::Ready(None)
             }
             Kind::Probe { body, .. } => data(Pin::new(body).poll_frame(context)),
-            Kind::Stream { body, departure } => {
-                match departure.as_mut().map_or(Poll::Pending, |departure| departure.poll(context)) {
+            Kind::Stream { body, watch } => {
+                match watch.as_mut().map_or(Poll::Pending, |watch| watch.poll(context)) {
                     Poll::Ready(Sign::Write(bytes)) => Poll::Ready(Some(Ok(bytes))),
                     Poll::Ready(Sign::Gone) => Poll::Ready(None),
                     Poll::Pending => data(body.as_mut().poll_frame(context)),
                 }
             }
-            Kind::Pieces { body, departure } => {
-                match departure.as_mut().map_or(Poll::Pending, |departure| departure.poll(context)) {
+            Kind::Pieces { body, watch } => {
+                match watch.as_mut().map_or(Poll::Pending, |watch| watch.poll(context)) {
                     Poll::Ready(_) => Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
                     Poll::Pending => body.poll_piece(context),
                 }
             }
-            Kind::Leaving { first, hand_over } => match first.pop_front() {
+            Kind::HandOver { first, hand_over } => match first.pop_front() {
                 Some(bytes) => Poll::Ready(Some(Ok(bytes))),
                 None => {
                     hand_over.given();
@@ -186,7 +186,7 @@ impl Body for HubBody {
             Kind::Stream { body, .. } => body.is_end_stream(),
             Kind::Probe { body, .. } => body.is_end_stream(),
             Kind::Pieces { body, .. } => body.left() == Some(0),
-            Kind::Leaving { .. } => false,
+            Kind::HandOver { .. } => false,
         }
     }
 
@@ -197,7 +197,7 @@ impl Body for HubBody {
             Kind::Stream { body, .. } => body.size_hint(),
             Kind::Probe { body, .. } => body.size_hint(),
             Kind::Pieces { body, .. } => body.left().map_or_else(SizeHint::default, SizeHint::with_exact),
-            Kind::Page(_) | Kind::Leaving { .. } => SizeHint::default(),
+            Kind::Page(_) | Kind::HandOver { .. } => SizeHint::default(),
         }
     }
 }
@@ -211,7 +211,7 @@ impl fmt::Debug for HubBody {
             Kind::Stream { .. } => "HubBody::Stream",
             Kind::Probe { .. } => "HubBody::Probe",
             Kind::Pieces { .. } => "HubBody::Pieces",
-            Kind::Leaving { .. } => "HubBody::Leaving",
+            Kind::HandOver { .. } => "HubBody::HandOver",
         })
     }
 }

@@ -81,10 +81,10 @@ async fn reset(socket: Arc<TcpStream>) {
     let _ = socket.ready(Interest::ERROR).await;
 }
 
-/// When the client of a stream counts as gone.
-pub(crate) enum Departure {
+/// Watches the client of a stream. The variants say when the client counts as gone.
+pub(crate) enum DisconnectWatch {
     /// When it stops sending. It gets the unread events when it comes back.
-    AtHangUp(Disconnect),
+    AtEof(Disconnect),
     /// When it has stopped sending, and a write shows that it is gone.
     AtReset { disconnect: Disconnect, looks: bool, reset: Option<Pin<Box<dyn Future<Output = ()> + Send>>> },
 }
@@ -96,19 +96,19 @@ pub(super) enum Sign {
     Gone,
 }
 
-impl Departure {
+impl DisconnectWatch {
     /// `looks` says whether a comment may be written to find out. Otherwise the events of the stream show it.
-    pub(crate) fn noticed_by_a_write(disconnect: Disconnect, looks: bool) -> Departure {
-        Departure::AtReset { disconnect, looks, reset: None }
+    pub(crate) fn by_write(disconnect: Disconnect, looks: bool) -> DisconnectWatch {
+        DisconnectWatch::AtReset { disconnect, looks, reset: None }
     }
 
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Sign> {
         match self {
-            Departure::AtHangUp(disconnect) => disconnect.poll(context).map(|()| Sign::Gone),
-            Departure::AtReset { reset: Some(reset), .. } => {
+            DisconnectWatch::AtEof(disconnect) => disconnect.poll(context).map(|()| Sign::Gone),
+            DisconnectWatch::AtReset { reset: Some(reset), .. } => {
                 reset.as_mut().poll(context).map(|()| Sign::Gone)
             }
-            Departure::AtReset { disconnect, looks, reset } => {
+            DisconnectWatch::AtReset { disconnect, looks, reset } => {
                 ready!(disconnect.poll(context));
                 let watching = reset.insert(Box::pin(self::reset(disconnect.socket.clone())));
                 match looks {

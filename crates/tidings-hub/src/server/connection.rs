@@ -7,7 +7,7 @@ use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 
 use super::{
     encryption::Encryption,
-    http1::{self, HEAD_TIMEOUT, Leaving},
+    http1::{self, HEAD_TIMEOUT, HandedOver},
     http2,
     socket::{Socket, Unread},
 };
@@ -29,7 +29,7 @@ pub(super) fn serve_connection(
     socket: TcpStream,
     peer: Peer,
     encryption: Encryption,
-) -> impl Future<Output = Option<Leaving>> + Send {
+) -> impl Future<Output = Option<HandedOver>> + Send {
     async move {
         // An event is small and must go out now, not when there is more to fill a segment.
         if let Err(error) = socket.set_nodelay(true) {
@@ -53,7 +53,7 @@ pub(super) fn serve_connection(
 }
 
 /// Boxed, because a connection without a request yet needs a tenth of the memory.
-fn serve(hub: Hub, begun: Begun, peer: Peer) -> Pin<Box<dyn Future<Output = Option<Leaving>> + Send>> {
+fn serve(hub: Hub, begun: Begun, peer: Peer) -> Pin<Box<dyn Future<Output = Option<HandedOver>> + Send>> {
     match begun {
         Begun::Http1 { socket, read } => Box::pin(http1::serve(hub, socket, peer, read)),
         Begun::Http2 { socket, unread } => Box::pin(async move {

@@ -51,7 +51,7 @@ const POLLS_IN_A_ROW: usize = 8;
 
 /// A subscription with its socket, which is non-blocking and has no other owner.
 #[derive(Debug)]
-pub(super) struct Leaving {
+pub(super) struct HandedOver {
     pub(super) socket: TcpStream,
     pub(super) taken: Taken,
     /// The bytes that the client has sent after its request.
@@ -61,7 +61,7 @@ pub(super) struct Leaving {
 /// Serves the requests of one connection until it ends, or until `Some` subscription leaves it with its socket.
 ///
 /// `read` are the bytes that have been read from the connection already.
-pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) -> Option<Leaving> {
+pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) -> Option<HandedOver> {
     let mut shutdown = pin!(hub.engine().shutdown_begun());
     let socket = Arc::new(socket);
     let hand_over = HandOver::default();
@@ -146,7 +146,7 @@ pub(super) async fn serve(hub: Hub, socket: TcpStream, peer: Peer, read: Bytes) 
     }
     let socket =
         Arc::into_inner(socket).expect("the service and the body, which watched it, have been dropped");
-    Some(Leaving { socket, taken, pipelined })
+    Some(HandedOver { socket, taken, pipelined })
 }
 
 /// Whether a request of a connection is being answered.

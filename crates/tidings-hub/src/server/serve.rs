@@ -12,7 +12,7 @@ use tokio::{
 use super::{
     connection::serve_connection,
     encryption::Encryption,
-    http1::{self, Leaving},
+    http1::{self, HandedOver},
 };
 use crate::{
     Hub,
@@ -103,7 +103,7 @@ pub(crate) async fn serve(hub: Hub, listener: TcpListener, encryption: Encryptio
     }
 }
 
-type Connections = JoinSet<Option<Box<(Leaving, Seat)>>>;
+type Connections = JoinSet<Option<Box<(HandedOver, Seat)>>>;
 
 /// The next connection. Cancel safe: a seat that is not used is given back.
 async fn accept(
@@ -127,15 +127,18 @@ fn watched(socket: std::net::TcpStream) -> io::Result<(TcpStream, Peer)> {
 fn spawn(
     connections: &mut Connections,
     seat: Seat,
-    serve: impl Future<Output = Option<Leaving>> + Send + 'static,
+    serve: impl Future<Output = Option<HandedOver>> + Send + 'static,
 ) {
-    let serve = Box::pin(async { serve.await.map(|leaving| Box::new((leaving, seat))) });
+    let serve = Box::pin(async { serve.await.map(|handed_over| Box::new((handed_over, seat))) });
     connections.spawn(serve);
 }
 
 /// Gives a subscription that leaves its connection to a delivery loop.
-fn hand_over(workers: &Workers, leaving: Option<Box<(Leaving, Seat)>>) {
-    let Some((Leaving { socket, taken, pipelined }, seat)) = leaving.map(|leaving| *leaving) else { return };
+fn hand_over(workers: &Workers, handed_over: Option<Box<(HandedOver, Seat)>>) {
+    let Some((HandedOver { socket, taken, pipelined }, seat)) = handed_over.map(|handed_over| *handed_over)
+    else {
+        return;
+    };
     let join = socket.into_std().map(|socket| Join {
         socket,
         pipelined,

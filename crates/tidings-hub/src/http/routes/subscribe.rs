@@ -14,7 +14,7 @@ use crate::{
     dialect::Dialect,
     http::{
         HubBody, Problem,
-        disconnect::{Departure, Disconnect},
+        disconnect::{Disconnect, DisconnectWatch},
         hand_over::HandOver,
     },
     log::HubId,
@@ -86,7 +86,7 @@ pub(crate) fn deliver(
         (Some(hand_over), Some(queued)) => {
             let first = [Frame::opening(Some(retry)).into_bytes(), queued];
             hand_over.accept(cursor, keep_alive, &request.headers);
-            let mut response = Response::new(HubBody::leaving(first, hand_over));
+            let mut response = Response::new(HubBody::first_bytes(first, hand_over));
             *response.headers_mut() = stream_headers(visibility);
             response
         }
@@ -95,7 +95,7 @@ pub(crate) fn deliver(
             let sse = Sse::new(cursor).retry(retry).keep_alive(keep_alive);
             let sse = if has_private { sse.private() } else { sse };
             let disconnect = request.extensions.get::<Disconnect>().cloned();
-            sse.into_response().map(|body| HubBody::stream(body, disconnect.map(Departure::AtHangUp)))
+            sse.into_response().map(|body| HubBody::stream(body, disconnect.map(DisconnectWatch::AtEof)))
         }
     };
     dialect.sign_stream(response.headers_mut(), verdict);
