@@ -127,20 +127,20 @@ impl Hub {
     ) -> Result<Appended, LogError> {
         match &self.inner.extension {
             None => self.append(publisher, batch).await,
-            Some(extension) => self.publish_unreserved(&**extension, publisher, batch).await,
+            Some(_) => self.publish_unreserved(publisher, batch).await,
         }
     }
 
     /// The same, up to the first update of a topic that is reserved for the extension.
     async fn publish_unreserved(
         &self,
-        extension: &dyn Extension,
         publisher: Option<&Publisher>,
         mut batch: Vec<Append>,
     ) -> Result<Appended, LogError> {
-        let refused =
-            |append: &Append| append.update.topics().iter().find_map(|topic| reserved(extension, topic));
-        let refused = batch.iter().enumerate().find_map(|(index, append)| Some((index, refused(append)?)));
+        let refused = batch.iter().enumerate().find_map(|(index, append)| {
+            let (topic, _) = self.reserved(append.update.topics().iter().map(Topic::as_str))?;
+            Some((index, Refused::Reserved { topic: topic.to_owned() }))
+        });
         let Some((index, refused)) = refused else { return self.append(publisher, batch).await };
         let dropped = batch.split_off(index);
         if let Some(attachments) = self.inner.engine.log.attachments() {
@@ -155,12 +155,13 @@ impl Hub {
         Ok(appended)
     }
 
-    /// Whether only the extension publishes to `topic`.
-    ///
-    /// # Errors
-    /// [`Refused::Reserved`] if it does.
-    pub(crate) fn is_unreserved(&self, topic: &Topic) -> Result<(), Refused> {
-        self.extension().and_then(|extension| reserved(extension, topic)).map_or(Ok(()), Err)
+    /// The first of these topics, or beginnings of topics, that is reserved for the extension, and the advice for its reader.
+    pub(crate) fn reserved<'a>(
+        &self,
+        mut names: impl Iterator<Item = &'a str>,
+    ) -> Option<(&'a str, &'static str)> {
+        let extension = self.extension()?;
+        names.find_map(|name| Some((name, extension.reserved(name)?)))
     }
 
     /// Publishes for the extension, to its own topics.
@@ -238,11 +239,6 @@ impl Hub {
     pub(crate) fn routes<R: 'static>(&self) -> Option<&R> {
         self.inner.routes.as_ref()?.downcast_ref()
     }
-}
-
-/// The refusal of an update of `topic`, if that is reserved for the extension.
-fn reserved(extension: &dyn Extension, topic: &Topic) -> Option<Refused> {
-    extension.reserved(topic.as_str()).map(|_| Refused::Reserved { topic: topic.to_string() })
 }
 
 impl Default for Hub {

@@ -126,10 +126,8 @@ fn reading(hub: &Hub, grant: &Grant, asked: Selector) -> Result<Reading, Problem
 /// # Errors
 /// 403 for topics that are reserved for the hub's extension, and for patterns of such topics.
 fn is_not_reserved(hub: &Hub, selector: &Selector) -> Result<(), Problem> {
-    let Some(extension) = hub.extension() else { return Ok(()) };
     let topics = selector.topics().iter().map(Topic::as_str);
-    let mut names = topics.chain(selector.prefixes().iter().map(Prefix::as_str));
-    match names.find_map(|name| Some((name, extension.reserved(name)?))) {
+    match hub.reserved(topics.chain(selector.prefixes().iter().map(Prefix::as_str))) {
         None => Ok(()),
         Some((name, instead)) => Err(Problem::forbidden(format!("topic {name:?} is reserved: {instead}"))),
     }

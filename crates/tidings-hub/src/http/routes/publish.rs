@@ -11,7 +11,7 @@ use crate::{
     Grant, Hub, Topic, Update,
     dialect::{Dialect, Many, Publish, Published, Receipts, Refusal, Text, UpdateReader},
     http::{HubBody, Problem, published_body::PublishedBody, request_head::has_no_coding, service::BoxError},
-    log::{Append, Appended, IdempotencyKey, LogError, RecordId, turns::Publisher},
+    log::{Append, Appended, IdempotencyKey, LogError, RecordId, Refused, turns::Publisher},
 };
 
 /// How many updates of one piece of a body are appended at once. It bounds the memory of one publisher.
@@ -94,7 +94,10 @@ impl Sender<'_> {
     /// 403 for a topic that the grant does not allow to publish to, and for one that is reserved for a part of the hub.
     pub(super) fn may_send_to(&self, topic: &Topic) -> Result<(), Problem> {
         self.may_publish(std::slice::from_ref(topic))?;
-        Ok(self.hub.is_unreserved(topic)?)
+        match self.hub.reserved(std::iter::once(topic.as_str())) {
+            None => Ok(()),
+            Some((topic, _)) => Err(Refused::Reserved { topic: topic.to_owned() }.into()),
+        }
     }
 
     /// # Errors
