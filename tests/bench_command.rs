@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::Value;
-use support::HubProcess;
+use support::{HubProcess, program::program};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -20,7 +20,7 @@ use tokio::{
 
 /// Runs `tidings bench` with a round of its own, and as little of everything as makes sense.
 async fn bench(arguments: &[&str]) -> Output {
-    let run = Command::new(env!("CARGO_BIN_EXE_tidings"))
+    let run = Command::from(program())
         .arg("bench")
         .args(arguments)
         .args(["--rounds", "1", "--json"])
@@ -148,7 +148,7 @@ async fn an_idle_connection_has_a_size() {
 #[tokio::test]
 async fn a_table_is_for_people() {
     let arguments = ["bench", "fanout", "--serve", "--bound", "-n", "3", "--events", "5", "--rounds", "2"];
-    let output = Command::new(env!("CARGO_BIN_EXE_tidings")).args(arguments).output().await.unwrap();
+    let output = Command::from(program()).args(arguments).output().await.unwrap();
     let table = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let row = |name: &str| table.lines().find(|line| line.starts_with(name)).map(str::split_whitespace);
@@ -305,7 +305,7 @@ async fn what_can_not_be_measured_is_said_at_once() {
 async fn servers_that_it_starts_have_the_defaults_even_if_variables_are_set() {
     // With these, the hub would refuse every update, and the reference server could not listen.
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let run = Command::new(env!("CARGO_BIN_EXE_tidings"))
+    let run = Command::from(program())
         .args([
             "bench", "fanout", "--serve", "--bound", "--rounds", "1", "-n", "2", "--events", "5", "--json",
         ])

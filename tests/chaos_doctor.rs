@@ -5,7 +5,7 @@ mod support;
 use std::process::Stdio;
 
 use serde_json::Value;
-use support::{HubProcess, chaos::Chaos};
+use support::{HubProcess, chaos::Chaos, program::program};
 use tokio::{process::Command, task::JoinSet};
 
 /// A fault, the flags that the doctor needs to see it, and the rules that it breaks.
@@ -35,7 +35,7 @@ const FAULTS: &[(&str, &[&str], &[&str])] = &[
 
 /// The rules that a stream breaks, in the doctor's opinion.
 async fn rules(url: &str, flags: &[&str]) -> Vec<String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_tidings"))
+    let output = Command::from(program())
         .args(["doctor", url, "--json"])
         .args(flags)
         .stdin(Stdio::null())

@@ -8,7 +8,7 @@ use scripted_server::{Server, response, stream};
 use serde_json::{Value, json};
 use support::{
     HubProcess,
-    program::{Outcome, tidings, tidings_in},
+    program::{Outcome, program, tidings, tidings_in},
 };
 use tokio::{io::AsyncWriteExt, process::Command};
 
@@ -295,7 +295,7 @@ struct Pipe {
 
 impl Pipe {
     fn start(hub: &HubProcess, arguments: &[&str]) -> Pipe {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
+        let mut child = Command::from(program())
             .args(["publish", "t", "--hub", &hub.url()])
             .args(arguments)
             .stdin(Stdio::piped())
@@ -491,7 +491,7 @@ async fn an_unreachable_hub_is_named_with_the_next_step() {
 #[tokio::test]
 async fn a_hangup_never_ends_a_hub_even_with_its_terminal_gone() {
     use std::io::BufRead;
-    let mut hub = crate::support::program::program()
+    let mut hub = program()
         .args(["serve", "--listen", "127.0.0.1:0", "--memory", "-v"])
         .stderr(Stdio::piped())
         .spawn()

@@ -16,7 +16,7 @@ use std::{
 
 use http_body_util::BodyExt;
 use hyper::StatusCode;
-use support::{HubProcess, Subscription, full, request, send};
+use support::{HubProcess, Subscription, full, program::without_variables, request, send};
 
 /// The way into a name space of one's own where one may mount, as root and otherwise.
 const UNSHARE: [&[&str]; 2] = [&["--mount"], &["--mount", "--map-root-user"]];
@@ -28,7 +28,7 @@ fn hub_on_a_small_disk(directory: &Path) -> Option<(HubProcess, PathBuf)> {
     let unshare = |how: &[&str]| {
         let mut command = Command::new("unshare");
         command.args(how).args(["sh", "-c", MOUNT]).arg(directory);
-        command
+        without_variables(command)
     };
     let works = |how: &&&[&str]| unshare(how).arg("true").output().is_ok_and(|done| done.status.success());
     let how = UNSHARE.iter().find(works)?;

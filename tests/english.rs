@@ -5,11 +5,16 @@
 //! …", "Who reads it gets …"), "whoever" and the like, "else" for "otherwise", "behind" for anything but lag, "can't". Code
 //! and quoted text are not examined.
 
+#[allow(dead_code, unreachable_pub, reason = "this test uses a part")]
+#[path = "support/program.rs"]
+mod program;
+
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
+
+use self::program::program;
 
 /// "The subscriber is five updates behind": words before "behind" that tell of lag.
 const LAG: &[&str] = &[
@@ -107,7 +112,7 @@ fn files(root: &Path) -> Vec<PathBuf> {
 
 /// What `--help` prints, for the program and each of its commands.
 fn help(command: &[&str]) -> Vec<(String, String)> {
-    let output = Command::new(env!("CARGO_BIN_EXE_tidings")).args(command).arg("--help").output().unwrap();
+    let output = program().args(command).arg("--help").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let commands =
         text.split_once("\nCommands:\n").map_or("", |(_, rest)| rest.split("\n\n").next().unwrap());

@@ -6,7 +6,7 @@ use scripted_server::{Reply, Server, response, stream};
 use serde_json::json;
 use support::{
     HubProcess,
-    program::{Outcome, tidings, tidings_in},
+    program::{Outcome, program, tidings, tidings_in},
 };
 
 async fn once(server: &Server, arguments: &[&str]) -> Outcome {
@@ -131,7 +131,7 @@ async fn a_url_that_can_never_work_ends_at_once() {
 async fn a_wait_of_years_is_not_obeyed() {
     let server = Server::start([stream().send("retry: 18446744073709551615\ndata: a\n\n")]).await;
     let url = server.url("/");
-    let mut child = crate::support::program::program()
+    let mut child = program()
         .args(["subscribe", &url])
         .stderr(std::process::Stdio::piped())
         .stdout(std::process::Stdio::null())
@@ -153,7 +153,7 @@ async fn a_wait_of_years_is_not_obeyed() {
 /// What the program writes to a terminal.
 #[cfg(target_os = "linux")]
 async fn on_a_terminal(arguments: &[&str]) -> String {
-    use std::{fs::File, io::Read, process::Command};
+    use std::{fs::File, io::Read};
 
     use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
@@ -162,7 +162,7 @@ async fn on_a_terminal(arguments: &[&str]) -> String {
     grantpt(&ours).expect("it is ours");
     unlockpt(&ours).expect("it is open");
     let theirs = ioctl_tiocgptpeer(&ours, flags).expect("it has another end");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    let mut command = program();
     command.args(arguments).stdin(std::process::Stdio::null());
     command.stdout(theirs.try_clone().expect("a descriptor")).stderr(theirs);
     let mut child = command.spawn().expect("it starts");

@@ -13,7 +13,7 @@ use std::{
 use serde_json::{Value, json};
 use support::{
     HubProcess, Subscription,
-    program::{Outcome, tidings},
+    program::{Outcome, program, tidings},
     publish,
 };
 use tempfile::TempDir;
@@ -202,7 +202,7 @@ async fn tail_prints_as_subscribe_does_and_follows() {
 
     let data = directory.path().to_str().unwrap();
     let hub = HubProcess::start(&["--data", data]);
-    let mut following = Command::new(env!("CARGO_BIN_EXE_tidings"))
+    let mut following = Command::from(program())
         .args(["log", "tail", data, "-n", "1", "--follow", "--topic", "live"])
         .stdout(Stdio::piped())
         .kill_on_drop(true)

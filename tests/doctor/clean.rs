@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::{doctor, rules, run, support::HubProcess};
+use crate::{
+    doctor, rules, run,
+    support::{HubProcess, program::program},
+};
 
 #[tokio::test]
 async fn a_hub_has_no_finding_and_everything_is_numbered() {
@@ -73,7 +76,7 @@ impl Drop for Origin {
 
 #[tokio::test]
 async fn an_origin_answers_at_every_path() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    let mut command = program();
     command.args(["doctor", "origin", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped());
     let mut origin = Origin(command.spawn().unwrap());
     let mut line = String::new();

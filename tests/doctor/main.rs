@@ -18,6 +18,7 @@ mod unreadable;
 use std::time::Duration;
 
 use serde_json::Value;
+use support::program::program;
 use tokio::process::Command;
 
 /// Runs `tidings doctor … --json`: the exit code and the report.
@@ -27,7 +28,7 @@ async fn doctor(arguments: &[&str]) -> (Option<i32>, Value) {
 }
 
 async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    let mut command = Command::from(program());
     command.arg("doctor").args(arguments).envs(environment.iter().copied()).kill_on_drop(true);
     let output = tokio::time::timeout(Duration::from_secs(60), command.output());
     let output = output.await.expect("it ends by itself").expect("it starts");

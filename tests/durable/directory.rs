@@ -10,12 +10,12 @@ use std::{
 
 use crate::{
     History, kept,
-    support::{HubProcess, wire::say},
+    support::{HubProcess, program::program, wire::say},
 };
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
-    command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments).env_remove("TIDINGS_DATA");
+    let mut command = program();
+    command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
     command
 }
 
@@ -84,7 +84,7 @@ async fn a_directory_and_its_url_are_the_same_log() {
         assert_eq!(entries(home.path()), ["my news"]);
     }
     for log in ["my news", "file:my%20news", &absolute] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        let mut command = program();
         let Output { status, stdout, .. } =
             command.args(["log", "export", log]).current_dir(home.path()).output().unwrap();
         let exported = String::from_utf8(stdout).unwrap();
@@ -103,7 +103,7 @@ fn a_url_that_names_no_log_is_refused_with_what_would() {
     refused(&["--log", "memory:", "--new-epoch"], 64, &["memory:", "new epoch", "leave the flag out"]);
     refused(&["--log", "memory:", "--durability", "write"], 64, &["memory:", "durability"]);
     for log in ["memory:", "postgres://host/db"] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        let mut command = program();
         let Output { status, stderr, .. } = command.args(["log", "stat", log]).output().unwrap();
         let said = String::from_utf8(stderr).unwrap();
         assert!(status.code() == Some(64) && said.contains("file:DIR"), "{log}: {said}");

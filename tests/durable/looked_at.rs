@@ -7,12 +7,15 @@ use tokio::{process::Command, time::timeout};
 
 use crate::{
     History,
-    support::wire::{NDJSON, Stream, post, say},
+    support::{
+        program::program,
+        wire::{NDJSON, Stream, post, say},
+    },
 };
 
 /// Runs `tidings log` and gives back what it prints; it has to find nothing wrong.
 async fn log(command: &str, log: &Path, more: &[&str]) -> String {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    let mut program = Command::from(program());
     program.args(["log", command]).arg(log).args(more).kill_on_drop(true);
     let output = timeout(Duration::from_secs(60), program.output()).await.unwrap().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();

@@ -1,10 +1,11 @@
 //! How much is kept: by age, number and size, of everything and of some topics.
 
-use std::process::Command;
-
 use crate::{
     History, kept,
-    support::wire::{NDJSON, Stream, ask, post, say},
+    support::{
+        program::program,
+        wire::{NDJSON, Stream, ask, post, say},
+    },
     until_kept,
 };
 
@@ -155,7 +156,7 @@ async fn a_close_outlives_every_rule_and_is_told_after_restarts() {
 #[tokio::test]
 async fn two_rules_for_the_same_topics_are_refused() {
     for memory in [&["--memory"][..], &["--data", "never-begun"]] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        let mut command = program();
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--retain", "a=7d", "--retain", "a=1000"])
             .args(memory);

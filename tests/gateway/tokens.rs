@@ -1,13 +1,12 @@
 //! The rights to read a stream and to stop it.
 
-use std::process::Command;
-
 use scripted_server::stream;
 
 use crate::{
     model::*,
     support::{
         HubProcess,
+        program::program,
         wire::{self, Stream},
     },
 };
@@ -112,7 +111,7 @@ async fn a_token_ends_with_its_lifetime() {
 #[tokio::test]
 async fn keys_of_providers_stay_in_the_gateway_and_out_of_its_log() {
     let model = saying(chat(1)).await;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    let mut command = program();
     let upstream = model.url("/v1");
     command.args(["serve", "--listen", "127.0.0.1:0", "--memory", "-vv", "--upstream", &upstream]);
     command.args(["--upstream-key-env", "TEST_KEY"]).env("TEST_KEY", "sk-provider");
@@ -135,7 +134,7 @@ async fn neither_keys_nor_tokens_are_logged() {
     let model = model(|| stream().send(token("a"))).await;
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
-    let mut hub = Command::new(env!("CARGO_BIN_EXE_tidings"))
+    let mut hub = program()
         .args(["serve", "--listen", "127.0.0.1:0", "--memory", "-vv", "--upstream", &model.url("")])
         .args(["--upstream-key-env", "KEY", "--stream-secret-env", "SECRET"])
         .envs([("KEY", "sk-provider"), ("SECRET", "the secret of all tokens")])

@@ -7,7 +7,11 @@ use tokio::{io::AsyncWriteExt, process::Command};
 
 /// The program, without the variables `TIDINGS_*` of the person who runs the tests.
 pub fn program() -> std::process::Command {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidings"));
+    without_variables(std::process::Command::new(env!("CARGO_BIN_EXE_tidings")))
+}
+
+/// The same for a command that starts the program.
+pub fn without_variables(mut command: std::process::Command) -> std::process::Command {
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"TIDINGS_") {
             command.env_remove(name);
