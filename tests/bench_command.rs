@@ -157,7 +157,7 @@ async fn a_table_is_for_people() {
     assert!(row("latency p50 us").is_some_and(|row| row.count() == 6), "{table}");
 }
 
-/// What a server does to the update with the number 3.
+/// A server's fault at the update with the number 3.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     None,

@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt;
 /// How long the upstream is silent between two events, so that what comes late is seen to be late.
 const SILENCE: Duration = Duration::from_millis(400);
 
-/// What a clock may be off, and a task be early.
+/// How much a clock may be off, and a task be early.
 const SLACK: Duration = Duration::from_millis(50);
 
 /// A server that answers every request with one reply.

@@ -324,7 +324,7 @@ impl Pipe {
     }
 }
 
-/// What is kept of the topic `t`.
+/// The kept updates of the topic `t`.
 async fn kept(hub: &HubProcess) -> (Vec<String>, bool) {
     let page = support::wire::page(&hub.address, "/topics/t?limit=1000").await;
     let data = support::wire::data(&page).into_iter().map(str::to_owned).collect();

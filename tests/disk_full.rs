@@ -60,7 +60,7 @@ async fn number_of_next(subscription: &mut Subscription) -> String {
 async fn a_full_disk_refuses_publishers_keeps_subscribers_and_heals_when_there_is_room() {
     let directory = tempfile::tempdir().expect("a place to mount");
     let Some((hub, disk)) = hub_on_a_small_disk(directory.path()) else {
-        // Not a macro: those are kept from whoever runs the tests.
+        // Not a macro: the output of those is kept from the person who runs the tests.
         let _ =
             writeln!(std::io::stderr(), "NOT TESTED: a full disk; nobody may mount one here (try as root)");
         return;

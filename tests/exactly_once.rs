@@ -88,7 +88,7 @@ fn size(variable: &str, default: usize) -> usize {
 /// Topics whose updates are soon evicted, but for those of the last one.
 const TOPICS: [&str; 4] = ["a/1", "a/2", "b", "c"];
 
-/// What is asked for, each by some subscribers.
+/// The topics that are asked for, each by some subscribers.
 const ASKED: [&str; 7] = [
     "topic=a/1",
     "topic=b",
@@ -99,7 +99,7 @@ const ASKED: [&str; 7] = [
     "topic=*",
 ];
 
-/// Publishers choose IDs that repeat across topics and after evictions. Whoever comes back with the ID of the event that it
+/// Publishers choose IDs that repeat across topics and after evictions. A client that comes back with the ID of the event it
 /// saw last gets all that follows, or is told of a gap: never is something missing in silence, and never is a gap told
 /// without a reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,7 +142,7 @@ async fn ids_that_publishers_choose_never_leave_a_gap_untold() {
     }
 }
 
-/// What a hub has taken.
+/// The updates that a hub has taken.
 #[derive(Default)]
 struct Model {
     updates: Vec<Published>,
@@ -155,7 +155,7 @@ struct Model {
 struct Published {
     topic: &'static str,
     data: String,
-    /// Its publisher's ID, or else the hub's.
+    /// Its publisher's ID; without one, the hub's.
     id: String,
     sequence: u64,
 }
@@ -197,7 +197,7 @@ impl Model {
         }
     }
 
-    /// What `asked` asks for, after the sequence `after`.
+    /// The updates that `asked` asks for, after the sequence `after`.
     fn after(&self, asked: &str, after: u64) -> Vec<(&str, &str, &str)> {
         let wanted = |update: &&Published| update.sequence > after && matches(asked, update.topic);
         self.updates.iter().filter(wanted).map(|update| (update.topic, &*update.id, &*update.data)).collect()
@@ -262,7 +262,7 @@ impl Reader {
                 self.unknown += 1;
             }
         }
-        // What comes is what was published, in its order, each once.
+        // The published updates come, in their order, each once.
         let all = model.after(self.asked, 0);
         let mut rest = all.iter();
         assert!(got.iter().all(|update| rest.any(|published| published == update)), "{at}");

@@ -14,7 +14,7 @@ async fn once(server: &Server, arguments: &[&str]) -> Outcome {
     tidings(&[&["subscribe", &url, "--once"], arguments].concat(), "").await
 }
 
-/// What a hub and nobody else says in the head of a stream.
+/// The head of a stream as a hub and nobody else writes it.
 fn hub() -> Reply {
     response("HTTP/1.1 200 OK\nContent-Type: text/event-stream\nTidings-Hub: 1")
 }
@@ -75,7 +75,7 @@ async fn a_command_runs_for_each_event_whatever_it_holds() {
     );
     let server = Server::start([stream().send(body)]).await;
     let command = "echo \"${TIDINGS_TYPE-none} ${TIDINGS_ID-none} $(wc -c)\"";
-    // What somebody has set for the program itself is no event's.
+    // A variable that is set for the program itself is no event's.
     let url = server.url("/");
     let arguments = ["subscribe", &url, "--once", "--json", "--exec", command];
     let outcome = tidings_in(&[("TIDINGS_TYPE", "mine")], &arguments, "").await;
@@ -150,7 +150,7 @@ async fn a_wait_of_years_is_not_obeyed() {
     assert_eq!(said, "tidings: the server ended the response; trying again in 1h\n");
 }
 
-/// What the program writes to a terminal.
+/// The text that the program writes to a terminal.
 #[cfg(target_os = "linux")]
 async fn on_a_terminal(arguments: &[&str]) -> String {
     use std::{fs::File, io::Read};
@@ -232,7 +232,7 @@ async fn the_newest_updates_of_a_log_are_shown_on_a_terminal_without_effect() {
     assert_eq!(on_a_terminal(&["log", "tail", data, "--raw"]).await, "\x1b[2J\tx\n");
     for format in ["ndjson", "event-stream"] {
         let exported = on_a_terminal(&["log", "export", data, "--format", format]).await;
-        // What is erased with an escape sequence is our own progress.
+        // The escape sequences erase our own progress.
         assert!(exported.contains("\\u001b[2J") && !exported.contains("\x1b[2J"), "{exported:?}");
     }
     assert_eq!(tidings(&["log", "tail", data], "").await.out, "\x1b[2J\tx\n");

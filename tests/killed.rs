@@ -95,7 +95,7 @@ impl Default for Acknowledged {
     }
 }
 
-/// Publishes one update after the other. What was not answered is published again under the same key, so that it is in
+/// Publishes one update after the other. An update without an answer is published again under the same key, so that it is in
 /// the log once.
 async fn publish(number: usize, address: &str, acknowledged: &Acknowledged, stop: &AtomicBool) {
     let mut count = 0;

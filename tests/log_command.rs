@@ -334,7 +334,7 @@ async fn a_restored_log_goes_on_in_a_new_epoch_with_its_updates_and_old_ids_are_
     let gap = subscription.next().await.unwrap();
     assert_eq!(gap.event_type, "gap");
     assert!(gap.data.contains("unknown-epoch"), "{}", gap.data);
-    // Behind the gap comes what is kept, and the new IDs resume.
+    // The kept updates come after the gap, and the new IDs resume.
     let event = subscription.next().await.unwrap();
     assert_eq!(event.data, "");
     assert_ne!(event.id, id);

@@ -123,7 +123,7 @@ async fn head_and_options_that_open_a_stream_are_found() {
     let server = Server::start_with(|_| healthy()).await;
     let (code, report) = doctor(&[&server.url("/events")]).await;
     assert_eq!((code, rules(&report)), (Some(0), vec!["head-request", "options-request"]), "{report}");
-    // What a POST does here nobody knows.
+    // Nobody knows the effect of a POST here.
     let methods: Vec<_> = server
         .requests()
         .into_iter()

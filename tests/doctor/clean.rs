@@ -1,4 +1,4 @@
-//! What is right is found right, and what was not measured is said.
+//! A server that is right is found right, and the report says which rules were not measured.
 
 use std::{
     io::{BufRead, BufReader},

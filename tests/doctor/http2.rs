@@ -75,7 +75,7 @@ async fn a_connection_header_over_http2_is_found_in_the_bytes() {
     assert_eq!((code, rules(&report)), (Some(1), vec!["forbidden-header"]), "{report}");
 }
 
-/// Whether a HEADERS frame has come behind the client's preface: it may not be answered before it is asked.
+/// Whether a HEADERS frame has come after the client's preface: it may not be answered before it is asked.
 fn has_headers(received: &[u8]) -> bool {
     let mut frames = received.get(24..).unwrap_or_default();
     while let Some((head, rest)) = frames.split_at_checked(9) {

@@ -22,7 +22,7 @@ use tokio_rustls::{
 
 use crate::{rules, run, support::tls::Certificate};
 
-/// What the server does to requests over HTTP/3.
+/// The server's behaviour over HTTP/3.
 #[derive(Clone, Copy)]
 enum Fault {
     /// Keeps the stream until it has ended.
@@ -72,7 +72,7 @@ impl Server {
         Server { address, certificate }
     }
 
-    /// What the doctor finds.
+    /// The doctor's findings.
     async fn examine(&self) -> (Option<i32>, serde_json::Value) {
         let url = format!("https://{}/events", self.address);
         let certificate = self.certificate.file();

@@ -1,4 +1,4 @@
-//! A stand-in for a hub behind something that spoils its stream of known timing.
+//! A stand-in for a hub whose stream of known timing something on the way spoils.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) async fn spoiled(way: impl Fn(&Received, usize, Pieces) -> Pieces + S
     .await
 }
 
-/// What a hub would send, and when, in the stream of this name.
+/// The pieces that a hub would send, and when, in the stream of this name.
 pub(crate) fn sent(request: &Received, name: &str) -> Pieces {
     let knob = |name: &str, default: u64| {
         let query = request.line.split(['?', ' ']).nth(2).unwrap_or_default();
@@ -59,7 +59,7 @@ pub(crate) const HEAD: &str = "HTTP/1.1 200 OK\nContent-Type: text/event-stream\
                                Cache-Control: no-cache, no-transform\nTidings-Probe: 1\n\
                                Allow: GET, HEAD, POST";
 
-/// What a healthy server answers where there is no stream to send.
+/// The answer of a healthy server where there is no stream to send.
 pub(crate) fn without_stream(request: &Received) -> Option<Reply> {
     match request.line.split(' ').next() {
         Some("HEAD") => Some(response("HTTP/1.1 200 OK\nContent-Type: text/event-stream")),

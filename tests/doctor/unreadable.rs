@@ -11,7 +11,7 @@ use crate::{doctor, rules, run, stand_in::without_stream};
 
 const HEAD: &str = "HTTP/1.1 200 OK\nContent-Type: text/event-stream\nCache-Control: no-cache, no-transform";
 
-/// What a server does instead of answering, and how the finding names it.
+/// Things that a server does instead of answering, and how the finding names them.
 fn cases() -> [(Reply, &'static str); 7] {
     [
         (nothing(), "ended before a byte"),

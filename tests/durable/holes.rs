@@ -1,4 +1,4 @@
-//! Rules leave holes behind them: who comes back to any place, by any ID, gets what is kept behind it, and is told of a
+//! Rules leave holes. A client that comes back to any place, by any ID, gets all that is kept after it, and is told of a
 //! gap if and only if something is missing.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -41,7 +41,7 @@ fn matches(filters: &[&str], topic: &str) -> bool {
     })
 }
 
-/// The events up to the newest update that matches, which `last` says; none if there is none behind the start.
+/// The events up to the newest update that matches, which `last` says; none if there is none after the start.
 async fn events(stream: &mut Stream, last: Option<&str>) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     while last.is_some() && events.last().map(|event| &*event.data) != last {
@@ -93,8 +93,8 @@ async fn every_place_leads_on_and_a_gap_is_told_where_something_is_missing() {
                         (&gap.json()["reason"], &gap.json()["asked"]),
                         (&reason.into(), &(&*asked.id).into())
                     );
-                    // Whoever has seen the gap and nothing else goes on with the same updates; it is told again where more
-                    // is missing behind the first of them.
+                    // A client that has seen the gap and nothing else goes on with the same updates; it is told again where more
+                    // is missing after the first of them.
                     let mut again = Stream::resume(&hub.address, &format!("/topics?{query}"), &gap.id).await;
                     let mut seen = events(&mut again, expected.last().copied()).await;
                     if let Some(told_again) = seen.first().filter(|event| event.event_type == "gap") {

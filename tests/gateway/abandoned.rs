@@ -215,7 +215,7 @@ async fn every_request_that_is_with_the_upstream_counts() {
     assert_eq!(model.requests().len(), 2);
     go_on.send_replace(true);
     assert_eq!((unstreamed.answer().await.body, models.await.body), ("{}".to_owned(), "{}".to_owned()));
-    // What is over makes room.
+    // A stream that is over makes room.
     for _ in 0..3 {
         assert_eq!(wire::ask(&hub.address, "GET", "/v1/models/m", &[], "").await.status(), 200);
     }

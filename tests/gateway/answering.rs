@@ -1,4 +1,4 @@
-//! What an unmodified SDK gets, and what is at the stream's own URL.
+//! The answer that an unmodified SDK gets, and the one at the stream's own URL.
 
 use scripted_server::response;
 use tokio::sync::watch::channel;

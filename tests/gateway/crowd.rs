@@ -30,7 +30,7 @@ const TOKENS: usize = 40;
 const PREFACE_EVENTS: usize = 1_000;
 const PREFACE_DATA_BYTES: usize = 8_000;
 
-/// How long the machine may stand still. Whoever waits for a stalled watcher waits for the write timeout, which is an hour.
+/// How long the machine may stand still. A hub that waits for a stalled watcher waits for the write timeout, which is an hour.
 const SLACK: Duration = Duration::from_secs(2);
 
 /// How many connections are opened at a time.
@@ -89,7 +89,7 @@ async fn paced(pace: Duration, mut gate: Receiver<bool>, sent: Arc<Mutex<Sent>>)
     url
 }
 
-/// What became of one stream with its watchers.
+/// The outcome of one stream with its watchers.
 struct Outcome {
     took: Duration,
     latest: Duration,
@@ -104,7 +104,7 @@ impl Outcome {
     }
 }
 
-/// A watcher that reads nothing behind the head.
+/// A watcher that reads nothing after the head.
 async fn stall(hub: &str, location: &str) -> Stream {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 << 10).unwrap();
@@ -133,7 +133,7 @@ async fn stream_with(watchers: usize, stalled: usize, pace: Duration) -> Outcome
     let (go, gate) = tokio::sync::watch::channel(false);
     let sent = Arc::new(Mutex::new(Sent::default()));
     let upstream = paced(pace, gate, sent.clone()).await;
-    // Longer than the test: who stalls is there to the end.
+    // Longer than the test: a stalled watcher is there to the end.
     let hub = HubProcess::start(&["--upstream", &upstream, "--write-timeout", "1h"]);
     let mut answering = ask(&hub, CHAT).await;
     let mut last = String::new();
@@ -217,7 +217,7 @@ async fn a_hundred_of_ten_thousand_watchers_who_stall_change_nothing_for_the_oth
     assert!(both.took < alone.took * 5 / 4 + SLACK, "the upstream's pace is its own");
     assert!(both.latest < pace * TOKENS as u32 / 4 + SLACK, "and so is that of each token");
     assert!(both.p99() < reading.p99() * 4 + pace + SLACK, "the others' pace is that without who stalls");
-    // Nothing is kept for who stalls: neither what it has not read, nor a copy of the answer.
+    // Nothing is kept for a stalled watcher: neither its unread events, nor a copy of the answer.
     let answer = (PREFACE_EVENTS * PREFACE_DATA_BYTES * stalled) as u64;
     let more = both.resident_bytes.saturating_sub(reading.resident_bytes);
     assert!(more < answer / 4 + (32 << 20), "{more} bytes more with {stalled} who stall");

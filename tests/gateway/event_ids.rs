@@ -48,7 +48,7 @@ fn said(events: &[Event]) -> String {
     events.iter().map(content).collect()
 }
 
-/// Each event's ID leads behind that event, in each way to read the stream.
+/// Each event's ID leads to the end of that event, in each way to read the stream.
 async fn resumes_at_each_event(hub: &HubProcess, location: &str, events: &[Event]) {
     for (index, event) in events.iter().enumerate() {
         let rest = &events[index + 1..];

@@ -9,7 +9,7 @@ use crate::{
     support::wire::{self, Answer, Event},
 };
 
-/// What an SDK sees of a model that breaks off, and the reason at the stream's own URL.
+/// The end that an SDK sees of a model that breaks off, and the reason at the stream's own URL.
 async fn broken_off(
     path: &str,
     reply: impl Fn() -> Reply + Send + 'static,

@@ -132,7 +132,7 @@ async fn a_request_that_is_sent_again_with_a_last_event_id_goes_on_after_it() {
     let json = ("content-type", "application/json");
     let nothing_more = wire::ask(&hub.address, "POST", CHAT, &[all[0], all[1], json], ASK).await;
     assert_eq!(nothing_more.status(), 204, "{nothing_more:?}");
-    // What is missing is told, as an SDK hears it.
+    // The gap is told, as an SDK hears it.
     let mut unknown = ask_with(&hub, CHAT, &after("~another.7"), ASK).await;
     assert_eq!(header(&unknown.stream.head, "tidings-resume"), Some("gap"));
     assert!(unknown.stream.event().await.json()["error"]["message"].is_string());

@@ -1,4 +1,4 @@
-//! The gateway for LLM streams: a misbehaving model server behind it, and clients that come, go and come back.
+//! The gateway for LLM streams, with a misbehaving model server, and clients that come, go and come back.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(unreachable_pub, reason = "the modules of a test share what is public in them")]

@@ -14,7 +14,7 @@ pub const CHAT: &str = "/v1/chat/completions";
 pub const RESPONSES: &str = "/v1/responses";
 pub const MESSAGES: &str = "/v1/messages";
 
-/// What asks for a stream in all interfaces.
+/// A body that asks for a stream in all interfaces.
 pub const ASK: &str = r#"{"model":"m","stream":true}"#;
 
 /// One event of a chat completion, as it goes over the wire.
@@ -111,7 +111,7 @@ pub fn without_close(mut events: Vec<Event>) -> (Vec<Event>, String) {
 pub struct Unstreamed {
     response: Response<Incoming>,
     unread: BytesMut,
-    /// What the connection needs to stay open.
+    /// Keeps the connection open.
     _sender: Sender,
 }
 

@@ -46,7 +46,7 @@ async fn a_connection_to_the_upstream_serves_one_answer_after_the_other() {
     for _ in 0..5 {
         let mut answering = ask(&hub, CHAT).await;
         assert_eq!(text(&answering.stream.rest().await), chat(3));
-        // What is passed on reads its answer to the end, too.
+        // A proxied request reads its answer to the end, too.
         let plain =
             wire::ask(&hub.address, "POST", CHAT, &[("content-type", "application/json")], "{}").await;
         assert_eq!(plain.status(), 200);

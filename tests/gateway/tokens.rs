@@ -207,7 +207,7 @@ fn listed(list: &serde_json::Value) -> Vec<&str> {
     all.map(|one| one["topics"][0].as_str().expect("a name")).collect()
 }
 
-/// Asks who is behind until the answer is as wanted.
+/// Asks who lags until the answer is as wanted.
 async fn survey(hub: &HubProcess, wanted: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
     let deadline = std::time::Instant::now() + wire::PATIENCE;
     loop {

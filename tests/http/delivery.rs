@@ -109,7 +109,7 @@ async fn a_half_closed_client_gets_the_end_of_its_body() {
 async fn a_connection_serves_on_when_its_stream_has_ended() {
     let hub = HubProcess::start(&[]);
     let mut wire = subscribe(&hub, "/topics/a?start=none", &[]).await;
-    // What is pipelined now is read with the head of the stream or after it; both wait for its end.
+    // A request that is pipelined now is read with the head of the stream or after it; both wait for its end.
     wire.write(head(&hub.address, "GET", "/healthz", &[])).await;
     wire.until(b"2000\n\r\n").await.expect("the stream begins");
     say(&hub.address, "/topics/a?close=over", "").await;

@@ -72,7 +72,7 @@ async fn a_stalled_reader_is_behind_by_what_waits_for_it_and_one_that_reads_is_n
     assert_eq!(behind(&answer, "quiet"), Some(0), "{answer}");
     assert_eq!(answer["subscribers"], 2);
 
-    // What is published now waits behind what waits already.
+    // Updates that are published now wait after those that wait already.
     let waiting = behind(&answer, "load").expect("it is listed");
     assert!(waiting < UPDATES as u64, "what the sockets have taken is not counted: {answer}");
     publish(&hub, "load", 7).await;

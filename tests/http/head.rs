@@ -1,4 +1,4 @@
-//! What comes before a stream, and what comes instead of one.
+//! The heads of streams, and the answers instead of one.
 
 use crate::support::{
     HubProcess,
@@ -185,7 +185,7 @@ async fn options_names_the_methods_of_a_path() {
     ] {
         let answer = ask(&hub.address, "OPTIONS", path, &[], "").await;
         assert_eq!((answer.status(), answer.header("allow")), (204, Some(methods)), "{path}: {answer:?}");
-        // What is refused by its method names the same.
+        // A refusal by the method names the same.
         let refused = ask(&hub.address, "PATCH", path, &[], "").await;
         assert_eq!((refused.status(), refused.header("allow")), (405, Some(methods)), "{path}: {refused:?}");
     }
@@ -258,7 +258,7 @@ async fn every_refusal_is_a_problem_document_that_names_the_value() {
 async fn metrics_are_for_those_who_may_subscribe() {
     let hub = HubProcess::start(&["--anonymous", "publish"]);
     ask(&hub.address, "GET", "/metrics", &[], "").await.refusal(403, "subscribing");
-    // What says nothing of anybody's updates stays open.
+    // Paths that say nothing of anybody's updates stay open.
     for path in ["/healthz", "/readyz", "/", "/tidings.js"] {
         assert_eq!(ask(&hub.address, "GET", path, &[], "").await.status(), 200, "{path}");
     }

@@ -201,7 +201,7 @@ async fn a_long_poll_answers_when_an_update_comes() {
     let next = page(&hub.address, "/topics/a").await["next"].as_str().expect("a place").to_owned();
     let mut poll = Wire::connect(&hub.address).await;
     poll.write(head(&hub.address, "GET", &format!("/topics/a?wait=60&from={next}"), &[JSON])).await;
-    // What does not match does not end it.
+    // An update that does not match does not end it.
     say(&hub.address, "/topics/b", "other").await;
     say(&hub.address, "/topics/a", "1").await;
     let page = poll.answer().await.json();

@@ -204,7 +204,7 @@ async fn what_arrived_of_a_publish_right_before_its_reset_is_kept() {
         let (mut publish, answer) = connection.begin("POST", &target, &[EVENTS]).await;
         publish.send("data: 1\n\ndata: 2\n\ndata: half\n").await;
         if round % 2 == 0 {
-            // The stream alone is reset, or else the connection ends.
+            // The stream alone is reset, or the connection ends.
             answer.abort();
             assert_eq!(connection.ask("GET", "/healthz", "").await, (200, "ok\n".to_owned()));
         } else {

@@ -200,7 +200,7 @@ async fn a_reconnection_time_is_within_bounds_that_the_operator_sets() {
             let bad = ["0".to_owned(), "99".to_owned(), (most + 1).to_string()];
             for retry in bad.into_iter().chain(beyond.map(String::from)) {
                 let (target, kind, body) = way(&retry);
-                // What is no number of 64 bits is refused where it is read, by the reader's own rule.
+                // A number of more than 64 bits is refused where it is read, by the reader's own rule.
                 let rule = if retry.len() < 20 { format!("from 100 to {most} here") } else { String::new() };
                 let answer = post(&hub.address, &target, kind, body).await;
                 answer.refusal(400, &rule);
@@ -302,7 +302,7 @@ async fn the_same_id_with_the_same_content_is_the_same_update() {
     ] {
         post(&hub.address, target, TEXT, body).await.refusal(409, "order-7");
     }
-    // What another topic's publisher calls its update is its own affair.
+    // The names that another topic's publisher gives are its own affair.
     assert_eq!(post(&hub.address, "/topics/b?id=order-7", TEXT, "y").await.status(), 200);
     assert_eq!(data(&page(&hub.address, "/topics/b").await), ["y"]);
 }
@@ -408,7 +408,7 @@ async fn original() -> HubProcess {
     hub
 }
 
-/// What is kept of the updates of `t`, beside the IDs of the hub and the times.
+/// The kept updates of `t`, without the IDs of the hub and the times.
 async fn kept(hub: &HubProcess) -> Vec<serde_json::Value> {
     let mut page = page(&hub.address, "/topics/t").await;
     let updates = page["updates"].as_array_mut().expect("updates");

@@ -127,7 +127,7 @@ async fn a_stalled_connection_is_closed_after_the_write_timeout_and_resumes() {
     hub.metric("tidings_connections_stalled_total 1").await;
     hub.metric("tidings_subscriptions_ended_total{reason=\"stalled\"} 1").await;
 
-    // What had been sent already may still arrive, whole events first.
+    // Bytes that had been sent already may still arrive, whole events first.
     let mut last = None;
     for event in events(&stalled.wire.rest().await) {
         assert_eq!(number(&event), last.as_ref().map_or(0, |last| number(last) + 1));
@@ -151,7 +151,7 @@ async fn a_stalled_connection_is_closed_after_the_write_timeout_and_resumes() {
 fn events(bytes: &[u8]) -> Vec<Event> {
     let text = dechunked(bytes);
     let (mut events, mut data) = (Vec::new(), String::new());
-    // What follows the last line end may be half a line.
+    // The text after the last line end may be half a line.
     for line in text.rsplit_once('\n').map_or("", |(whole, _)| whole).split('\n') {
         if let Some(value) = line.strip_prefix("data: ") {
             value.clone_into(&mut data);

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 use serde_json::{Map, Value};
 use tidings_hub::{MAX_NAME_BYTES, UpdateRetry, log::contract::acknowledged::Random};
 
-/// What a path or a value in a query cannot have as it is.
+/// The characters that a path or a value in a query cannot have as they are.
 const NEEDED: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')

@@ -21,7 +21,7 @@ use crate::{
 /// Patterns that match some of the topics.
 const PATTERNS: [&str; 2] = ["p/*", "p/3/*"];
 
-/// What a hub has acknowledged, in its order.
+/// The updates that a hub has acknowledged, in its order.
 #[derive(Default)]
 pub(crate) struct Kept {
     updates: Vec<Update>,
@@ -110,7 +110,7 @@ impl Kept {
         let topics: Vec<(String, Vec<usize>)> = by_topic.into_iter().collect();
 
         for pattern in PATTERNS {
-            // What is below p/, and not p/ itself.
+            // The topics below p/, and not p/ itself.
             let prefix = pattern.trim_end_matches('*');
             let below = |number: &usize| {
                 self.updates[*number].sent.topic.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty())

@@ -46,7 +46,7 @@ impl Chaos {
         line.trim_end().to_owned()
     }
 
-    /// What it has said of the next `count` requests.
+    /// Its lines about the next `count` requests.
     pub fn requests(&mut self, count: usize) -> Vec<String> {
         let mut requests = Vec::new();
         while requests.len() < count {

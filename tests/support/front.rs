@@ -134,7 +134,7 @@ async fn ask(
     Ok(Response::from_parts(parts, body.boxed_unsync()))
 }
 
-/// What belongs to a connection of HTTP/1.1.
+/// Removes the headers that belong to a connection of HTTP/1.1.
 fn strip(headers: &mut HeaderMap) {
     for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::EXPECT] {
         headers.remove(name);
@@ -149,7 +149,7 @@ pub fn behind(address: &str) -> &str {
     }
 }
 
-/// What a hub says of where it listens, as an address.
+/// The address at which a hub says that it listens.
 pub fn listening(line: &str) -> Option<SocketAddr> {
     let (_, url) = line.trim().split_once("listens on ")?;
     url.split_once("://")?.1.parse().ok()

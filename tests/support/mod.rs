@@ -40,7 +40,7 @@ pub struct HubProcess {
     /// Where it listens itself.
     pub direct: String,
     _front: Option<Front>,
-    /// What it said on standard error until it said where it listens.
+    /// Its lines on standard error until it said where it listens.
     pub greeting: String,
 }
 
@@ -82,7 +82,7 @@ impl HubProcess {
                 break address.to_string();
             }
         };
-        // What else it says must not fill the pipe.
+        // Its further lines must not fill the pipe.
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
         HubProcess { child, direct: address.clone(), address, _front: None, greeting }
     }

@@ -20,7 +20,7 @@ pub fn without_variables(mut command: std::process::Command) -> std::process::Co
     command
 }
 
-/// What a run of the program left behind.
+/// The outcome of a run of the program.
 pub struct Outcome {
     pub code: Option<i32>,
     pub out: String,

@@ -307,7 +307,7 @@ impl Stream {
         Stream::open(address, target, &[("last-event-id", id)]).await
     }
 
-    /// What the header `Tidings-Resume` says.
+    /// The value of the header `Tidings-Resume`.
     pub fn verdict(&self) -> Option<&str> {
         header(&self.head, "tidings-resume")
     }

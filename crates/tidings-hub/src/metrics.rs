@@ -347,7 +347,7 @@ pub(crate) mod help {
     #[test]
     fn each_metric_is_explained_in_plain_words_and_in_the_documentation() {
         let mut metrics = Metrics::new();
-        // What has no label yet is not in the text.
+        // A metric with labels is in the text once it has a value of them.
         metrics.refused(http::StatusCode::BAD_REQUEST);
         drop(metrics.budget("bodies", 1));
         assert_explained(&metrics.to_text(), include_str!("../../../docs/operating.md"));

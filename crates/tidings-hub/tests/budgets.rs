@@ -1,4 +1,4 @@
-//! What the hub holds in memory for all its clients together is bounded, and what takes too long ends.
+//! The memory that the hub holds for all its clients together is bounded, and a request that takes too long ends.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail")]
 

@@ -560,7 +560,7 @@ async fn what_a_log_creates_is_its_owners_alone() {
         assert_eq!(mode(&directory.join(file)), 0o600, "{file}");
     }
     drop(log);
-    // What somebody has chosen stays.
+    // A mode that somebody has chosen stays.
     let database = directory.join("log.sqlite");
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o750)).unwrap();
     fs::set_permissions(&database, fs::Permissions::from_mode(0o640)).unwrap();

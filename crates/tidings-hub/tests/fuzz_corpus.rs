@@ -1,4 +1,4 @@
-//! What holds for every input of a hub, over the inputs kept in `fuzz/corpus`. How to look for more: `fuzz/README.md`.
+//! Promises for every input of a hub, over the inputs kept in `fuzz/corpus`. How to look for more: `fuzz/README.md`.
 
 #[path = "../../../fuzz/replay.rs"]
 mod replay;

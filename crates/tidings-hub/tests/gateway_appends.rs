@@ -29,7 +29,7 @@ struct Held {
     leave: Semaphore,
     /// How many updates each append has brought, from the moment at which it began.
     appends: watch::Sender<Vec<usize>>,
-    /// What appends are answered instead of being done.
+    /// The answer to appends, instead of doing them.
     failure: Mutex<Option<LogError>>,
 }
 

@@ -275,7 +275,7 @@ async fn subscribers_that_return_to_one_position_get_the_same_and_everything_sin
         publish(&hub, "a", number.to_string()).await;
         publish(&hub, "b", "of others").await;
         expected.push(number.to_string());
-        // Several ask for the same; each time there is more behind it.
+        // Several ask for the same; each time there is more after it.
         for _ in 0..3 {
             let mut reader = Reader::new(&hub, after(&["a"], EventFormat::Plain)).await;
             for data in &expected {

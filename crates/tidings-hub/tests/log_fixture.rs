@@ -152,7 +152,7 @@ async fn an_older_versions_log_goes_on() {
         let log = DiskLog::open(directory.path(), DiskSettings::default()).unwrap();
         let (newest, written) = (log.bounds().newest.sequence, updates());
 
-        // What was evicted is known, topic by topic.
+        // The evictions are known, topic by topic.
         let limit = PageLimit { records: 1, bytes: 0 };
         for (topic, lost) in [("gone", true), ("news", false)] {
             assert_eq!(log.read(0, &only(topic), limit).await.unwrap().lost.is_some(), lost, "{topic}");

@@ -1,4 +1,4 @@
-//! What a log in memory holds takes no more memory than its limit says.
+//! The records of a log in memory take no more memory than its limit says.
 #![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait; every call goes to System as it came")]
 
 use std::{

@@ -33,7 +33,7 @@ async fn soon<T>(what: &str, done: impl Future<Output = T>) -> T {
     timeout(PATIENCE, done).await.unwrap_or_else(|_| panic!("{what} did not happen"))
 }
 
-/// What becomes of a read of some topics. The hub's own reader, of all of them, is served at once.
+/// The outcome of a read of some topics. The hub's own reader, of all of them, is served at once.
 enum Outcome {
     Fails(LogError),
     /// It waits until the test lets it go on, and reports that it has begun.

@@ -1,4 +1,4 @@
-//! What a shutdown does with clients that have begun something and do not go on.
+//! A shutdown, with clients that have begun something and do not go on.
 //!
 //! The clock of these tests is not the machine's: it goes on when all of them wait.
 

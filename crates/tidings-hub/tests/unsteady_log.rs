@@ -184,7 +184,7 @@ async fn publish(hub: &Hub, update: Update, key: &str) {
     }
 }
 
-/// What a subscriber has got.
+/// The events that a subscriber has got.
 struct Got {
     data: Vec<String>,
     /// The sequence after which it began.

@@ -18,7 +18,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-/// What the server does on one connection, after it has read the request.
+/// The acts of the server on one connection, after it has read the request.
 #[derive(Clone, Default)]
 pub struct Reply(Vec<Act>);
 

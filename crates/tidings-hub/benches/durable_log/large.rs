@@ -97,7 +97,7 @@ fn resume(runtime: &Runtime, directory: &Path, records: u64) {
         let epoch = log.bounds().epoch;
         let (mut oldest, mut newest) = (vec![], vec![]);
         for round in 0..ROUNDS as u64 {
-            // Just enough behind the end for a full first page there too.
+            // Just enough before the end for a full first page there too.
             for (after, times) in [(1 + round, &mut oldest), (records - 1_000 - round, &mut newest)] {
                 let position = log.record(after).await.unwrap().unwrap().position();
                 let start = StartAt::After(HubId { epoch, position }.to_string());

@@ -1,4 +1,4 @@
-//! What the durable log costs, each figure beside a bound of the same run.
+//! The costs of the durable log, each figure beside a bound of the same run.
 //!
 //! `cargo bench -p tidings-hub -- [--records N] [append|topics|churn|resume|replay|restart]…`; without a name, all of them.
 //! `bench/durable_log.md` has the recorded results.

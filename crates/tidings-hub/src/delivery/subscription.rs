@@ -90,7 +90,7 @@ impl Subscription {
     /// The same as [`read_window`](Subscription::read_window), shared with other subscribers that ask for the same.
     pub(crate) fn read_window_shared(&self, engine: &Engine, from: Progress) -> Option<Read> {
         if let Some(mut read) = engine.last_read.find(self, from) {
-            // What follows a position up to another never changes, but there may be more after it now.
+            // The records between two positions never change, but there may be more after them now.
             read.more |= read.then.position < engine.read_window().newest();
             return Some(read);
         }

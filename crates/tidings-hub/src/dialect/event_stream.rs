@@ -118,7 +118,7 @@ mod tests {
 
     const HUB_ID: &str = "~AAAAAAAAAAAAAAAAAAAAAAAA";
 
-    /// What is appended for a stream, in few words, however it is cut.
+    /// The updates that are appended for a stream, in few words, however the stream is cut.
     fn read(stream: &str) -> Result<Vec<String>, String> {
         let all = [1, 2, 7, stream.len()].map(|piece| {
             let mut reader = EventStreamReader::new(Topic::parse("t").unwrap(), 100, Duration::from_secs(10));

@@ -175,7 +175,7 @@ mod tests {
         hub.publish_reserved(vec![id(number).close("complete").into()]).await.unwrap();
     }
 
-    /// What the next process does.
+    /// Does the same as the next process.
     async fn restart(hub: &Hub) -> Swept {
         end_cut_streams(hub, &Gateway::new(settings(), &mut Registry::default())).await.unwrap()
     }

@@ -205,7 +205,7 @@ fn from_line(line: &[u8], max_retry: Duration) -> Result<Append, String> {
     };
     let mut append = content.of_topics(topics, max_retry)?;
     if let Some(time) = &line.time {
-        // What is no text is shown as it is.
+        // A value that is no text is shown as it is.
         let text = time.as_str().map_or_else(|| time.to_string(), str::to_owned);
         append.time = Some(RecordTime::parse_rfc3339(&text).map_err(|error| error.to_string())?);
     }

@@ -162,7 +162,7 @@ impl Prefix {
 
     /// The first text in the order of topics that comes after all that this prefix covers.
     pub(crate) fn end(&self) -> String {
-        // What begins with `a/` is less than `a0`, as 0 follows the slash.
+        // A text that begins with `a/` is less than `a0`, since 0 follows the slash.
         format!("{}0", &self.as_str()[..self.as_str().len() - 1])
     }
 }

@@ -23,7 +23,7 @@ use tidings_hub::{
     },
 };
 
-/// What is done to a database.
+/// A damage to a database.
 type Damage = fn(&Path);
 
 /// As many records as are in the log of these tests, after the eviction of the first ones.

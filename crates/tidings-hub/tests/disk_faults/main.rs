@@ -59,7 +59,7 @@ async fn survives_power_loss(
     for (name, content) in after_power_loss(history, survivors) {
         fs::write(directory.path().join(name), content).unwrap();
     }
-    // What it does from here on needs no disk that is slow and safe.
+    // From here on it needs no disk that is slow and safe.
     Medium::below(directory.path());
     opens_with_all_that_was_acknowledged(directory.path(), batches, answers).await;
     Medium::remove(directory.path());
@@ -120,7 +120,7 @@ async fn what_was_acknowledged_survives_a_loss_of_power_at_every_write_and_sync(
     println!("{tried} losses of power, at each of {} steps", history.len());
 }
 
-/// What a log that met a fault went on to do.
+/// The answers of a log that met a fault.
 #[derive(Default)]
 struct Met {
     /// How many appends, or attempts to open the log, failed.
@@ -145,7 +145,7 @@ async fn append_all(directory: &Path, medium: &Medium, batches: &[Batch], fault:
                 Err(error) => error,
             };
             met.failures += 1;
-            // What was written, and could not be synced.
+            // These were written, and could not be synced.
             let hidden = if fault.kind == Kind::Sync { batch.len() } else { 0 };
             acknowledged_is_readable(&log, batches, &met.answers, hidden).await;
             assert_eq!(matches!(error, LogError::Full), fault.code == ffi::SQLITE_FULL, "{error:?}");
@@ -211,7 +211,7 @@ async fn fail_everywhere(kind: Kind, lasting: bool, code: std::ffi::c_int) {
         let met = append_all(directory.path(), &medium, &batches, fault).await;
         medium.repair();
         let history = medium.history();
-        // The process ends, or the power: behind the last acknowledgement.
+        // The process ends, or the power: after the last acknowledgement.
         opens_with_all_that_was_acknowledged(directory.path(), &batches, &met.answers).await;
         Medium::remove(directory.path());
         for survivors in survivors(number) {
@@ -255,8 +255,8 @@ async fn the_write_ahead_log_never_begins_anew_after_the_database_failed_to_sync
     let mut reader = Some(Connection::open(directory.path().join("log.sqlite")).unwrap());
     for (number, batch) in batches.iter().enumerate() {
         match number {
-            // From here on, what is written cannot be copied into the database for the sake of this reader. What was
-            // written before is, but not synced.
+            // For the sake of this reader, later writes cannot be copied into the database. Earlier writes
+            // are copied, but not synced.
             3 => {
                 let reader = reader.as_ref().unwrap();
                 reader.execute_batch("BEGIN").unwrap();

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
-/// What a disk writes whole or not at all.
+/// A disk writes so many bytes whole or not at all.
 const SECTOR: usize = 512;
 
 /// The disk of one directory.
@@ -36,7 +36,7 @@ pub(crate) enum Operation {
     },
     /// The directory: what is deleted stays deleted.
     SyncDirectory,
-    /// `file` with `.new` behind its name has got this name, and the directory is synced.
+    /// `file` with `.new` after its name has got this name, and the directory is synced.
     Rename {
         file: String,
     },
@@ -70,7 +70,7 @@ pub(crate) struct Fault {
     pub(crate) number: usize,
     /// Whether all that follow fail too, until the disk is repaired.
     pub(crate) lasting: bool,
-    /// What SQLite is told.
+    /// The code that SQLite gets.
     pub(crate) code: c_int,
 }
 
@@ -86,7 +86,7 @@ pub(crate) enum Verdict {
     Failed { code: c_int, done_bytes: usize },
 }
 
-/// What a loss of power leaves of what was not synced.
+/// The part of the unsynced bytes that survives a loss of power.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Survivors {
     Nothing,
@@ -229,7 +229,7 @@ impl State {
     }
 }
 
-/// The files after a loss of power behind `history`.
+/// The files after `history` and a loss of power.
 pub(crate) fn after_power_loss(history: &[Operation], survivors: Survivors) -> BTreeMap<String, Vec<u8>> {
     let mut lot = match survivors {
         Survivors::Some(seed) => seed,

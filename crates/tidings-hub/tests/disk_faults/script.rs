@@ -11,7 +11,7 @@ use tidings_hub::{
     },
 };
 
-/// What publishers append together. Each update has a key, or closes its topic.
+/// Updates that publishers append together. Each has a key, or closes its topic.
 pub(crate) type Batch = Vec<Append>;
 
 /// The answers to the batches that were acknowledged, by number.

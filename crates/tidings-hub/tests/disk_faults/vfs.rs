@@ -54,13 +54,13 @@ fn default_vfs() -> *mut sqlite3_vfs {
         .0
 }
 
-/// An open file: SQLite allocates this and, right behind it, the file of the original file system.
+/// An open file: SQLite allocates this and, right after it, the file of the original file system.
 #[repr(C)]
 struct Watched {
     base: sqlite3_file,
     position: *mut Position,
     /// Whether its next sync is one of the directory too, as for each journal that SQLite opens and may create. A number, for
-    /// the alignment of the file behind it.
+    /// the alignment of the file after it.
     syncs_directory: u64,
 }
 
@@ -69,7 +69,7 @@ type Position = Option<(Arc<Medium>, String)>;
 
 const _: () = assert!(size_of::<Watched>() % 8 == 0, "the file behind it needs the same alignment");
 
-/// The original's file behind `file`.
+/// The original's file after `file`.
 ///
 /// # Safety
 /// `file` is one that SQLite allocated for this file system.
@@ -85,7 +85,7 @@ unsafe fn position<'a>(file: *mut sqlite3_file) -> &'a Position {
     unsafe { &*(*file.cast::<Watched>()).position }
 }
 
-/// Calls a method of the original's file behind `$file`.
+/// Calls a method of the original's file after `$file`.
 macro_rules! pass {
     ($file:expr, $method:ident $(, $argument:expr)*) => {{
         let inner = inner($file);
@@ -175,7 +175,7 @@ unsafe extern "C" fn write(
         match medium.writes(name, offset as usize, bytes) {
             Verdict::Done => pass!(file, xWrite, data, length, offset),
             Verdict::Failed { code, done_bytes } => {
-                // What fails may have been done in part.
+                // A write that fails may have been done in part.
                 if done_bytes > 0 {
                     pass!(file, xWrite, data, done_bytes as c_int, offset);
                 }

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::upstream::MARK;
 
-/// What came of one answer.
+/// The outcome of one answer.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     /// From the request to the first token.

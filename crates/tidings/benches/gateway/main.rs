@@ -1,4 +1,4 @@
-//! What the gateway adds to an answer, and how many answers one core relays.
+//! Measures the time that the gateway adds to an answer, and how many answers one core relays.
 //!
 //!     taskset -c 1 cargo bench -p tidings --bench gateway [-- overhead|answers] [--answers N] [--memory]
 //!

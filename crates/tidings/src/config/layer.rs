@@ -59,7 +59,7 @@ pub(crate) fn parse(line: &[OsString], layers: &[&dyn Layer]) -> Result<(Cli, Op
     built.build();
     let words: Vec<_> = line.iter().map_while(|word| word.to_str()).collect();
     let (depth, selected) = selected(&built, &words);
-    // What is wrong with the line itself is said first. What it lacks, a layer may have.
+    // Mistakes in the line itself are said first. A layer may have the values that the line lacks.
     let given = match definition.clone().try_get_matches_from(program(line)) {
         Ok(given) => of_subcommand(given, depth),
         Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => lenient(&definition, line, depth),

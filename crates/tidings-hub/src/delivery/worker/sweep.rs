@@ -85,7 +85,7 @@ impl Worker {
             group.is_some_and(|group| self.engine.form(group.subscription.terms.form).own().is_none());
         let chunk = |event: &Bytes| Encoded::from(&event[..]).into_chunk();
         match (&mut row.state, due) {
-            // What it takes is late already. It ends when the rest is sent, and hears why when it comes back.
+            // It is late already. It ends when the rest is sent, and hears the reason when it comes back.
             (State::Blocked(rest), Due::End(_)) => {
                 if rest.then == Then::Follow {
                     rest.then = Then::Finish(EndReason::Expired);

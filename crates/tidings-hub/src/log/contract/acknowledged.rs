@@ -210,7 +210,7 @@ impl Acknowledged {
             self.publish_to_a_closed_topic(log).await;
             let size = 1 + self.random.below(12);
             let batch: Vec<Append> = (0..size).map(|number| self.update(self.kept.len() + number)).collect();
-            // What closes a topic ends the batch, so that nothing of it is refused.
+            // A close ends the batch, so that nothing of the batch is refused.
             let size = batch.iter().position(|append| append.update.is_close()).map_or(size, |at| at + 1);
             let batch = &batch[..size];
             let earliest = RecordTime::now();

@@ -80,7 +80,7 @@ pub async fn a_closed_topic_takes_no_more(make: impl Fn(Retention) -> Arc<dyn Lo
         let refused = append(log, refused).await.unwrap_err();
         assert_eq!(refused, Refused::Closed { topic: "a".into(), reason: "done".into() });
     }
-    // What was published before is still answered as the first time.
+    // An update from before the close is still answered as the first time.
     assert!(append(log, keyed(update("a", "x"), "k")).await.unwrap().repeated);
     append(log, update("a/b", "others go on")).await.unwrap();
     let record = log.closed(&topic("a")).await.unwrap().unwrap();

@@ -211,7 +211,7 @@ pub async fn what_is_repeated_after_its_eviction_is_answered_as_the_first_time(
 
 pub async fn only_so_many_names_of_evicted_updates_are_remembered(make: impl Fn(Retention) -> Arc<dyn Log>) {
     let log = &*make(Retention { names: 4, ..keep_by(&["a=1"]) });
-    // What is kept does not count.
+    // Updates that are kept do not count.
     for number in 0..10 {
         append(log, with_id(update("kept", "x"), &number.to_string())).await.unwrap();
     }

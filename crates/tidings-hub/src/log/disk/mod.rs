@@ -156,7 +156,7 @@ impl OpenError {
         let path = path.to_owned();
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path },
-            // What we ask for is there in a log of ours, and has the type that we ask for.
+            // A log of ours has all that we ask for, in the type that we ask for.
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown) | None => {
                 OpenError::Damaged { path, reason: reason(&source) }
             }

@@ -130,7 +130,7 @@ mod tests {
         for (sequence, name) in ["a", "b", "a", "c"].into_iter().enumerate() {
             evicted.note(&[topic(name)], sequence as u64 + 1);
         }
-        // b, whose mark 2 is the oldest, left: whatever is not in the table counts as evicted up to 2.
+        // b, whose mark 2 is the oldest, left: topics that are not in the table count as evicted up to 2.
         assert!(may_miss(&evicted, &asks("b"), 1) && may_miss(&evicted, &asks("unseen"), 1));
         assert!(may_miss(&evicted, &asks("unseen/*"), 1));
         assert!(!may_miss(&evicted, &asks("b"), 2) && !may_miss(&evicted, &asks("unseen"), 2));

@@ -480,7 +480,7 @@ mod tests {
         let mut poll_all = |given: &mut Vec<_>| {
             for (number, (body, _, woken)) in waiting.iter_mut().enumerate() {
                 let waker = Waker::from(woken.clone());
-                // What is given stays with the client.
+                // The client keeps all bytes that are given.
                 let piece = Pin::new(body).poll_frame(&mut Context::from_waker(&waker));
                 given.extend(piece.is_ready().then_some((number, piece)));
             }

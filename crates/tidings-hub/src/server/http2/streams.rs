@@ -64,7 +64,7 @@ impl StreamExecutor {
     {
         let (tell, told) = oneshot::channel();
         self.execute(async {
-            // Whoever has waited may be gone.
+            // The task that waited may be gone.
             let _ = tell.send(future.await);
         });
         Box::pin(async { told.await.expect("it is polled to its end") })
@@ -221,7 +221,7 @@ impl Streams {
             self.remove(number);
             return;
         }
-        // What it gave may have been taken by the time of the sweep.
+        // Its pieces may have been taken by the time of the sweep.
         if begun {
             let now = *now.get_or_insert_with(Instant::now);
             stream.pace = Some(Pace::new(now));

@@ -38,7 +38,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the address of the listener is not known")?;
 
     let (log, history) = history::open(&settings)?;
-    // What belongs to the hub is kept beside its history.
+    // The hub keeps its own files beside its history.
     let gateway = gateway::settings(&serve, &settings)?;
     let certificate = tls::open(&serve, settings.log_url.directory())?;
     let access = settings.hub.access.clone();

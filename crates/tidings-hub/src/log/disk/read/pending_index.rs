@@ -106,7 +106,7 @@ impl PendingIndex {
         if self.firsts.first().is_none_or(|(first, _)| sequence < *first) {
             return;
         }
-        // What is stored was a topic when it came.
+        // The stored text was a topic when it came.
         let Ok(topic) = Topic::parse(topic) else { return };
         self.change(&topic, |sequences| {
             if let Ok(index) = sequences.binary_search(&sequence) {

@@ -149,7 +149,7 @@ const READ: &str = "SELECT one FROM log";
 
 fn open(database: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(database)?;
-    // What is left at the end is the writer's to copy.
+    // The writer copies the rest at the end.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.query_row(READ, (), |_| Ok(()))?;
     Ok(connection)

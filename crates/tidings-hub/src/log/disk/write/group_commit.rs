@@ -210,7 +210,7 @@ impl Disk {
         match self.failure() {
             Some(failed) => Err(failed),
             None if written => self.linked.check().inspect_err(|error| self.note_failure(*error)),
-            // Whatever it is an answer of was kept by an earlier commit.
+            // The update that it answers was kept by an earlier commit.
             None => Ok(()),
         }
     }

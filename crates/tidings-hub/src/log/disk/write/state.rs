@@ -98,7 +98,7 @@ impl Group {
             return Verdict::Goes;
         }
         if outline.time < limits.expired_before(now) {
-            // What was passed by came earlier, whatever time it says.
+            // The records that were passed by came earlier, even if their times say otherwise.
             if self.ahead > gone {
                 self.due = outline.sequence;
                 return Verdict::OthersGo;

@@ -208,7 +208,7 @@ impl Writing {
                 }
                 let answers = waiters.into_iter().zip(outcomes).collect();
                 self.group_commit.acknowledge(Commit { answers, ..commit }, alone);
-                // What is committed stays so, whatever comes of this.
+                // The commit stays, even if this fails.
                 self.checkpoint.after_commit(&self.connection, alone);
                 if self.evicts_apart {
                     self.evict_apart();
@@ -462,8 +462,7 @@ impl Writing {
             }
             let _ = disk.sync();
         }
-        // What was acknowledged is in the write-ahead log, so that has to stay, and is read by the next process that opens the log
-        // next.
+        // All acknowledged updates are in the write-ahead log, so that has to stay. The next process that opens the log reads it.
         if disk.failure().is_some() {
             if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
                 tracing::error!(%error, "the write-ahead log cannot be kept");

@@ -201,7 +201,7 @@ impl Checking<'_> {
             }
         }
         progress(total, total);
-        // What cannot be read cannot be counted.
+        // Records that cannot be read cannot be counted.
         if unreadable == 0 {
             self.totals(noted, bytes, rows)?;
         }

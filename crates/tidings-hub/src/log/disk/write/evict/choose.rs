@@ -30,7 +30,7 @@ pub(super) fn choose_of_whole(
         (state.bounds.oldest.saturating_sub(1).max(state.whole.swept), state.bounds.newest.sequence);
     let (mut looked, mut full) = (0, false);
     Outline::each_after(connection, state.whole.begin(last, &limits, now), |outline| {
-        // The newest record stays, whatever the limits say: the log goes on from its sequence.
+        // The newest record stays even if it is beyond the limits: the log goes on from its sequence.
         if outline.sequence == newest {
             return false;
         }

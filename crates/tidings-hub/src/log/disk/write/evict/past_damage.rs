@@ -88,7 +88,7 @@ pub(in crate::log::disk::write) fn step_past_damage(
         }
     }
     after.remembered.add(remembered);
-    // They are gone, whatever comes of this.
+    // They are gone, even if this fails.
     if let Err(error) = note_gone(connection, rules, &mut after, &gone) {
         ended_by.get_or_insert(error);
     }
@@ -137,7 +137,7 @@ fn note_gone(
 /// A write that fails says nothing of what is there: to pass by a record for it would keep a whole one for good.
 pub(in crate::log::disk::write) fn is_damage(error: &rusqlite::Error) -> bool {
     let unreadable = [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_CORRUPTFS];
-    // What was read, and cannot be what was written, has no code of SQLite's.
+    // SQLite has no code for a value that was read and cannot have been written.
     error.sqlite_error().is_none_or(|error| {
         matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
             || unreadable.contains(&error.extended_code)

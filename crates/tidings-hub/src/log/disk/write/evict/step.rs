@@ -48,7 +48,7 @@ pub(in crate::log::disk::write) fn step(
     let most = STEP.max(2 * appended);
     let mut gone = Vec::new();
     let mut more = choose_of_whole(transaction, rules, now, most, state, &mut gone)?;
-    // What goes with the whole log is all that was there up to here.
+    // The records so far go by the limits of the whole log.
     let already = gone.last().map_or(0, |last| last.sequence);
     for number in state.groups.to_look_at(now) {
         more |= choose_of_rule(transaction, rules, now, (number, already), most, state, &mut gone)?;
