@@ -107,7 +107,7 @@ impl HubBody {
     pub(crate) fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         match &mut self.kind {
             Kind::Full(full) => data(Pin::new(full).poll_frame(context)),
-            Kind::File(file) => file.poll_chunk(context).map(|chunk| chunk.map(Ok)),
+            Kind::File(file) => file.poll_chunk(context),
             Kind::Page(page) => page.poll_chunk(context),
             Kind::Probe { disconnect: Some(disconnect), .. } if disconnect.poll(context).is_ready() => {
                 Poll::Ready(None)
@@ -168,7 +168,7 @@ impl From<Bytes> for HubBody {
 
 impl Body for HubBody {
     type Data = Bytes;
-    /// Of a body whose source breaks off, such as an answer that the gateway passes on. Every other body ends by itself.
+    /// Of a body whose source breaks off: an answer that the gateway passes on, or a file. Every other body ends by itself.
     type Error = io::Error;
 
     fn poll_frame(
