@@ -16,7 +16,7 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ').add
 /// Names a log: `memory:`, or `file:DIR` for one on disk.
 ///
 /// The directory is relative (`file:news.d`) or absolute (`file:/var/lib/tidings`, `file:///var/lib/tidings`). In it `%`, `?` and
-/// `#` are percent-encoded. No log of today has parameters after a `?`.
+/// `#` are percent-encoded. On Windows `file:///C:/news` and `file:C:/news` name the same. No log of today has parameters after a `?`.
 ///
 /// ```
 /// use std::path::Path;
@@ -154,7 +154,16 @@ pub(super) fn directory(rest: &str) -> Result<PathBuf, String> {
     if bytes.contains(&0) {
         return Err(format!("{path:?} has a NUL, and the name of a directory has none"));
     }
+    let bytes = if cfg!(windows) { without_slash_before_drive(bytes) } else { bytes };
     from_bytes(bytes).ok_or_else(|| format!("{path:?} is not UTF-8, and the name of a directory is here"))
+}
+
+/// `C:/news` of `/C:/news`: an absolute URL has a slash before the letter of a drive, and the path has none.
+fn without_slash_before_drive(mut path: Vec<u8>) -> Vec<u8> {
+    if matches!(*path, [b'/', letter, b':', b'/' | b'\\', ..] if letter.is_ascii_alphabetic()) {
+        path.remove(0);
+    }
+    path
 }
 
 #[cfg(unix)]
@@ -226,6 +235,25 @@ mod tests {
             }
             assert_eq!(LogUrl::file(Path::new(name)).directory(), Some(Path::new(name)));
         }
+    }
+
+    #[test]
+    fn the_letter_of_a_drive_loses_the_slash_that_a_url_has_before_it() {
+        for (path, expected) in [
+            ("/C:/news", "C:/news"),
+            ("/c:", "/c:"),
+            ("/C:\\news", "C:\\news"),
+            ("/srv/news", "/srv/news"),
+            ("/C:news", "/C:news"),
+            ("/1:/news", "/1:/news"),
+            ("C:/news", "C:/news"),
+            ("/", "/"),
+        ] {
+            assert_eq!(without_slash_before_drive(path.into()), expected.as_bytes(), "{path}");
+        }
+        let url: LogUrl = "file:///C:/news".parse().unwrap();
+        let expected = if cfg!(windows) { "C:/news" } else { "/C:/news" };
+        assert_eq!(url.directory(), Some(Path::new(expected)));
     }
 
     #[test]
