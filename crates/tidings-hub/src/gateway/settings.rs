@@ -126,7 +126,7 @@ impl Secret {
     /// When the operating system has no random numbers.
     pub fn random() -> std::io::Result<Secret> {
         let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
+        getrandom::fill(&mut bytes)?;
         Ok(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
     }
 

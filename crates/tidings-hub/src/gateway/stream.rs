@@ -1,6 +1,6 @@
 //! The name of a stream, and the names that follow from it.
 
-use std::{borrow::Cow, fmt, sync::LazyLock};
+use std::{borrow::Cow, fmt, io, sync::LazyLock};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tidings_codec::{Event, EventId, EventType};
@@ -28,7 +28,7 @@ impl StreamId {
         StreamId(bytes)
     }
 
-    pub(crate) fn random() -> Result<StreamId, getrandom::Error> {
+    pub(crate) fn random() -> io::Result<StreamId> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
         Ok(StreamId(bytes))

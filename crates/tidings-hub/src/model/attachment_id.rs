@@ -1,6 +1,6 @@
 //! The name of one attachment.
 
-use std::fmt;
+use std::{fmt, io};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -20,7 +20,7 @@ impl AttachmentId {
     ///
     /// # Errors
     /// When the operating system has no randomness to give.
-    pub fn random() -> Result<AttachmentId, getrandom::Error> {
+    pub fn random() -> io::Result<AttachmentId> {
         let mut bytes = [0; AttachmentId::BYTES];
         getrandom::fill(&mut bytes)?;
         Ok(AttachmentId(URL_SAFE_NO_PAD.encode(bytes).into()))

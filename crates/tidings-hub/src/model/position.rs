@@ -1,6 +1,6 @@
 //! Places in a log, and the event IDs that name them.
 
-use std::fmt;
+use std::{fmt, io};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -18,8 +18,8 @@ impl Epoch {
     ///
     /// # Errors
     /// When the operating system has no randomness to give.
-    pub fn random() -> Result<Epoch, getrandom::Error> {
-        getrandom::u64().map(Epoch::from_bits)
+    pub fn random() -> io::Result<Epoch> {
+        Ok(Epoch::from_bits(getrandom::u64()?))
     }
 
     /// The epoch with these 48 bits; higher ones are cut off.

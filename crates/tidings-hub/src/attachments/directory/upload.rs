@@ -42,7 +42,7 @@ impl Upload {
         }
         store.has_room_for(expected)?;
         off_thread(move || {
-            let id = AttachmentId::random().map_err(|error| io::Error::other(error.to_string()))?;
+            let id = AttachmentId::random()?;
             let part = store.directory.join(format!("{id}{PART}"));
             let file = owner_only::file().write(true).create_new(true).open(&part)?;
             Ok(Upload { store, id, part: Some(part), file, sum: Context::new(&SHA256), bytes: 0 })

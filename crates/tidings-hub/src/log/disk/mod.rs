@@ -146,9 +146,9 @@ pub struct DiskLog {
 }
 
 impl OpenError {
-    fn no_randomness(source: getrandom::Error) -> OpenError {
+    fn no_randomness(source: io::Error) -> OpenError {
         let what = "there is no randomness for a new log";
-        OpenError::Resource { what, source: source.to_string().into() }
+        OpenError::Resource { what, source: source.into() }
     }
 
     /// Interprets an error of SQLite on the database at `path`.
