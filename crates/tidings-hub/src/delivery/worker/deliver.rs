@@ -3,21 +3,19 @@
 use std::io;
 
 use bytes::{Buf, Bytes};
-use tokio::task::JoinError;
 
 use super::{
+    reads::{PageRead, Wanted},
     row::{State, Then},
     slots::Slot,
     work::Worker,
 };
 use crate::{
     Topic,
-    caught::caught,
     delivery::{
         chunk::{Encoded, LAST_CHUNK},
         subscription::{Progress, Read, Subscription},
     },
-    log::LogError,
     metrics::EndReason,
 };
 
@@ -26,11 +24,6 @@ const LIVE: usize = 256;
 
 /// How many rows that lag get a chunk in one piece of work, at up to 20 µs each.
 const BEHIND: usize = 16;
-
-/// How many pages of the log are read at once, and how many are searched for beside those. With what is still to be sent of
-/// them, they bound the memory of replay.
-const READS: usize = 8;
-const SEARCHES: usize = 4;
 
 /// An update for a group, on its way through the group's rows.
 #[derive(Debug)]
@@ -57,15 +50,6 @@ impl Pass {
         LOOKED_AT.set(LOOKED_AT.get() + 1);
         self.group
     }
-}
-
-/// The result of reading a page: its group, its position, and whether it was searched for.
-#[derive(Debug)]
-pub(super) struct PageRead {
-    group: Slot,
-    from: Progress,
-    is_search: bool,
-    read: Result<Read, LogError>,
 }
 
 /// A page of the log that has come for the rows of a group that wait for it.
@@ -209,50 +193,24 @@ impl Worker {
         row.state = State::Reading;
         if self.groups.add_reader(group, from, slot) {
             let is_search = self.groups.get(group).is_some_and(super::group::Group::is_searched_for);
-            match is_search {
-                true => self.wanted_searches.push_back((group, from)),
-                false => self.wanted.push_back((group, from)),
-            }
+            self.reads.want(Wanted { group, from, is_search });
             self.read_wanted();
         }
     }
 
+    /// Begins to read the pages that may be read now, except those that all rows have left.
     fn read_wanted(&mut self) {
-        while self.reads.len() - self.searching < READS {
-            let Some((group, from)) = self.wanted.pop_front() else { break };
-            self.begin_read(group, from, false);
-        }
-        while self.searching < SEARCHES {
-            let Some((group, from)) = self.wanted_searches.pop_front() else { break };
-            self.begin_read(group, from, true);
+        while let Some(wanted) = self.reads.next_wanted() {
+            let Some(of) = self.groups.get(wanted.group) else { continue };
+            if of.rows.is_empty() {
+                self.forget_page(wanted.group, wanted.from);
+            } else {
+                self.reads.begin(wanted, of.subscription.clone(), self.engine.clone());
+            }
         }
     }
 
-    /// Begins to read a page, unless all rows that asked for it have left.
-    fn begin_read(&mut self, group: Slot, from: Progress, is_search: bool) {
-        let Some(of) = self.groups.get(group) else { return };
-        if of.rows.is_empty() {
-            return self.forget_page(group, from);
-        }
-        let (subscription, engine) = (of.subscription.clone(), self.engine.clone());
-        self.searching += usize::from(is_search);
-        self.reads.spawn(async move {
-            // A log that panics is a bug, and ends the streams that have met it, not those of the whole loop.
-            let read = caught(subscription.read_log(&engine, from)).await;
-            let read = read.unwrap_or_else(|| {
-                Err(LogError::Unavailable { reason: "a read of it panicked", source: None })
-            });
-            PageRead { group, from, is_search, read }
-        });
-    }
-
-    pub(super) fn take_page(&mut self, read: Result<PageRead, JoinError>) {
-        let PageRead { group, from, is_search, read } = match read {
-            Ok(read) => read,
-            // Nobody aborts them, and they catch their panics.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
-        self.searching -= usize::from(is_search);
+    pub(super) fn take_page(&mut self, PageRead { wanted: Wanted { group, from, .. }, read }: PageRead) {
         self.read_wanted();
         match read {
             Ok(read) => {

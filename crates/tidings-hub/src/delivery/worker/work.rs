@@ -24,9 +24,10 @@ use tokio::{
 #[cfg(test)]
 use super::inbox::Fault;
 use super::{
-    deliver::{Page, PageRead, Pass, Prepared},
+    deliver::{Page, Pass, Prepared},
     group::Groups,
     inbox::{Commands, Inbox, Join},
+    reads::Reads,
     row::{Extra, Row, State},
     slots::{Slot, Slots},
     survey::Survey,
@@ -165,14 +166,8 @@ pub(super) struct Worker {
     pub(super) turns: VecDeque<Slot>,
     /// Pages of the log that have come, and for whom.
     pub(super) pages: VecDeque<Page>,
-    /// Pages that are being read: for which group, from where, and what came of it.
-    pub(super) reads: JoinSet<PageRead>,
-    /// How many of them are searched for.
-    pub(super) searching: usize,
-    /// Pages to be read when others are done: for which group, and from where.
-    pub(super) wanted: VecDeque<(Slot, Progress)>,
-    /// The same of pages that are searched for, so that nobody else waits for these.
-    pub(super) wanted_searches: VecDeque<(Slot, Progress)>,
+    /// Pages of the log that are still to come.
+    pub(super) reads: Reads,
     /// The last chunk that was made since the inbox was looked at: of rows at one position, all but the first find it here.
     pub(super) prepared: Option<(Slot, Progress, Prepared)>,
     /// How far the current look for heartbeats and timeouts has come.
@@ -223,10 +218,7 @@ impl Worker {
             passes: VecDeque::new(),
             turns: VecDeque::new(),
             pages: VecDeque::new(),
-            reads: JoinSet::new(),
-            searching: 0,
-            wanted: VecDeque::new(),
-            wanted_searches: VecDeque::new(),
+            reads: Reads::default(),
             prepared: None,
             sweep: Sweep::default(),
             expiries: BTreeMap::new(),
@@ -264,7 +256,7 @@ impl Worker {
                             return;
                         }
                     },
-                    Some(read) = self.reads.join_next() => self.take_page(read),
+                    Some(read) = self.reads.ended() => self.take_page(read),
                     _ = clock.tick(), if !self.rows.is_empty() => self.sweep.begin(),
                     () = &mut shutdown, if !self.stopping => self.stopping = true,
                 }
@@ -279,7 +271,7 @@ impl Worker {
                 tracing::error!(%error, "a delivery loop ends with its streams: sockets cannot be polled");
                 return;
             }
-            while let Some(read) = self.reads.try_join_next() {
+            while let Some(read) = self.reads.try_ended() {
                 self.take_page(read);
             }
             self.deliver();
