@@ -2,8 +2,8 @@
 //!
 //! A subscriber is a [row](row): a socket and a position. Rows of the same subscription are a [group](group), which [hears](bell) of
 //! updates and for which each chunk is made once. [The task](work) is woken by its [inbox](inbox), by sockets that can be
-//! written again or have hung up, and by a coarse clock for [heartbeats and timeouts](sweep). An operator can ask [which rows lag
-//! most](survey). Pages from before the window are [read](reads) beside all that.
+//! written again or have hung up, and by a coarse clock for [heartbeats and timeouts](sweep). Pages from before the window are
+//! [read](reads) beside all that. An operator can ask [which rows lag most](survey). A server has [several](workers).
 
 mod bell;
 mod deliver;
@@ -15,6 +15,7 @@ mod slots;
 mod survey;
 mod sweep;
 mod work;
+mod workers;
 
 pub(crate) use inbox::{Inbox, Join};
-pub(crate) use work::Workers;
+pub(crate) use workers::Workers;

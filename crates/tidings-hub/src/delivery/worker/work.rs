@@ -3,22 +3,17 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
-    net::{Shutdown, TcpStream},
-    num::NonZero,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    net::Shutdown,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
 use mio::{Events, Poll, Token};
 use tokio::{
     io::unix::AsyncFd,
     sync::mpsc,
-    task::{self, JoinSet, yield_now},
-    time::{Instant, Interval, MissedTickBehavior, interval, sleep},
+    task::yield_now,
+    time::{Instant, Interval, MissedTickBehavior, interval},
 };
 
 #[cfg(test)]
@@ -32,6 +27,7 @@ use super::{
     slots::{Slot, Slots},
     survey::Survey,
     sweep::{self, Sweep},
+    workers::Returned,
 };
 use crate::{
     Selector,
@@ -43,109 +39,7 @@ use crate::{
 /// How many readiness events are fetched at once.
 const EVENTS: usize = 1024;
 
-/// A connection whose stream has ended and which serves on, with what its client has sent meanwhile.
-pub(crate) type Returned = (TcpStream, Bytes, Seat);
-
-/// The delivery loops of one server: one for each core. Dropping them ends their connections.
-pub(crate) struct Workers {
-    engine: Arc<Engine>,
-    returned: mpsc::UnboundedSender<Returned>,
-    /// Each with its task, by which it is known when it ends.
-    inboxes: Vec<(task::Id, Arc<Inbox>)>,
-    next: AtomicUsize,
-    tasks: JoinSet<()>,
-}
-
-/// How long a loop that replaces a failed one waits, because the cause of the failure may still be there.
-const RESTART_PAUSE: Duration = Duration::from_millis(100);
-
-impl Workers {
-    /// Starts them on the current Tokio runtime. Connections that outlive their streams go to `returned`.
-    pub(crate) fn start(
-        engine: &Arc<Engine>,
-        returned: &mpsc::UnboundedSender<Returned>,
-    ) -> io::Result<Workers> {
-        let count = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let mut workers = Workers {
-            engine: engine.clone(),
-            returned: returned.clone(),
-            inboxes: Vec::new(),
-            next: AtomicUsize::new(0),
-            tasks: JoinSet::new(),
-        };
-        for _ in 0..count {
-            workers.begin(Duration::ZERO)?;
-        }
-        Ok(workers)
-    }
-
-    fn begin(&mut self, after: Duration) -> io::Result<()> {
-        let worker = Worker::new(self.engine.clone(), self.returned.clone())?;
-        let inbox = worker.inbox.clone();
-        self.engine.loops.add(&inbox);
-        let task = self.tasks.spawn(async move {
-            if !after.is_zero() {
-                sleep(after).await;
-            }
-            worker.run().await;
-        });
-        self.inboxes.push((task.id(), inbox));
-        Ok(())
-    }
-
-    /// Hands a subscription to the next of them that runs.
-    pub(crate) fn join(&self, join: Join) {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut refused = Some(Box::new(join));
-        for number in 0..self.inboxes.len() {
-            let Some(join) = refused.take() else { return };
-            let (_, inbox) = &self.inboxes[(turn + number) % self.inboxes.len()];
-            refused = inbox.join(join);
-        }
-        if refused.is_some() {
-            tracing::warn!("a subscriber is let go: no delivery loop runs");
-        }
-    }
-
-    /// Waits until one of them ends, although the hub goes on, and begins another one in its place. The connections of its
-    /// subscribers have been closed, and these come back. Cancel safe.
-    ///
-    /// # Errors
-    /// When none is left, and none can be begun.
-    pub(crate) async fn restarted(&mut self) -> io::Result<()> {
-        let ended = match self.tasks.join_next_with_id().await {
-            None => return Err(io::Error::other("no delivery loop runs")),
-            Some(Ok((task, ()))) => task,
-            Some(Err(error)) => {
-                tracing::error!(%error, "a delivery loop failed: its subscribers' connections are closed");
-                error.id()
-            }
-        };
-        self.engine.metrics.loops_restarted.inc();
-        self.inboxes.retain(|(task, _)| *task != ended);
-        match self.begin(RESTART_PAUSE) {
-            Err(error) if self.inboxes.is_empty() => Err(error),
-            Err(error) => {
-                tracing::error!(%error, left = self.inboxes.len(), "a delivery loop cannot be begun again");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
-    }
-
-    /// Waits until all streams have ended, which they do when the hub shuts down. Nobody may join after that.
-    pub(crate) async fn ended(mut self) {
-        for (_, inbox) in &self.inboxes {
-            inbox.put(|commands| commands.closing = true);
-        }
-        while let Some(ended) = self.tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a delivery loop failed");
-            }
-        }
-    }
-}
-
+/// One delivery loop.
 pub(super) struct Worker {
     /// The log, the window and the metrics.
     pub(super) engine: Arc<Engine>,
@@ -235,7 +129,7 @@ impl Worker {
 
     /// Works in pieces that are short enough for others on the same thread, in this order: new rows, sockets that have
     /// changed, live updates, rows that lag, the clock, and questions.
-    async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         let shutdown = self.engine.shutdown_begun();
         tokio::pin!(shutdown);
@@ -429,6 +323,8 @@ fn clock(period: Duration) -> Interval {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZero;
+
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::{TcpListener, TcpStream},
