@@ -65,7 +65,11 @@ async fn a_hub_with_a_key_lets_in_what_was_minted_with_it_and_nobody_else() {
 async fn with_anonymous_rights_everyone_has_these_and_only_a_token_has_the_others() {
     let (_directory, key) = with_key().await;
     let hub = HubProcess::start(&["--key-file", &key, "--anonymous", "subscribe"]);
-    assert_eq!(wire::ask(&hub.address, "GET", "/metrics", &[], "").await.status(), 200);
+    assert_eq!(
+        wire::ask(&hub.address, "GET", "/topics/a", &[("accept", "application/json")], "").await.status(),
+        200
+    );
+    assert_eq!(wire::ask(&hub.address, "GET", "/metrics", &[], "").await.status(), 401);
     assert_eq!(wire::ask(&hub.address, "POST", "/topics/a", &[], "x").await.status(), 401);
 }
 

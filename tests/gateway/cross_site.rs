@@ -54,13 +54,13 @@ async fn a_listed_page_may_send_what_sdks_send() {
 }
 
 #[tokio::test]
-async fn asking_takes_the_right_to_publish_and_reading_only_a_token() {
+async fn asking_takes_a_right_of_its_own_and_reading_only_a_token() {
     let model = saying(chat(1)).await;
-    let hub = gateway(&model, &["--anonymous", "subscribe"]);
+    let hub = gateway(&model, &["--anonymous", "publish,subscribe"]);
     let json = ("content-type", "application/json");
     let answer = wire::ask(&hub.address, "POST", CHAT, &[json], ASK).await;
-    assert_eq!(answer.refusal(403, "not allowed")["error"]["type"], "permission_error");
-    let hub = gateway(&model, &["--anonymous", "publish"]);
+    assert_eq!(answer.refusal(403, "\"gateway\"")["error"]["type"], "permission_error");
+    let hub = gateway(&model, &["--anonymous", "gateway"]);
     let answering = ask(&hub, CHAT).await;
     assert_eq!(text(&without_close(watch(&hub, &answering.location, None).await.rest().await).0), chat(1));
 }

@@ -168,5 +168,5 @@ async fn at_most_twenty_are_told_of_and_a_part_of_what_each_follows() {
 #[tokio::test]
 async fn a_client_that_may_not_subscribe_is_told_of_nobody() {
     let hub = HubProcess::start(&["--anonymous", "publish"]);
-    ask(&hub.address, "GET", "/subscribers", &[JSON], "").await.refusal(403, "subscribing");
+    ask(&hub.address, "GET", "/subscribers", &[JSON], "").await.refusal(403, "may not read any topic");
 }

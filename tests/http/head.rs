@@ -29,6 +29,7 @@ async fn a_stream_has_the_head_that_passes_proxies() {
         [
             "cache-control",
             "content-type",
+            "tidings-access",
             "tidings-hub",
             "transfer-encoding",
             "vary",
@@ -255,15 +256,15 @@ async fn every_refusal_is_a_problem_document_that_names_the_value() {
 }
 
 #[tokio::test]
-async fn metrics_are_for_those_who_may_subscribe() {
+async fn metrics_take_a_right_of_their_own() {
     let hub = HubProcess::start(&["--anonymous", "publish"]);
-    ask(&hub.address, "GET", "/metrics", &[], "").await.refusal(403, "subscribing");
+    ask(&hub.address, "GET", "/metrics", &[], "").await.refusal(403, "\"metrics\"");
     // Paths that say nothing of anybody's updates stay open.
     for path in ["/healthz", "/readyz", "/", "/tidings.js"] {
         assert_eq!(ask(&hub.address, "GET", path, &[], "").await.status(), 200, "{path}");
     }
     let hub = HubProcess::start(&["--anonymous", "subscribe"]);
-    assert_eq!(ask(&hub.address, "GET", "/metrics", &[], "").await.status(), 200);
+    ask(&hub.address, "GET", "/metrics", &[], "").await.refusal(403, "\"metrics\"");
 }
 
 #[tokio::test]

@@ -76,6 +76,7 @@ async fn its_head_has_nothing_of_a_connection() {
             "cache-control",
             "content-type",
             "date",
+            "tidings-access",
             "tidings-hub",
             "tidings-resume",
             "vary",

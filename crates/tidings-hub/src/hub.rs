@@ -3,7 +3,7 @@
 use std::{any::Any, sync::Arc};
 
 use crate::{
-    Cursor, PublishError, Settings, Subscribe, Topic, Update,
+    Cursor, Policy, PublishError, Settings, Subscribe, Topic, Update,
     attachments::Unannounced,
     authorize::Reading,
     budget::Budget,
@@ -206,6 +206,23 @@ impl Hub {
         }
         self.inner.engine.begin_shutdown();
         self.inner.feed.ended().await;
+    }
+
+    /// Puts another policy in force. Within a second, streams end that it does not allow any more; their clients are told so by an event
+    /// of type `access`. All other streams go on.
+    ///
+    /// It does nothing for a hub whose [`Access`](crate::Access) is no [`Control`](crate::Control).
+    pub fn set_policy(&self, policy: Policy) {
+        if let Some(control) = self.engine().settings.access.control() {
+            control.replace(policy);
+            self.look_at_grants();
+        }
+    }
+
+    /// Makes all streams look whether their grants still hold.
+    pub(crate) fn look_at_grants(&self) {
+        self.engine().loops.look_at_grants();
+        self.engine().bodies.look_at_grants();
     }
 
     /// The engine that subscriptions work with.

@@ -8,6 +8,7 @@ use prometheus_client::{
 
 use crate::{
     attachments::AttachmentUsage,
+    authorize::AccessEnd,
     budget::Budget,
     log::{Reads, Wear},
     model::gap::GapReason,
@@ -64,19 +65,22 @@ pub(crate) enum EndReason {
     LogFailed,
     /// The delivery loop that had its socket ended.
     LoopFailed,
-    /// Its grant expired.
-    Expired,
+    /// Its grant ended.
+    Access(AccessEnd),
 }
 
 impl EndReason {
-    const ALL: [EndReason; 7] = [
+    const ALL: [EndReason; 10] = [
         EndReason::Closed,
         EndReason::Left,
         EndReason::Stalled,
         EndReason::Shutdown,
         EndReason::LogFailed,
         EndReason::LoopFailed,
-        EndReason::Expired,
+        EndReason::Access(AccessEnd::Expired),
+        EndReason::Access(AccessEnd::Revoked),
+        EndReason::Access(AccessEnd::Rules),
+        EndReason::Access(AccessEnd::Limit),
     ];
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -87,7 +91,7 @@ impl EndReason {
             EndReason::Shutdown => "shutdown",
             EndReason::LogFailed => "log-failed",
             EndReason::LoopFailed => "loop-failed",
-            EndReason::Expired => "expired",
+            EndReason::Access(end) => end.as_str(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use http::request::Parts;
 
-use super::{Authorizer, Denial, Grant};
+use super::{Authorizer, Control, Denial, Grant, Right};
 use crate::model::matchers::Matchers;
 
 /// The rule that decides what a request may do.
@@ -24,23 +24,28 @@ pub enum Access {
     Loopback,
     /// Anyone may do what is granted here, under any `Host`.
     Anonymous(Grant),
+    /// A credential says what its holder may do, under any `Host`.
+    Control(Arc<Control>),
     /// The application that embeds the hub decides for each request, under any `Host`.
     Authorizer(Arc<dyn Authorizer>),
 }
 
 /// The rights of every client at a hub that only this machine can reach.
-static EVERYTHING_PUBLIC: LazyLock<Grant> =
-    LazyLock::new(|| Grant::default().with_publish(Matchers::all()).with_read(Matchers::all()));
+static EVERYTHING_PUBLIC: LazyLock<Grant> = LazyLock::new(|| {
+    let topics = Grant::default().with_publish(Matchers::all()).with_read(Matchers::all());
+    Right::ALL.into_iter().fold(topics, Grant::with_right)
+});
 
 impl Access {
     /// Turns a request into its grant. Nothing else in the hub does.
     ///
     /// # Errors
-    /// The [`Denial`] of the application's authorizer. The built-in rules grant something to every request, if only nothing.
+    /// The [`Denial`] of a credential, or of the application's authorizer.
     pub(crate) async fn authorize(&self, request: &Parts) -> Result<Cow<'_, Grant>, Denial> {
         match self {
             Access::Loopback => Ok(Cow::Borrowed(&EVERYTHING_PUBLIC)),
             Access::Anonymous(grant) => Ok(Cow::Borrowed(grant)),
+            Access::Control(control) => Ok(Cow::Owned(control.authorize(request)?)),
             Access::Authorizer(authorizer) => {
                 let grant = authorizer.authorize(request).await?;
                 grant.holds()?;
@@ -51,7 +56,11 @@ impl Access {
 
     /// Whether a client that gets too little without a credential should send a token.
     pub(crate) fn asks_for_token(&self) -> bool {
-        matches!(self, Access::Authorizer(authorizer) if authorizer.asks_for_token())
+        match self {
+            Access::Loopback | Access::Anonymous(_) => false,
+            Access::Control(_) => true,
+            Access::Authorizer(authorizer) => authorizer.asks_for_token(),
+        }
     }
 
     /// Whether somebody may be granted private updates.
@@ -59,7 +68,7 @@ impl Access {
         match self {
             Access::Loopback => false,
             Access::Anonymous(grant) => !grant.private().is_none(),
-            Access::Authorizer(_) => true,
+            Access::Control(_) | Access::Authorizer(_) => true,
         }
     }
 
@@ -70,7 +79,15 @@ impl Access {
 
     /// Whether the answers to two equal requests may differ, because they come from different clients.
     pub(crate) fn is_personal(&self) -> bool {
-        matches!(self, Access::Authorizer(_))
+        matches!(self, Access::Control(_) | Access::Authorizer(_))
+    }
+
+    /// The hub's own rule with credentials, if it has one.
+    pub(crate) fn control(&self) -> Option<&Arc<Control>> {
+        match self {
+            Access::Control(control) => Some(control),
+            _ => None,
+        }
     }
 }
 
@@ -79,6 +96,7 @@ impl fmt::Debug for Access {
         match self {
             Access::Loopback => f.write_str("Loopback"),
             Access::Anonymous(grant) => f.debug_tuple("Anonymous").field(grant).finish(),
+            Access::Control(_) => f.debug_tuple("Control").finish_non_exhaustive(),
             Access::Authorizer(_) => f.debug_tuple("Authorizer").finish_non_exhaustive(),
         }
     }

@@ -1,8 +1,14 @@
 //! The rights of one request.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::{Arc, Weak},
+    time::SystemTime,
+};
 
-use super::{Denial, Reach, Reading};
+use super::{
+    Accepted, AccessEnd, Credential, Denial, Limits, OpenStream, Reach, Reading, Right, Rights, Standing,
+    Term,
+};
 use crate::{
     Selector, Topic,
     log::{KeyOwner, Record},
@@ -21,17 +27,23 @@ use crate::{
 ///     .with_subject(Subject::new("https://app.example", "alice"));
 /// # Ok::<(), tidings_hub::InvalidTopic>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Grant(Arc<Rights>);
+#[derive(Debug, Clone, Default)]
+pub struct Grant(Arc<Content>);
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Rights {
+#[derive(Debug, Clone, Default)]
+struct Content {
     subject: Option<Subject>,
-    expires: Option<SystemTime>,
+    term: Option<Term>,
     publish: Matchers,
     read: Matchers,
     /// Within `read`.
     private: Matchers,
+    rights: Rights,
+    limits: Limits,
+    /// The credential that it was made of; `None` for one that the application made, or that is everybody's.
+    accepted: Option<Accepted>,
+    /// Whether its holder may go on. `None` if nobody ends it before its time.
+    standing: Option<Arc<Standing>>,
 }
 
 /// Somebody whom an issuer knows by a name.
@@ -58,38 +70,37 @@ impl Subject {
     }
 }
 
-/// A right that a request needs before it says for which topics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Right {
-    /// To read some topic.
-    Read,
-    /// To publish to some topic.
-    Publish,
-}
-
 impl Grant {
     /// Also allows to publish to these topics, and to close them. An update of several topics needs the right for each.
     #[must_use]
     pub fn with_publish(mut self, topics: Matchers) -> Grant {
-        let rights = Arc::make_mut(&mut self.0);
-        rights.publish = rights.publish.union(&topics);
+        let content = Arc::make_mut(&mut self.0);
+        content.publish = content.publish.union(&topics);
         self
     }
 
     /// Also allows to read the public updates of these topics: to subscribe, and to read the history and attachments.
     #[must_use]
     pub fn with_read(mut self, topics: Matchers) -> Grant {
-        let rights = Arc::make_mut(&mut self.0);
-        rights.read = rights.read.union(&topics);
+        let content = Arc::make_mut(&mut self.0);
+        content.read = content.read.union(&topics);
         self
     }
 
     /// Also allows to read all updates of these topics, private ones included.
     #[must_use]
     pub fn with_private(mut self, topics: Matchers) -> Grant {
-        let rights = Arc::make_mut(&mut self.0);
-        rights.read = rights.read.union(&topics);
-        rights.private = rights.private.union(&topics);
+        let content = Arc::make_mut(&mut self.0);
+        content.read = content.read.union(&topics);
+        content.private = content.private.union(&topics);
+        self
+    }
+
+    /// Also grants a right that is for no topic.
+    #[must_use]
+    pub fn with_right(mut self, right: Right) -> Grant {
+        let content = Arc::make_mut(&mut self.0);
+        content.rights = content.rights.with(right);
         self
     }
 
@@ -102,19 +113,18 @@ impl Grant {
 
     /// Ends the grant at a time. A request after that is refused with 401.
     ///
-    /// A subscription is told before that, by an event of type `access`: 30 seconds, or a tenth of the time that was left when it
-    /// began. A subscription whose connection takes nothing at that moment is told once it does. Within a second of the end
+    /// A subscription is told before that, by an event of type `access`: 30 seconds, or a tenth of the time that is left now. A subscription whose connection takes nothing at that moment is told once it does. Within a second of the end
     /// it is told so, and ends; its client resumes with another credential. A body with many updates that is still under way is
     /// answered 401, and the updates before the end are kept.
     #[must_use]
     pub fn with_expiry(mut self, expires: SystemTime) -> Grant {
-        Arc::make_mut(&mut self.0).expires = Some(expires);
+        Arc::make_mut(&mut self.0).term = Some(Term::new(expires, None));
         self
     }
 
     /// When the grant ends; `None` for one that does not.
     pub fn expires(&self) -> Option<SystemTime> {
-        self.0.expires
+        self.0.term.map(|term| term.expires)
     }
 
     /// Whose the grant is; `None` if it is anybody's.
@@ -137,10 +147,91 @@ impl Grant {
         &self.0.private
     }
 
+    /// A grant for the bearer of this credential, which nobody else has.
+    pub(super) fn of(accepted: Accepted) -> Grant {
+        let Accepted { credential, publish, read, rights, limits, .. } = &accepted;
+        Grant(Arc::new(Content {
+            subject: credential.subject.clone(),
+            term: credential.expires.map(|expires| Term::new(expires, credential.issued_at)),
+            publish: publish.clone(),
+            private: read.clone(),
+            read: read.clone(),
+            rights: *rights,
+            limits: *limits,
+            accepted: Some(accepted),
+            standing: Some(Arc::default()),
+        }))
+    }
+
+    /// The same, which somebody may end.
+    pub(super) fn with_standing(mut self) -> Grant {
+        Arc::make_mut(&mut self.0).standing = Some(Arc::default());
+        self
+    }
+
+    /// Whether it allows to read all that `other` does.
+    pub(super) fn reads_as_much_as(&self, other: &Grant) -> bool {
+        self.0.read.include(&other.0.read) && self.0.private.include(&other.0.private)
+    }
+
+    /// The same with all that `other` allows. It ends when this does.
+    pub(super) fn and_all_of(mut self, other: &Grant) -> Grant {
+        let (own, other) = (Arc::make_mut(&mut self.0), &other.0);
+        own.publish = own.publish.union(&other.publish);
+        own.read = own.read.union(&other.read);
+        own.private = own.private.union(&other.private);
+        own.rights = own.rights.union(other.rights);
+        self
+    }
+
+    /// Ends it before its time. Returns how many streams were open by it.
+    pub(super) fn end(&self, reason: AccessEnd) -> u32 {
+        let Some(standing) = self.standing() else { return 0 };
+        standing.end(reason);
+        standing.streams()
+    }
+
+    pub(super) fn downgrade(&self) -> WeakGrant {
+        WeakGrant(Arc::downgrade(&self.0))
+    }
+
+    /// The credential that it was made of; `None` for one of an application, and for that of everybody.
+    pub(crate) fn credential(&self) -> Option<&Arc<Credential>> {
+        self.accepted().map(|accepted| &accepted.credential)
+    }
+
+    /// The same, with what that allows by itself.
+    pub(super) fn accepted(&self) -> Option<&Accepted> {
+        self.0.accepted.as_ref()
+    }
+
+    /// Whether its holder has shown nothing that says who it is.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.0.accepted.is_none() && self.0.subject.is_none()
+    }
+
+    /// The limits that it comes with.
+    pub(crate) fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
+    /// Whether its streams may go on; `None` if nobody ends it before its time.
+    pub(super) fn standing(&self) -> Option<&Standing> {
+        self.0.standing.as_deref()
+    }
+
+    pub(super) fn term(&self) -> Option<&Term> {
+        self.0.term.as_ref()
+    }
+
     /// # Errors
     /// 401 once it has ended.
     pub(crate) fn holds(&self) -> Result<(), Denial> {
-        match self.0.expires.and_then(|end| SystemTime::now().duration_since(end).ok()) {
+        if let Some(AccessEnd::Revoked) = self.standing().and_then(Standing::ended) {
+            return Err(Denial::unauthenticated("the credential has been revoked; get a new one")
+                .with_rule("token-revoked"));
+        }
+        match self.expires().and_then(|end| SystemTime::now().duration_since(end).ok()) {
             None => Ok(()),
             Some(since) => Err(Denial::unauthenticated(format!(
                 "the credential expired {} s ago; get a new one and send the request again",
@@ -155,12 +246,19 @@ impl Grant {
         self.subject().map(|Subject { issuer, name }| KeyOwner::of(issuer, name))
     }
 
-    /// Whether its holder has a right for any topic.
-    pub(crate) fn has(&self, right: Right) -> bool {
-        match right {
-            Right::Read => !self.0.read.is_none(),
-            Right::Publish => !self.0.publish.is_none(),
-        }
+    /// Whether it allows to read some topic.
+    pub(crate) fn reads_something(&self) -> bool {
+        !self.0.read.is_none()
+    }
+
+    /// Whether it allows to publish to some topic.
+    pub(crate) fn publishes_something(&self) -> bool {
+        !self.0.publish.is_none()
+    }
+
+    /// Whether it has this right.
+    pub fn has(&self, right: Right) -> bool {
+        self.0.rights.has(right)
     }
 
     /// Whether its holder may publish an update of all these topics, or close them.
@@ -182,15 +280,16 @@ impl Grant {
     /// # Errors
     /// The first topic of which it may read nothing, otherwise the first such pattern.
     pub(crate) fn reading(&self, asked: Selector) -> Result<Reading, NotReadable> {
-        let Rights { read, private, expires, .. } = &*self.0;
-        let (expires, is_exact) = (*expires, asked.is_exact());
+        let Content { read, private, .. } = &*self.0;
+        let is_exact = asked.is_exact();
+        let open = OpenStream::of(self);
         if read.covers_selector(&asked) {
             return Ok(Reading {
                 reach: Reach::of(&asked, private, read.is_all()),
                 selector: asked,
                 is_partial: false,
                 is_exact,
-                expires,
+                open,
             });
         }
         if let Some(topic) = asked.topics().iter().find(|topic| !read.covers(topic)) {
@@ -205,7 +304,7 @@ impl Grant {
             return Err(NotReadable { asked: pattern, may: read.clone() });
         }
         let reach = Reach::of(&selector, private, false);
-        Ok(Reading { reach, selector, is_partial: true, is_exact, expires })
+        Ok(Reading { reach, selector, is_partial: true, is_exact, open })
     }
 
     /// Whether its holder may know of the same subscriptions as the holder of `other`.
@@ -216,6 +315,20 @@ impl Grant {
     /// Whether its holder may receive all that a subscription to `selector` gets that reaches so far.
     pub(crate) fn covers(&self, selector: &Selector, reach: &Reach) -> bool {
         reach.is_within(selector, &self.0.read, &self.0.private)
+    }
+}
+
+/// A grant, if somebody still has it.
+#[derive(Debug)]
+pub(super) struct WeakGrant(Weak<Content>);
+
+impl WeakGrant {
+    pub(super) fn upgrade(&self) -> Option<Grant> {
+        self.0.upgrade().map(Grant)
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.0.strong_count() > 0
     }
 }
 

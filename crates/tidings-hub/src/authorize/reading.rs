@@ -1,12 +1,11 @@
 //! The part of the requested topics that a request gets.
 
-use std::time::SystemTime;
-
+use super::OpenStream;
 use crate::{Selector, Topic, log::Record, model::matchers::Matchers};
 
 /// The requested topics, narrowed to those that the request may read. Only a grant makes one, or a credential of the
 /// topics themselves.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) selector: Selector,
     pub(crate) reach: Reach,
@@ -15,8 +14,8 @@ pub(crate) struct Reading {
     /// Whether topics alone were asked for, no patterns: only such a subscription ends when its topics are closed. A pattern may
     /// be narrowed to topics.
     pub(crate) is_exact: bool,
-    /// When it ends; `None` if it does not.
-    pub(crate) expires: Option<SystemTime>,
+    /// The hold on the grant; `None` if that does not end.
+    pub(crate) open: Option<OpenStream>,
 }
 
 /// Which of the records that a selector asks for its reader gets. The selector has been narrowed, so that is a question of
@@ -46,7 +45,7 @@ impl Reading {
             selector,
             reach: Reach { private: Private::None, names_all: true },
             is_partial: false,
-            expires: None,
+            open: None,
         }
     }
 
@@ -57,7 +56,7 @@ impl Reading {
             selector,
             reach: Reach { private: Private::All, names_all: true },
             is_partial: false,
-            expires: None,
+            open: None,
         }
     }
 

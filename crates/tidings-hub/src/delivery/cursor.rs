@@ -84,22 +84,16 @@ pub struct Cursor {
     step: Step,
     opened: Instant,
     protocol: Option<&'static str>,
-    /// When its grant ends; `None` for one that does not.
-    expires: Option<SystemTime>,
-    /// The same, once somebody polls for it.
-    expiry: Option<Box<Timer>>,
+    /// The hold on its grant; `None` if that does not end.
+    expiry: Option<Expiry>,
+    /// Wakes it when its grant ends, once somebody polls for it.
+    timer: Option<Pin<Box<Sleep>>>,
     /// Where others see how far it is, from the first time that it is asked for what it reads.
     body: Option<Arc<Body>>,
 }
 
-/// Nothing is waited for longer than a year at once, in milliseconds.
-const FAR: u64 = 365 * 86_400_000;
-
-/// Wakes a cursor whose grant ends.
-struct Timer {
-    expiry: Expiry,
-    sleep: Pin<Box<Sleep>>,
-}
+/// Nothing is waited for longer than a year at once.
+const FAR: Duration = Duration::from_secs(365 * 86_400);
 
 enum Step {
     /// Everything there is has been delivered: wait for a signal.
@@ -120,19 +114,20 @@ pub(crate) struct HandedOver {
     pub(crate) progress: Progress,
     /// Topics whose close is still to come; `None` for a subscription that never ends.
     pub(crate) open: Option<Vec<Topic>>,
-    /// When its grant ends.
-    pub(crate) expires: Option<SystemTime>,
+    /// The hold on its grant; `None` if that does not end.
+    pub(crate) expiry: Option<Expiry>,
 }
 
 impl Cursor {
     /// Finds the position to start from; `None` when all topics are closed and the subscriber has seen it, or is new.
     pub(crate) async fn open(
         engine: Arc<Engine>,
-        reading: Reading,
+        mut reading: Reading,
         begin: Begin,
     ) -> Result<Option<Cursor>, LogError> {
         let Begin { start, form, start_event } = begin;
-        let (is_partial, is_exact, expires) = (reading.is_partial, reading.is_exact, reading.expires);
+        let (is_partial, is_exact) = (reading.is_partial, reading.is_exact);
+        let expiry = reading.open.take().map(Expiry::of);
         let greet = start_event && start == StartAt::Tail;
         let Opening { registration, epoch, verdict, gap, after, mut page, open } =
             match open(&engine, &reading, start, PAGE, First::Window).await? {
@@ -158,8 +153,8 @@ impl Cursor {
             step: Step::Following,
             opened: Instant::now(),
             protocol: None,
-            expires,
-            expiry: None,
+            expiry,
+            timer: None,
             body: None,
         };
         if greet {
@@ -214,7 +209,7 @@ impl Cursor {
     pub(crate) fn hand_over(mut self) -> HandedOver {
         debug_assert!(self.queued.is_empty(), "what is queued has been sent");
         self.step = Step::HandedOver;
-        HandedOver { progress: self.progress, open: self.open.take(), expires: self.expires }
+        HandedOver { progress: self.progress, open: self.open.take(), expiry: self.expiry.take() }
     }
 
     /// Ends this cursor because its subscriber takes nothing.
@@ -290,29 +285,26 @@ impl Cursor {
 
     /// Ends the cursor, or gives notice of its end, when that is due.
     fn poll_expiry(&mut self, context: &mut Context<'_>) {
-        let Some(expires) = self.expires else { return };
-        let now = self.opened.elapsed().as_millis() as u64;
-        let timer = self.expiry.get_or_insert_with(|| {
-            Box::new(Timer { expiry: Expiry::of(expires, now), sleep: Box::pin(sleep(Duration::ZERO)) })
-        });
-        let due = timer.expiry.take_due(now);
-        if !matches!(due, Some(Due::End(_))) {
-            let next = self.opened + Duration::from_millis(timer.expiry.next().min(now.saturating_add(FAR)));
-            timer.sleep.as_mut().reset(next);
-            if timer.sleep.as_mut().poll(context).is_ready() {
+        let Some(expiry) = &mut self.expiry else { return };
+        let now = Instant::now();
+        let due = expiry.take_due(now);
+        if let Some(next) = expiry.next().filter(|_| !matches!(due, Some(Due::End(..)))) {
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(Duration::ZERO)));
+            timer.as_mut().reset(next.min(now + FAR));
+            if timer.as_mut().poll(context).is_ready() {
                 context.waker().wake_by_ref();
             }
         }
         let Some(due) = due else { return };
-        let (event, is_over) = match due {
-            Due::Notice(event) => (event, false),
-            Due::End(event) => (event, true),
+        let (event, end) = match due {
+            Due::Notice(event) => (event, None),
+            Due::End(reason, event) => (event, Some(reason)),
         };
         if self.engine.form(self.subscription.terms.form).own().is_none() {
             self.queued = join(std::mem::take(&mut self.queued), event);
         }
-        if is_over {
-            self.end(EndReason::Expired);
+        if let Some(reason) = end {
+            self.end(EndReason::Access(reason));
         }
     }
 
@@ -407,7 +399,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::Hub;
+    use crate::{Grant, Hub, Matchers};
 
     #[derive(Default)]
     struct Wakes(AtomicUsize);
@@ -421,9 +413,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_is_open_for_long_sleeps_until_its_grant_ends() {
         let hub = Hub::default();
-        let year = Duration::from_millis(FAR);
+        let year = FAR;
         let selector = Selector::from(Topic::parse("a").unwrap());
-        let reading = Reading { expires: Some(SystemTime::now() + 3 * year), ..Reading::public(selector) };
+        let grant = Grant::default().with_read(Matchers::all()).with_expiry(SystemTime::now() + 3 * year);
+        let reading = grant.reading(selector).unwrap();
         let begin = Begin { start: StartAt::Tail, form: EventFormat::Plain, start_event: false };
         let mut cursor = Cursor::open(hub.engine().clone(), reading, begin).await.unwrap().unwrap();
         for years in 0..3 {

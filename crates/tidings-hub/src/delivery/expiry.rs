@@ -1,61 +1,55 @@
-//! The end of a subscription whose grant expires, and the notice before it.
-
-use std::time::{Duration, SystemTime};
+//! The end of a stream whose grant ends, and the notice before it.
 
 use bytes::Bytes;
 use serde_json::json;
 use tidings_codec::{Event, EventType};
+use tokio::time::Instant;
 
-/// How long before the end a subscriber is told, so that it can come back with a new credential. It is a tenth of the time that
-/// was left at the beginning, if that is less.
-const NOTICE: Duration = Duration::from_secs(30);
+use crate::authorize::{AccessEnd, OpenStream, Term};
 
-/// The time at which a grant expires, in milliseconds of the caller's clock. It takes 12 bytes for each subscription
-/// that ends, and none for the others.
-#[derive(Debug, Clone, Copy)]
+/// The hold of a stream on its grant. It takes 16 bytes for each stream whose grant may end, and none for the others.
+#[derive(Debug)]
 pub(crate) struct Expiry {
-    end: u64,
-    /// How long before the end a notice is due; 0 once it was given.
-    notice: u32,
+    open: OpenStream,
+    /// Whether its client was told of the end before it came.
+    is_told: bool,
 }
 
-/// The expiry that is due, with its event.
+/// The event that is due.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     Notice(Bytes),
-    End(Bytes),
+    End(AccessEnd, Bytes),
 }
 
 impl Expiry {
-    /// The expiry of a grant that ends at a time. `now` is the time of the caller's clock.
-    pub(crate) fn of(expires: SystemTime, now: u64) -> Expiry {
-        let left = expires.duration_since(SystemTime::now()).unwrap_or_default();
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let notice = u32::try_from(millis(NOTICE.min(left / 10))).unwrap_or_default();
-        Expiry { end: now.saturating_add(millis(left)), notice }
+    pub(crate) fn of(open: OpenStream) -> Expiry {
+        Expiry { open, is_told: false }
     }
 
-    /// When something is due next.
-    pub(crate) fn next(&self) -> u64 {
-        self.end - u64::from(self.notice)
+    /// When something is due by itself; `None` if only somebody else ends it.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        let Term { end, notice, .. } = self.open.term()?;
+        Some(if self.is_told { *end } else { end.checked_sub(*notice).unwrap_or(*end) })
     }
 
     /// Whether it has ended.
     #[cfg(unix)]
-    pub(crate) fn is_over(&self, now: u64) -> bool {
-        now >= self.end
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.open.ended(now).is_some()
     }
 
     /// The notice or end that is due by now. A notice is given once.
-    pub(crate) fn take_due(&mut self, now: u64) -> Option<Due> {
-        if now >= self.end {
-            return Some(Due::End(access(&json!({ "reason": "expired" }))));
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<Due> {
+        if let Some(reason) = self.open.ended(now) {
+            return Some(Due::End(reason, access(&json!({ "reason": reason.as_str() }))));
         }
-        if now < self.next() {
+        let end = self.open.term()?.end;
+        if self.is_told || now < self.next()? {
             return None;
         }
-        self.notice = 0;
-        let seconds = (self.end - now).div_ceil(1000);
+        self.is_told = true;
+        let seconds = (end - now).as_millis().div_ceil(1000) as u64;
         Some(Due::Notice(access(&json!({ "reason": "expires", "in": seconds }))))
     }
 }
@@ -68,35 +62,42 @@ fn access(data: &serde_json::Value) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::{Duration, SystemTime};
 
-    #[test]
-    fn a_notice_comes_once_and_half_a_minute_or_a_tenth_before_the_end() {
+    use super::*;
+    use crate::{Grant, Matchers, Selector};
+
+    /// The hold on a grant that ends after some seconds.
+    fn ends_after(seconds: u64) -> Expiry {
+        let expires = SystemTime::now() + Duration::from_secs(seconds);
+        let grant = Grant::default().with_read(Matchers::all()).with_expiry(expires);
+        Expiry::of(grant.reading(Selector::everything()).unwrap().open.unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_notice_comes_once_and_half_a_minute_or_a_tenth_before_the_end() {
         for (left, notice, seconds) in [(3600, 3570, 30), (20, 18, 2), (300, 270, 30)] {
-            let mut expiry = Expiry::of(SystemTime::now() + Duration::from_secs(left), 5_000);
-            // A few milliseconds have passed since.
-            let of = |seconds: u64| 5_000 + seconds * 1_000;
-            assert!(expiry.next() <= of(notice) && expiry.next() > of(notice) - 1_000);
-            assert_eq!(expiry.take_due(of(notice) - 1_000), None);
+            let began = Instant::now();
+            let mut expiry = ends_after(left);
+            let of = |seconds: u64| began + Duration::from_secs(seconds);
+            assert!(expiry.next().unwrap() <= of(notice) && expiry.next().unwrap() > of(notice - 1));
+            assert_eq!(expiry.take_due(of(notice - 1)), None);
             let Some(Due::Notice(event)) = expiry.take_due(of(notice)) else { panic!("{expiry:?}") };
             let event = std::str::from_utf8(&event).unwrap();
             assert_eq!(
                 event,
                 format!("event: access\ndata: {{\"in\":{seconds},\"reason\":\"expires\"}}\n\n")
             );
-            assert_eq!(expiry.take_due(of(notice) + 1), None);
-            assert_eq!(
-                expiry.take_due(of(left)),
-                Some(Due::End("event: access\ndata: {\"reason\":\"expired\"}\n\n".into()))
-            );
+            assert_eq!(expiry.take_due(of(notice)), None);
+            let end = "event: access\ndata: {\"reason\":\"expired\"}\n\n";
+            assert_eq!(expiry.take_due(of(left)), Some(Due::End(AccessEnd::Expired, end.into())));
         }
     }
 
-    #[test]
-    fn a_grant_that_has_expired_ends_at_once_and_one_that_never_ends_is_far_away() {
-        let mut gone = Expiry::of(SystemTime::UNIX_EPOCH, 7);
-        assert!(matches!(gone.take_due(7), Some(Due::End(_))));
-        let mut far = Expiry::of(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(u32::MAX) * 1000), 7);
-        assert_eq!(far.take_due(1 << 40), None);
+    #[tokio::test(start_paused = true)]
+    async fn a_grant_that_has_expired_ends_at_once_and_one_that_never_ends_is_far_away() {
+        assert!(matches!(ends_after(0).take_due(Instant::now()), Some(Due::End(..))));
+        let year = Duration::from_secs(365 * 86_400);
+        assert_eq!(ends_after(u64::from(u32::MAX)).take_due(Instant::now() + 20 * year), None);
     }
 }

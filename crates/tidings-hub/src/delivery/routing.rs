@@ -193,6 +193,16 @@ impl Registration {
     }
 }
 
+impl Wake {
+    /// Wakes the task although there is no update for it.
+    pub(crate) fn rouse(&self) {
+        let waker = self.0.lock().unwrap_or_else(PoisonError::into_inner).waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
 impl<L> Drop for Registration<L> {
     fn drop(&mut self) {
         fn leave<K, Q, S>(table: &mut HashMap<K, Followers, S>, key: &Q, number: u64)

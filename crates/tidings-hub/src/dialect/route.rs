@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::{Settings, authorize::Right};
+use crate::{Grant, Right, Settings};
 
 /// A path that is served, and what a request to it needs.
 #[derive(Debug)]
@@ -29,10 +29,26 @@ pub(crate) enum Path {
 pub(crate) enum Need {
     /// Nothing: the answer is no secret.
     Nothing,
-    /// The access rule grants it this right.
+    /// The grant allows to read some topic.
+    Read,
+    /// The grant allows to publish to some topic.
+    Publish,
+    /// The grant has this right.
     Right(Right),
     /// A token that names what it opens. The route itself looks at it.
     Token,
+}
+
+impl Need {
+    /// Whether a grant has what is needed.
+    pub(crate) fn is_met_by(self, grant: &Grant) -> bool {
+        match self {
+            Need::Nothing | Need::Token => true,
+            Need::Read => grant.reads_something(),
+            Need::Publish => grant.publishes_something(),
+            Need::Right(right) => grant.has(right),
+        }
+    }
 }
 
 /// Which web pages may send a request.

@@ -6,8 +6,7 @@ use http::{Method, header, request::Parts};
 
 use super::{answer::answer, live::Gateway, target::Target, watch::watch, wire::Interface};
 use crate::{
-    Grant, Hub,
-    authorize::Right,
+    Grant, Hub, Right,
     dialect::{
         Need, Pages, Path, Route,
         accept::{Representation, representation},
@@ -27,8 +26,8 @@ static TABLE: [Route; 7] = {
     use Pages::*;
     static GET: &[Method] = &[Method::GET];
     static POST: &[Method] = &[Method::POST];
-    // A request costs the operator money: it takes the right to publish.
-    const MAY_ASK: Need = Need::Right(Right::Publish);
+    // A request costs the operator money.
+    const MAY_ASK: Need = Need::Right(Right::Gateway);
     const fn route(path: Path, methods: &'static [Method], need: Need, pages: Pages) -> Route {
         Route { path, methods, need, pages }
     }
@@ -99,11 +98,11 @@ mod tests {
     fn the_table_says_what_each_request_needs() {
         let lines: Vec<_> = TABLE.iter().map(line).collect();
         let expected = [
-            "POST Exactly(\"/v1/chat/completions\"): Right(Publish), Publishers",
-            "POST Exactly(\"/v1/responses\"): Right(Publish), Publishers",
-            "POST Exactly(\"/v1/messages\"): Right(Publish), Publishers",
-            "GET Exactly(\"/v1/models\"): Right(Publish), Publishers",
-            "GET Below(\"/v1/models/\"): Right(Publish), Publishers",
+            "POST Exactly(\"/v1/chat/completions\"): Right(Gateway), Publishers",
+            "POST Exactly(\"/v1/responses\"): Right(Gateway), Publishers",
+            "POST Exactly(\"/v1/messages\"): Right(Gateway), Publishers",
+            "GET Exactly(\"/v1/models\"): Right(Gateway), Publishers",
+            "GET Below(\"/v1/models/\"): Right(Gateway), Publishers",
             "GET HEAD Below(\"/streams/\"): Token, All",
             "DELETE Below(\"/streams/\"): Token, Publishers",
         ];

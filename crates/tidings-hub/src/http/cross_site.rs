@@ -84,7 +84,7 @@ impl Site {
     pub(crate) fn may_publish(&self) -> Result<(), Problem> {
         match &self.foreign {
             None => Ok(()),
-            Some(origin) => Err(Problem::forbidden(format!(
+            Some(origin) => Err(Problem::origin_not_listed(format!(
                 "Origin is {origin:?}, and pages of other sites may publish only if they are listed (tidings serve \
                  --allow-origin ORIGIN)"
             ))),
@@ -109,7 +109,7 @@ impl Site {
             }
             None => return Ok(()),
         };
-        Err(Problem::forbidden(format!(
+        Err(Problem::origin_not_listed(format!(
             "{from}, and pages of other sites may read only if they are listed (tidings serve --allow-origin ORIGIN)"
         )))
     }
@@ -118,7 +118,7 @@ impl Site {
     /// rights than a program has. Tracers, SDKs and interceptors add headers that a page does not know of.
     pub(crate) fn preflight(&self, parts: &Parts) -> Result<Response<HubBody>, Problem> {
         if let Some(origin) = &self.foreign {
-            return Err(Problem::forbidden(format!(
+            return Err(Problem::origin_not_listed(format!(
                 "Origin is {origin:?}, which is not listed (tidings serve --allow-origin ORIGIN)"
             )));
         }

@@ -19,16 +19,16 @@ use super::{
     service::BoxError,
 };
 use crate::{
-    Grant, Hub, Prefix, Selector, StartAt, Topic,
+    Grant, Hub, Prefix, Right, Selector, StartAt, Topic,
     authorize::{NotReadable, Reading},
-    dialect::{Dialect, History, Operation, Subscription},
+    dialect::{Dialect, History, Need, Operation, Subscription},
 };
 
 /// How long an answer may take before the hub looks whether its client is still there: to look costs a write if a client has
 /// stopped sending.
 const LEFT_AFTER: Duration = Duration::from_millis(100);
 
-/// Says of an answer for topics that its client gets less than it asked for.
+/// Says of an answer for topics by which right its client gets it, and whether that is less than it asked for.
 const TIDINGS_ACCESS: HeaderName = HeaderName::from_static("tidings-access");
 
 /// Performs the operation that a request asks for. The parts that a publish does not need are boxed: a future is as large as its
@@ -57,6 +57,9 @@ where
             is_not_reserved(hub, &selector)?;
             subscribers(hub.engine(), grant, selector)
         }
+        Operation::ListLag if !grant.has(Right::Subscribers) => {
+            Err(Problem::not_granted(Need::Right(Right::Subscribers)))
+        }
         Operation::ListLag => Ok(Box::pin(furthest_behind(hub.engine(), grant)).await),
     }
 }
@@ -73,7 +76,7 @@ async fn stream(
     let begins_now = begin.start_event && begin.start == StartAt::Tail;
     let answer = subscribe(hub.engine(), dialect, reading, begin, keep_alive, parts);
     match unless_left(parts, answer).await {
-        Ok(response) => Ok(sign(hub, response, is_partial)),
+        Ok(response) => Ok(sign(hub, response, grant, is_partial)),
         // An EventSource comes back from a stream that ends, and not from a 503.
         Err(problem) if problem.may_pass() && parts.method == Method::GET => {
             Ok(put_off(hub.engine(), dialect, begins_now))
@@ -91,16 +94,19 @@ async fn page(
     let reading = reading(hub, grant, std::mem::take(&mut asked.selector))?;
     let is_partial = reading.is_partial;
     let response = unless_left(parts, history(hub, reading, asked)).await?;
-    Ok(sign(hub, response, is_partial))
+    Ok(sign(hub, response, grant, is_partial))
 }
 
 /// Tells caches and the client for whom the answer is.
-fn sign(hub: &Hub, mut response: Response<HubBody>, is_partial: bool) -> Response<HubBody> {
+fn sign(hub: &Hub, mut response: Response<HubBody>, grant: &Grant, is_partial: bool) -> Response<HubBody> {
     let head = response.headers_mut();
     head.append(header::VARY, HeaderValue::from_static("Accept"));
-    if is_partial {
-        head.insert(TIDINGS_ACCESS, HeaderValue::from_static("partial"));
-    }
+    let access = match (is_partial, grant.is_anonymous()) {
+        (true, _) => "partial",
+        (false, true) => "anonymous",
+        (false, false) => "token",
+    };
+    head.insert(TIDINGS_ACCESS, HeaderValue::from_static(access));
     if hub.engine().settings.access.is_personal() {
         for_this_client_alone(head);
     }
@@ -129,7 +135,7 @@ fn is_not_reserved(hub: &Hub, selector: &Selector) -> Result<(), Problem> {
     let topics = selector.topics().iter().map(Topic::as_str);
     match hub.reserved(topics.chain(selector.prefixes().iter().map(Prefix::as_str))) {
         None => Ok(()),
-        Some((name, instead)) => Err(Problem::forbidden(format!("topic {name:?} is reserved: {instead}"))),
+        Some((name, instead)) => Err(Problem::topic_reserved(name, instead)),
     }
 }
 

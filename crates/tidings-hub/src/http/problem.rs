@@ -10,13 +10,21 @@ use super::HubBody;
 use crate::{
     Denial, Grant, Topic,
     attachments::UploadError,
-    authorize::{DenialKind, NotReadable, Right},
-    dialect::{Refusal, RefusalKind},
+    authorize::{DenialKind, NotReadable},
+    dialect::{Need, Refusal, RefusalKind},
     log::{Fault, LogError, Refused},
 };
 
 /// The rule that refuses a request that has no credential and needs one.
 const CREDENTIAL_MISSING: &str = "credential-missing";
+
+/// The rules that refuse a request which needs more than its grant allows.
+const PUBLISH_NOT_GRANTED: &str = "publish-not-granted";
+const READ_NOT_GRANTED: &str = "read-not-granted";
+const TOPIC_RESERVED: &str = "topic-reserved";
+
+/// After how many seconds a client should come back that goes on although its credential was refused. A browser does not.
+const RETRY_AFTER_REFUSAL: u32 = 5;
 
 /// After how many seconds a client should repeat a request that cannot be answered at the moment.
 const RETRY_AFTER: u32 = 1;
@@ -75,6 +83,16 @@ impl Problem {
         Problem::new(StatusCode::FORBIDDEN, detail)
     }
 
+    /// 403: a page of this kind may not send such a request.
+    pub(super) fn origin_not_listed(detail: impl ToString) -> Problem {
+        Problem::forbidden(detail).with("rule", "origin-not-listed")
+    }
+
+    /// 403: the topic belongs to a part of the hub.
+    pub(super) fn topic_reserved(name: &str, instead: &str) -> Problem {
+        Problem::forbidden(format!("topic {name:?} is reserved: {instead}")).with("rule", TOPIC_RESERVED)
+    }
+
     /// 401: the request has no token, and needs one.
     pub(crate) fn credential_missing() -> Problem {
         let detail = "the request has no token, and this takes one; send it as Authorization: Bearer TOKEN";
@@ -85,14 +103,29 @@ impl Problem {
     pub(crate) fn not_publishable(topic: &Topic, grant: &Grant) -> Problem {
         let may = grant.publish();
         Problem::forbidden(format!("this request may publish to {may}, not to {:?}", topic.as_str()))
+            .with("rule", PUBLISH_NOT_GRANTED)
     }
 
-    /// 403: the access rule does not grant the right that the request needs.
-    pub(crate) fn not_granted(right: Right) -> Problem {
-        Problem::forbidden(match right {
-            Right::Publish => "publishing is not allowed on this hub",
-            Right::Read => "subscribing is not allowed on this hub",
-        })
+    /// 403: the access rule does not grant what the request needs.
+    pub(crate) fn not_granted(need: Need) -> Problem {
+        match need {
+            Need::Publish => Problem::forbidden(
+                "this request may not publish to any topic; send a credential that allows it, or start the hub with \
+                 --anonymous publish",
+            )
+            .with("rule", PUBLISH_NOT_GRANTED),
+            Need::Read => Problem::forbidden(
+                "this request may not read any topic; send a credential that allows it, or start the hub with --anonymous \
+                 subscribe",
+            )
+            .with("rule", READ_NOT_GRANTED),
+            Need::Right(right) => Problem::forbidden(format!(
+                "this request needs the right {0:?}; send a credential that has it (tidings token mint --right {0})",
+                right.as_str()
+            ))
+            .with("rule", "right-missing"),
+            Need::Nothing | Need::Token => Problem::forbidden("this request is not allowed"),
+        }
     }
 
     /// 404: nothing is served at the path.
@@ -352,6 +385,7 @@ impl From<Denial> for Problem {
                 };
                 Problem::new(StatusCode::UNAUTHORIZED, detail)
                     .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(way))
+                    .with_header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_REFUSAL))
             }
             DenialKind::Forbidden => Problem::forbidden(detail),
             DenialKind::TooMany(retry_after) => {
@@ -372,6 +406,7 @@ impl From<Denial> for Problem {
 impl From<NotReadable> for Problem {
     fn from(NotReadable { asked, may }: NotReadable) -> Problem {
         Problem::forbidden(format!("this request may read {may}, not {asked:?}"))
+            .with("rule", READ_NOT_GRANTED)
     }
 }
 

@@ -22,8 +22,7 @@ use super::{
     service::BoxError,
 };
 use crate::{
-    Grant, Hub,
-    authorize::Right,
+    Grant, Hub, Right,
     dialect::{DIALECTS, Dialect, GET, Need, Operation, Pages, Path, Route},
     probe::TIDINGS_PROBE,
 };
@@ -75,14 +74,13 @@ const METHODS: [Method; 4] = [Method::GET, Method::HEAD, Method::POST, Method::D
 /// The routes of the hub beside those of its dialects.
 static TABLE: [(Route, Endpoint); 6] = {
     use self::{Need::Nothing, Pages::*, Path::*};
-    const MAY_READ: Need = Need::Right(Right::Read);
     static GET_OR_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
     [
-        (Route::new(Below(BELOW_ATTACHMENTS), GET, MAY_READ, All), Endpoint::Attachment),
-        (Route::new(Exactly(PROBE), GET_OR_POST, MAY_READ, All), Endpoint::Probe),
+        (Route::new(Below(BELOW_ATTACHMENTS), GET, Need::Read, All), Endpoint::Attachment),
+        (Route::new(Exactly(PROBE), GET_OR_POST, Need::Read, All), Endpoint::Probe),
         (Route::new(Exactly("/healthz"), GET, Nothing, UnderAnyHost), Endpoint::Health),
         (Route::new(Exactly("/readyz"), GET, Nothing, UnderAnyHost), Endpoint::Readiness),
-        (Route::new(Exactly("/metrics"), GET, MAY_READ, All), Endpoint::Metrics),
+        (Route::new(Exactly("/metrics"), GET, Need::Right(Right::Metrics), All), Endpoint::Metrics),
         (Route::new(StaticFile, GET, Nothing, All), Endpoint::StaticFile),
     ]
 };
@@ -153,15 +151,17 @@ async fn authorize<'h>(
         Pages::Readers => site.may_read(parts)?,
         Pages::Publishers => site.may_publish()?,
     }
-    let Need::Right(right) = route.need else { return Ok(Cow::default()) };
+    if matches!(route.need, Need::Nothing | Need::Token) {
+        return Ok(Cow::default());
+    }
     let access = &hub.engine().settings.access;
     let grant = access.authorize(parts).await?;
-    match grant.has(right) {
+    match route.need.is_met_by(&grant) {
         true => Ok(grant),
         false if access.asks_for_token() && !parts.headers.contains_key(header::AUTHORIZATION) => {
             Err(Problem::credential_missing())
         }
-        false => Err(Problem::not_granted(right)),
+        false => Err(Problem::not_granted(route.need)),
     }
 }
 
@@ -293,7 +293,8 @@ pub(crate) mod tests {
 
     fn everything() -> Grant {
         let all = Matchers::all();
-        Grant::default().with_publish(all.clone()).with_read(all.clone()).with_private(all)
+        let grant = Grant::default().with_publish(all.clone()).with_read(all.clone()).with_private(all);
+        Right::ALL.into_iter().fold(grant, Grant::with_right)
     }
 
     /// A hub that grants `grant` under the name hub.example, and has one static file.
@@ -336,7 +337,9 @@ pub(crate) mod tests {
                 let without_grant = send(&nothing, [("host", "hub.example"), ("accept", "*/*")]).await;
                 match route.need {
                     Need::Nothing => assert!(without_grant.is_success(), "{line}: {without_grant}"),
-                    Need::Right(_) => assert_eq!(without_grant, StatusCode::FORBIDDEN, "{line}"),
+                    Need::Read | Need::Publish | Need::Right(_) => {
+                        assert_eq!(without_grant, StatusCode::FORBIDDEN, "{line}")
+                    }
                     // An ID that names nothing is not found, whatever the token.
                     Need::Token => assert!(without_grant.is_client_error(), "{line}: {without_grant}"),
                 }
@@ -391,15 +394,15 @@ pub(crate) mod tests {
     fn the_table_says_what_each_request_needs() {
         let lines: Vec<_> = table().map(|(route, _)| line(route)).collect();
         let expected = [
-            "POST Below(\"/topics/\"): Right(Publish), Publishers",
-            "GET HEAD Below(\"/topics/\"): Right(Read), Readers",
-            "GET HEAD Exactly(\"/topics\"): Right(Read), Readers",
-            "GET HEAD Exactly(\"/subscribers\"): Right(Read), Readers",
-            "GET HEAD Below(\"/attachments/\"): Right(Read), All",
-            "GET HEAD POST Exactly(\"/probe\"): Right(Read), All",
+            "POST Below(\"/topics/\"): Publish, Publishers",
+            "GET HEAD Below(\"/topics/\"): Read, Readers",
+            "GET HEAD Exactly(\"/topics\"): Read, Readers",
+            "GET HEAD Exactly(\"/subscribers\"): Read, Readers",
+            "GET HEAD Below(\"/attachments/\"): Read, All",
+            "GET HEAD POST Exactly(\"/probe\"): Read, All",
             "GET HEAD Exactly(\"/healthz\"): Nothing, UnderAnyHost",
             "GET HEAD Exactly(\"/readyz\"): Nothing, UnderAnyHost",
-            "GET HEAD Exactly(\"/metrics\"): Right(Read), All",
+            "GET HEAD Exactly(\"/metrics\"): Right(Metrics), All",
             "GET HEAD StaticFile: Nothing, All",
         ];
         assert_eq!(lines, expected);

@@ -7,7 +7,10 @@ struct Ending(Duration);
 
 impl Authorizer for Ending {
     fn authorize<'a>(&'a self, _: &'a Parts) -> Authorizing<'a> {
-        let everything = Grant::default().with_publish(Matchers::all()).with_private(Matchers::all());
+        let everything = Grant::default()
+            .with_publish(Matchers::all())
+            .with_private(Matchers::all())
+            .with_right(Right::Metrics);
         Box::pin(ready(Ok(everything.with_expiry(SystemTime::now() + self.0))))
     }
 }

@@ -20,8 +20,8 @@ use http::{Request, header, request::Parts};
 use http_body_util::{BodyExt, Empty};
 use serde_json::{Value, json};
 use tidings_hub::{
-    Access, Authorizer, Authorizing, Denial, Grant, Hub, Matchers, Peer, Settings, Subject, TokenKey, Tokens,
-    Topic, Update,
+    Access, Authorizer, Authorizing, Control, Denial, Grant, Hub, Matchers, Peer, Policy, Right, Settings,
+    Subject, TokenKey, Tokens, Topic, Update,
     log::{DiskLog, DiskSettings, Log, MemoryLog},
 };
 use tokio::{
@@ -61,15 +61,25 @@ impl Authorizer for Application {
                     .with_private(matchers(&[&format!("users/{name}/*")]))
                     .with_publish(matchers(&["chat/*"]))
                     .with_subject(Subject::new("app", name))
+                    .with_right(Right::Subscribers)
+                    .with_right(Right::Metrics)
+                    .with_right(Right::Gateway)
             };
             match name {
                 None => Err(Denial::unauthenticated("nobody is logged in; log in at /login")),
-                Some("backend") => Ok(Grant::default().with_publish(Matchers::all())),
-                Some("reader") => Ok(Grant::default().with_read(Matchers::all())),
+                Some("backend") => {
+                    Ok(Grant::default().with_publish(Matchers::all()).with_right(Right::Gateway))
+                }
+                Some("reader") => {
+                    let rights = Grant::default().with_right(Right::Subscribers).with_right(Right::Metrics);
+                    Ok(rights.with_read(Matchers::all()))
+                }
                 Some("customer") => Ok(Grant::default().with_read(matchers(&["orders/1"]))),
                 Some("operator") => Ok(Grant::default().with_private(matchers(&["llm/*", "orders/1"]))),
                 Some("llm") => Ok(Grant::default().with_private(matchers(&["llm/*"]))),
-                Some("auditor") => Ok(Grant::default().with_private(Matchers::all())),
+                Some("auditor") => {
+                    Ok(Grant::default().with_private(Matchers::all()).with_right(Right::Subscribers))
+                }
                 Some("banned") => Err(Denial::forbidden("banned is banned")),
                 Some("flood") => {
                     Err(Denial::too_many("flood has asked 9 times", Duration::from_millis(6_500)))

@@ -5,9 +5,10 @@ use super::*;
 /// A hub that takes tokens and lets everyone read what is public, and its key.
 async fn with_tokens() -> (Setup, TokenKey) {
     let key = TokenKey::parse(TokenKey::new_secret().unwrap().as_bytes()).unwrap();
-    let tokens = Tokens::new(key.clone()).with_anonymous(Grant::default().with_read(Matchers::all()));
+    let everyone = Grant::default().with_read(Matchers::all());
+    let policy = Policy::new(Tokens::new(key.clone())).with_anonymous(everyone);
     let setup = Setup::of(|mut settings| {
-        settings.access = Access::Authorizer(Arc::new(tokens));
+        settings.access = Access::Control(Arc::new(Control::new(policy)));
         Hub::new(Arc::new(MemoryLog::default()), settings)
     })
     .await;
@@ -30,7 +31,7 @@ async fn only_a_token_publishes_and_only_a_token_reads_what_is_private() {
     assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
     ask(&setup, "POST", "/topics/news", Some(&alice), b"x")
         .await
-        .refusal(403, &["publishing is not allowed"]);
+        .refusal(403, &["may not publish to any topic"]);
     ask(&setup, "POST", "/topics/orders", Some(&backend), b"x")
         .await
         .refusal(403, &["news, users/*", "orders"]);

@@ -232,6 +232,8 @@ pub(crate) enum Anonymous {
     Publish,
     /// Subscribe to any topic, and read its history
     Subscribe,
+    /// Ask the LLM provider of the gateway, at your cost
+    Gateway,
 }
 
 impl Anonymous {
@@ -240,6 +242,7 @@ impl Anonymous {
         match self {
             Anonymous::Publish => "publish",
             Anonymous::Subscribe => "subscribe",
+            Anonymous::Gateway => "gateway",
         }
     }
 }

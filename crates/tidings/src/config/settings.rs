@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use tidings_hub::{
-    Access, Grant, Matchers, Tokens,
+    Access, Control, Grant, Matchers, Policy, Right, Tokens,
     gateway::{GatewaySettings, Secret},
     log::{Durability, LogSettings, LogUrl, Rule},
 };
@@ -160,10 +160,14 @@ fn access(serve: &Serve) -> anyhow::Result<Access> {
     if serve.anonymous.contains(&Anonymous::Subscribe) {
         grant = grant.with_read(Matchers::all());
     }
+    if serve.anonymous.contains(&Anonymous::Gateway) {
+        grant = grant.with_right(Right::Gateway);
+    }
     if let Some(file) = &serve.key_file {
-        let tokens = Tokens::new(read_token_key(file)?).with_anonymous(grant);
+        let tokens = Tokens::new(read_token_key(file)?);
         let tokens = serve.audience.iter().fold(tokens, Tokens::with_audience);
-        return Ok(Access::Authorizer(Arc::new(tokens)));
+        let policy = Policy::new(tokens).with_anonymous(grant);
+        return Ok(Access::Control(Arc::new(Control::new(policy))));
     }
     if !serve.anonymous.is_empty() {
         return Ok(Access::Anonymous(grant));

@@ -1,11 +1,16 @@
 //! The claims of a token whose signature holds, and the grant that they make.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use serde_json::{Map, Value};
 
-use super::{Grant, Refusal, jws::Verified};
-use crate::{MAX_FILTERS, Matchers, Subject, TopicFilter};
+use ring::digest;
+
+use super::{Accepted, Credential, CredentialKind, Limits, Refusal, Rights, jws::Verified};
+use crate::{MAX_FILTERS, Matchers, Right, Subject, TopicFilter};
 
 /// The longest that a token may hold: 30 days.
 pub const MAX_TOKEN_LIFE: Duration = Duration::from_secs(30 * 86_400);
@@ -23,27 +28,55 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// The grant of a token.
-    pub(super) fn grant(&self, verified: &Verified, now: SystemTime) -> Result<Grant, Refusal> {
+    /// The rights of a token.
+    pub(super) fn accept(
+        &self,
+        token: &str,
+        verified: Verified,
+        now: SystemTime,
+    ) -> Result<Accepted, Refusal> {
         let Verified { header, claims } = verified;
-        has_type(header)?;
-        let issuer = name(claims, "iss", "issuer-wrong")?;
-        let expires = holds_now(claims, issuer.unwrap_or("its issuer"), now)?;
-        self.is_for_this_hub(claims)?;
-        let mut grant = Grant::default().with_expiry(expires);
-        if let Some(subject) = name(claims, "sub", "subject-not-usable")? {
-            grant = grant.with_subject(Subject::new(issuer.unwrap_or_default(), subject));
+        has_type(&header)?;
+        let issuer = name(&claims, "iss", "issuer-wrong")?;
+        let times = holds_now(&claims, issuer.unwrap_or("its issuer"), now)?;
+        self.is_for_this_hub(&claims)?;
+        let subject = name(&claims, "sub", "subject-not-usable")?
+            .map(|name| Subject::new(issuer.unwrap_or_default(), name));
+        let token_id = name(&claims, "jti", "claims-malformed")?;
+        let (mut publish, mut read, mut rights) = (Matchers::none(), Matchers::none(), Rights::default());
+        if let Some(own) = claims.get("tidings") {
+            let Value::Object(own) = own else {
+                return Err(Refusal::after("claims-malformed", "the claim tidings is no object"));
+            };
+            if let Some(unknown) =
+                own.keys().find(|name| !["publish", "read", "rights"].contains(&name.as_str()))
+            {
+                let detail = format!(
+                    "the claim tidings has {unknown:?}; it has publish and read, each a list of topics, and rights, a list of words"
+                );
+                return Err(Refusal::after("claim-unknown", detail));
+            }
+            (publish, read) = (matchers(own, "publish")?, matchers(own, "read")?);
+            rights = read_rights(own)?;
         }
-        let Some(own) = claims.get("tidings") else { return Ok(grant) };
-        let Value::Object(own) = own else {
-            return Err(Refusal::after("claims-malformed", "the claim tidings is no object"));
+        let credential = Credential {
+            name: token_id.map_or_else(|| short_hash(token), Into::into),
+            kind: CredentialKind::Token,
+            issuer: issuer.map(Into::into),
+            token_id: token_id.map(Into::into),
+            subject,
+            issued_at: times.issued,
+            expires: Some(times.expires),
+            claims,
         };
-        if let Some(unknown) = own.keys().find(|name| !["publish", "read"].contains(&name.as_str())) {
-            let detail =
-                format!("the claim tidings has {unknown:?}; it has publish and read, each a list of topics");
-            return Err(Refusal::after("claim-unknown", detail));
-        }
-        Ok(grant.with_publish(matchers(own, "publish")?).with_private(matchers(own, "read")?))
+        Ok(Accepted {
+            credential: Arc::new(credential),
+            publish,
+            read,
+            rights,
+            limits: Limits::default(),
+            payload: None,
+        })
     }
 
     fn is_for_this_hub(&self, claims: &Map<String, Value>) -> Result<(), Refusal> {
@@ -81,8 +114,14 @@ fn has_type(header: &Map<String, Value>) -> Result<(), Refusal> {
     }
 }
 
+/// The times of a token that holds.
+struct Times {
+    issued: Option<SystemTime>,
+    expires: SystemTime,
+}
+
 /// Whether the token holds now, and until when.
-fn holds_now(claims: &Map<String, Value>, issuer: &str, now: SystemTime) -> Result<SystemTime, Refusal> {
+fn holds_now(claims: &Map<String, Value>, issuer: &str, now: SystemTime) -> Result<Times, Refusal> {
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let Some(end) = number(claims, "exp")? else {
         return Err(Refusal::after("expiry-missing", "the token has no exp; a token must say when it ends"));
@@ -113,7 +152,8 @@ fn holds_now(claims: &Map<String, Value>, issuer: &str, now: SystemTime) -> Resu
         let detail = format!("the token holds for {life} s; at most {most} s (30 days) are allowed");
         return Err(Refusal::after("lives-too-long", detail));
     }
-    Ok(UNIX_EPOCH + Duration::from_secs_f64(end))
+    let time = |seconds: f64| UNIX_EPOCH + Duration::from_secs_f64(seconds);
+    Ok(Times { issued: issued.map(time), expires: time(end) })
 }
 
 fn text_of(seconds: f64) -> humantime::Rfc3339Timestamp {
@@ -172,4 +212,26 @@ fn matchers(own: &Map<String, Value>, member: &str) -> Result<Matchers, Refusal>
         TopicFilter::parse(topic).map_err(|error| malformed(error.to_string()))
     };
     texts.iter().map(read).collect()
+}
+
+fn read_rights(own: &Map<String, Value>) -> Result<Rights, Refusal> {
+    let Some(value) = own.get("rights") else { return Ok(Rights::default()) };
+    let words = value.as_array().filter(|words| words.len() <= MAX_FILTERS);
+    let words = words.ok_or_else(|| {
+        Refusal::after("claims-malformed", format!("rights is {value}; it is a list of words"))
+    })?;
+    let read = |word: &Value| {
+        let known = word.as_str().and_then(Right::parse);
+        known.ok_or_else(|| {
+            let words = Right::ALL.map(Right::as_str).join(", ");
+            Refusal::after("claim-unknown", format!("rights has {word}; it has some of {words}"))
+        })
+    };
+    words.iter().map(read).collect()
+}
+
+/// The first 8 hexadecimal digits of the SHA-256 of a token.
+fn short_hash(token: &str) -> Box<str> {
+    let hash = digest::digest(&digest::SHA256, token.as_bytes());
+    hash.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }

@@ -66,6 +66,17 @@ impl Bodies {
         open.bodies.remove(&body.number);
     }
 
+    /// Makes each look at its grant.
+    pub(crate) fn look_at_grants(&self) {
+        let bodies: Vec<_> = {
+            let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            open.bodies.values().map(|body| body.wake.clone()).collect()
+        };
+        for wake in bodies {
+            wake.rouse();
+        }
+    }
+
     /// The subscriptions with the largest lag that the holder of `grant` may see. `newest` is the log's newest record.
     pub(crate) fn furthest(&self, newest: u64, grant: &Grant) -> Arc<Furthest> {
         let open = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -33,6 +33,14 @@ impl Loops {
         inboxes.iter().filter_map(Weak::upgrade).collect()
     }
 
+    /// Makes each look at the grants of its rows.
+    pub(crate) fn look_at_grants(&self) {
+        let inboxes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for inbox in inboxes.iter().filter_map(Weak::upgrade) {
+            inbox.look_at_grants();
+        }
+    }
+
     /// Asks all of them for those that the holder of `grant` may know of. Cancel safe. A loop that does not answer in time is left out, and the log says so.
     pub(crate) async fn furthest(&self, grant: &Grant) -> Furthest {
         let inboxes: Vec<Arc<Inbox>> = {

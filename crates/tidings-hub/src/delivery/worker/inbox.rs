@@ -49,6 +49,8 @@ pub(super) struct Commands {
     pub(super) signalled: Vec<Slot>,
     /// Questions which rows lag most.
     pub(super) askers: Vec<Asker>,
+    /// Grants have ended before their time: all rows are looked at.
+    pub(super) grants_ended: bool,
     /// Nobody joins any more: when the last row has gone, so does the worker.
     pub(super) closing: bool,
     /// The worker has ended: nobody looks into this any more.
@@ -71,6 +73,7 @@ impl Inbox {
     pub(super) fn put(&self, put: impl FnOnce(&mut Commands)) {
         let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         let first = commands.join.is_empty() && commands.signalled.is_empty() && commands.askers.is_empty();
+        let first = first && !commands.grants_ended;
         put(&mut commands);
         let wake = first || commands.closing;
         drop(commands);
@@ -103,6 +106,11 @@ impl Inbox {
         let (tell, answer) = oneshot::channel();
         self.put(|commands| commands.askers.push(Asker { grant: grant.clone(), tell }));
         answer
+    }
+
+    /// Makes the loop look at the grants of all its rows.
+    pub(crate) fn look_at_grants(&self) {
+        self.put(|commands| commands.grants_ended = true);
     }
 
     /// Exchanges what is in here for `empty`.

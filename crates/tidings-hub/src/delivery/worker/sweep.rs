@@ -30,6 +30,11 @@ impl Sweep {
         self.next.get_or_insert(0);
     }
 
+    /// Looks at all rows, though some were looked at just now.
+    pub(super) fn begin_again(&mut self) {
+        self.next = Some(0);
+    }
+
     pub(super) fn is_running(&self) -> bool {
         self.next.is_some()
     }
@@ -72,7 +77,7 @@ impl Worker {
 
     /// Ends a row whose grant has ended, or gives notice of that.
     fn end_if_expired(&mut self, slot: Slot) {
-        let now = self.now;
+        let now = self.began + Duration::from_millis(self.now);
         let Some(expiry) = self.expiries.get_mut(&slot) else { return };
         let Some(row) = self.rows.get_mut(slot) else { return };
         if matches!(row.state, State::Blocked(_)) && !expiry.is_over(now) {
@@ -86,9 +91,9 @@ impl Worker {
         let chunk = |event: &Bytes| Encoded::from(&event[..]).into_chunk();
         match (&mut row.state, due) {
             // It is late already. It ends when the rest is sent, and hears the reason when it comes back.
-            (State::Blocked(rest), Due::End(_)) => {
+            (State::Blocked(rest), Due::End(reason, _)) => {
                 if rest.then == Then::Follow {
-                    rest.then = Then::Finish(EndReason::Expired);
+                    rest.then = Then::Finish(EndReason::Access(reason));
                 }
             }
             (_, Due::Notice(event)) => {
@@ -96,13 +101,13 @@ impl Worker {
                     self.send_aside(slot, &chunk(&event));
                 }
             }
-            (_, Due::End(event)) => {
+            (_, Due::End(reason, event)) => {
                 if is_told {
                     self.send_aside(slot, &chunk(&event));
                 }
                 match self.rows.get_mut(slot).map(|row| &mut row.state) {
-                    Some(State::Blocked(rest)) => rest.then = Then::Finish(EndReason::Expired),
-                    Some(_) => self.finish(slot, EndReason::Expired),
+                    Some(State::Blocked(rest)) => rest.then = Then::Finish(EndReason::Access(reason)),
+                    Some(_) => self.finish(slot, EndReason::Access(reason)),
                     None => {}
                 }
             }
@@ -134,7 +139,7 @@ mod tests {
         *,
     };
     use crate::{
-        EventFormat, Hub, Topic,
+        EventFormat, Grant, Hub, Matchers, Selector, Topic,
         authorize::Reading,
         delivery::{
             expiry::Expiry,
@@ -171,7 +176,9 @@ mod tests {
         let slot = worker.rows.insert(row);
         // The notice is due after 18 seconds.
         let expires = SystemTime::now() + Duration::from_secs(20);
-        worker.expiries.insert(slot, Expiry::of(expires, worker.now));
+        let grant = Grant::default().with_read(Matchers::all()).with_expiry(expires);
+        let reading = grant.reading(Selector::everything()).unwrap();
+        worker.expiries.insert(slot, Expiry::of(reading.open.unwrap()));
         worker.now += 19_000;
         (worker, slot, client)
     }

@@ -66,7 +66,7 @@ pub(super) struct Worker {
     pub(super) prepared: Option<(Slot, Progress, Prepared)>,
     /// How far the current look for heartbeats and timeouts has come.
     pub(super) sweep: Sweep,
-    /// The rows whose grants end.
+    /// The rows whose grants may end.
     pub(super) expiries: BTreeMap<Slot, Expiry>,
     /// The look for rows that lag, while an operator asks.
     pub(super) survey: Survey,
@@ -74,7 +74,7 @@ pub(super) struct Worker {
     pub(super) delivered: u64,
     /// Of a pass, the rows to be looked at; kept for its memory.
     pub(super) scratch: Vec<Slot>,
-    began: Instant,
+    pub(super) began: Instant,
     /// Milliseconds since it began, as of the current piece of work.
     pub(super) now: u64,
     /// The hub shuts down: rows end between two events.
@@ -193,6 +193,9 @@ impl Worker {
         for asker in commands.askers.drain(..) {
             self.answer(asker);
         }
+        if std::mem::take(&mut commands.grants_ended) {
+            self.sweep.begin_again();
+        }
         self.commands = commands;
     }
 
@@ -232,8 +235,8 @@ impl Worker {
             self.remove(row, EndReason::Left);
             return;
         }
-        if let Some(expires) = handed_over.expires {
-            self.expiries.insert(row, Expiry::of(expires, self.now));
+        if let Some(expiry) = handed_over.expiry {
+            self.expiries.insert(row, expiry);
         }
         self.turns.push_back(row);
     }

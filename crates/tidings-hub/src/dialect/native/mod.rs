@@ -17,7 +17,7 @@ use super::{
     list::joined,
     query::pairs,
 };
-use crate::{Settings, Verdict, authorize::Right};
+use crate::{Settings, Verdict};
 
 /// Tells a subscriber that named the event it saw last whether it gets all that followed.
 const TIDINGS_RESUME: HeaderName = HeaderName::from_static("tidings-resume");
@@ -34,10 +34,10 @@ pub(crate) struct Native;
 
 /// The most frequent requests come first.
 static TABLE: [Route; 4] = [
-    Route::new(Path::Below(BELOW_TOPICS), POST, Need::Right(Right::Publish), Pages::Publishers),
-    Route::new(Path::Below(BELOW_TOPICS), GET, Need::Right(Right::Read), Pages::Readers),
-    Route::new(Path::Exactly("/topics"), GET, Need::Right(Right::Read), Pages::Readers),
-    Route::new(Path::Exactly(SUBSCRIBERS), GET, Need::Right(Right::Read), Pages::Readers),
+    Route::new(Path::Below(BELOW_TOPICS), POST, Need::Publish, Pages::Publishers),
+    Route::new(Path::Below(BELOW_TOPICS), GET, Need::Read, Pages::Readers),
+    Route::new(Path::Exactly("/topics"), GET, Need::Read, Pages::Readers),
+    Route::new(Path::Exactly(SUBSCRIBERS), GET, Need::Read, Pages::Readers),
 ];
 
 impl Dialect for Native {

@@ -1,10 +1,6 @@
 //! `GET` as JSON: a page of history, or a long poll.
 
-use std::{
-    future::poll_fn,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use http::Response;
 use serde::Serialize;
@@ -15,7 +11,7 @@ use tokio::{
 
 use crate::{
     Hub, StartAt, Verdict,
-    authorize::Reading,
+    authorize::{OpenStream, Reading},
     delivery::{
         resume::{First, Gap, Opened, open},
         subscription::PAGE,
@@ -62,9 +58,8 @@ pub(crate) async fn history(
 ) -> Result<Response<HubBody>, Problem> {
     let engine = hub.engine();
     let began = Instant::now();
-    let left = reading
-        .expires
-        .map_or(Duration::MAX, |end| end.duration_since(SystemTime::now()).unwrap_or_default());
+    let end = reading.open.as_ref().and_then(OpenStream::term).map(|term| term.end);
+    let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(began));
     let wait = asked.wait.min(left);
     let (deadline, search_end) = (began + wait, began + wait.max(MAX_SEARCH));
     // A page is as large as one read of a stream, even if its client would take more updates.

@@ -139,24 +139,18 @@ fn greeting(
         Access::Loopback => {
             "anyone on this machine may publish and subscribe; no other machine can reach it".into()
         }
-        Access::Anonymous(grant) => {
-            let may = [(grant.publish(), "publish"), (grant.read(), "subscribe")];
-            let may: Vec<_> =
-                may.iter().filter(|(topics, _)| topics.is_all()).map(|(_, what)| *what).collect();
-            format!("EVERYONE who can reach {address} may {}", may.join(" and "))
+        Access::Anonymous(_) => {
+            format!("EVERYONE who can reach {address} may {}", words_of(everyone))
         }
         _ => {
             let tokens = "a token that was made with the hub's key says what its bearer may do";
             match everyone {
                 [] => tokens.into(),
-                rights => {
-                    let words: Vec<_> = rights.iter().map(|right| right.name()).collect();
-                    format!("{tokens}; EVERYONE who can reach {address} may {}", words.join(" and "))
-                }
+                rights => format!("{tokens}; EVERYONE who can reach {address} may {}", words_of(rights)),
             }
         }
     };
-    let takes_tokens = matches!(access, Access::Authorizer(_));
+    let takes_tokens = matches!(access, Access::Control(_));
     let credential = |right| match takes_tokens && !everyone.contains(&right) {
         true => " -H \"Authorization: Bearer $TOKEN\"",
         false => "",
@@ -185,6 +179,12 @@ fn greeting(
     )
 }
 
+/// The rights of everyone, in words.
+fn words_of(rights: &[Anonymous]) -> String {
+    let words: Vec<_> = rights.iter().map(|right| right.name()).collect();
+    words.join(" and ")
+}
+
 fn start_logging(verbose: u8) {
     let level = match verbose {
         0 => Level::INFO,
@@ -204,7 +204,7 @@ fn start_logging(verbose: u8) {
 mod tests {
     use std::sync::Arc;
 
-    use tidings_hub::{TokenKey, Tokens};
+    use tidings_hub::{Control, Policy, TokenKey, Tokens};
 
     use super::*;
 
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn the_greeting_says_who_needs_a_token_and_prints_commands_that_work() {
         let key = TokenKey::parse(&[b'x'; 32]).unwrap();
-        let access = Access::Authorizer(Arc::new(Tokens::new(key)));
+        let access = Access::Control(Arc::new(Control::new(Policy::new(Tokens::new(key)))));
         let greet = |everyone: &[Anonymous]| {
             greeting(([127, 0, 0, 1], 4400).into(), &access, everyone, &[], "in memory", None, None)
         };

@@ -1,41 +1,41 @@
-//! Why a token is not accepted, and what of that its sender is told.
+//! Why a credential is not accepted, and what of that its sender is told.
 
 use super::Denial;
 
-/// A token that is not accepted.
+/// A credential that is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) rule: &'static str,
-    pub(super) detail: String,
-    /// Whether the signature held: what the token says may then be told to its bearer.
-    pub(super) is_signed: bool,
+pub(crate) struct Refusal {
+    pub(crate) rule: &'static str,
+    pub(crate) detail: String,
+    /// Whether it was proved to be genuine: what it says may then be told to its bearer.
+    pub(crate) is_signed: bool,
 }
 
 impl Refusal {
     /// One before the signature held.
-    pub(super) fn before(rule: &'static str, detail: impl Into<String>) -> Refusal {
+    pub(crate) fn before(rule: &'static str, detail: impl Into<String>) -> Refusal {
         Refusal { rule, detail: detail.into(), is_signed: false }
     }
 
     /// One of a token whose signature held.
-    pub(super) fn after(rule: &'static str, detail: impl Into<String>) -> Refusal {
+    pub(crate) fn after(rule: &'static str, detail: impl Into<String>) -> Refusal {
         Refusal { rule, detail: detail.into(), is_signed: true }
     }
 
     /// The answer. Somebody who tries signatures and headers learns nothing from it; the operator finds the reason by its number.
-    pub(super) fn into_denial(self) -> Denial {
+    pub(crate) fn into_denial(self) -> Denial {
         let Refusal { rule, detail, is_signed } = self;
         if is_signed {
-            tracing::debug!(rule, reason = detail, "a token is refused");
+            tracing::debug!(rule, reason = detail, "a credential is refused");
             return Denial::unauthenticated(detail).with_rule(rule);
         }
         let mut number = [0; 8];
         // Without randomness the number is a poor one, and nothing else.
         let _ = getrandom::fill(&mut number);
         let request = format!("{:016x}", u64::from_be_bytes(number));
-        tracing::debug!(request, rule, reason = detail, "a token is refused");
+        tracing::debug!(request, rule, reason = detail, "a credential is refused");
         Denial::unauthenticated(format!(
-            "the token was not accepted; the log of the hub (tidings serve -v) has the reason under request {request}"
+            "the credential was not accepted; the log of the hub (tidings serve -v) has the reason under request {request}"
         ))
         .with_rule("token-not-accepted")
         .with_request(request)

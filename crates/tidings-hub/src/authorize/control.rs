@@ -1,0 +1,161 @@
+//! The hub's own rule with credentials: what a request has shown becomes a grant.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::SystemTime,
+};
+
+use http::{header, request::Parts};
+
+use super::{Accepted, AccessEnd, Credential, Denial, Grant, Refusal, Tokens, grant::WeakGrant};
+
+/// Grants what the credential of a request allows.
+///
+/// A request shows at most one credential, which is judged alone. One that is refused is not taken for a request without any.
+/// The holder of a credential also has the rights that everyone has.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+///
+/// use tidings_hub::{Access, Control, Grant, Matchers, Policy, Settings, TokenKey, Tokens};
+///
+/// let key = TokenKey::parse(b"3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")?;
+/// let backend = key.mint(&Matchers::parse(["orders/*"])?, &Matchers::none(), None, Duration::from_secs(3600));
+/// // Everyone may read what is public.
+/// let policy = Policy::new(Tokens::new(key)).with_anonymous(Grant::default().with_read(Matchers::all()));
+/// let mut settings = Settings::default();
+/// settings.access = Access::Control(Arc::new(Control::new(policy)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Control {
+    rule: RwLock<Arc<Rule>>,
+    /// The grants of which streams may be open.
+    granted: Mutex<Granted>,
+}
+
+/// The credentials that a [`Control`] accepts, and their rights.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    tokens: Tokens,
+    anonymous: Grant,
+}
+
+/// A policy that is in force, and the grant of those that show nothing.
+#[derive(Debug)]
+struct Rule {
+    policy: Policy,
+    nobody: Grant,
+}
+
+/// Grants that were made, each for as long as somebody has it.
+#[derive(Debug, Default)]
+struct Granted {
+    grants: Vec<WeakGrant>,
+    /// At how many to look for those that nobody has any more.
+    look_at: usize,
+}
+
+impl Policy {
+    /// Accepts these tokens. A request without one may do nothing.
+    pub fn new(tokens: Tokens) -> Policy {
+        Policy { tokens, anonymous: Grant::default() }
+    }
+
+    /// Grants this to everybody.
+    #[must_use]
+    pub fn with_anonymous(self, anonymous: Grant) -> Policy {
+        Policy { anonymous, ..self }
+    }
+
+    /// The grant of a request that shows this.
+    fn of(&self, accepted: Accepted) -> Grant {
+        Grant::of(accepted).and_all_of(&self.anonymous)
+    }
+}
+
+impl Rule {
+    fn new(policy: Policy) -> Rule {
+        let nobody = policy.anonymous.clone().with_standing();
+        Rule { policy, nobody }
+    }
+}
+
+impl Control {
+    /// A hub's rule, with the policy that it begins with.
+    pub fn new(policy: Policy) -> Control {
+        Control { rule: RwLock::new(Arc::new(Rule::new(policy))), granted: Mutex::default() }
+    }
+
+    /// Puts another policy in force, and ends the grants that allow to read more than it does. Their streams end when the hub is told
+    /// to look at its grants.
+    pub(crate) fn replace(&self, policy: Policy) {
+        let rule = Arc::new(Rule::new(policy));
+        let old =
+            std::mem::replace(&mut *self.rule.write().unwrap_or_else(PoisonError::into_inner), rule.clone());
+        if !rule.nobody.reads_as_much_as(&old.nobody) {
+            old.nobody.end(AccessEnd::Rules);
+        }
+        let granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        for grant in granted.grants.iter().filter_map(WeakGrant::upgrade) {
+            let now = grant.accepted().map(|accepted| rule.policy.of(accepted.clone()));
+            if !now.is_some_and(|now| now.reads_as_much_as(&grant)) {
+                grant.end(AccessEnd::Rules);
+            }
+        }
+    }
+
+    fn rule(&self) -> Arc<Rule> {
+        self.rule.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Turns a request into its grant.
+    ///
+    /// # Errors
+    /// The answer to a request whose credential is not accepted.
+    pub(super) fn authorize(&self, request: &Parts) -> Result<Grant, Denial> {
+        let rule = self.rule();
+        let mut credentials = request.headers.get_all(header::AUTHORIZATION).iter();
+        let accepted = match (credentials.next(), credentials.next()) {
+            (None, _) => return Ok(rule.nobody.clone()),
+            (Some(value), None) => {
+                bearer(value.as_bytes()).and_then(|token| rule.policy.tokens.accept(token, SystemTime::now()))
+            }
+            _ => Err(Refusal::before("token-malformed", "there are two Authorization headers")),
+        };
+        let grant = rule.policy.of(accepted.map_err(Refusal::into_denial)?);
+        self.granted.lock().unwrap_or_else(PoisonError::into_inner).note(&grant);
+        Ok(grant)
+    }
+
+    /// Ends the grants of the credentials that `is_hit`. Returns how many streams were open by them. The streams end when the hub is
+    /// told to look at its grants.
+    pub(crate) fn end(&self, reason: AccessEnd, is_hit: impl Fn(&Credential) -> bool) -> u32 {
+        let granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        let grants = granted.grants.iter().filter_map(WeakGrant::upgrade);
+        grants
+            .filter(|grant| grant.credential().is_some_and(|credential| is_hit(credential)))
+            .map(|grant| grant.end(reason))
+            .sum()
+    }
+}
+
+impl Granted {
+    fn note(&mut self, grant: &Grant) {
+        if self.grants.len() >= self.look_at {
+            self.grants.retain(WeakGrant::is_held);
+            self.look_at = 2 * self.grants.len() + 64;
+        }
+        self.grants.push(grant.downgrade());
+    }
+}
+
+/// The token in the value of an `Authorization` header.
+fn bearer(value: &[u8]) -> Result<&str, Refusal> {
+    let text = std::str::from_utf8(value).ok();
+    let parts = text.and_then(|text| text.trim().split_once(' '));
+    match parts {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        _ => Err(Refusal::before("token-malformed", "Authorization is not 'Bearer', a space, and a token")),
+    }
+}
