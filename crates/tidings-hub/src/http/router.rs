@@ -338,7 +338,7 @@ pub(crate) mod tests {
                 match route.need {
                     Need::Nothing => assert!(without_grant.is_success(), "{line}: {without_grant}"),
                     Need::Read | Need::Publish | Need::Right(_) => {
-                        assert_eq!(without_grant, StatusCode::FORBIDDEN, "{line}")
+                        assert_eq!(without_grant, StatusCode::FORBIDDEN, "{line}");
                     }
                     // An ID that names nothing is not found, whatever the token.
                     Need::Token => assert!(without_grant.is_client_error(), "{line}: {without_grant}"),
