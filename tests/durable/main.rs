@@ -55,7 +55,7 @@ async fn kept(hub: &HubProcess, topic: &str) -> Vec<String> {
 /// Waits until a topic or pattern has exactly these updates, which nothing else tells.
 async fn until_kept(hub: &HubProcess, topic: &str, expected: &[&str]) {
     let mut last = Vec::new();
-    for _ in 0..500 {
+    for _ in 0..3000 {
         last = kept(hub, topic).await;
         if last == expected {
             return;

@@ -81,7 +81,7 @@ async fn a_full_history_loses_its_oldest_updates_by_number_and_by_size() {
         let hub = history.serve(&arguments);
         // A batch is evicted in the background.
         let mut left = kept(&hub, "t").await;
-        for _ in 0..500 {
+        for _ in 0..3000 {
             if left.len() <= most {
                 break;
             }

@@ -86,7 +86,7 @@ fn header<'r>(response: &'r Response<Bytes>, name: &str) -> &'r str {
 
 /// Waits until a condition of the hub's files holds, which nothing else tells.
 async fn eventually(holds: impl Fn() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..6000 {
         if holds() {
             return;
         }

@@ -235,7 +235,7 @@ async fn what_is_evicted_before_it_was_listed_is_gone() {
 async fn open_under(directory: &Path, rules: &[&str], kept: usize) -> DiskLog {
     let rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
     let log = DiskLog::open(directory, Retention { rules, ..Retention::on_disk() }).unwrap();
-    for _ in 0..1000 {
+    for _ in 0..6000 {
         if all(&log).await.records.len() == kept {
             return log;
         }
