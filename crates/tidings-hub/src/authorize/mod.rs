@@ -14,6 +14,7 @@ mod open_stream;
 mod reading;
 mod refusal;
 mod rights;
+mod rules;
 mod tokens;
 
 pub use self::{
