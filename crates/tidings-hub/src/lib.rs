@@ -88,8 +88,8 @@ pub use attachments::{
     ReceivedAttachment, UploadError,
 };
 pub use authorize::{
-    Access, Authorizer, Authorizing, Control, Denial, Grant, InvalidTokenKey, MAX_TOKEN_LIFE, Policy, Right,
-    Subject, TokenKey, Tokens,
+    Access, Authorizer, Authorizing, Control, Denial, Grant, InvalidTokenKey, MAX_TOKEN_LIFE, NewApiKey,
+    Policy, Right, Subject, TokenKey, Tokens,
 };
 pub use delivery::EventFormat;
 pub use delivery::cursor::{Cursor, Subscribe};

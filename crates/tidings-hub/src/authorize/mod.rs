@@ -1,8 +1,9 @@
 //! Authorization: a request becomes a [`Grant`] once, and all other code asks the grant.
 
-#![allow(dead_code, reason = "tickets, revocations and limits are about to use it")]
+#![allow(dead_code, unused_imports, reason = "tickets, revocations, limits and rules are about to use it")]
 
 mod access;
+mod api_keys;
 mod authorizer;
 mod control;
 mod credential;
@@ -14,11 +15,13 @@ mod open_stream;
 mod reading;
 mod refusal;
 mod rights;
+mod roles;
 mod rules;
 mod tokens;
 
 pub use self::{
     access::Access,
+    api_keys::NewApiKey,
     authorizer::{Authorizer, Authorizing},
     control::{Control, Policy},
     denial::Denial,
@@ -27,6 +30,7 @@ pub use self::{
     tokens::{InvalidTokenKey, MAX_TOKEN_LIFE, TokenKey, Tokens},
 };
 pub(crate) use self::{
+    api_keys::{ApiKey, ApiKeys, basic_api_key, is_api_key_id, looks_like_api_key, read_sha256},
     credential::{Accepted, Credential, CredentialKind},
     denial::DenialKind,
     grant::NotReadable,
@@ -36,4 +40,6 @@ pub(crate) use self::{
     reading::{Reach, Reading},
     refusal::Refusal,
     rights::Rights,
+    roles::{Role, allowed_by_roles},
+    rules::{Audience, InvalidRules, Rule, Rules, Template, View, claim},
 };
