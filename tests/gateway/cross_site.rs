@@ -58,7 +58,7 @@ async fn asking_takes_a_right_of_its_own_and_reading_only_a_token() {
     let model = saying(chat(1)).await;
     let hub = gateway(&model, &["--anonymous", "publish,subscribe"]);
     let json = ("content-type", "application/json");
-    let answer = wire::ask(&hub.address, "POST", CHAT, &[json], ASK).await;
+    let answer = wire::ask(&hub.address, "POST", CHAT, &[json, ("host", "hub.example")], ASK).await;
     assert_eq!(answer.refusal(403, "\"gateway\"")["error"]["type"], "permission_error");
     let hub = gateway(&model, &["--anonymous", "gateway"]);
     let answering = ask(&hub, CHAT).await;

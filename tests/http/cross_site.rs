@@ -2,7 +2,7 @@
 
 use crate::support::{
     HubProcess,
-    wire::{Answer, Headers, JSON, Stream, TEXT, Wire, ask, data, head, header, page, say},
+    wire::{Answer, ELSEWHERE, Headers, JSON, Stream, TEXT, Wire, ask, data, head, header, page, say},
 };
 
 const APP: &str = "https://app.example";
@@ -350,15 +350,37 @@ async fn health_is_told_under_any_name_and_to_any_page() {
 }
 
 #[tokio::test]
+async fn a_hub_of_this_machine_takes_nothing_that_a_proxy_passes_on() {
+    let hub = HubProcess::start(&[]);
+    for name in ["x-forwarded-for", "forwarded", "x-real-ip", "via"] {
+        let answer = publish(&hub, &[(name, "203.0.113.7")]).await;
+        answer.refusal(403, name);
+        get(&hub, "/topics/a", &[(name, "203.0.113.7")]).await.refusal(403, "--key-file");
+        assert_eq!(get(&hub, "/healthz", &[(name, "203.0.113.7")]).await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn with_anonymous_readers_a_program_on_this_machine_publishes_and_no_other() {
+    let hub = HubProcess::start(&["--anonymous", "subscribe"]);
+    assert_eq!(publish(&hub, &[]).await.status(), 200);
+    for elsewhere in [ELSEWHERE, ("x-forwarded-for", "203.0.113.7"), ("via", "1.1 proxy")] {
+        publish(&hub, &[elsewhere]).await.refusal(403, "publish");
+    }
+    publish(&hub, &[("origin", "https://evil.example")]).await.refusal(403, "evil.example");
+    Stream::live(&hub.address, "/topics/a").await;
+}
+
+#[tokio::test]
 async fn a_client_that_may_only_subscribe_cannot_publish() {
     let hub = HubProcess::start(&["--anonymous", "subscribe"]);
-    let answer = publish(&hub, &[]).await;
+    let answer = publish(&hub, &[ELSEWHERE]).await;
     assert!([401, 403].contains(&answer.status()), "{answer:?}");
     answer.refusal(answer.status(), "publish");
     Stream::live(&hub.address, "/topics/a").await;
     let hub = HubProcess::start(&["--anonymous", "publish"]);
     assert_eq!(publish(&hub, &[]).await.status(), 200);
-    for headers in [vec![], vec![JSON]] {
+    for headers in [vec![ELSEWHERE], vec![ELSEWHERE, JSON]] {
         let answer = get(&hub, "/topics/a", &headers).await;
         assert!([401, 403].contains(&answer.status()), "{answer:?}");
     }

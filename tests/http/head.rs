@@ -2,7 +2,7 @@
 
 use crate::support::{
     HubProcess,
-    wire::{JSON, Stream, TEXT, Wire, ask, head, header, post, say},
+    wire::{ELSEWHERE, JSON, Stream, TEXT, Wire, ask, head, header, post, say},
 };
 
 /// The names of the header fields in a head, in lower case and sorted, but for the date.
@@ -258,13 +258,13 @@ async fn every_refusal_is_a_problem_document_that_names_the_value() {
 #[tokio::test]
 async fn metrics_take_a_right_of_their_own() {
     let hub = HubProcess::start(&["--anonymous", "publish"]);
-    ask(&hub.address, "GET", "/metrics", &[], "").await.refusal(403, "\"metrics\"");
+    ask(&hub.address, "GET", "/metrics", &[ELSEWHERE], "").await.refusal(403, "\"metrics\"");
     // Paths that say nothing of anybody's updates stay open.
     for path in ["/healthz", "/readyz", "/", "/tidings.js"] {
         assert_eq!(ask(&hub.address, "GET", path, &[], "").await.status(), 200, "{path}");
     }
     let hub = HubProcess::start(&["--anonymous", "subscribe"]);
-    ask(&hub.address, "GET", "/metrics", &[], "").await.refusal(403, "\"metrics\"");
+    ask(&hub.address, "GET", "/metrics", &[ELSEWHERE], "").await.refusal(403, "\"metrics\"");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::support::{
     HubProcess,
-    wire::{Answer, Headers, Wire, ask, data, head, page},
+    wire::{Answer, ELSEWHERE, Headers, Wire, ask, data, head, page},
 };
 
 const SHORT: &str = "events=2&every=1&idle=0";
@@ -61,7 +61,7 @@ async fn a_publish_that_its_query_calls_a_probe_is_refused_and_not_lost() {
 #[tokio::test]
 async fn it_obeys_the_rules_of_the_hub() {
     let hub = HubProcess::start(&["--anonymous", "publish"]);
-    assert_eq!(get(&hub, &format!("/probe?{SHORT}"), &[]).await.status(), 403);
+    assert_eq!(get(&hub, &format!("/probe?{SHORT}"), &[ELSEWHERE]).await.status(), 403);
     let hub = HubProcess::start(&["--allow-origin", "https://app.example"]);
     let from = |origin| [("origin", origin)];
     let shared = get(&hub, &format!("/probe?{SHORT}"), &from("https://app.example")).await;

@@ -210,6 +210,9 @@ pub const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
 pub const EVENTS: (&str, &str) = ("content-type", "text/event-stream");
 pub const JSON: (&str, &str) = ("accept", "application/json");
 
+/// Makes a request one that no program on this machine sends for itself.
+pub const ELSEWHERE: (&str, &str) = ("host", "hub.example");
+
 pub async fn post(address: &str, target: &str, content_type: (&str, &str), body: impl AsRef<[u8]>) -> Answer {
     ask(address, "POST", target, &[content_type], body).await
 }

@@ -6,9 +6,12 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use http::request::Parts;
+use http::{header, request::Parts};
 
-use super::{Authorizer, Control, Denial, Grant, Right};
+use super::{
+    Authorizer, Control, Denial, Grant, Right,
+    local::{is_local, sign_of_elsewhere},
+};
 use crate::model::matchers::Matchers;
 
 /// The rule that decides what a request may do.
@@ -19,10 +22,12 @@ pub enum Access {
     ///
     /// Any web page can make a browser send requests to 127.0.0.1, and a foreign domain name can be pointed there (DNS
     /// rebinding). Therefore a request whose `Host` is neither a loopback address, nor `localhost`, nor listed as
-    /// allowed, is answered 421.
+    /// allowed, is answered 421. A request that came through a proxy (`Forwarded`, `X-Forwarded-For`, `X-Real-IP` or `Via`), or from
+    /// another machine, is answered 403.
     #[default]
     Loopback,
-    /// Anyone may do what is granted here, under any `Host`.
+    /// Anyone may do what is granted here, under any `Host`. A program on this machine that asks under a loopback name may do
+    /// everything.
     Anonymous(Grant),
     /// A credential says what its holder may do, under any `Host`.
     Control(Arc<Control>),
@@ -43,7 +48,11 @@ impl Access {
     /// The [`Denial`] of a credential, or of the application's authorizer.
     pub(crate) async fn authorize(&self, request: &Parts) -> Result<Cow<'_, Grant>, Denial> {
         match self {
-            Access::Loopback => Ok(Cow::Borrowed(&EVERYTHING_PUBLIC)),
+            Access::Loopback => match sign_of_elsewhere(request) {
+                None => Ok(Cow::Borrowed(&EVERYTHING_PUBLIC)),
+                Some(sign) => Err(not_local(&sign)),
+            },
+            Access::Anonymous(_) if is_local(request) => Ok(Cow::Borrowed(&EVERYTHING_PUBLIC)),
             Access::Anonymous(grant) => Ok(Cow::Borrowed(grant)),
             Access::Control(control) => Ok(Cow::Owned(control.authorize(request)?)),
             Access::Authorizer(authorizer) => {
@@ -61,6 +70,12 @@ impl Access {
             Access::Control(_) => true,
             Access::Authorizer(authorizer) => authorizer.asks_for_token(),
         }
+    }
+
+    /// Whether the request has a credential that a browser never adds by itself. The page that makes a browser send it knows it, and could
+    /// send it from anywhere.
+    pub(crate) fn is_shown_by_page(&self, request: &Parts) -> bool {
+        matches!(self, Access::Control(_)) && request.headers.contains_key(header::AUTHORIZATION)
     }
 
     /// Whether somebody may be granted private updates.
@@ -89,6 +104,15 @@ impl Access {
             _ => None,
         }
     }
+}
+
+/// The answer to a request from elsewhere, for a hub of this machine alone.
+fn not_local(sign: &str) -> Denial {
+    Denial::forbidden(format!(
+        "this hub is for programs on its own machine, and the request is not from one: {sign}; start the hub with --key-file FILE to \
+         let holders of tokens in, or with --anonymous"
+    ))
+    .with_rule("not-local")
 }
 
 impl fmt::Debug for Access {

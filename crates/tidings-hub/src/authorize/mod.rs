@@ -11,6 +11,7 @@ mod denial;
 mod grant;
 mod host;
 mod limits;
+mod local;
 mod open_stream;
 mod reading;
 mod refusal;

@@ -146,15 +146,17 @@ async fn authorize<'h>(
     if route.pages != Pages::UnderAnyHost {
         site.may_lead_here()?;
     }
+    let access = &hub.engine().settings.access;
     match route.pages {
         Pages::UnderAnyHost | Pages::All => {}
+        // A browser adds no credential of this kind by itself: the page has it.
+        _ if access.is_shown_by_page(parts) => {}
         Pages::Readers => site.may_read(parts)?,
         Pages::Publishers => site.may_publish()?,
     }
     if matches!(route.need, Need::Nothing | Need::Token) {
         return Ok(Cow::default());
     }
-    let access = &hub.engine().settings.access;
     let grant = access.authorize(parts).await?;
     match route.need.is_met_by(&grant) {
         true => Ok(grant),
@@ -340,7 +342,7 @@ pub(crate) mod tests {
                     Need::Read | Need::Publish | Need::Right(_) => {
                         assert_eq!(without_grant, StatusCode::FORBIDDEN, "{line}");
                     }
-                    // An ID that names nothing is not found, whatever the token.
+                    // An ID that names nothing is not found with any token.
                     Need::Token => assert!(without_grant.is_client_error(), "{line}: {without_grant}"),
                 }
                 walked += 1;
