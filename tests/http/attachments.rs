@@ -12,7 +12,7 @@ use crate::support::{
     HubProcess, full,
     http2::Http2,
     request, send,
-    wire::{Answer, ELSEWHERE, Headers, Stream, Wire, ask, data, head, page, post, say},
+    wire::{Answer, Headers, Stream, Wire, ask, data, head, page, post, say},
 };
 
 /// Of the first 200,000 bytes of a picture, as sha256sum has it.
