@@ -8,6 +8,8 @@ export {};
  * @property {string} [method] default GET
  * @property {HeadersInit | ((attempt: Attempt) => HeadersInit | Promise<HeadersInit>)} [headers] headers, or a
  *   function that makes them before each attempt, for instance with a fresh token; if it throws, the attempt has failed
+ * @property {string | URL | ((attempt: Attempt) => Minted | Promise<Minted>)} [ticket] where your application answers a
+ *   POST with a ticket of the hub, as JSON, or a function that mints one; asked before each attempt
  * @property {BodyInit} [body]
  * @property {Iterable<string>} [topics] topics and patterns to follow, at the `/topics` of a hub
  * @property {string} [lastEventId] resume after this event
@@ -26,6 +28,10 @@ export {};
  * @typedef {object} Attempt
  * @property {number} number counted from 1
  * @property {string} lastEventId empty if there is none
+ * @property {boolean} [isRefused] whether the answer to the attempt before was 401, so the same token again will not do
+ *
+ * @typedef {string | { ticket: string, url?: string } | { ticket?: undefined, url: string }} Minted a ticket, which goes
+ *   into the query of the source's URL, or a URL that has one, relative to that of the source
  *
  * @typedef {object} Block the fields of the lines up to a blank line
  * @property {string} type the event type
@@ -35,6 +41,24 @@ export {};
  *
  * @typedef {MessageEvent<string> & { topics: string[] }} StreamEvent an event of the stream, with its topics if you
  *   asked a hub for them
+ *
+ * @typedef {object} Access the properties of an `access` event
+ * @property {string} reason what a hub says: `expires` soon, or has ended because it `expired`, for instance; or
+ *   `refused`: the answer is 401 or 403, and the source has ended
+ * @property {number} [status] 401 or 403, if refused
+ * @property {string} [rule] a hub's word for the rule that refused
+ * @property {string} [detail] the value, the rule and the next step, for people
+ *
+ * @typedef {object} Prepared a request that may be sent
+ * @property {string} url
+ * @property {Headers} headers
+ *
+ * @typedef {object} Stream a response that is being read
+ * @property {ReadableStreamDefaultReader<Uint8Array>} reader
+ * @property {Promise<ReadableStreamReadResult<Uint8Array>>} [read] the read that is under way
+ * @property {import("./tidings.js").Decoder} decoder
+ * @property {string} origin
+ * @property {boolean} isOwn whether nothing else renews its credential
  *
  * @typedef {object} Failure the properties of an `error` event
  * @property {unknown} [error] the reason why the connection is lost; absent if the server ended the response normally

@@ -1,12 +1,12 @@
 import { EventSource } from "./tidings.js";
-import type { Block, Options } from "./interface.js";
+import type { Attempt, Block, Options } from "./interface.js";
 /** An EventSource that shares one connection with other tabs. */
 export declare class SharedEventSource extends EventSource {
     /**
-     * @param {string | URL} url
+     * @param {string | URL | ((attempt: Attempt) => string | URL | Promise<string | URL>)} url
      * @param {Options & { group?: string }} [options] only tabs with the same `group` share, for pages with several users
      */
-    constructor(url: string | URL, options?: Options & {
+    constructor(url: string | URL | ((attempt: Attempt) => string | URL | Promise<string | URL>), options?: Options & {
         group?: string;
     });
 }
@@ -48,7 +48,7 @@ export type Told = {
     count?: number;
     retry?: number;
     /**
-     * whether the stream is a hub's
+     * what the stream's hub says of the access; absent if the stream is not a hub's
      */
-    hub?: boolean;
+    hub?: string;
 };

@@ -13,7 +13,7 @@
 
 import { Decoder, EventSource } from "./tidings.js";
 
-/** @import { Block, Options } from "./interface.js" */
+/** @import { Attempt, Block, Options, Prepared } from "./interface.js" */
 
 /** How often a tab asks a silent leader. */
 const ASK_MS = 200;
@@ -51,7 +51,7 @@ const LAG_BYTES = 1 << 20;
 /** An EventSource that shares one connection with other tabs. */
 export class SharedEventSource extends EventSource {
   /**
-   * @param {string | URL} url
+   * @param {string | URL | ((attempt: Attempt) => string | URL | Promise<string | URL>)} url
    * @param {Options & { group?: string }} [options] only tabs with the same `group` share, for pages with several users
    */
   constructor(url, options = {}) {
@@ -85,15 +85,18 @@ export function share(fetch = globalThis.fetch, group = "") {
  * @property {Block[]} [blocks]
  * @property {number} [count]
  * @property {number} [retry]
- * @property {boolean} [hub] whether the stream is a hub's
+ * @property {string} [hub] what the stream's hub says of the access; absent if the stream is not a hub's
  */
 
 /** One request for a shared stream. */
 class Member {
   #id = crypto.randomUUID();
   #url;
+  /** @type {RequestInit & { prepare?: () => Promise<Prepared> }} */
   #init;
   #fetch;
+  /** The first request. Those that follow get credentials of their own. @type {Prepared | undefined} */
+  #request;
   #name;
   #channel;
   /** The topics of this tab, if a leader may follow them for it. @type {string[] | undefined} */
@@ -122,8 +125,8 @@ class Member {
   /** Whether the leader has not reached this tab's position yet. */
   #isAhead = false;
   #isSeeking = false;
-  /** Whether the stream is a hub's. */
-  #isHub = false;
+  /** What the stream's hub says of the access. @type {string | undefined} */
+  #hub;
   /** @type {number | undefined} */
   #retry;
 
@@ -149,10 +152,11 @@ class Member {
     this.#url = url;
     this.#init = init;
     this.#fetch = fetch;
+    this.#request = { url, headers: new Headers(init.headers) };
     const { rest, topics } = split(url);
     this.#topics = topics;
     this.#union = topics ?? [];
-    this.#name = ["tidings", init.credentials, group, rest].join(" ");
+    this.#name = ["tidings", init.credentials, group, withoutCredential(rest)].join(" ");
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#hear(data);
     const bytes = Uint8Array.from(new Headers(init.headers).get("Last-Event-ID") ?? "", (char) => char.charCodeAt(0));
@@ -178,7 +182,9 @@ class Member {
       const refusal = await this.#seek();
       this.#init.signal?.throwIfAborted();
       const headers = new Headers({ "Content-Type": "text/event-stream" });
-      if (this.#isHub) headers.set("Tidings-Hub", "1");
+      // The leader renews the credential.
+      if (this.#hub !== undefined) headers.set("Tidings-Hub", "shared");
+      if (this.#hub) headers.set("Tidings-Access", this.#hub);
       if (!refusal) return new Response(this.#body, { headers });
       this.#end();
       return refusal;
@@ -239,14 +245,14 @@ class Member {
   async #reachNewest() {
     if (!this.#topics) return false;
     const place = this.#place;
-    const url = new URL(this.#url);
-    url.searchParams.set("from", place || "end");
-    url.searchParams.set("limit", "1");
-    const headers = new Headers(this.#init.headers);
-    headers.delete("Last-Event-ID");
-    headers.set("Accept", "application/json");
     const fetch = this.#fetch;
     try {
+      const { url: at, headers } = await this.#prepare();
+      const url = new URL(at);
+      url.searchParams.set("from", place || "end");
+      url.searchParams.set("limit", "1");
+      headers.delete("Last-Event-ID");
+      headers.set("Accept", "application/json");
       const { updates, next, more, gap, closed } = await json(await fetch(url.href, { ...this.#init, headers }));
       if (updates.length || more || gap || closed || this.#place !== place || this.#term) return false;
       const data = place || url.searchParams.get("start") === "none" ? undefined : JSON.stringify({ id: next });
@@ -257,6 +263,13 @@ class Member {
       // Its own connection will report the reason.
       return false;
     }
+  }
+
+  /** A request with a credential that no other request has used. @returns {Promise<Prepared>} */
+  async #prepare() {
+    const request = this.#request ?? (await this.#init.prepare?.()) ?? { url: this.#url, headers: new Headers(this.#init.headers) };
+    this.#request = undefined;
+    return request;
   }
 
   /** Takes the lock, and holds it until it is released or stolen. @param {LockOptions} how */
@@ -288,14 +301,15 @@ class Member {
     this.#isAhead = false;
     this.#term = leads ? crypto.randomUUID() : undefined;
     if (!leads) this.#cover(this.#topics);
-    const headers = new Headers(this.#init.headers);
-    const bytes = Array.from(new TextEncoder().encode(this.#place), (byte) => String.fromCharCode(byte));
-    if (this.#place) headers.set("Last-Event-ID", bytes.join(""));
     // As a method it would be an illegal invocation.
     const fetch = this.#fetch;
     let response;
     try {
-      response = await fetch(join(this.#url, this.#union), { ...this.#init, headers, signal: connection.signal });
+      const { url, headers } = await this.#prepare();
+      connection.signal.throwIfAborted();
+      const bytes = Array.from(new TextEncoder().encode(this.#place), (byte) => String.fromCharCode(byte));
+      if (this.#place) headers.set("Last-Event-ID", bytes.join(""));
+      response = await fetch(join(url, this.#union), { ...this.#init, headers, signal: connection.signal });
       connection.signal.throwIfAborted();
     } catch (error) {
       if (connection.signal.aborted && !this.#ended) return this.#seek();
@@ -310,13 +324,13 @@ class Member {
       return response;
     }
     this.#isOpen = true;
-    this.#isHub = answered.has("Tidings-Hub");
+    this.#hub = answered.has("Tidings-Hub") ? (answered.get("Tidings-Access") ?? "") : undefined;
     if (leads) this.#tell({ term: this.#term, says: "opened" });
     else this.#rejoin(connection.signal);
     this.#read(body.getReader(), connection.signal);
   }
 
-  /** As the leader, reconnects with the topics of others too. They wait, and join again. */
+  /** As the leader, reconnects with the topics of others too, and another credential. They wait, and join again. */
   async #widen() {
     const added = [...this.#wanted];
     this.#wanted.clear();
@@ -443,7 +457,7 @@ class Member {
       topics: this.#topics && this.#union,
       retry: this.#retry,
       count: this.#count,
-      hub: this.#isHub,
+      hub: this.#hub,
     });
   }
 
@@ -481,12 +495,14 @@ class Member {
   }
 
   /** Follows a leader that continues from this tab's position. @param {Told} told */
-  #join({ term, place, blocks = [], retry, count = 0, topics, ahead = false, hub = false }) {
+  #join({ term, place, blocks = [], retry, count = 0, topics, ahead = false, hub }) {
     if (this.#ended || this.#term || (this.#place && this.#place !== place)) return false;
     this.#connection.abort();
     this.#isOpen = false;
     this.#isAhead = ahead;
-    this.#isHub = hub;
+    this.#hub = hub;
+    // By the time this tab leads, its credential may be of no use.
+    if (this.#init.prepare) this.#request = undefined;
     this.#cover(topics);
     this.#term = term;
     this.#count = count;
@@ -557,7 +573,8 @@ class Member {
         this.#before = oldest.id ?? this.#before;
         this.#recentLength -= length(oldest);
       }
-      if (block.type === "close" && this.#isHub) this.#close(block.topics);
+      if (block.type === "close" && this.#hub !== undefined) this.#close(block.topics);
+      if (block.type === "access" && this.#hub !== undefined) this.#renew(block.data);
       // Others may go on. The hub would end the response here.
       if (this.#topics?.every((topic) => this.#closed.has(topic))) {
         this.#enqueue(text);
@@ -568,6 +585,12 @@ class Member {
     text ||= ":\n";
     if (retry !== this.#retry && retry !== undefined) text = `retry: ${Math.min((this.#retry = retry), 1e15)}\n${text}`;
     this.#enqueue(text);
+  }
+
+  /** As the leader, renews a credential that ends soon. @param {string} [data] */
+  #renew(data = "") {
+    const renews = this.#isLeader && this.#place && this.#init.prepare && /"reason": *"expires"/.test(data);
+    if (renews) setTimeout(() => this.#widen());
   }
 
   /** @param {string[]} topics */
@@ -657,6 +680,13 @@ function split(url) {
   if (!topics.length || !isTold) return { rest: url };
   rest.searchParams.delete("topic");
   return { rest: rest.href, topics };
+}
+
+/** The URL without what differs between attempts. @param {string} url */
+function withoutCredential(url) {
+  const rest = new URL(url, globalThis.location?.href);
+  for (const name of ["ticket", "token", "access"]) if (rest.searchParams.has(name)) rest.searchParams.delete(name);
+  return rest.href;
 }
 
 /** The URL with `topics` in place of its own, if there are any. @param {string} url @param {string[]} topics */

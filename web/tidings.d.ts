@@ -1,4 +1,4 @@
-import type { Block, Failure, Options, StreamEvent, StreamTarget } from "./interface.js";
+import type { Access, Attempt, Block, Failure, Options, StreamEvent, StreamTarget } from "./interface.js";
 /** Bytes to events. Source: HTML, "Interpreting an event stream". */
 export declare class Decoder {
     #private;
@@ -18,8 +18,6 @@ declare const Target: new () => StreamTarget;
 export declare class EventSource extends Target {
     #private;
     /** @readonly */
-    url: string;
-    /** @readonly */
     withCredentials: boolean;
     static CONNECTING: number;
     static OPEN: number;
@@ -31,10 +29,16 @@ export declare class EventSource extends Target {
     onopen: ((event: Event) => void) | null;
     /** @type {((event: StreamEvent) => void) | null} */
     onmessage: ((event: StreamEvent) => void) | null;
+    /** What a hub says of the credential, or why a request was refused for good. @type {((event: Event & Access) => void) | null} */
+    onaccess: ((event: Event & Access) => void) | null;
     /** Final if `readyState` is CLOSED. @type {((event: Event & Failure) => void) | null} */
     onerror: ((event: Event & Failure) => void) | null;
-    /** @param {string | URL} url @param {Options} [options] */
-    constructor(url: string | URL, options?: Options);
+    /**
+     * @param {string | URL | ((attempt: Attempt) => string | URL | Promise<string | URL>)} url
+     * @param {Options} [options]
+     */
+    constructor(url: string | URL | ((attempt: Attempt) => string | URL | Promise<string | URL>), options?: Options);
+    get url(): string;
     get readyState(): number;
     get lastEventId(): string;
     /** Only at a hub. Topics that stay lose nothing. */

@@ -1,6 +1,6 @@
 // Follows event streams like an EventSource, with more options: see docs/browser.md.
 
-/** @import { Block, Failure, Options, StreamEvent, StreamTarget } from "./interface.js" */
+/** @import { Access, Attempt, Block, Failure, Options, Prepared, Stream, StreamEvent, StreamTarget } from "./interface.js" */
 
 /** Three heartbeats of a hub. */
 const IDLE_MS = 45_000;
@@ -120,6 +120,8 @@ export class EventSource extends Target {
   onopen = null;
   /** @type {((event: StreamEvent) => void) | null} */
   onmessage = null;
+  /** What a hub says of the credential, or why a request was refused for good. @type {((event: Event & Access) => void) | null} */
+  onaccess = null;
   /** Final if `readyState` is CLOSED. @type {((event: Event & Failure) => void) | null} */
   onerror = null;
 
@@ -127,9 +129,13 @@ export class EventSource extends Target {
   #state = this.CONNECTING;
   #options;
   #lastEventId;
-  /** The response to a POST may change them. */
+  #given;
+  #url;
   #method;
-  #at;
+  /** Where the response to a POST has put the stream. */
+  #at = "";
+  /** The URL of the latest request. */
+  #target = "";
   /** @type {Set<string> | undefined} */
   #topics;
   /** To renew once there is an ID to resume from. */
@@ -147,12 +153,20 @@ export class EventSource extends Target {
   /** Whether the request may be sent again. */
   #repeatable = true;
   #brought = false;
-  /** Whether `start` and `close` have a hub's meaning. */
+  /** Whether `start`, `close` and `access` have a hub's meaning. */
   #isHub = false;
+  /** Whether a new attempt has a new credential. */
+  #renews;
+  /** Whether the hub accepted a credential. Then a stream without one, as after a cookie ran out, is no success. */
+  #isHolder = false;
+  /** Whether the answer has been 401 since the last stream. */
+  #isRefused = false;
+  /** IDs that an older stream brought while this one was opened. @type {string[]} */
+  #overlap = [];
   #comments = false;
   /** By the wall clock, which goes on while the machine sleeps. */
   #silentSince = Infinity;
-  /** Which attempt brought each of the latest IDs. @type {Map<string, number>} */
+  /** Which stream brought each of the latest IDs. @type {Map<string, Stream>} */
   #seen = new Map();
 
   /** Events that iterators have not taken yet. @type {Set<StreamEvent[]>} */
@@ -162,22 +176,26 @@ export class EventSource extends Target {
   /** @type {unknown} */
   #error;
 
-  /** @param {string | URL} url @param {Options} [options] */
+  /**
+   * @param {string | URL | ((attempt: Attempt) => string | URL | Promise<string | URL>)} url
+   * @param {Options} [options]
+   */
   constructor(url, options = {}) {
     super();
-    /** @readonly */
-    this.url = parse(url);
+    this.#given = url;
+    this.#url = typeof url === "function" ? "" : parse(url);
+    this.#renews = !!options.ticket || [url, options.headers].some((given) => typeof given === "function");
     /** @readonly */
     this.withCredentials = !!options.withCredentials;
     this.#options = options;
     this.#lastEventId = options.lastEventId ?? "";
     this.#method = (options.method ?? "GET").toUpperCase();
-    this.#at = this.url;
     this.#topics = options.topics && new Set(options.topics);
     this.#reconnectionTime = options.reconnectionTime ?? 3000;
     for (const type of /** @type {const} */ (["open", "message", "error"])) {
       this.addEventListener(type, (event) => this[`on${type}`]?.(event));
     }
+    this.addEventListener("access", (event) => event.reason && this.onaccess?.(event));
 
     const listener = (/** @type {Event} */ { type }) => {
       if (type === "visibilitychange" && document.hidden) return;
@@ -193,6 +211,10 @@ export class EventSource extends Target {
       for (const target of [globalThis, globalThis.document]) target?.addEventListener?.(type, listener, this.#listeners);
     }
     this.#follow();
+  }
+
+  get url() {
+    return this.#url;
   }
 
   get readyState() {
@@ -225,7 +247,7 @@ export class EventSource extends Target {
   async stop() {
     this.close();
     const response = await this.#fetch("DELETE", { keepalive: true });
-    if (!response.ok) throw refused(response).error;
+    if (!response.ok) throw refused(response);
   }
 
   /** All events except a hub's `start`. Nothing is read until you take them. */
@@ -286,12 +308,14 @@ export class EventSource extends Target {
       const began = Date.now();
       this.#brought = false;
       this.#repeatable = true;
-      /** @type {Failure & { isFinal?: boolean, wait?: number }} */
-      let end;
+      let error, isFinal, wait;
+      /** @type {Response | undefined} */
+      let response;
       try {
-        end = await this.#exchange(signal);
-      } catch (error) {
-        end = { error: signal.reason ?? error, isFinal: error instanceof RangeError };
+        isFinal = await this.#exchange(signal);
+      } catch (caught) {
+        error = signal.reason ?? caught;
+        ({ response, wait, isFinal = caught instanceof RangeError } = Object(caught));
       }
       clearInterval(watchdog);
       this.#silentSince = Infinity;
@@ -302,10 +326,12 @@ export class EventSource extends Target {
       // A server that ends at once must not get requests without a pause.
       const healthy = this.#brought || Date.now() - began > 30_000;
       if (healthy) this.#failures = 0;
-      if (!healthy || end.error) this.#failures++;
-      const { error, response, wait = 0 } = end;
+      if (!healthy || error) this.#failures++;
       let retryIn, pause;
-      if (end.isFinal || !this.#repeatable) {
+      // Once, with a credential made after the refusal.
+      const isAgain = response?.status === 401 && this.#renews && !this.#isRefused;
+      this.#isRefused ||= isAgain;
+      if ((isFinal && !isAgain) || !this.#repeatable) {
         this.#error = error;
         this.#end();
         if (!response) this.#connection.abort();
@@ -314,12 +340,14 @@ export class EventSource extends Target {
         // Not all clients return at the same moment.
         const span = this.#failures ? Math.max(time, 1000) * 2 ** (this.#failures - 1) : time / 4;
         const backoff = Math.random() * Math.min(span, this.#options.maxBackoff ?? 60_000);
-        const asked = Math.min(wait, this.#mostWait);
-        retryIn = Math.max(time + backoff, asked, this.#brought ? 0 : LEAST_WAIT_MS);
+        const asked = isAgain ? 0 : Math.min(wait ?? 0, this.#mostWait);
+        retryIn = isAgain ? LEAST_WAIT_MS : Math.max(time + backoff, asked, this.#brought ? 0 : LEAST_WAIT_MS);
         this.#notBefore = Date.now() + asked;
         pause = this.#pause(retryIn);
       }
+      const refusal = !retryIn && /40[13]/.test(`${response?.status}`) && response?.clone();
       this.dispatchEvent(Object.assign(new Event("error"), { error, response, retryIn }));
+      if (refusal) this.#explain(refusal);
       // An unread body holds its connection.
       if (!response?.bodyUsed) response?.body?.cancel().catch(() => {});
       await pause;
@@ -338,19 +366,93 @@ export class EventSource extends Target {
     });
   }
 
-  /** One attempt. @param {AbortSignal} signal */
+  /** @param {Response} refusal */
+  async #explain({ status, headers, body }) {
+    const isJson = /json/.test(headers.get("Content-Type") ?? "");
+    const { rule, detail } = Object(isJson && (await new Response(body).json().catch(() => {})));
+    this.dispatchEvent(Object.assign(new Event("access"), { reason: "refused", status, rule, detail }));
+  }
+
+  /** One stream, with those that renew its credential. Returns whether it is the last. @param {AbortSignal} signal */
   async #exchange(signal) {
-    const { protocol, username, password } = new URL(this.#at);
-    if (username || password || !["http:", "https:", "data:", "blob:", globalThis.location?.protocol].includes(protocol)) {
-      const what = username || password ? "credentials in a URL" : protocol;
-      return { error: new TypeError(`fetch refuses ${what}`), isFinal: true };
+    const first = await this.#open(signal);
+    if (!first) return true;
+    let stream = first;
+    this.#state = this.OPEN;
+    this.dispatchEvent(new Event("open"));
+
+    let last = "";
+    /** @type {string[]} */
+    let overlap = [];
+    /** @type {Promise<Stream | null> | undefined} */
+    let renewal;
+    for (;;) {
+      signal.throwIfAborted();
+      this.#silentSince = Date.now();
+      stream.read ??= stream.reader.read();
+      const { read } = stream;
+      if (renewal) {
+        // The old stream counts until the new one has its first bytes.
+        const ended = () => renewal;
+        const next = await Promise.race([renewal, read.then(({ done }) => (done ? ended() : undefined), ended)]);
+        if (next !== undefined) renewal = undefined;
+        if (next) {
+          stream.reader.cancel().catch(() => {});
+          stream = next;
+          this.#overlap = overlap;
+          continue;
+        }
+      }
+      const { done, value } = await read;
+      stream.read = undefined;
+      this.#silentSince = Infinity;
+      // A subscription to several topics goes on when one is closed.
+      if (done) return this.#method !== "GET" || (this.#isHub && last === "close" && !/\*|%2a|topic=.*topic=/i.test(this.#target));
+      const { decoder } = stream;
+      for (const block of decoder.decode(value)) {
+        if (signal.aborted) break;
+        if (renewal && block.id) overlap.push(block.id);
+        if (this.#isRepeat(block, stream)) continue;
+        const reason = this.#deliver(block, stream.origin);
+        last = block.type;
+        // Without an ID the new stream would begin at its newest event.
+        if (reason === "expires" && this.#renews && stream.isOwn && this.#lastEventId && !signal.aborted) {
+          overlap = [];
+          renewal = this.#follower(signal);
+        }
+      }
+      this.#comments ||= decoder.comments;
+      if (decoder.retry !== undefined) this.#reconnectionTime = Math.min(Math.max(decoder.retry, LEAST_WAIT_MS), this.#mostWait);
+      if (this.#changed) this.topics = this.topics;
+      while ([...this.#queues].some((queue) => queue.length)) await this.#change();
     }
+  }
+
+  /** The stream that continues with another credential, once it has its first bytes. @param {AbortSignal} signal */
+  async #follower(signal) {
+    try {
+      const stream = await this.#open(signal);
+      if (stream && !(await (stream.read = stream.reader.read())).done) return stream;
+    } catch (error) {
+      // The old stream goes on to its end, and then there is an attempt as after any other.
+      const { response } = Object(error);
+      this.#isRefused ||= response?.status === 401;
+      response?.body?.cancel().catch(() => {});
+    }
+    return null;
+  }
+
+  /** Returns nothing if there is nothing to follow any more. @param {AbortSignal} signal @returns {Promise<Stream | undefined>} */
+  async #open(signal) {
     const response = await this.#fetch(this.#method, { body: this.#options.body, cache: "no-store", signal });
     const { status, headers, body } = response;
-    if (status === 204) return { isFinal: true };
+    if (status === 204) return undefined;
     const opens = status === 200 || (response.ok && this.#method !== "GET");
-    if (!opens || !body || !Decoder.reads(headers)) return refused(response);
-    this.#isHub = headers.has("Tidings-Hub");
+    if (!opens || !body || !Decoder.reads(headers)) throw refused(response);
+    const hub = headers.get("Tidings-Hub");
+    this.#isHub = !!hub;
+    this.#isHolder ||= headers.get("Tidings-Access") === "token";
+    this.#isRefused = false;
     const url = response.url || this.url;
     const at = headers.get("Location") ?? headers.get("Content-Location");
     if (at && this.#method !== "GET") {
@@ -362,65 +464,80 @@ export class EventSource extends Target {
       this.#method = "GET";
       this.#repeatable = true;
     }
-    this.#state = this.OPEN;
-    this.dispatchEvent(new Event("open"));
-
-    const { origin } = new URL(url);
     const decoder = new Decoder(this.#options.maxEventLength);
-    const reader = body.getReader();
-    let last = "";
-    for (;;) {
-      signal.throwIfAborted();
-      this.#silentSince = Date.now();
-      const { done, value } = await reader.read();
-      this.#silentSince = Infinity;
-      // A subscription to several topics goes on when one is closed.
-      if (done) return { isFinal: this.#method !== "GET" || (this.#isHub && last === "close" && !/\*|%2a|topic=.*topic=/i.test(this.#target)) };
-      for (const block of decoder.decode(value)) {
-        if (signal.aborted) break;
-        if (this.#isRepeat(block)) continue;
-        this.#deliver(block, origin);
-        last = block.type;
-      }
-      this.#comments ||= decoder.comments;
-      if (decoder.retry !== undefined) this.#reconnectionTime = Math.min(Math.max(decoder.retry, LEAST_WAIT_MS), this.#mostWait);
-      if (this.#changed) this.topics = this.topics;
-      while ([...this.#queues].some((queue) => queue.length)) await this.#change();
-    }
+    return { reader: body.getReader(), decoder, origin: new URL(url).origin, isOwn: hub !== "shared" };
   }
 
-  get #target() {
-    const url = new URL(this.#at);
+  /** The URL and headers of an attempt, with its own credential. @returns {Promise<Prepared>} */
+  async #prepare() {
+    const { headers: given, ticket } = this.#options;
+    const lastEventId = this.#lastEventId;
+    const attempt = { number: ++this.#attempts, lastEventId, ...(this.#isRefused && { isRefused: true }) };
+    if (typeof this.#given === "function") this.#url = parse(await this.#given(attempt));
+    const headers = new Headers(typeof given === "function" ? await given(attempt) : given);
+    let url = new URL(this.#at || this.#url);
+    if (ticket && !this.#at) {
+      const minted = await (typeof ticket === "function" ? ticket(attempt) : this.#mint(ticket));
+      const { ticket: word, url: at } = typeof minted === "string" ? { ticket: minted, url: "" } : minted;
+      if (!word && !at) throw new TypeError("the answer has no ticket");
+      if (word) url.searchParams.set("ticket", word);
+      else url = new URL(at, url);
+    }
+    const { protocol, username, password } = url;
+    if (username || password || !["http:", "https:", "data:", "blob:", globalThis.location?.protocol].includes(protocol)) {
+      const what = username || password ? "credentials in a URL" : protocol;
+      throw Object.assign(new TypeError(`fetch refuses ${what}`), { isFinal: true });
+    }
+    if (this.#isHolder) url.searchParams.set("access", "token");
     if (this.#topics) url.searchParams.set("fields", "topic");
     for (const topic of this.topics) url.searchParams.append("topic", topic);
-    return url.href;
-  }
-
-  /** @param {string} method @param {RequestInit} init */
-  async #fetch(method, init) {
-    const { headers: given, fetch = globalThis.fetch } = this.#options;
-    const lastEventId = this.#lastEventId;
-    this.#attempts++;
-    const headers = new Headers(typeof given === "function" ? await given({ number: this.#attempts, lastEventId }) : given);
-    init.signal?.throwIfAborted();
     if (!headers.has("Accept")) headers.set("Accept", "text/event-stream");
     // UTF-8, each byte as a character.
     const bytes = Array.from(new TextEncoder().encode(lastEventId), (byte) => String.fromCharCode(byte));
     if (lastEventId) headers.set("Last-Event-ID", bytes.join(""));
+    return { url: (this.#target = url.href), headers };
+  }
+
+  /** Asks the application for a ticket. @param {string | URL} ticket */
+  async #mint(ticket) {
+    const { fetch = globalThis.fetch } = this.#options;
+    const response = await fetch(parse(ticket), { method: "POST", credentials: this.#cookies });
+    if (!response.ok) throw refused(response);
+    return response.json();
+  }
+
+  /** @returns {RequestCredentials} */
+  get #cookies() {
+    return this.withCredentials ? "include" : "same-origin";
+  }
+
+  /** @param {string} method @param {RequestInit} init */
+  async #fetch(method, init) {
+    const { fetch = globalThis.fetch } = this.#options;
+    const { url, headers } = await this.#prepare();
+    init.signal?.throwIfAborted();
     if (method === "GET") init.body = undefined;
     else this.#repeatable = headers.has("Idempotency-Key");
     this.#silentSince = Date.now();
-    return fetch(this.#target, { method, headers, credentials: this.withCredentials ? "include" : "same-origin", ...init });
+    // `tidings-shared.js` may need more than one connection for a stream.
+    const prepare = this.#renews ? () => this.#prepare() : undefined;
+    return fetch(url, Object.assign(init, { method, headers, credentials: this.#cookies, prepare }));
   }
 
-  /** @param {Block} block */
-  #isRepeat({ id }) {
+  /** @param {Block} block @param {Stream} stream */
+  #isRepeat({ id, type }, stream) {
     const { dedupe } = this.#options;
-    if (!id || !dedupe) return false;
+    if (!id) return false;
+    // Both streams have the order of the hub's log.
+    const at = this.#overlap.indexOf(id) + 1;
+    this.#overlap.splice(0, at || (type === "gap" ? 0 : Infinity));
+    if (at && !this.#overlap.length) this.#lastEventId = id;
+    if (at) return true;
+    if (!dedupe) return false;
     const brought = this.#seen.get(id);
     // Some servers give one ID to several events.
-    if (brought) return brought !== this.#attempts;
-    this.#seen.set(id, this.#attempts);
+    if (brought) return brought !== stream;
+    this.#seen.set(id, stream);
     const [oldest] = this.#seen.keys();
     if (this.#seen.size > dedupe) this.#seen.delete(oldest);
     return false;
@@ -432,9 +549,21 @@ export class EventSource extends Target {
     if (data === undefined) return;
     this.#brought = true;
     const event = Object.assign(new MessageEvent(type, { data, lastEventId: id, origin }), { topics });
+    const { reason, rule, detail } = Object(this.#isHub && type === "access" && json(data));
+    if (reason) Object.assign(event, { reason, rule, detail });
     if (!this.#isHub || type !== "start") for (const queue of this.#queues) queue.push(event);
     this.#wake();
     this.dispatchEvent(event);
+    return reason;
+  }
+}
+
+/** @param {string} text */
+function json(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 
@@ -453,5 +582,5 @@ function refused(response) {
   const error = new Error(`the answer is ${status} (${headers.get("Content-Type")})`);
   const after = headers.get("Retry-After") ?? "";
   const wait = Number(after) * 1000 || Date.parse(after) - Date.now() || 0;
-  return { error, response, isFinal: status !== 408 && status !== 429 && status < 500, wait };
+  return Object.assign(error, { response, isFinal: status !== 408 && status !== 429 && status < 500, wait });
 }

@@ -115,6 +115,7 @@ describe("what becomes of a stream", { concurrency: 4 }, () => {
 
   scripted("408, 429, 5xx", [status(503)], "tries again", "gives up");
   scripted("204", [status(204)], "tries again", "ends");
+  scripted("401", [status(401)], "tries again", "gives up");
   scripted("another content type, other statuses", [status(200, { "Content-Type": "text/html" })], "tries again", "gives up");
   scripted("the response ends", [stream("data: a\nid: 1\n\n")], "comes back", "does not come back");
   scripted("a POST that breaks", [stream("data: a\nid: 1\n\n", { end: "breaks" })], "is sent again", "is not sent again", "POST");
@@ -125,6 +126,25 @@ describe("what becomes of a stream", { concurrency: 4 }, () => {
     await until(() => page.evaluate(() => heard.length > 0));
     return (await page.evaluate(() => empty)) ? "comes as an empty message" : "is not seen";
   });
+});
+
+test("the documented lines keep @microsoft/fetch-event-source from asking again after a 401", { timeout: 30_000 }, async (t) => {
+  const { url, requests } = await startScriptedServer(t, status(401));
+  const page = await open(t, "EventSource", url);
+  const refused = await page.evaluate(async (url) => {
+    const { fetchEventSource } = await import("/modules/index");
+    class Refused extends Error {}
+    return fetchEventSource(url, {
+      onopen: async ({ status }) => {
+        if (status === 401 || status === 403) throw new Refused(status);
+      },
+      onerror: (error) => {
+        if (error instanceof Refused) throw error;
+      },
+    }).catch((error) => error.message);
+  }, `${url}?by=it`);
+  assert.equal(refused, "401");
+  assert.equal(requests.filter(({ url }) => url.includes("by=it")).length, 1);
 });
 
 /** A test for each client, whose outcome is what the table says in its column. */
