@@ -330,7 +330,7 @@ test("it is used without a mouse, and every control has a name", bounded, async 
     stops.push(stop.name.replace(/ .*\/s.*/, ""));
   }
   assert.deepEqual(stops, [
-    "Console", "Chat", "Doctor", "Topic", "Type", "Data", "Publish", "From a terminal", "Live", "History", "Watch", "Watch", "Filter", "Pause", "Clear",
+    "Console", "Chat", "Doctor", "Token", "Topic", "Type", "Data", "Publish", "From a terminal", "Live", "History", "Watch", "Watch", "Filter", "Pause", "Clear",
     "Pretty JSON", "Raw frames", "Live events", "news", "Subscriptions furthest behind",
   ]);
 

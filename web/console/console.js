@@ -1,9 +1,10 @@
 // The console: passes updates from the stream, and figures from the counters, to the parts of the page.
 
+import { Access } from "./access.js";
 import { publishCommand, watchCommand } from "./commands.js";
 import { Counters } from "./counters.js";
 import { EventList } from "./event_list.js";
-import { matches, publish, readHistory } from "./hub.js";
+import { isRefusal, matches, publish, readHistory } from "./hub.js";
 import { Subscriptions } from "./subscriptions.js";
 import { TopicList } from "./topic_list.js";
 import { Watch } from "./watch.js";
@@ -16,8 +17,35 @@ const live = new EventList(element("live"), { newestFirst: true });
 const history = new EventList(element("history"), { newestFirst: false });
 const topics = new TopicList(element("topics"));
 const counters = new Counters(element("picture"), element("tallies"), element("incidents"));
-
 const subscriptions = new Subscriptions(element("behind"), element("ended"));
+const access = new Access(element("access"), element("show-access"));
+
+// --- what the hub shows ---
+
+/** Why the hub shows no events. */
+let refusal = "";
+
+function refuse(reason) {
+  refusal = reason;
+  access.ask(reason);
+  summarise();
+}
+watch.onrefused = refuse;
+access.onchange = () => {
+  showCommands();
+  start();
+};
+
+const hidden = { counters: "", subscriptions: "" };
+
+/** Shows why a part of the page is empty. */
+function hide(change) {
+  const text = [...new Set(Object.values(Object.assign(hidden, change)))].join(" ").trim();
+  element("why-hidden").textContent = text;
+  element("why-hidden").hidden = !text;
+}
+counters.onhidden = (reason) => hide({ counters: reason });
+subscriptions.onhidden = (reason) => hide({ subscriptions: reason });
 
 // --- the stream ---
 
@@ -54,6 +82,7 @@ const watched = () => element("watch").elements.topics.value.split(/,\s+/).map((
 
 function start() {
   openedAt = Infinity;
+  refusal = "";
   live.clear();
   topics.clear();
   watch.start(watched());
@@ -111,9 +140,9 @@ function summarise() {
   const list = isHistory ? history : live;
   element("count").textContent = list.count.toLocaleString("en");
   element("nothing").hidden = !list.isEmpty;
-  element("invitation").hidden = isHistory || list.count > 0;
+  element("invitation").hidden = isHistory || list.count > 0 || refusal !== "";
   element("why-nothing").textContent =
-    list.count > 0 ? (list.waiting ? "Paused." : "No event matches the filter.") : isHistory ? "The history is empty." : "";
+    refusal ? refusal : list.count > 0 ? (list.waiting ? "Paused." : "No event matches the filter.") : isHistory ? "The history is empty." : "";
   const pause = element("pause");
   pause.ariaPressed = String(live.isPaused);
   pause.textContent = !live.isPaused ? "Pause" : live.waiting ? `Resume (${live.waiting} new)` : "Resume";
@@ -151,6 +180,7 @@ async function send() {
   } catch (error) {
     receipt.textContent = error.message;
     receipt.className = "bad";
+    if (isRefusal(error)) access.ask(error.message);
   }
 }
 
@@ -190,6 +220,7 @@ document.addEventListener("keydown", (event) => {
 
 async function tick() {
   topics.tick();
+  access.tick();
   element("topic-count").textContent = topics.size || "";
   element("no-topics").hidden = topics.size > 0;
   // Values measured while the page is hidden would be drawn as if no time had passed.

@@ -2,11 +2,14 @@
 
 import { Connections } from "./connections.js";
 import { formatCount, formatRate } from "./count.js";
-import { readMetrics } from "./hub.js";
+import { isRefusal, readMetrics } from "./hub.js";
 import { Metrics } from "./metrics.js";
 import { Figure } from "./picture.js";
 
 export class Counters {
+  /** Called with the reason why there are no counters, or with an empty text. */
+  onhidden = (reason) => {};
+
   #published;
   #delivered;
   #subscribers;
@@ -35,7 +38,9 @@ export class Counters {
 
   async tick() {
     // A hub that cannot be reached, or that refuses its counters, leaves a break in the lines.
-    const metrics = await readMetrics().then(Metrics.parse, () => undefined);
+    let reason = "";
+    const metrics = await readMetrics().then(Metrics.parse, (error) => void (reason = isRefusal(error) ? error.message : ""));
+    this.onhidden(reason);
     const now = metrics && { at: performance.now(), metrics };
     const rate = (name) => {
       if (!now || !this.#before) return undefined;

@@ -1,5 +1,6 @@
 // Finds faults in a stream of known timing by the times of arrival. The rules are those of `tidings doctor`.
 
+import { isRefusal } from "./hub.js";
 import { HEAD_MS, KNOBS } from "./probe.js";
 
 /** Events that arrive within this many milliseconds count as one piece. */
@@ -48,6 +49,10 @@ export function diagnose(arrivals) {
 
 function* examine(arrival, arrivals) {
   const { head, response, events, cut, silent, error } = arrival;
+  const refused = arrivals.find(({ response }) => response && isRefusal(response));
+  // An EventSource does not see why it is refused.
+  if (refused && refused !== arrival) return;
+  if (refused) return yield ["bad-status", `the answer is ${response.status}: give this tab a token, on the console's page`];
   if (response && !response.ok) return yield ["bad-status", `the answer is ${response.status}`];
   const type = response?.headers.get("Content-Type") ?? "text/event-stream";
   if (!type.startsWith("text/event-stream")) return yield ["wrong-content-type", `Content-Type is ${type}`];

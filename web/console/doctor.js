@@ -5,6 +5,7 @@ import { diagnose, seconds, time } from "./diagnose.js";
 import { create } from "./element.js";
 import { base } from "./hub.js";
 import { KNOBS, OVER_MS, probeWithEventSource, probeWithFetch } from "./probe.js";
+import { token } from "./token.js";
 
 /** The delay between the requests for the first and the second stream. */
 const APART_MS = 300;
@@ -19,10 +20,12 @@ async function examine() {
   show("connecting", "measuring …", `This takes ${Math.ceil(OVER_MS / 1000)} seconds.`);
   const drawing = (arrival) => draw(element(`picture-${arrival.way}`), arrival);
   element("measured").hidden = false;
-  const first = probeWithEventSource(drawing);
+  element("picture-EventSource").closest("figure").hidden = token() !== "";
+  // An EventSource cannot send the token of this tab.
+  const first = token() ? [] : [probeWithEventSource(drawing)];
   // A cache now has a response that it could repeat.
-  await new Promise((resolve) => setTimeout(resolve, APART_MS));
-  const arrivals = await Promise.all([first, probeWithFetch(drawing)]);
+  if (first.length) await new Promise((resolve) => setTimeout(resolve, APART_MS));
+  const arrivals = await Promise.all([...first, probeWithFetch(drawing)]);
   const findings = diagnose(arrivals);
   report(findings);
   for (const arrival of arrivals) tell(arrival);

@@ -2,6 +2,7 @@
 
 import { EventSource } from "../tidings.js";
 import { base, detail } from "./hub.js";
+import { credential } from "./token.js";
 
 const completions = new URL("v1/chat/completions", base);
 
@@ -21,7 +22,7 @@ export function ask(body, key) {
     let stream;
     const request = new EventSource(completions, {
       method: "POST",
-      headers: { "Content-Type": "application/json", "Idempotency-Key": key },
+      headers: { "Content-Type": "application/json", "Idempotency-Key": key, ...credential() },
       body: JSON.stringify({ ...body, stream: true }),
       fetch: async (url, init) => {
         const response = await fetch(url, init);

@@ -1,5 +1,7 @@
 // The hub's HTTP interface, as the console uses it: docs/http.md.
 
+import { credential, token } from "./token.js";
+
 // The hub may be mounted under a prefix: all URLs are relative to this page.
 export const base = new URL("./", document.baseURI);
 
@@ -51,18 +53,18 @@ export async function readHistory(topics, after, limit) {
 export async function readSubscribers(topics) {
   const url = new URL("subscribers", base);
   for (const topic of topics) url.searchParams.append("topic", topic);
-  const response = await ask(url, { cache: "no-store" });
+  const response = await poll(url);
   return new Map((await response.json()).topics.map(({ topic, subscribers }) => [topic, subscribers]));
 }
 
 /** The subscriptions with the largest lag, and those that ended last. */
 export async function readFurthestBehind() {
-  return (await ask(new URL("subscribers", base), { cache: "no-store" })).json();
+  return (await poll(new URL("subscribers", base))).json();
 }
 
 /** The hub's counters, as text. */
 export async function readMetrics() {
-  return (await ask(new URL("metrics", base), { cache: "no-store" })).text();
+  return (await poll(new URL("metrics", base))).text();
 }
 
 /**
@@ -74,8 +76,28 @@ export async function detail(response) {
   return problem.detail ?? problem.error?.message ?? `the response is ${response.status}, and does not come from a hub`;
 }
 
+/** The refusals of requests that are repeated, by URL, and the token that they are for. */
+const refusals = { token: "", errors: new Map() };
+
+/** Asks for what is asked for again and again. The hub counts refusals, so a refused token is not sent again. */
+async function poll(url) {
+  if (refusals.token !== token()) Object.assign(refusals, { token: token(), errors: new Map() });
+  const refusal = refusals.errors.get(url.href);
+  if (refusal) throw refusal;
+  try {
+    return await ask(url, { cache: "no-store" });
+  } catch (error) {
+    if (isRefusal(error)) refusals.errors.set(url.href, error);
+    throw error;
+  }
+}
+
+/** Whether another token may help. */
+export const isRefusal = ({ status }) => status === 401 || status === 403;
+
 async function ask(url, options) {
-  const response = await fetch(url, options).catch(() => {
+  const headers = { ...options.headers, ...credential() };
+  const response = await fetch(url, { ...options, headers }).catch(() => {
     throw new Error("cannot reach the hub");
   });
   if (!response.ok) throw Object.assign(new Error(await detail(response)), { status: response.status });

@@ -2,6 +2,7 @@
 
 import { Decoder } from "../tidings.js";
 import { base } from "./hub.js";
+import { credential } from "./token.js";
 
 /** The parameters of the request. Times are in milliseconds. */
 export const KNOBS = { events: 20, every: 100, idle: 2000, heartbeat: 500 };
@@ -79,7 +80,7 @@ export async function probeWithFetch(onarrival) {
   const connection = new AbortController();
   const unwatch = watch(arrival, () => connection.abort());
   try {
-    const headers = { Accept: "text/event-stream" };
+    const headers = { Accept: "text/event-stream", ...credential() };
     const response = await fetch(target(), { headers, cache: "no-store", signal: connection.signal });
     arrival.head = arrival.now;
     arrival.response = response;

@@ -3,13 +3,15 @@
 import { ENDED } from "./connections.js";
 import { formatAge, formatCount } from "./count.js";
 import { create } from "./element.js";
-import { readFurthestBehind } from "./hub.js";
+import { isRefusal, readFurthestBehind } from "./hub.js";
 
 export class Subscriptions {
+  /** Called with the reason why there are no subscriptions, or with an empty text. */
+  onhidden = (reason) => {};
+
   #behind;
   #ended;
   #isOnScreen = false;
-  #isRefused = false;
 
   constructor(behind, ended) {
     this.#behind = behind;
@@ -20,12 +22,13 @@ export class Subscriptions {
 
   /** Asks the hub, if the list is visible. Call it at most once a second. */
   async tick() {
-    if (!this.#isOnScreen || this.#isRefused) return;
+    if (!this.#isOnScreen) return;
+    let reason = "";
     const { behind, ended } = await readFurthestBehind().catch((error) => {
-      // A refusal is final, and the hub counts each one, so do not ask again. A hub that cannot be reached may return.
-      this.#isRefused = error.status !== undefined;
+      reason = isRefusal(error) ? error.message : "";
       return { behind: [], ended: [] };
     });
+    this.onhidden(reason);
     this.#behind.hidden = behind.length === 0;
     this.#behind.querySelector("tbody").replaceChildren(...behind.map(toRow));
     this.#ended.hidden = ended.length === 0;
