@@ -88,8 +88,9 @@ pub use attachments::{
     ReceivedAttachment, UploadError,
 };
 pub use authorize::{
-    Access, Authorizer, Authorizing, Control, Denial, Grant, InvalidTokenKey, MAX_TOKEN_LIFE, NewApiKey,
-    Policy, Right, Subject, TokenKey, Tokens,
+    Access, Authorizer, Authorizing, Control, Denial, Grant, InvalidIssuer, InvalidTokenKey, Issuer,
+    MAX_TOKEN_LIFE, NewApiKey, NewToken, Policy, Right, Subject, TokenCheck, TokenExplanation, TokenKey,
+    TokenKeys, Tokens,
 };
 pub use delivery::EventFormat;
 pub use delivery::cursor::{Cursor, Subscribe};

@@ -54,7 +54,7 @@ impl Access {
             },
             Access::Anonymous(_) if is_local(request) => Ok(Cow::Borrowed(&EVERYTHING_PUBLIC)),
             Access::Anonymous(grant) => Ok(Cow::Borrowed(grant)),
-            Access::Control(control) => Ok(Cow::Owned(control.authorize(request)?)),
+            Access::Control(control) => Ok(Cow::Owned(control.authorize(request).await?)),
             Access::Authorizer(authorizer) => {
                 let grant = authorizer.authorize(request).await?;
                 grant.holds()?;

@@ -113,14 +113,15 @@ impl Control {
     ///
     /// # Errors
     /// The answer to a request whose credential is not accepted.
-    pub(super) fn authorize(&self, request: &Parts) -> Result<Grant, Denial> {
+    pub(super) async fn authorize(&self, request: &Parts) -> Result<Grant, Denial> {
         let rule = self.rule();
         let mut credentials = request.headers.get_all(header::AUTHORIZATION).iter();
         let accepted = match (credentials.next(), credentials.next()) {
             (None, _) => return Ok(rule.nobody.clone()),
-            (Some(value), None) => {
-                bearer(value.as_bytes()).and_then(|token| rule.policy.tokens.accept(token, SystemTime::now()))
-            }
+            (Some(value), None) => match bearer(value.as_bytes()) {
+                Ok(token) => rule.policy.tokens.accept(token, SystemTime::now()).await,
+                Err(refusal) => Err(refusal),
+            },
             _ => Err(Refusal::before("token-malformed", "there are two Authorization headers")),
         };
         let grant = rule.policy.of(accepted.map_err(Refusal::into_denial)?);

@@ -28,7 +28,10 @@ pub use self::{
     denial::Denial,
     grant::{Grant, Subject},
     rights::Right,
-    tokens::{InvalidTokenKey, MAX_TOKEN_LIFE, TokenKey, Tokens},
+    tokens::{
+        InvalidIssuer, InvalidTokenKey, Issuer, MAX_TOKEN_LIFE, NewToken, TokenCheck, TokenExplanation,
+        TokenKey, TokenKeys, Tokens,
+    },
 };
 pub(crate) use self::{
     api_keys::{ApiKey, ApiKeys, basic_api_key, is_api_key_id, looks_like_api_key, read_sha256},

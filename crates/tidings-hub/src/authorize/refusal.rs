@@ -34,6 +34,12 @@ impl Refusal {
         let _ = getrandom::fill(&mut number);
         let request = format!("{:016x}", u64::from_be_bytes(number));
         tracing::debug!(request, rule, reason = detail, "a credential is refused");
+        if rule == "keys-unavailable" {
+            // Its bearer can do nothing about it, and must not throw the token away.
+            return Denial::unavailable("the keys of the token's issuer cannot be fetched at the moment")
+                .with_rule(rule)
+                .with_request(request);
+        }
         Denial::unauthenticated(format!(
             "the credential was not accepted; the log of the hub (tidings serve -v) has the reason under request {request}"
         ))

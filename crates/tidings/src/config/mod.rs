@@ -16,5 +16,5 @@ pub(crate) use self::{
     environment::Environment,
     layer::{Origins, parse},
     settings::{Settings, defaults},
-    token_key::read_token_key,
+    token_key::{read_token_key, read_token_keys},
 };

@@ -16,7 +16,7 @@ use tidings_hub::{
 
 use crate::{
     cli::{self, Anonymous, Serve},
-    config::read_token_key,
+    config::read_token_keys,
     exit::{Hint, UsageError},
 };
 
@@ -164,7 +164,7 @@ fn access(serve: &Serve) -> anyhow::Result<Access> {
         grant = grant.with_right(Right::Gateway);
     }
     if let Some(file) = &serve.key_file {
-        let tokens = Tokens::new(read_token_key(file)?);
+        let tokens = Tokens::new(read_token_keys(file)?);
         let tokens = serve.audience.iter().fold(tokens, Tokens::with_audience);
         let policy = Policy::new(tokens).with_anonymous(grant);
         return Ok(Access::Control(Arc::new(Control::new(policy))));

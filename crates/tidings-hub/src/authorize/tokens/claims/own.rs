@@ -1,0 +1,148 @@
+//! The claim `tidings`: what the bearer of a token may do.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{Refusal, quoted, shown};
+use crate::{
+    MAX_FILTERS, Matchers, TopicFilter,
+    authorize::{Limits, Right, Rights, tokens::report::Report},
+};
+
+/// Its members.
+const MEMBERS: [&str; 5] = ["publish", "read", "rights", "limits", "payload"];
+
+/// The largest `payload`, in bytes of JSON.
+const MAX_PAYLOAD_BYTES: usize = 1 << 10;
+
+/// The rights of a token.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    pub(super) publish: Matchers,
+    pub(super) read: Matchers,
+    pub(super) rights: Rights,
+    pub(super) limits: Limits,
+    pub(super) payload: Option<Arc<Value>>,
+}
+
+/// Reads the claim, each member in a step of its own. A token without it allows nothing by itself.
+pub(super) fn read(claims: &Map<String, Value>, report: &mut Report) -> Result<Option<Own>, Refusal> {
+    let own = match claims.get("tidings") {
+        None => return Ok(Some(Own::default())),
+        Some(own) => report.silent_step("tidings", members(own))?,
+    };
+    let Some(own) = own else { return Ok(None) };
+    let publish = report.step("tidings.publish", matchers(own, "publish"), Matchers::to_string)?;
+    let read = report.step("tidings.read", matchers(own, "read"), Matchers::to_string)?;
+    let rights = report.silent_step("tidings.rights", rights(own))?;
+    let limits = report.silent_step("tidings.limits", limits(own))?;
+    let payload = report.silent_step("tidings.payload", payload(own))?;
+    let (Some(publish), Some(read), Some(rights), Some(limits), Some(payload)) =
+        (publish, read, rights, limits, payload)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(Own { publish, read, rights, limits, payload }))
+}
+
+/// The members. A name that nobody knows may be a typing error, which must not widen or narrow what a token allows.
+fn members(own: &Value) -> Result<&Map<String, Value>, Refusal> {
+    let Value::Object(own) = own else {
+        return Err(Refusal::after("claims-malformed", "the claim tidings is no object"));
+    };
+    match own.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
+        None => Ok(own),
+        Some(unknown) => {
+            Err(is_unknown("the claim tidings", unknown, "publish, read, rights, limits and payload"))
+        }
+    }
+}
+
+fn is_unknown(place: &str, name: &str, known: &str) -> Refusal {
+    Refusal::after("claim-unknown", format!("{place} has {}; it has {known}", quoted(name)))
+}
+
+fn malformed(detail: String) -> Refusal {
+    Refusal::after("claims-malformed", detail)
+}
+
+/// The elements of a list; none if there is no such member.
+fn list<'a>(own: &'a Map<String, Value>, member: &str, of: &str) -> Result<&'a [Value], Refusal> {
+    match own.get(member) {
+        None => Ok(&[]),
+        Some(Value::Array(list)) => Ok(list),
+        Some(other) => Err(malformed(format!("{member} is {}; it is a list of {of}", shown(other)))),
+    }
+}
+
+fn matchers(own: &Map<String, Value>, member: &str) -> Result<Matchers, Refusal> {
+    let texts = list(own, member, "topics")?;
+    if texts.len() > MAX_FILTERS {
+        let detail = format!("{member} has {} topics; at most {MAX_FILTERS} are allowed", texts.len());
+        return Err(Refusal::after("too-many-matchers", detail));
+    }
+    let read = |text: &Value| {
+        let malformed = |what: String| {
+            Refusal::after("pattern-malformed", format!("{member} has {}: {what}", shown(text)))
+        };
+        let topic = text.as_str().ok_or_else(|| malformed("a topic is a string".into()))?;
+        TopicFilter::parse(topic).map_err(|error| malformed(error.to_string()))
+    };
+    texts.iter().map(read).collect()
+}
+
+fn rights(own: &Map<String, Value>) -> Result<Rights, Refusal> {
+    let read = |word: &Value| {
+        word.as_str().and_then(Right::parse).ok_or_else(|| {
+            let known = Right::ALL.map(Right::as_str).join(", ");
+            malformed(format!("rights has {}; the rights are {known}", shown(word)))
+        })
+    };
+    list(own, "rights", "rights")?.iter().map(read).collect()
+}
+
+fn limits(own: &Map<String, Value>) -> Result<Limits, Refusal> {
+    let limits = match own.get("limits") {
+        None => return Ok(Limits::default()),
+        Some(Value::Object(limits)) => limits,
+        Some(other) => return Err(malformed(format!("limits is {}; it is an object", shown(other)))),
+    };
+    let mut read = Limits::default();
+    for (name, value) in limits {
+        let count = || {
+            let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
+            count.ok_or_else(|| malformed(format!("limits.{name} is {}; it is a whole number", shown(value))))
+        };
+        match name.as_str() {
+            "streams" => read.streams = Some(count()?),
+            "topics" => read.topics = Some(count()?),
+            "publish" => {
+                let rate = value.as_str().and_then(rate);
+                read.publishes = Some(rate.ok_or_else(|| {
+                    malformed(format!("limits.publish is {}; it is a text such as \"10/s\"", shown(value)))
+                })?);
+            }
+            unknown => return Err(is_unknown("limits", unknown, "streams, topics and publish")),
+        }
+    }
+    Ok(read)
+}
+
+/// Updates in a second, such as `10/s` or `0.5/s`.
+fn rate(text: &str) -> Option<f64> {
+    let number = text.strip_suffix("/s")?;
+    let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    number.parse().ok().filter(|rate: &f64| is_plain && (0.001..=1e9).contains(rate))
+}
+
+fn payload(own: &Map<String, Value>) -> Result<Option<Arc<Value>>, Refusal> {
+    let Some(payload) = own.get("payload") else { return Ok(None) };
+    let bytes = payload.to_string().len();
+    match bytes > MAX_PAYLOAD_BYTES {
+        true => Err(malformed(format!(
+            "payload has {bytes} bytes of JSON; at most {MAX_PAYLOAD_BYTES} are allowed"
+        ))),
+        false => Ok(Some(Arc::new(payload.clone()))),
+    }
+}

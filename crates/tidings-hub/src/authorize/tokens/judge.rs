@@ -1,0 +1,257 @@
+//! The tokens that a hub accepts, and the steps in which one is judged.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+#[cfg(feature = "jwks")]
+use super::jwks::PublishedKeys;
+use super::{
+    Accepted, Credential, Grant, Refusal,
+    algorithm::Algorithm,
+    cache::Cache,
+    claims::{self, Demands},
+    issuer::{InvalidIssuer, Issuer},
+    jws::{self, Unverified},
+    key::TokenKeys,
+    report::{Report, TokenCheck},
+    shown::{quoted, shown},
+};
+
+/// The longest that a token may hold, unless the hub says otherwise: 30 days.
+pub const MAX_TOKEN_LIFE: Duration = Duration::from_secs(30 * 86_400);
+
+/// How a token is judged, for people.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TokenExplanation {
+    /// Each step, in order. The first refusal is the verdict.
+    pub checks: Vec<TokenCheck>,
+    /// The grant that the token has by itself; `None` if it is refused.
+    pub grant: Option<Grant>,
+}
+
+/// The tokens that a hub accepts: those of the issuers that it trusts.
+///
+/// A token is a JSON Web Token, in the header `Authorization: Bearer …`. Any JWT library makes one. Its claims are `exp`, which it
+/// must have, and `tidings`, such as `{"publish": ["orders/*"], "read": ["users/alice/*"]}`; `sub` says whose it is. Its
+/// bearer receives the private updates of the topics under `read`, too.
+///
+/// A token is verified with the keys of its own issuer alone.
+///
+/// ```
+/// use tidings_hub::{Issuer, TokenKey, TokenKeys, Tokens};
+///
+/// let backend = TokenKey::parse(b"3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")?;
+/// let app = TokenKeys::parse(br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#)?;
+/// let tokens = Tokens::new(backend)
+///     .with_issuer(Issuer::named("https://app.example", app))?
+///     .with_audience("https://hub.example");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    nameless: Option<Issuer>,
+    named: HashMap<Box<str>, Issuer>,
+    /// The names of this hub in `aud`.
+    audience: Vec<String>,
+    max_life: Duration,
+    verified: Arc<Cache>,
+}
+
+impl Default for Tokens {
+    /// Those of nobody: each token is refused.
+    fn default() -> Tokens {
+        let (nameless, named, audience) = (None, HashMap::new(), Vec::new());
+        Tokens { nameless, named, audience, max_life: MAX_TOKEN_LIFE, verified: Arc::default() }
+    }
+}
+
+impl Tokens {
+    /// Takes tokens that were made with these keys, with and without the name of an issuer.
+    pub fn new(keys: impl Into<TokenKeys>) -> Tokens {
+        Tokens { nameless: Some(Issuer::nameless(keys)), ..Tokens::default() }
+    }
+
+    /// Also takes the tokens of this issuer.
+    ///
+    /// # Errors
+    /// [`InvalidIssuer`] if there is one of that name, or a second one without a name.
+    pub fn with_issuer(mut self, issuer: Issuer) -> Result<Tokens, InvalidIssuer> {
+        let earlier = match issuer.name() {
+            Some(name) => self.named.insert(name.into(), issuer),
+            None => self.nameless.replace(issuer),
+        };
+        match earlier.as_ref().map(Issuer::name) {
+            None => Ok(self),
+            Some(Some(name)) => {
+                Err(InvalidIssuer::new(format!("two issuers are named {name:?}; give one of them all keys")))
+            }
+            Some(None) => Err(InvalidIssuer::new("two issuers have no name; name all but one")),
+        }
+    }
+
+    /// Adds a name of this hub. A token that says whom it is for (`aud`) has to name one of them. A token that was signed with the
+    /// private half of a public key has to say it.
+    #[must_use]
+    pub fn with_audience(mut self, name: impl Into<String>) -> Tokens {
+        self.audience.push(name.into());
+        self
+    }
+
+    /// Sets how long a token may hold: from `iat` to `exp`, or from now to `exp`. Default: [`MAX_TOKEN_LIFE`].
+    #[must_use]
+    pub fn with_max_life(self, max_life: Duration) -> Tokens {
+        Tokens { max_life, ..self }
+    }
+
+    /// Whether nobody is trusted.
+    pub fn is_empty(&self) -> bool {
+        self.nameless.is_none() && self.named.is_empty()
+    }
+
+    /// Whether tokens of some issuer may stand in the query of a URL.
+    pub(crate) fn take_query(&self) -> bool {
+        self.all().any(Issuer::takes_query)
+    }
+
+    /// The rights that a token has by itself. Waits if the keys of its issuer have to be fetched first.
+    pub(crate) async fn accept(&self, token: &str, now: SystemTime) -> Result<Accepted, Refusal> {
+        let keys_of = |accepted: &Accepted| {
+            self.issuer_named(accepted.credential.issuer.as_deref()).map_or(0, Issuer::keys_version)
+        };
+        if let Some(accepted) = self.verified.find(token, now, keys_of) {
+            return Ok(accepted);
+        }
+        let mut judged = self.judge(token, now, &mut Report::verdict());
+        #[cfg(feature = "jwks")]
+        if let Some(keys) = judged.as_ref().err().and_then(|refusal| self.missing_keys(token, refusal)) {
+            if keys.ask_again().await {
+                judged = self.judge(token, now, &mut Report::verdict());
+            }
+        }
+        let (accepted, version) = judged?;
+        self.verified.insert(token, &accepted, version);
+        Ok(accepted)
+    }
+
+    /// Drops what is remembered of the credentials that `is_hit`.
+    pub(crate) fn forget(&self, is_hit: impl Fn(&Credential) -> bool) {
+        self.verified.forget(is_hit);
+    }
+
+    /// Judges a token, and tells each step. The steps are those of the hub; an explanation goes on after a refusal.
+    pub fn explain(&self, token: &str, now: SystemTime) -> TokenExplanation {
+        let mut report = Report::explanation();
+        let judged = self.judge(token, now, &mut report);
+        TokenExplanation {
+            grant: judged.ok().map(|(accepted, _)| Grant::of(accepted)),
+            checks: report.into_checks(),
+        }
+    }
+
+    /// The rights of the token, and the version of the keys that it was verified with.
+    pub(super) fn judge(
+        &self,
+        token: &str,
+        now: SystemTime,
+        report: &mut Report,
+    ) -> Result<(Accepted, u64), Refusal> {
+        let text = token;
+        let parsed =
+            report.step("form", jws::parse(text), |_| format!("three parts, {} bytes", text.len()))?;
+        let Some(token) = parsed else { return report.end(None) };
+        let algorithm = report.step("alg", token.algorithm(), |algorithm| algorithm.as_str().to_owned())?;
+        report.step("header", token.is_understood(), |()| "nothing in it changes the rest".to_owned())?;
+        let issuer = report.step("iss", self.issuer_of(&token), |issuer| match token.issuer() {
+            Some(name) => format!("{}, judged by the keys of {}", quoted(name), issuer.shown()),
+            None => format!("none, judged by the keys of {}", issuer.shown()),
+        })?;
+        let Some(issuer) = issuer else { return report.end(None) };
+        // Keys that change from here on make a new version.
+        let version = issuer.keys_version();
+        if let Some(algorithm) = algorithm {
+            report.step("signature", issuer.has_signed(&token, algorithm), |()| {
+                signed_by(&token, algorithm, issuer)
+            })?;
+        }
+        let Unverified { header, claims, .. } = token;
+        let claims = claims.map_err(|what| Refusal::after("claims-malformed", what));
+        let Some(claims) = report.step("claims", claims, |_| "a JSON object".to_owned())? else {
+            return report.end(None);
+        };
+        let demands = Demands { issuer, audience: &self.audience, max_life: self.max_life, now };
+        let accepted = claims::read(&demands, text, &header, claims, report)?;
+        report.end(accepted).map(|accepted| (accepted, version))
+    }
+
+    fn issuer_named(&self, name: Option<&str>) -> Option<&Issuer> {
+        name.and_then(|name| self.named.get(name)).or(self.nameless.as_ref())
+    }
+
+    /// The issuer that may have made a token.
+    fn issuer_of(&self, token: &Unverified<'_>) -> Result<&Issuer, Refusal> {
+        let given = token.issuer();
+        self.issuer_named(given).ok_or_else(|| {
+            let mut names: Vec<_> = self.named.keys().take(4).map(|name| &**name).collect();
+            names.sort_unstable();
+            let trusted = match &names[..] {
+                [] => "the hub trusts nobody".to_owned(),
+                names => format!("the hub trusts {}", names.join(", ")),
+            };
+            Refusal::before(
+                "issuer-unknown",
+                match given {
+                    Some(name) => format!("iss is {}, and {trusted}", quoted(name)),
+                    None => format!("the token names no issuer (iss), and {trusted}"),
+                },
+            )
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Issuer> {
+        self.nameless.iter().chain(self.named.values())
+    }
+}
+
+fn signed_by(token: &Unverified<'_>, algorithm: Algorithm, issuer: &Issuer) -> String {
+    match token.header.get("kid") {
+        Some(kid) => format!("{} by the key {} of {}", algorithm.as_str(), shown(kid), issuer.shown()),
+        None => format!("{} by a key of {}", algorithm.as_str(), issuer.shown()),
+    }
+}
+
+/// Keys that issuers publish.
+#[cfg(feature = "jwks")]
+impl Tokens {
+    /// Begins to fetch the keys that issuers publish. Without it, the first token of such an issuer does.
+    pub(crate) fn start(&self) {
+        self.all().filter_map(Issuer::published).for_each(|keys| keys.start());
+    }
+
+    /// Goes on with the keys that an earlier policy has fetched.
+    #[must_use]
+    pub(crate) fn taking_over(mut self, earlier: &Tokens) -> Tokens {
+        for (name, issuer) in &mut self.named {
+            if let Some(earlier) = earlier.named.get(name) {
+                issuer.take_over(earlier);
+            }
+        }
+        self
+    }
+
+    /// The issuers that publish keys, and how old these are; `None` for those that the hub has not got yet.
+    pub(crate) fn ages(&self) -> impl Iterator<Item = (&str, Option<Duration>)> {
+        self.all().filter_map(|issuer| Some((issuer.shown(), issuer.published()?.age())))
+    }
+
+    /// The keys that may have changed since the hub fetched them, if that may be why a token is refused.
+    fn missing_keys(&self, token: &str, refusal: &Refusal) -> Option<&Arc<PublishedKeys>> {
+        match refusal.rule {
+            "key-unknown" | "keys-unavailable" => self.issuer_of(&jws::parse(token).ok()?).ok()?.published(),
+            _ => None,
+        }
+    }
+}
