@@ -11,7 +11,7 @@ use scripted_server::{Server, response};
 use serde_json::{Value, json};
 use support::{
     HubProcess,
-    program::{Outcome, tidings},
+    program::{Outcome, tidings, tidings_in},
     wire,
 };
 use tempfile::TempDir;
@@ -151,4 +151,116 @@ async fn a_token_that_no_hub_would_take_is_not_minted_and_a_key_that_is_none_is_
     }
     let missing = tidings(&["token", "mint", "--read", "a"], "").await;
     assert!(missing.err.contains("--key-file hub.key"), "{}", missing.err);
+}
+
+/// The part of a token with this number, as JSON.
+fn part(token: &str, number: usize) -> Value {
+    let part = token.trim_end().split('.').nth(number).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_minted_token_has_rights_claims_audiences_and_an_id_of_its_own() {
+    let (_directory, key) = with_key().await;
+    let flags = ["--right", "metrics", "--right", "admin", "--claim", "tenant=acme", "--claim", "level=7"];
+    let claims = part(&mint(&key, &[&flags[..], &["--aud", "hub", "--aud", "other"]].concat()).await.out, 1);
+    assert_eq!(claims["tidings"], json!({ "rights": ["metrics", "admin"] }));
+    assert_eq!((&claims["tenant"], &claims["level"]), (&json!("acme"), &json!(7)));
+    assert_eq!(claims["aud"], json!(["hub", "other"]));
+    assert_eq!(URL_SAFE_NO_PAD.decode(claims["jti"].as_str().unwrap()).unwrap().len(), 16);
+    let other = part(&mint(&key, &flags).await.out, 1);
+    assert_ne!(other["jti"], claims["jti"]);
+    let named = mint(&key, &["--read", "a", "--jti", "login-7"]).await;
+    assert_eq!(part(&named.out, 1)["jti"], json!("login-7"));
+}
+
+#[tokio::test]
+async fn a_token_that_a_hub_would_refuse_is_not_minted() {
+    let (_directory, key) = with_key().await;
+    for (flags, words) in [
+        (&["--right", "root"][..], "subscribers, metrics, gateway, tickets, admin"),
+        (&["--read", "a", "--claim", "exp=1"], "--for"),
+        (&["--read", "a", "--claim", "tenant"], "NAME=VALUE"),
+        (&["--read", "a", "--jti", ""], "jti"),
+        (&["--read", "a", "--sub", &"x".repeat(1025)], "sub"),
+        (&["--read", "a", "--claim", &format!("note={}", "x".repeat(16_384))], "16384"),
+        (&["--read", "a", "--for", "31d"], "30 days"),
+        (&["--for", "1h"], "allow nothing"),
+    ] {
+        let outcome = mint(&key, flags).await;
+        assert_eq!(outcome.code, Some(64), "{}", outcome.err);
+        assert!(outcome.err.contains(words) && outcome.out.is_empty(), "{}", outcome.err);
+    }
+}
+
+async fn explain(key: &str, input: &str, flags: &[&str]) -> Outcome {
+    tidings(&[&["token", "explain", "-"], flags, &["--key-file", key]].concat(), input).await
+}
+
+#[tokio::test]
+async fn an_explanation_shows_each_check_and_the_verdict_that_the_hub_would_give() {
+    let (_directory, key) = with_key().await;
+    let token = mint(&key, &["--publish", "orders/*", "--read", "users/alice/*", "--sub", "alice"]).await.out;
+    let accepted = explain(&key, &token, &[]).await;
+    assert_eq!(accepted.code, Some(0), "{}{}", accepted.out, accepted.err);
+    for words in
+        ["✓ signature", "✓ exp", "\"alice\"", "accepted: it may publish to orders/* and read users/alice/*"]
+    {
+        assert!(accepted.out.contains(words), "{}", accepted.out);
+    }
+    for (flags, code, words) in [
+        (&["users/alice/1"][..], 0, "✓ topic"),
+        (&["orders/1", "--for", "publish"], 0, "✓ topic"),
+        (&["orders/1"], 1, "refused, read-not-granted: the token may read users/alice/*, not orders/1"),
+        (&["a", "--for", "publish"], 1, "publish-not-granted"),
+    ] {
+        let outcome = explain(&key, &format!("Bearer {token}"), flags).await;
+        assert_eq!(outcome.code, Some(code), "{}{}", outcome.out, outcome.err);
+        assert!(outcome.out.contains(words), "{}", outcome.out);
+    }
+    let (_other_directory, other) = with_key().await;
+    let refused = explain(&other, &token, &[]).await;
+    assert_eq!(refused.code, Some(1), "{}", refused.err);
+    for words in ["✗ signature", "✓ exp", "refused, signature-wrong"] {
+        assert!(refused.out.contains(words), "{}", refused.out);
+    }
+    let json = explain(&other, &token, &["--json"]).await;
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((&json["allowed"], &json["rule"]), (&json!(false), &json!("signature-wrong")));
+    let checks = json["checks"].as_array().unwrap();
+    assert!(checks.iter().any(|check| check["name"] == "exp" && check["passed"] == true), "{json}");
+}
+
+#[tokio::test]
+async fn a_token_comes_from_a_file_or_a_variable_and_on_a_command_line_with_a_warning() {
+    let (directory, key) = with_key().await;
+    let token = mint(&key, &["--read", "users/alice/*"]).await.out;
+    let file = directory.path().join("token.txt");
+    fs::write(&file, &token).unwrap();
+    let of_file = tidings(&["token", "explain", file.to_str().unwrap(), "--key", &key], "").await;
+    assert_eq!(of_file.code, Some(0), "{}", of_file.err);
+    assert!(!of_file.err.contains("command line"), "{}", of_file.err);
+    let variable = [("TIDINGS_TOKEN", token.trim_end())];
+    let of_variable = tidings_in(&variable, &["token", "explain", "users/alice/1", "--key", &key], "").await;
+    assert_eq!(of_variable.code, Some(0), "{}", of_variable.err);
+    assert!(of_variable.out.contains("✓ topic"), "{}", of_variable.out);
+    let of_line = tidings(&["token", "explain", token.trim_end(), "--key", &key], "").await;
+    assert_eq!(of_line.code, Some(0), "{}", of_line.err);
+    assert!(of_line.err.contains("can see a token on a command line"), "{}", of_line.err);
+    let without = tidings(&["token", "explain", "-"], &token).await;
+    assert!(without.code == Some(64) && without.err.contains("--key-file"), "{}", without.err);
+}
+
+#[tokio::test]
+async fn a_hub_verifies_with_a_public_key_and_a_token_names_it() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("hub.pub");
+    let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+               -----END PUBLIC KEY-----\n";
+    fs::write(&file, pem).unwrap();
+    let file = file.to_str().unwrap();
+    let hub = HubProcess::start(&["--key-file", file, "--audience", "https://hub.example"]);
+    assert_eq!(wire::ask(&hub.address, "GET", "/topics/a", &[], "").await.status(), 401);
+    let minting = mint(file, &["--read", "a"]).await;
+    assert!(minting.code == Some(64) && minting.err.contains("made with a secret"), "{}", minting.err);
 }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::units::Time;
 
@@ -23,6 +23,7 @@ pub(crate) enum TokenCommand {
     Key(MakeKey),
     Mint(Mint),
     Inspect(Inspect),
+    Explain(Explain),
 }
 
 /// Print a new key: 256 random bits
@@ -39,10 +40,11 @@ pub(crate) struct MakeKey {}
 #[command(after_help = "\
 Examples:
   tidings token mint --key-file hub.key --publish 'orders/*' --for 1h
-  tidings token mint --key-file hub.key --read 'users/alice/*' --sub alice")]
+  tidings token mint --key-file hub.key --read 'users/alice/*' --sub alice
+  tidings token mint --key-file hub.key --right metrics --for 30d")]
 pub(crate) struct Mint {
     /// The file that has the key
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, visible_alias = "key", value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 
     /// The bearer may publish to this topic, or to these: news, 'orders/*' or '*'; repeatable
@@ -53,9 +55,25 @@ pub(crate) struct Mint {
     #[arg(long, value_name = "TOPIC")]
     pub(crate) read: Vec<String>,
 
+    /// The bearer has this right: subscribers, metrics, gateway, tickets or admin; repeatable
+    #[arg(long, value_name = "RIGHT")]
+    pub(crate) right: Vec<String>,
+
     /// Whose token it is
     #[arg(long, value_name = "NAME")]
     pub(crate) sub: Option<String>,
+
+    /// The hub that it is for, by a name that the hub was given with --audience; repeatable
+    #[arg(long, value_name = "HUB")]
+    pub(crate) aud: Vec<String>,
+
+    /// Its ID, by which it is found in logs and can be revoked; without this flag, a random one
+    #[arg(long, value_name = "ID")]
+    pub(crate) jti: Option<String>,
+
+    /// Another claim, such as tenant=acme; the value is JSON, or text; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) claim: Vec<String>,
 
     /// The name of its issuer, such as https://app.example
     #[arg(long, value_name = "ISSUER")]
@@ -70,8 +88,50 @@ pub(crate) struct Mint {
 ///
 /// Nothing is verified: the token may be forged, and the hub may refuse it.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  tidings token inspect < token.txt")]
+#[command(after_help = "Example:\n  tidings token inspect token.txt")]
 pub(crate) struct Inspect {
-    /// The token; without it, standard input, since other users of the machine can see a command line
+    /// A file that has the token, - for standard input, or the token itself, which other users of the machine can see then; without it,
+    /// the variable TIDINGS_TOKEN, or standard input
     pub(crate) token: Option<String>,
+}
+
+/// Say why a hub accepts a token or refuses it
+///
+/// Prints each check in order, with the value of the token and that of the hub, then the verdict. Exits with 1 if the token is
+/// refused, or does not allow what is asked.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidings token explain token.txt --key-file hub.key
+  tidings token explain token.txt orders/42 --for publish --key-file hub.key")]
+pub(crate) struct Explain {
+    /// A file that has the token, - for standard input, or the token itself, which other users of the machine can see then; without it,
+    /// the variable TIDINGS_TOKEN, or standard input
+    pub(crate) token: Option<String>,
+
+    /// A topic of which to say whether the token allows it
+    pub(crate) topic: Option<String>,
+
+    /// The action to look at
+    #[arg(long = "for", value_name = "ACTION", default_value = "read")]
+    pub(crate) action: Action,
+
+    /// The file that has the key of the hub: a secret, a public key in PEM, or a JSON Web Key Set
+    #[arg(long, visible_alias = "key", value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+
+    /// A name that the hub was given with --audience; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub(crate) audience: Vec<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Something that a token may allow for a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Action {
+    Read,
+    Publish,
 }
