@@ -7,7 +7,7 @@ seconds=${1:-60}
 shift || true
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] ||
-  targets=(decode chunks round_trip ndjson topics request ranges database response)
+  targets=(decode chunks round_trip ndjson topics request ranges database response tokens keys)
 command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
 
 # A stable compiler has the sanitizers as well, behind flags that it only takes from those who ask.
@@ -19,6 +19,7 @@ export ASAN_OPTIONS=detect_odr_violation=0
 for target in "${targets[@]}"; do
   case $target in
     decode | chunks | round_trip) dictionary=fields length=512 ;;
+    tokens | keys) dictionary=tokens length=4096 ;;
     *) dictionary=http length=2048 ;;
   esac
   # The first folder takes new inputs, so that the corpus in the tree grows by choice only.

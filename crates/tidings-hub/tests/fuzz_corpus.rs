@@ -30,3 +30,13 @@ fn a_range_is_within_the_file() {
 fn a_damaged_log_gives_no_record_that_was_not_appended() {
     replay("database", 12, fuzzing::database);
 }
+
+#[test]
+fn a_token_is_always_judged_alike_and_accepted_only_if_it_is_signed() {
+    replay("tokens", 12, fuzzing::tokens);
+}
+
+#[test]
+fn keys_of_any_form_are_read_or_refused_and_accept_nothing_that_is_not_signed() {
+    replay("keys", 12, fuzzing::keys);
+}

@@ -6,10 +6,16 @@ mod database;
 mod ndjson;
 mod ranges;
 mod request;
+mod tokens;
 mod topics;
 
 pub use self::{
-    database::database, ndjson::ndjson, ranges::ranges, request::request, topics::topics_and_patterns,
+    database::database,
+    ndjson::ndjson,
+    ranges::ranges,
+    request::request,
+    tokens::{keys, tokens},
+    topics::topics_and_patterns,
 };
 
 /// Splits `input` into the lengths of chunks and the rest. The first byte is the number of lengths (0 to 15).
