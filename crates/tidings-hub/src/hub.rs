@@ -71,6 +71,9 @@ impl Hub {
     ) -> Hub {
         let bodies_room = metrics.budget("bodies", settings.body_bytes);
         let seats = Seats::new(settings.max_connections);
+        if let Some(control) = settings.access.control() {
+            control.start();
+        }
         let own_format = extension.as_ref().map(|extension| extension.format());
         let engine = Arc::new(Engine::new(log, settings, metrics, own_format));
         let hub = Hub {

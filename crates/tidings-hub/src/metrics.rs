@@ -1,5 +1,7 @@
 //! The counters of a hub, and their text at `/metrics`.
 
+use std::time::Duration;
+
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -42,6 +44,7 @@ pub(crate) struct Metrics {
     gaps: Labelled<&'static str>,
     ended: Labelled<&'static str>,
     refused: Labelled<u32>,
+    jwks_age_seconds: Family<[(&'static str, String); 1], Gauge>,
     budgets: Vec<(&'static str, Budget)>,
     budget_bytes: Family<[(&'static str, &'static str); 1], Gauge>,
     budget_used_bytes: Family<[(&'static str, &'static str); 1], Gauge>,
@@ -121,6 +124,7 @@ impl Metrics {
             gaps: Family::default(),
             ended: Family::default(),
             refused: Family::default(),
+            jwks_age_seconds: Family::default(),
             budgets: Vec::new(),
             budget_bytes: Family::default(),
             budget_used_bytes: Family::default(),
@@ -217,6 +221,11 @@ impl Metrics {
             "Requests answered with 4xx or 5xx, by status",
             self.refused.clone(),
         );
+        registry.register(
+            "jwks_age_seconds",
+            "Age of the keys that were fetched for an issuer of tokens, in seconds",
+            self.jwks_age_seconds.clone(),
+        );
         registry.register("budget_bytes", "Limit of memory in bytes, by purpose", self.budget_bytes.clone());
         registry.register(
             "budget_used_bytes",
@@ -264,6 +273,15 @@ impl Metrics {
         self.log_healthy.set(is_healthy.into());
         self.log_clock_jump.set(wear.clock_jump.as_secs().try_into().unwrap_or(i64::MAX));
         self.log_unevictable.set(wear.unevictable.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// Does the same for the keys of issuers.
+    pub(crate) fn keys_aged(&self, ages: Vec<(String, Duration)>) {
+        self.jwks_age_seconds.clear();
+        for (issuer, age) in ages {
+            let seconds = age.as_secs().try_into().unwrap_or(i64::MAX);
+            self.jwks_age_seconds.get_or_create(&[("issuer", issuer)]).set(seconds);
+        }
     }
 
     pub(crate) fn gap(&self, reason: GapReason) {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use http::{header, request::Parts};
@@ -87,9 +87,21 @@ impl Control {
         Control { rule: RwLock::new(Arc::new(Rule::new(policy))), granted: Mutex::default() }
     }
 
+    /// Begins to fetch the keys that issuers publish at a URL.
+    pub(crate) fn start(&self) {
+        self.rule().policy.tokens.start();
+    }
+
+    /// The issuers whose keys were fetched from a URL, and how old these are.
+    pub(crate) fn key_ages(&self) -> Vec<(String, Duration)> {
+        self.rule().policy.tokens.key_ages().map(|(issuer, age)| (issuer.to_owned(), age)).collect()
+    }
+
     /// Puts another policy in force, and ends the grants that allow to read more than it does. Their streams end when the hub is told
     /// to look at its grants.
-    pub(crate) fn replace(&self, policy: Policy) {
+    pub(crate) fn replace(&self, mut policy: Policy) {
+        policy.tokens.take_over(&self.rule().policy.tokens);
+        policy.tokens.start();
         let rule = Arc::new(Rule::new(policy));
         let old =
             std::mem::replace(&mut *self.rule.write().unwrap_or_else(PoisonError::into_inner), rule.clone());

@@ -4,6 +4,8 @@
 
 mod authorizing;
 mod expiry;
+#[cfg(feature = "jwks")]
+mod keys_at_a_url;
 mod rights;
 mod tokens;
 

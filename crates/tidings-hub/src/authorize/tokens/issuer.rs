@@ -202,13 +202,32 @@ impl Issuer {
         }
     }
 
+    /// Begins to fetch its keys, if they are at a URL.
+    pub(super) fn start(&self) {
+        match &self.keys {
+            Keys::Given(_) => {}
+            #[cfg(feature = "jwks")]
+            Keys::Published(keys) => keys.start(),
+        }
+    }
+
     /// Goes on with the keys of an earlier issuer, if they are at the same URL: they are there already.
-    #[cfg(feature = "jwks")]
     pub(super) fn take_over(&mut self, earlier: &Issuer) {
-        if let (Keys::Published(own), Some(earlier)) = (&mut self.keys, earlier.published()) {
-            if own.url() == earlier.url() {
+        match (&mut self.keys, &earlier.keys) {
+            #[cfg(feature = "jwks")]
+            (Keys::Published(own), Keys::Published(earlier)) if own.url() == earlier.url() => {
                 *own = earlier.clone();
             }
+            _ => {}
+        }
+    }
+
+    /// How old its keys are; `None` if they are at no URL, or have not come yet.
+    pub(super) fn keys_age(&self) -> Option<Duration> {
+        match &self.keys {
+            Keys::Given(_) => None,
+            #[cfg(feature = "jwks")]
+            Keys::Published(keys) => keys.age(),
         }
     }
 

@@ -223,31 +223,29 @@ fn signed_by(token: &Unverified<'_>, algorithm: Algorithm, issuer: &Issuer) -> S
     }
 }
 
-/// Keys that issuers publish.
-#[cfg(feature = "jwks")]
+/// Keys that issuers publish at a URL.
 impl Tokens {
-    /// Begins to fetch the keys that issuers publish. Without it, the first token of such an issuer does.
+    /// Begins to fetch the keys. Without it, the first token of such an issuer does.
     pub(crate) fn start(&self) {
-        self.all().filter_map(Issuer::published).for_each(|keys| keys.start());
+        self.all().for_each(Issuer::start);
     }
 
-    /// Goes on with the keys that an earlier policy has fetched.
-    #[must_use]
-    pub(crate) fn taking_over(mut self, earlier: &Tokens) -> Tokens {
+    /// Goes on with the keys that an earlier policy has fetched, if they are at the same URL.
+    pub(crate) fn take_over(&mut self, earlier: &Tokens) {
         for (name, issuer) in &mut self.named {
             if let Some(earlier) = earlier.named.get(name) {
                 issuer.take_over(earlier);
             }
         }
-        self
     }
 
-    /// The issuers that publish keys, and how old these are; `None` for those that the hub has not got yet.
-    pub(crate) fn ages(&self) -> impl Iterator<Item = (&str, Option<Duration>)> {
-        self.all().filter_map(|issuer| Some((issuer.shown(), issuer.published()?.age())))
+    /// The issuers whose keys the hub has fetched, and how old these are.
+    pub(crate) fn key_ages(&self) -> impl Iterator<Item = (&str, Duration)> {
+        self.all().filter_map(|issuer| Some((issuer.name()?, issuer.keys_age()?)))
     }
 
     /// The keys that may have changed since the hub fetched them, if that may be why a token is refused.
+    #[cfg(feature = "jwks")]
     fn missing_keys(&self, token: &str, refusal: &Refusal) -> Option<&Arc<PublishedKeys>> {
         match refusal.rule {
             "key-unknown" | "keys-unavailable" => self.issuer_of(&jws::parse(token).ok()?).ok()?.published(),

@@ -33,6 +33,8 @@ pub(crate) fn metrics(hub: &Hub) -> Response<HubBody> {
         engine.metrics.stored(attachments.usage());
     }
     engine.metrics.in_use(hub.seats().taken(), engine.log.reads().unwrap_or_default());
+    let control = engine.settings.access.control();
+    engine.metrics.keys_aged(control.map_or_else(Vec::new, |control| control.key_ages()));
     engine.metrics.worn(engine.health().is_ok(), engine.log.wear());
     text("application/openmetrics-text; version=1.0.0; charset=utf-8", engine.metrics.to_text())
 }

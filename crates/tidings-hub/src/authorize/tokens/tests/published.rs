@@ -63,10 +63,11 @@ async fn a_new_policy_goes_on_with_the_keys_that_an_earlier_one_has_fetched() {
     let earlier = tokens_of(&server);
     earlier.start();
     assert!(earlier.accept(&sign(&key), at(NOW)).await.is_ok());
-    let tokens = tokens_of(&server).taking_over(&earlier);
+    let mut tokens = tokens_of(&server);
+    tokens.take_over(&earlier);
     drop(earlier);
     assert!(tokens.accept(&sign(&key), at(NOW)).await.is_ok());
     assert_eq!(server.requests().len(), 1);
-    let ages: Vec<_> = tokens.ages().collect();
-    assert!(matches!(ages[..], [("https://app.example", Some(_))]), "{ages:?}");
+    let ages: Vec<_> = tokens.key_ages().collect();
+    assert!(matches!(ages[..], [("https://app.example", _)]), "{ages:?}");
 }
