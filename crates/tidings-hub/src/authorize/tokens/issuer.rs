@@ -193,12 +193,12 @@ impl Issuer {
         }
     }
 
-    /// The keys that it publishes at a URL.
-    #[cfg(feature = "jwks")]
-    pub(super) fn published(&self) -> Option<&Arc<PublishedKeys>> {
+    /// Fetches its keys because one is missing, if they are at a URL. Returns whether it is worth looking again.
+    pub(super) async fn ask_for_keys(&self) -> bool {
         match &self.keys {
-            Keys::Given(_) => None,
-            Keys::Published(keys) => Some(keys),
+            Keys::Given(_) => false,
+            #[cfg(feature = "jwks")]
+            Keys::Published(keys) => keys.ask_again().await,
         }
     }
 

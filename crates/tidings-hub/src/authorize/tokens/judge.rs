@@ -6,8 +6,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-#[cfg(feature = "jwks")]
-use super::jwks::PublishedKeys;
 use super::{
     Accepted, Credential, Grant, Refusal,
     algorithm::Algorithm,
@@ -126,9 +124,8 @@ impl Tokens {
             return Ok(accepted);
         }
         let mut judged = self.judge(token, now, &mut Report::verdict());
-        #[cfg(feature = "jwks")]
-        if let Some(keys) = judged.as_ref().err().and_then(|refusal| self.missing_keys(token, refusal)) {
-            if keys.ask_again().await {
+        if let Err(refusal) = &judged {
+            if self.has_newer_keys(token, refusal).await {
                 judged = self.judge(token, now, &mut Report::verdict());
             }
         }
@@ -244,12 +241,13 @@ impl Tokens {
         self.all().filter_map(|issuer| Some((issuer.name()?, issuer.keys_age()?)))
     }
 
-    /// The keys that may have changed since the hub fetched them, if that may be why a token is refused.
-    #[cfg(feature = "jwks")]
-    fn missing_keys(&self, token: &str, refusal: &Refusal) -> Option<&Arc<PublishedKeys>> {
-        match refusal.rule {
-            "key-unknown" | "keys-unavailable" => self.issuer_of(&jws::parse(token).ok()?).ok()?.published(),
-            _ => None,
+    /// Whether the keys may have changed since the hub fetched them. Waits for a fetch if that may be why a token is refused.
+    async fn has_newer_keys(&self, token: &str, refusal: &Refusal) -> bool {
+        let is_about_keys = matches!(refusal.rule, "key-unknown" | "keys-unavailable");
+        let parsed = if is_about_keys { jws::parse(token).ok() } else { None };
+        match parsed.and_then(|token| self.issuer_of(&token).ok()) {
+            Some(issuer) => issuer.ask_for_keys().await,
+            None => false,
         }
     }
 }

@@ -139,7 +139,7 @@ fn time_of(seconds: f64) -> SystemTime {
 }
 
 fn text_of(seconds: f64) -> humantime::Rfc3339Timestamp {
-    // Later times can't be written.
+    // Later times cannot be written.
     const LAST: f64 = 253_402_300_799.0;
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds.min(LAST) as u64))
 }
