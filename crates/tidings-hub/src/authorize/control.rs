@@ -7,7 +7,10 @@ use std::{
 
 use http::{header, request::Parts};
 
-use super::{Accepted, AccessEnd, Credential, Denial, Grant, Refusal, Tokens, grant::WeakGrant};
+use super::{
+    Accepted, AccessEnd, ApiKeys, Credential, Denial, Grant, Refusal, Role, Rules, Tokens, allowed_by_roles,
+    basic_api_key, grant::WeakGrant, looks_like_api_key,
+};
 
 /// Grants what the credential of a request allows.
 ///
@@ -29,7 +32,7 @@ use super::{Accepted, AccessEnd, Credential, Denial, Grant, Refusal, Tokens, gra
 /// ```
 #[derive(Debug)]
 pub struct Control {
-    rule: RwLock<Arc<Rule>>,
+    in_force: RwLock<Arc<InForce>>,
     /// The grants of which streams may be open.
     granted: Mutex<Granted>,
 }
@@ -38,12 +41,15 @@ pub struct Control {
 #[derive(Debug, Clone)]
 pub struct Policy {
     tokens: Tokens,
+    api_keys: ApiKeys,
+    rules: Arc<Rules>,
+    roles: Vec<Role>,
     anonymous: Grant,
 }
 
 /// A policy that is in force, and the grant of those that show nothing.
 #[derive(Debug)]
-struct Rule {
+struct InForce {
     policy: Policy,
     nobody: Grant,
 }
@@ -59,7 +65,13 @@ struct Granted {
 impl Policy {
     /// Accepts these tokens. A request without one may do nothing.
     pub fn new(tokens: Tokens) -> Policy {
-        Policy { tokens, anonymous: Grant::default() }
+        Policy {
+            tokens,
+            api_keys: ApiKeys::default(),
+            rules: Arc::default(),
+            roles: Vec::new(),
+            anonymous: Grant::default(),
+        }
     }
 
     /// Grants this to everybody.
@@ -68,43 +80,85 @@ impl Policy {
         Policy { anonymous, ..self }
     }
 
+    /// Accepts these API keys, too.
+    #[must_use]
+    pub(crate) fn with_api_keys(self, api_keys: ApiKeys) -> Policy {
+        Policy { api_keys, ..self }
+    }
+
+    /// Allows more by topic.
+    #[must_use]
+    pub(crate) fn with_rules(self, rules: Rules) -> Policy {
+        Policy { rules: Arc::new(rules), ..self }
+    }
+
+    /// Allows more to those whose tokens have some claims.
+    #[must_use]
+    pub(crate) fn with_roles(self, roles: Vec<Role>) -> Policy {
+        Policy { roles, ..self }
+    }
+
+    /// The credential in the value of an `Authorization` header.
+    async fn accept(&self, authorization: &[u8], now: SystemTime) -> Result<Accepted, Refusal> {
+        let text = std::str::from_utf8(authorization).ok();
+        match text.and_then(|text| text.trim().split_once(' ')) {
+            Some((scheme, text)) if scheme.eq_ignore_ascii_case("bearer") => match text.trim() {
+                key if looks_like_api_key(key) => self.api_keys.accept(key, now),
+                token => self.tokens.accept(token, now).await,
+            },
+            Some((scheme, text)) if scheme.eq_ignore_ascii_case("basic") => {
+                self.api_keys.accept(&basic_api_key(text.trim())?, now)
+            }
+            _ => {
+                Err(Refusal::before("token-malformed", "Authorization is not 'Bearer', a space, and a token"))
+            }
+        }
+    }
+
     /// The grant of a request that shows this.
     fn of(&self, accepted: Accepted) -> Grant {
-        Grant::of(accepted).and_all_of(&self.anonymous)
+        let credential = accepted.credential.clone();
+        let by_roles = allowed_by_roles(&self.roles, &credential);
+        Grant::of(accepted)
+            .and_by_roles(&by_roles)
+            .and_all_of(&self.anonymous)
+            .and_by_rules(&self.rules.view(Some(&credential)))
     }
 }
 
-impl Rule {
-    fn new(policy: Policy) -> Rule {
-        let nobody = policy.anonymous.clone().with_standing();
-        Rule { policy, nobody }
+impl InForce {
+    fn new(policy: Policy) -> InForce {
+        let nobody = policy.anonymous.clone().with_standing().and_by_rules(&policy.rules.view(None));
+        InForce { policy, nobody }
     }
 }
 
 impl Control {
     /// A hub's rule, with the policy that it begins with.
     pub fn new(policy: Policy) -> Control {
-        Control { rule: RwLock::new(Arc::new(Rule::new(policy))), granted: Mutex::default() }
+        Control { in_force: RwLock::new(Arc::new(InForce::new(policy))), granted: Mutex::default() }
     }
 
     /// Begins to fetch the keys that issuers publish at a URL.
     pub(crate) fn start(&self) {
-        self.rule().policy.tokens.start();
+        self.in_force().policy.tokens.start();
     }
 
     /// The issuers whose keys were fetched from a URL, and how old these are.
     pub(crate) fn key_ages(&self) -> Vec<(String, Duration)> {
-        self.rule().policy.tokens.key_ages().map(|(issuer, age)| (issuer.to_owned(), age)).collect()
+        self.in_force().policy.tokens.key_ages().map(|(issuer, age)| (issuer.to_owned(), age)).collect()
     }
 
     /// Puts another policy in force, and ends the grants that allow to read more than it does. Their streams end when the hub is told
     /// to look at its grants.
     pub(crate) fn replace(&self, mut policy: Policy) {
-        policy.tokens.take_over(&self.rule().policy.tokens);
+        policy.tokens.take_over(&self.in_force().policy.tokens);
         policy.tokens.start();
-        let rule = Arc::new(Rule::new(policy));
-        let old =
-            std::mem::replace(&mut *self.rule.write().unwrap_or_else(PoisonError::into_inner), rule.clone());
+        let rule = Arc::new(InForce::new(policy));
+        let old = std::mem::replace(
+            &mut *self.in_force.write().unwrap_or_else(PoisonError::into_inner),
+            rule.clone(),
+        );
         if !rule.nobody.reads_as_much_as(&old.nobody) {
             old.nobody.end(AccessEnd::Rules);
         }
@@ -117,8 +171,8 @@ impl Control {
         }
     }
 
-    fn rule(&self) -> Arc<Rule> {
-        self.rule.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn in_force(&self) -> Arc<InForce> {
+        self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Turns a request into its grant.
@@ -126,14 +180,11 @@ impl Control {
     /// # Errors
     /// The answer to a request whose credential is not accepted.
     pub(super) async fn authorize(&self, request: &Parts) -> Result<Grant, Denial> {
-        let rule = self.rule();
+        let rule = self.in_force();
         let mut credentials = request.headers.get_all(header::AUTHORIZATION).iter();
         let accepted = match (credentials.next(), credentials.next()) {
             (None, _) => return Ok(rule.nobody.clone()),
-            (Some(value), None) => match bearer(value.as_bytes()) {
-                Ok(token) => rule.policy.tokens.accept(token, SystemTime::now()).await,
-                Err(refusal) => Err(refusal),
-            },
+            (Some(value), None) => rule.policy.accept(value.as_bytes(), SystemTime::now()).await,
             _ => Err(Refusal::before("token-malformed", "there are two Authorization headers")),
         };
         let grant = rule.policy.of(accepted.map_err(Refusal::into_denial)?);
@@ -160,15 +211,5 @@ impl Granted {
             self.look_at = 2 * self.grants.len() + 64;
         }
         self.grants.push(grant.downgrade());
-    }
-}
-
-/// The token in the value of an `Authorization` header.
-fn bearer(value: &[u8]) -> Result<&str, Refusal> {
-    let text = std::str::from_utf8(value).ok();
-    let parts = text.and_then(|text| text.trim().split_once(' '));
-    match parts {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
-        _ => Err(Refusal::before("token-malformed", "Authorization is not 'Bearer', a space, and a token")),
     }
 }

@@ -7,10 +7,10 @@ use std::{
 
 use super::{
     Accepted, AccessEnd, Credential, Denial, Limits, OpenStream, Reach, Reading, Right, Rights, Standing,
-    Term,
+    Term, View, roles::Allowed,
 };
 use crate::{
-    Selector, Topic,
+    Selector, Topic, TopicFilter,
     log::{KeyOwner, Record},
     model::matchers::Matchers,
 };
@@ -38,6 +38,9 @@ struct Content {
     read: Matchers,
     /// Within `read`.
     private: Matchers,
+    /// Rules that allow more, where these topics cannot say all that they allow: stricter rules are among them.
+    read_by: Option<View>,
+    publish_by: Option<View>,
     rights: Rights,
     limits: Limits,
     /// The credential that it was made of; `None` for one that the application made, or that is everybody's.
@@ -156,6 +159,8 @@ impl Grant {
             publish: publish.clone(),
             private: read.clone(),
             read: read.clone(),
+            read_by: None,
+            publish_by: None,
             rights: *rights,
             limits: *limits,
             accepted: Some(accepted),
@@ -169,9 +174,39 @@ impl Grant {
         self
     }
 
-    /// Whether it allows to read all that `other` does.
+    /// Whether it allows to read all that `other` does, as far as that can be seen at once.
     pub(super) fn reads_as_much_as(&self, other: &Grant) -> bool {
-        self.0.read.include(&other.0.read) && self.0.private.include(&other.0.private)
+        let reads_by = match (&self.0.read_by, &other.0.read_by) {
+            (_, None) => true,
+            (Some(own), Some(others)) if own.is_same_as(others) => true,
+            _ => self.0.read.include(&other.readable()),
+        };
+        reads_by && self.0.read.include(&other.0.read) && self.0.private.include(&other.0.private)
+    }
+
+    /// The same with all that the roles of its holder allow.
+    pub(super) fn and_by_roles(mut self, roles: &Allowed) -> Grant {
+        let content = Arc::make_mut(&mut self.0);
+        content.publish = content.publish.union(&roles.publish);
+        content.read = content.read.union(&roles.read);
+        content.private = content.private.union(&roles.read);
+        content.rights = content.rights.union(roles.rights);
+        content.limits = content.limits.and(roles.limits);
+        self
+    }
+
+    /// The same with all that rules allow its holder.
+    pub(super) fn and_by_rules(mut self, view: &View) -> Grant {
+        let content = Arc::make_mut(&mut self.0);
+        match view.reads_exactly() {
+            true => content.read = content.read.union(view.readable()),
+            false => content.read_by = Some(view.clone()),
+        }
+        match view.publishes_exactly() {
+            true => content.publish = content.publish.union(view.publishable()),
+            false => content.publish_by = Some(view.clone()),
+        }
+        self
     }
 
     /// The same with all that `other` allows. It ends when this does.
@@ -181,6 +216,7 @@ impl Grant {
         own.read = own.read.union(&other.read);
         own.private = own.private.union(&other.private);
         own.rights = own.rights.union(other.rights);
+        debug_assert!(other.read_by.is_none() && other.publish_by.is_none(), "rules are added by themselves");
         self
     }
 
@@ -248,12 +284,35 @@ impl Grant {
 
     /// Whether it allows to read some topic.
     pub(crate) fn reads_something(&self) -> bool {
-        !self.0.read.is_none()
+        !self.readable().is_none()
     }
 
     /// Whether it allows to publish to some topic.
     pub(crate) fn publishes_something(&self) -> bool {
-        !self.0.publish.is_none()
+        !self.publishable().is_none()
+    }
+
+    /// The topics that may be read, and perhaps some among them that may not.
+    pub(crate) fn readable(&self) -> Matchers {
+        let Content { read, read_by, .. } = &*self.0;
+        read_by.as_ref().map_or_else(|| read.clone(), |by| read.union(by.readable()))
+    }
+
+    /// The topics that may be published to, and perhaps some among them that may not.
+    pub(crate) fn publishable(&self) -> Matchers {
+        let Content { publish, publish_by, .. } = &*self.0;
+        publish_by.as_ref().map_or_else(|| publish.clone(), |by| publish.union(by.publishable()))
+    }
+
+    /// Whether public updates of a topic may be read.
+    fn reads(&self, topic: &Topic) -> bool {
+        let Content { read, read_by, .. } = &*self.0;
+        read.covers(topic) || read_by.as_ref().is_some_and(|by| by.reads(topic))
+    }
+
+    fn publishes(&self, topic: &Topic) -> bool {
+        let Content { publish, publish_by, .. } = &*self.0;
+        publish.covers(topic) || publish_by.as_ref().is_some_and(|by| by.publishes(topic))
     }
 
     /// Whether it has this right.
@@ -266,13 +325,15 @@ impl Grant {
     /// # Errors
     /// The first topic that it may not publish to.
     pub(crate) fn may_publish<'a>(&self, topics: &'a [Topic]) -> Result<(), &'a Topic> {
-        topics.iter().find(|topic| !self.0.publish.covers(topic)).map_or(Ok(()), Err)
+        topics.iter().find(|topic| !self.publishes(topic)).map_or(Ok(()), Err)
     }
 
     /// Whether its holder may receive `record`, for any of its topics.
     pub(crate) fn may_receive(&self, record: &Record) -> bool {
-        let matchers = if record.is_private() { &self.0.private } else { &self.0.read };
-        matchers.covers_any(record.topics())
+        match record.is_private() {
+            true => self.0.private.covers_any(record.topics()),
+            false => record.topics().iter().any(|topic| self.reads(topic)),
+        }
     }
 
     /// The part of the requested topics that its holder gets. Patterns are narrowed to the topics that it may read.
@@ -280,31 +341,46 @@ impl Grant {
     /// # Errors
     /// The first topic of which it may read nothing, otherwise the first such pattern.
     pub(crate) fn reading(&self, asked: Selector) -> Result<Reading, NotReadable> {
-        let Content { read, private, .. } = &*self.0;
+        let Content { read, private, read_by, .. } = &*self.0;
         let is_exact = asked.is_exact();
         let open = OpenStream::of(self);
         if read.covers_selector(&asked) {
-            return Ok(Reading {
-                reach: Reach::of(&asked, private, read.is_all()),
-                selector: asked,
-                is_partial: false,
-                is_exact,
-                open,
-            });
+            let reach = Reach::of(&asked, private, read.is_all());
+            return Ok(Reading { reach, selector: asked, is_partial: false, is_exact, open });
         }
-        if let Some(topic) = asked.topics().iter().find(|topic| !read.covers(topic)) {
-            return Err(NotReadable { asked: topic.to_string(), may: read.clone() });
+        let readable = self.readable();
+        let not_readable = |asked: String| NotReadable { asked, may: readable.clone() };
+        if let Some(topic) = asked.topics().iter().find(|topic| !self.reads(topic)) {
+            return Err(not_readable(topic.to_string()));
         }
-        let selector = read.narrow(&asked);
+        let mut selector = readable.narrow(&asked);
+        if read_by.is_some() {
+            // A topic may have been found by a pattern, and have a stricter rule.
+            let filters = Matchers::from(selector);
+            selector = filters
+                .iter()
+                .filter(|filter| !matches!(filter, TopicFilter::Exact(topic) if !self.reads(topic)))
+                .collect();
+        }
         if selector.is_nothing() {
-            let pattern = asked
-                .prefixes()
-                .first()
-                .map_or_else(|| "*".to_owned(), |prefix| format!("{}*", prefix.as_str()));
-            return Err(NotReadable { asked: pattern, may: read.clone() });
+            let pattern = asked.prefixes().first();
+            return Err(not_readable(
+                pattern.map_or_else(|| "*".to_owned(), |prefix| format!("{}*", prefix.as_str())),
+            ));
         }
+        let is_strict = |by: &&View| {
+            let filters = Matchers::from(selector.clone());
+            filters.iter().any(|filter| {
+                !read.include(&[filter.clone()].into_iter().collect()) && !by.reads_all(&filter)
+            })
+        };
         let reach = Reach::of(&selector, private, false);
-        Ok(Reading { reach, selector, is_partial: true, is_exact, open })
+        let reach = match read_by.as_ref().filter(is_strict) {
+            None => reach,
+            Some(by) => reach.by_rules(selector.clone(), read.clone(), by.clone()),
+        };
+        let is_partial = selector != asked || reach.is_by_rules();
+        Ok(Reading { reach, selector, is_partial, is_exact, open })
     }
 
     /// Whether its holder may know of the same subscriptions as the holder of `other`.

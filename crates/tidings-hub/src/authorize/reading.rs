@@ -1,6 +1,11 @@
 //! The part of the requested topics that a request gets.
 
-use super::OpenStream;
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use super::{OpenStream, View};
 use crate::{Selector, Topic, log::Record, model::matchers::Matchers};
 
 /// The requested topics, narrowed to those that the request may read. Only a grant makes one, or a credential of the
@@ -22,9 +27,26 @@ pub(crate) struct Reading {
 /// private ones alone. A record of several topics counts for those that the selector asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Reach {
+    public: Public,
     private: Private,
     /// Whether a record's topics are named that the selector does not ask for.
     names_all: bool,
+}
+
+/// The topics of a selector of which public records are received.
+#[derive(Debug, Clone)]
+enum Public {
+    All,
+    /// Rules forbid some.
+    ByRules(Arc<ByRules>),
+}
+
+/// The topics of a selector that may be read: those that are named, and those whose rule allows it.
+#[derive(Debug)]
+struct ByRules {
+    selector: Selector,
+    named: Matchers,
+    view: View,
 }
 
 /// The topics of a selector of which private records are received.
@@ -43,7 +65,7 @@ impl Reading {
         Reading {
             is_exact: selector.is_exact(),
             selector,
-            reach: Reach { private: Private::None, names_all: true },
+            reach: Reach { public: Public::All, private: Private::None, names_all: true },
             is_partial: false,
             open: None,
         }
@@ -54,7 +76,7 @@ impl Reading {
         Reading {
             is_exact: selector.is_exact(),
             selector,
-            reach: Reach { private: Private::All, names_all: true },
+            reach: Reach { public: Public::All, private: Private::All, names_all: true },
             is_partial: false,
             open: None,
         }
@@ -78,10 +100,10 @@ impl Reading {
 impl Reach {
     /// Those that need no matchers. Nearly all subscriptions have one of them.
     pub(crate) const SIMPLE: [Reach; 4] = [
-        Reach { private: Private::None, names_all: true },
-        Reach { private: Private::None, names_all: false },
-        Reach { private: Private::All, names_all: true },
-        Reach { private: Private::All, names_all: false },
+        Reach { public: Public::All, private: Private::None, names_all: true },
+        Reach { public: Public::All, private: Private::None, names_all: false },
+        Reach { public: Public::All, private: Private::All, names_all: true },
+        Reach { public: Public::All, private: Private::All, names_all: false },
     ];
 
     /// The same for a reader to whom no topic is named anyway.
@@ -97,16 +119,32 @@ impl Reach {
             some if some.is_nothing() => Private::None,
             some => Private::Some(Matchers::from(some)),
         };
-        Reach { private, names_all: reads_all }
+        Reach { public: Public::All, private, names_all: reads_all }
+    }
+
+    /// The same, where rules forbid to read some topics of the selector.
+    pub(super) fn by_rules(self, selector: Selector, named: Matchers, view: View) -> Reach {
+        Reach { public: Public::ByRules(Arc::new(ByRules { selector, named, view })), ..self }
+    }
+
+    /// Whether rules forbid to read some topics of the selector.
+    pub(super) fn is_by_rules(&self) -> bool {
+        matches!(self.public, Public::ByRules(_))
     }
 
     /// Whether a record that matches the selector is received: asked for replayed records as for live ones.
     pub(crate) fn may_receive(&self, record: &Record) -> bool {
+        if !record.is_private() {
+            return match &self.public {
+                Public::All => true,
+                Public::ByRules(rules) => record.topics().iter().any(|topic| rules.asks_for(topic)),
+            };
+        }
         match &self.private {
             Private::All => true,
-            Private::None => !record.is_private(),
-            Private::But(topics) => !record.is_private() || !topics.covers_any(record.topics()),
-            Private::Some(topics) => !record.is_private() || topics.covers_any(record.topics()),
+            Private::None => false,
+            Private::But(topics) => !topics.covers_any(record.topics()),
+            Private::Some(topics) => topics.covers_any(record.topics()),
         }
     }
 
@@ -120,7 +158,10 @@ impl Reach {
         if self.names_all || record.topics().len() == 1 {
             return None;
         }
-        let is_named = |topic: &&Topic| selector.matches(std::slice::from_ref(*topic));
+        let is_named = |topic: &&Topic| match &self.public {
+            Public::All => selector.matches(std::slice::from_ref(*topic)),
+            Public::ByRules(rules) => rules.asks_for(topic),
+        };
         Some(record.with_topics(record.topics().iter().filter(is_named).cloned().collect()))
     }
 
@@ -130,6 +171,35 @@ impl Reach {
             Private::None => read.covers_selector(selector),
             Private::All | Private::But(_) => private.covers_selector(selector),
             Private::Some(topics) => read.covers_selector(selector) && private.include(topics),
+        }
+    }
+}
+
+impl ByRules {
+    fn asks_for(&self, topic: &Topic) -> bool {
+        self.selector.matches(std::slice::from_ref(topic))
+            && (self.named.covers(topic) || self.view.reads(topic))
+    }
+}
+
+/// The same rules of the same holder: two that were made apart count as different.
+impl PartialEq for Public {
+    fn eq(&self, other: &Public) -> bool {
+        match (self, other) {
+            (Public::All, Public::All) => true,
+            (Public::ByRules(one), Public::ByRules(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Public {}
+
+impl Hash for Public {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Public::All => state.write_usize(0),
+            Public::ByRules(rules) => state.write_usize(Arc::as_ptr(rules).addr()),
         }
     }
 }

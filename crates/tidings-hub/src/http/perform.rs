@@ -124,7 +124,7 @@ fn reading(hub: &Hub, grant: &Grant, asked: Selector) -> Result<Reading, Problem
     let reading = grant.reading(asked)?;
     match hub.extension() {
         Some(extension) if is_everything => (reading.unreserved(extension.reserved_topics()))
-            .ok_or_else(|| NotReadable { asked: "*".to_owned(), may: grant.read().clone() }.into()),
+            .ok_or_else(|| NotReadable { asked: "*".to_owned(), may: grant.readable() }.into()),
         _ => Ok(reading),
     }
 }

@@ -101,7 +101,7 @@ impl Problem {
 
     /// 403: the request may not publish to this topic.
     pub(crate) fn not_publishable(topic: &Topic, grant: &Grant) -> Problem {
-        let may = grant.publish();
+        let may = grant.publishable();
         Problem::forbidden(format!("this request may publish to {may}, not to {:?}", topic.as_str()))
             .with("rule", PUBLISH_NOT_GRANTED)
     }

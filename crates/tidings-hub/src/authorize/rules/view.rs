@@ -61,6 +61,12 @@ impl View {
         self.reads_exactly() || self.0.allows_all(Action::Read, filter)
     }
 
+    /// Whether both are of the same rules for the same holder.
+    pub(crate) fn is_same_as(&self, other: &View) -> bool {
+        let (one, other) = (&*self.0, &*other.0);
+        one.is_holder == other.is_holder && one.own == other.own && one.rules.all() == other.rules.all()
+    }
+
     /// Whether all topics that [`View::readable`] covers may be read.
     pub(crate) fn reads_exactly(&self) -> bool {
         self.0.is_exact(Action::Read)
