@@ -1,9 +1,6 @@
 //! The rules as one holder meets them.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{Rules, rule::Action, stricter::Patterns};
 use crate::{Matchers, Topic, TopicFilter, authorize::Credential};
@@ -21,7 +18,7 @@ struct Filled {
     /// To read, and to publish: the topics of all rules that allow it. Some topics among them have a stricter rule of their own.
     allowed: [Matchers; 2],
     /// Whether none has.
-    is_exact: [OnceLock<bool>; 2],
+    is_exact: [bool; 2],
 }
 
 impl View {
@@ -33,7 +30,10 @@ impl View {
             let own = own.iter().filter(|(number, _)| rules.rule(**number).audience(action).has(is_holder));
             plain.union(&own.map(|(_, filter)| filter.clone()).collect())
         });
-        View(Arc::new(Filled { rules, is_holder, own, allowed, is_exact: Default::default() }))
+        let mut filled = Filled { rules, is_holder, own, allowed, is_exact: [false; 2] };
+        filled.is_exact =
+            [Action::Read, Action::Publish].map(|action| filled.allows_all(action, &TopicFilter::All));
+        View(Arc::new(filled))
     }
 
     /// Whether the rule of a topic lets its public updates be read.
@@ -69,12 +69,12 @@ impl View {
 
     /// Whether all topics that [`View::readable`] covers may be read.
     pub(crate) fn reads_exactly(&self) -> bool {
-        self.0.is_exact(Action::Read)
+        self.0.is_exact[Action::Read as usize]
     }
 
     /// Whether all topics that [`View::publishable`] covers may be published to.
     pub(crate) fn publishes_exactly(&self) -> bool {
-        self.0.is_exact(Action::Publish)
+        self.0.is_exact[Action::Publish as usize]
     }
 }
 
@@ -85,10 +85,6 @@ impl Filled {
         rule.audience(action).has(self.is_holder)
             && (!rule.topics.has_placeholders()
                 || self.own.get(&number).is_some_and(|own| own.matches(topic)))
-    }
-
-    fn is_exact(&self, action: Action) -> bool {
-        *self.is_exact[action as usize].get_or_init(|| self.allows_all(action, &TopicFilter::All))
     }
 
     /// Whether no topic of `filter` within those that are allowed has a stricter rule.
