@@ -48,6 +48,10 @@ fn cases(file: &str) -> Vec<Case> {
 /// The rules that refuse the token, and whether its signature held.
 fn judge(keys: TokenKeys, token: &str, at: SystemTime) -> (Vec<&'static str>, bool) {
     let checks = Tokens::new(keys).with_audience("https://hub.example").explain(token, at).checks;
+    if let Some(check) = checks.iter().find(|check| check.refused_by == Some("audience-missing")) {
+        let words = ["(aud)", "other services", "this hub is https://hub.example"];
+        assert!(words.iter().all(|word| check.detail.contains(word)), "{}", check.detail);
+    }
     let is_signed = checks.iter().any(|check| check.name == "signature" && check.refused_by.is_none());
     (checks.iter().filter_map(|check| check.refused_by).collect(), is_signed)
 }

@@ -20,7 +20,7 @@ use super::{
     report::Report,
     shown::{quoted, shown},
 };
-use crate::Subject;
+use crate::{Matchers, Subject, authorize::Template};
 
 /// The longest `sub`, `iss` and `jti`, in bytes.
 const MAX_NAME_BYTES: usize = 1024;
@@ -67,10 +67,13 @@ pub(super) fn read(
         expires: times.expires,
         claims,
     };
+    let fill = |topics: &[Template]| -> Matchers {
+        topics.iter().filter_map(|topic| topic.fill(Some(&credential))).collect()
+    };
     Ok(Some(Accepted {
+        publish: fill(&own.publish),
+        read: fill(&own.read),
         credential: Arc::new(credential),
-        publish: own.publish,
-        read: own.read,
         rights: own.rights,
         limits: own.limits,
         payload: own.payload,

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::{Refusal, quoted, shown};
 use crate::{
-    MAX_FILTERS, Matchers, TopicFilter,
-    authorize::{Limits, Right, Rights, tokens::report::Report},
+    MAX_FILTERS,
+    authorize::{Limits, Right, Rights, Template, tokens::report::Report},
 };
 
 /// Its members.
@@ -19,8 +19,8 @@ const MAX_PAYLOAD_BYTES: usize = 1 << 10;
 /// The rights of a token.
 #[derive(Debug, Default)]
 pub(super) struct Own {
-    pub(super) publish: Matchers,
-    pub(super) read: Matchers,
+    pub(super) publish: Vec<Template>,
+    pub(super) read: Vec<Template>,
     pub(super) rights: Rights,
     pub(super) limits: Limits,
     pub(super) payload: Option<Arc<Value>>,
@@ -33,8 +33,8 @@ pub(super) fn read(claims: &Map<String, Value>, report: &mut Report) -> Result<O
         Some(own) => report.silent_step("tidings", members(own))?,
     };
     let Some(own) = own else { return Ok(None) };
-    let publish = report.step("tidings.publish", matchers(own, "publish"), Matchers::to_string)?;
-    let read = report.step("tidings.read", matchers(own, "read"), Matchers::to_string)?;
+    let publish = report.step("tidings.publish", topics(own, "publish"), |topics| said(topics))?;
+    let read = report.step("tidings.read", topics(own, "read"), |topics| said(topics))?;
     let rights = report.silent_step("tidings.rights", rights(own))?;
     let limits = report.silent_step("tidings.limits", limits(own))?;
     let payload = report.silent_step("tidings.payload", payload(own))?;
@@ -76,7 +76,8 @@ fn list<'a>(own: &'a Map<String, Value>, member: &str, of: &str) -> Result<&'a [
     }
 }
 
-fn matchers(own: &Map<String, Value>, member: &str) -> Result<Matchers, Refusal> {
+/// Topics, in which parts of the token may stand as placeholders.
+fn topics(own: &Map<String, Value>, member: &str) -> Result<Vec<Template>, Refusal> {
     let texts = list(own, member, "topics")?;
     if texts.len() > MAX_FILTERS {
         let detail = format!("{member} has {} topics; at most {MAX_FILTERS} are allowed", texts.len());
@@ -87,9 +88,17 @@ fn matchers(own: &Map<String, Value>, member: &str) -> Result<Matchers, Refusal>
             Refusal::after("pattern-malformed", format!("{member} has {}: {what}", shown(text)))
         };
         let topic = text.as_str().ok_or_else(|| malformed("a topic is a string".into()))?;
-        TopicFilter::parse(topic).map_err(|error| malformed(error.to_string()))
+        topic.parse::<Template>().map_err(|error| malformed(error.to_string()))
     };
     texts.iter().map(read).collect()
+}
+
+/// For people.
+fn said(topics: &[Template]) -> String {
+    match topics {
+        [] => "no topic".to_owned(),
+        topics => shown(topics.iter().map(Template::to_string).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 fn rights(own: &Map<String, Value>) -> Result<Rights, Refusal> {

@@ -46,6 +46,28 @@ fn a_token_brings_rights_limits_and_what_others_may_see_of_its_bearer() {
 }
 
 #[test]
+fn the_topics_of_a_token_are_filled_with_its_own_claims_and_a_missing_one_matches_nothing() {
+    let of = |topics: Value| {
+        let claims = with(with(claims(), "tenant", json!("acme")), "iss", json!("app"));
+        accepted(&with(claims, "tidings", json!({ "read": topics, "publish": ["{iss}/{sub}"] })))
+    };
+    let filled = of(json!(["users/{sub}/*", "{claim:tenant}/news", "{claim:team}/*", "plain"]));
+    assert_eq!(filled.read, matchers(&["users/alice/*", "acme/news", "plain"]));
+    assert_eq!(filled.publish, matchers(&["app/alice"]));
+    assert!(of(json!(["{claim:team}/*"])).read.is_none());
+    for malformed in ["{name}/*", "x{sub}", "{sub"] {
+        let own = with(claims(), "tidings", json!({ "read": [malformed] }));
+        let token = key().sign_claims(&header(), &own);
+        refused(&token, "pattern-malformed", true, &[malformed, "{claim:NAME}"]);
+    }
+    // A subject that would lead to the topics of another one.
+    for sub in ["bob/../alice", "*", "alice/secret", "{sub}"] {
+        let own = with(with(claims(), "sub", json!(sub)), "tidings", json!({ "read": ["users/{sub}/*"] }));
+        assert!(accepted(&own).read.is_none(), "{sub}");
+    }
+}
+
+#[test]
 fn a_credential_is_named_by_its_id_or_by_the_beginning_of_its_hash() {
     let token = key().sign_claims(&header(), &claims());
     let hash = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
