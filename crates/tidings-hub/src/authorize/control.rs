@@ -8,8 +8,8 @@ use std::{
 use http::{header, request::Parts};
 
 use super::{
-    Accepted, AccessEnd, ApiKeys, Credential, Denial, Grant, Refusal, Role, Rules, Tokens, allowed_by_roles,
-    basic_api_key, grant::WeakGrant, looks_like_api_key,
+    Accepted, AccessEnd, ApiKeys, Credential, Denial, Grant, Refusal, Role, Rules, TokenExplanation, Tokens,
+    allowed_by_roles, basic_api_key, grant::WeakGrant, looks_like_api_key,
 };
 
 /// Grants what the credential of a request allows.
@@ -96,6 +96,11 @@ impl Policy {
     #[must_use]
     pub(crate) fn with_roles(self, roles: Vec<Role>) -> Policy {
         Policy { roles, ..self }
+    }
+
+    /// Judges a token as a hub with this policy does, and tells each step.
+    pub fn explain(&self, token: &str, now: SystemTime) -> TokenExplanation {
+        self.tokens.explain_with(token, now, |accepted| self.of(accepted))
     }
 
     /// The credential in the value of an `Authorization` header.

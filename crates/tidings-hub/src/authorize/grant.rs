@@ -304,13 +304,14 @@ impl Grant {
         publish_by.as_ref().map_or_else(|| publish.clone(), |by| publish.union(by.publishable()))
     }
 
-    /// Whether public updates of a topic may be read.
-    fn reads(&self, topic: &Topic) -> bool {
+    /// Whether it allows to read the public updates of a topic, by its own topics or by a rule.
+    pub fn reads(&self, topic: &Topic) -> bool {
         let Content { read, read_by, .. } = &*self.0;
         read.covers(topic) || read_by.as_ref().is_some_and(|by| by.reads(topic))
     }
 
-    fn publishes(&self, topic: &Topic) -> bool {
+    /// Whether it allows to publish to a topic, by its own topics or by a rule.
+    pub fn publishes(&self, topic: &Topic) -> bool {
         let Content { publish, publish_by, .. } = &*self.0;
         publish.covers(topic) || publish_by.as_ref().is_some_and(|by| by.publishes(topic))
     }

@@ -27,7 +27,7 @@ pub const MAX_TOKEN_LIFE: Duration = Duration::from_secs(30 * 86_400);
 pub struct TokenExplanation {
     /// Each step, in order. The first refusal is the verdict.
     pub checks: Vec<TokenCheck>,
-    /// The grant that the token has by itself; `None` if it is refused.
+    /// The grant of its bearer; `None` if it is refused.
     pub grant: Option<Grant>,
 }
 
@@ -141,10 +141,20 @@ impl Tokens {
 
     /// Judges a token, and tells each step. The steps are those of the hub; an explanation goes on after a refusal.
     pub fn explain(&self, token: &str, now: SystemTime) -> TokenExplanation {
+        self.explain_with(token, now, Grant::of)
+    }
+
+    /// The same, with the grant that a policy makes of an accepted token.
+    pub(crate) fn explain_with(
+        &self,
+        token: &str,
+        now: SystemTime,
+        grant: impl FnOnce(Accepted) -> Grant,
+    ) -> TokenExplanation {
         let mut report = Report::explanation();
         let judged = self.judge(token, now, &mut report);
         TokenExplanation {
-            grant: judged.ok().map(|(accepted, _)| Grant::of(accepted)),
+            grant: judged.ok().map(|(accepted, _)| grant(accepted)),
             checks: report.into_checks(),
         }
     }

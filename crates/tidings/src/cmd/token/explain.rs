@@ -3,7 +3,7 @@
 use std::{path::Path, time::SystemTime};
 
 use serde_json::json;
-use tidings_hub::{Grant, Right, Tokens, Topic};
+use tidings_hub::{Grant, Policy, Right, Tokens, Topic};
 
 use super::shown::{has_variable, token_shown};
 use crate::{
@@ -29,7 +29,7 @@ pub(super) fn explain(explain: Explain) -> anyhow::Result<Exit> {
     };
     let tokens = explain.audience.iter().fold(Tokens::new(read_token_keys(file)?), Tokens::with_audience);
     let token = token_shown(token)?;
-    let explanation = tokens.explain(&token, SystemTime::now());
+    let explanation = Policy::new(tokens).explain(&token, SystemTime::now());
     let mut lines: Vec<_> = explanation
         .checks
         .into_iter()
@@ -57,11 +57,13 @@ fn arguments(explain: &Explain) -> (Option<&str>, Option<&str>) {
 
 /// Whether the token allows what is to be done.
 fn of_topic(grant: &Grant, topic: &Topic, action: Action) -> Line {
-    let (name, rule, verb, topics) = match action {
-        Action::Read => ("topic", "read-not-granted", "read", grant.read()),
-        Action::Publish => ("topic", "publish-not-granted", "publish to", grant.publish()),
+    let (name, rule, verb, topics, is_allowed) = match action {
+        Action::Read => ("topic", "read-not-granted", "read", grant.read(), grant.reads(topic)),
+        Action::Publish => {
+            ("topic", "publish-not-granted", "publish to", grant.publish(), grant.publishes(topic))
+        }
     };
-    match topics.covers(topic) {
+    match is_allowed {
         true => Line { name, refused_by: None, detail: format!("the token may {verb} {topic}") },
         false => Line {
             name,
