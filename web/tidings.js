@@ -9,6 +9,9 @@ const IDLE_MS = 45_000;
 const LONGEST_MS = 2 ** 31 - 1;
 
 const LEAST_WAIT_MS = 100;
+
+/** Between two renewals, so that a credential that stays the same is not asked for in a storm. */
+const RENEWAL_MS = 1000;
 const HOUR_MS = 3_600_000;
 
 /** A longer ID is ignored: sent as a header, it would make the server refuse every later request. */
@@ -157,6 +160,7 @@ export class EventSource extends Target {
   #isHub = false;
   /** Whether a new attempt has a new credential. */
   #renews;
+  #renewedAt = -Infinity;
   /** Whether the hub accepted a credential. Then a stream without one, as after a cookie ran out, is no success. */
   #isHolder = false;
   /** Whether the answer has been 401 since the last stream. */
@@ -416,7 +420,9 @@ export class EventSource extends Target {
         const reason = this.#deliver(block, stream.origin);
         last = block.type;
         // Without an ID the new stream would begin at its newest event.
-        if (reason === "expires" && this.#renews && stream.isOwn && this.#lastEventId && !signal.aborted) {
+        const isDue = performance.now() - this.#renewedAt >= RENEWAL_MS;
+        if (reason === "expires" && isDue && this.#renews && stream.isOwn && this.#lastEventId && !signal.aborted) {
+          this.#renewedAt = performance.now();
           overlap = [];
           renewal = this.#follower(signal);
         }

@@ -186,6 +186,18 @@ for (const [what, answer] of Object.entries({ "refused": refusal(401), "busy": s
   });
 }
 
+test("a credential that always expires soon is renewed once a second at most", bounded, async (t) => {
+  const { url, requests } = await startScriptedServer(t, stream(event(1) + expires, { end: "stays", headers: hub }));
+  const source = open(t, url, { headers: () => ({}) });
+  await until(() => requests.length === 2 && source.told.length === 2);
+  const [first, second] = requests;
+  await first.ended;
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(requests.length, 2);
+  assert.equal(source.readyState, EventSource.OPEN);
+  assert.ok(second.at >= first.at);
+});
+
 test("an old stream that ends is followed by the new one that is on its way", bounded, async (t) => {
   const held = [];
   const { url, requests } = await startScriptedServer(t, (response) => held.push(response));
