@@ -4,6 +4,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderName, HeaderValue, Uri, uri::Authority};
 use percent_encoding::percent_decode_str;
 
+use crate::error::BoxError;
+
 /// Whether a header may be a credential, judged by its name. It is better to hide too much than too little.
 pub(crate) fn is_one(name: &HeaderName) -> bool {
     let parts =
@@ -39,6 +41,18 @@ pub(crate) fn basic(credentials: &[u8]) -> HeaderValue {
     let mut value = HeaderValue::try_from(value).expect("Base64 is ASCII without control characters");
     value.set_sensitive(true);
     value
+}
+
+/// The value of an `Authorization` header for a token.
+///
+/// # Errors
+/// No header can hold the token. The error does not show it.
+pub(crate) fn bearer(token: &str) -> Result<HeaderValue, BoxError> {
+    let value = HeaderValue::try_from(format!("Bearer {token}"));
+    let mut value =
+        value.map_err(|_| "the token contains a character that no header can hold, such as a line break")?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Returns text that may be a URL, without anything that may be a user or password.

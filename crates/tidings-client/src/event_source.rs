@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -9,12 +10,14 @@ use std::{
 };
 
 use futures_core::{Stream, stream::FusedStream};
-use tokio::time::{Sleep, sleep};
+use http::StatusCode;
+use serde_json::Value;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::{
     error::{BoxError, Error, InvalidUrl, TransportError},
     exchange::{End, Exchange, Step},
-    item::Item,
+    item::{Item, ReceivedEvent},
     reconnect::{Cause, Pace},
     repeats::Repeats,
     request::{Attempt, Request, Requests},
@@ -53,6 +56,20 @@ use crate::{
 /// unless [you allow it](Request::with_repeatable) or it carries an `Idempotency-Key`. The source then ends when its
 /// response ends.
 ///
+/// # Credentials
+///
+/// With [`from_factory`](Self::from_factory) or [`with_token`](Self::with_token) each attempt has a credential of its own.
+/// Then the source also does the following:
+///
+/// | When | The source |
+/// |---|---|
+/// | a hub says that the credential expires soon (an event `access` with the reason `expires`) | yields the event and [`Item::Retrying`], and resumes at once after the last event, with the next credential |
+/// | the answer is 401 | asks once more, with the next credential; a second 401 in a row is the error |
+///
+/// Renewing loses and doubles nothing, because a hub resumes after the last event ID. The source renews at most once a second,
+/// and not before it has an ID. Once a hub has opened a stream for a credential (`Tidings-Access: token`), further requests demand
+/// one with the parameter `access=token`.
+///
 /// # Redirects
 ///
 /// Browsers differ on the URL of a reconnection. Here every attempt starts from the original URL, after permanent
@@ -79,7 +96,15 @@ pub struct EventSource {
     status_retries: bool,
     repeats: Option<Repeats>,
     attempts: u64,
+    /// Whether the answer has been 401 since the last stream.
+    is_refused: bool,
+    /// Whether the hub has said that the credential expires soon. The event is yielded first.
+    is_expiring: bool,
+    renewed_at: Option<Instant>,
 }
+
+/// The shortest time between two renewals. Without it, a credential that is not renewed would be asked for in a storm.
+const RENEWAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 enum Phase {
@@ -142,7 +167,35 @@ impl EventSource {
             status_retries: false,
             repeats: None,
             attempts: 0,
+            is_refused: false,
+            is_expiring: false,
+            renewed_at: None,
         }
+    }
+
+    /// Calls `token` before each attempt, and sends its result as `Authorization: Bearer …`.
+    ///
+    /// ```no_run
+    /// use tidings_client::{EventSource, InvalidUrl};
+    ///
+    /// # async fn from_cache() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// # async fn from_issuer() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// # fn main() -> Result<(), InvalidUrl> {
+    /// let source = EventSource::get("https://hub.example/topics/orders/42")?.with_token(|attempt| async move {
+    ///     Ok(if attempt.is_refused { from_issuer().await? } else { from_cache().await? })
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// An error of `token`, or a token that no header can hold, ends the stream with [`Error::Factory`].
+    #[must_use]
+    pub fn with_token<F, M>(self, token: F) -> Self
+    where
+        F: FnMut(Attempt) -> M + Send + 'static,
+        M: Future<Output = Result<String, BoxError>> + Send + 'static,
+    {
+        Self { requests: self.requests.with_token(token), ..self }
     }
 
     /// Sets how long the source waits before it reconnects, until the server sets another time. Default 3 s, maximum
@@ -259,6 +312,10 @@ impl EventSource {
                     self.phase = Phase::Connect;
                 }
                 Phase::Connect => self.connect(),
+                Phase::Open if mem::take(&mut self.is_expiring) => {
+                    self.exchange.stop();
+                    return Poll::Ready(Some(Ok(self.retry(Cause::Expiring))));
+                }
                 Phase::Connecting | Phase::Open => match ready!(self.exchange.poll_step(cx)) {
                     Step::Item(item) => {
                         if self.note(&item) {
@@ -277,6 +334,7 @@ impl EventSource {
         match item {
             Item::Opened(_) => {
                 self.phase = Phase::Open;
+                self.is_refused = false;
                 self.pace.opened();
                 if let Some(repeats) = &mut self.repeats {
                     repeats.reconnected();
@@ -290,6 +348,10 @@ impl EventSource {
                     }
                 }
                 self.pace.event(event);
+                if self.exchange.is_hub() && says_expiring(event) && self.may_renew() {
+                    self.is_expiring = true;
+                    self.renewed_at = Some(Instant::now());
+                }
             }
             Item::Gap(gap) => self.pace.event(gap.event()),
             _ => {}
@@ -297,9 +359,26 @@ impl EventSource {
         true
     }
 
+    /// Whether a new connection has another credential, and loses nothing.
+    fn may_renew(&self) -> bool {
+        let is_due = self.renewed_at.is_none_or(|renewed| renewed.elapsed() >= RENEWAL);
+        is_due && self.requests.vary() && self.exchange.is_repeatable() && !self.last_event_id().is_empty()
+    }
+
+    fn retry(&mut self, cause: Cause) -> Item {
+        let after = self.pace.wait(&cause);
+        self.phase = Phase::Waiting(Box::pin(sleep(after)));
+        Item::Retrying { cause, after }
+    }
+
     fn connect(&mut self) {
         self.attempts += 1;
-        let attempt = Attempt { number: self.attempts, last_event_id: self.last_event_id().to_owned() };
+        self.is_expiring = false;
+        let attempt = Attempt {
+            number: self.attempts,
+            last_event_id: self.last_event_id().to_owned(),
+            is_refused: self.is_refused,
+        };
         self.exchange.start(self.requests.next(attempt), Arc::clone(&self.transport));
         self.phase = Phase::Connecting;
     }
@@ -321,11 +400,7 @@ impl EventSource {
             again => again,
         };
         match again {
-            Ok(cause) => {
-                let after = self.pace.wait(&cause);
-                self.phase = Phase::Waiting(Box::pin(sleep(after)));
-                Some(Ok(Item::Retrying { cause, after }))
-            }
+            Ok(cause) => Some(Ok(self.retry(cause))),
             Err(error) => {
                 self.phase = Phase::Closed;
                 error.map(Err)
@@ -334,7 +409,7 @@ impl EventSource {
     }
 
     /// Returns the cause for another attempt, if the error allows one.
-    fn recover(&self, error: Error) -> Result<Cause, Error> {
+    fn recover(&mut self, error: Error) -> Result<Cause, Error> {
         match error {
             Error::Transport(error @ (TransportError::Connect { .. } | TransportError::Broken { .. })) => {
                 Ok(Cause::Network(error))
@@ -343,9 +418,21 @@ impl EventSource {
             Error::Status(refusal) if self.status_retries && refusal.is_temporary() => {
                 Ok(Cause::Status(refusal))
             }
+            Error::Status(refusal)
+                if refusal.status == StatusCode::UNAUTHORIZED && self.requests.vary() && !self.is_refused =>
+            {
+                self.is_refused = true;
+                Ok(Cause::Status(refusal))
+            }
             error => Err(error),
         }
     }
+}
+
+/// Whether an event of a hub says that the credential expires soon.
+fn says_expiring(event: &ReceivedEvent) -> bool {
+    event.event_type() == "access"
+        && serde_json::from_str::<Value>(event.data()).is_ok_and(|data| data["reason"] == "expires")
 }
 
 impl Stream for EventSource {

@@ -43,6 +43,8 @@ pub(crate) struct Exchange {
     topic: Option<String>,
     /// Whether the stream is a hub's, so that its `gap` events are gaps.
     is_hub: bool,
+    /// Whether a hub has accepted a credential. Then a stream without one is no success.
+    demands_credential: bool,
 }
 
 /// Recognises the event after which no other is expected.
@@ -96,6 +98,7 @@ impl Exchange {
             inherited_id: Arc::from(""),
             topic: None,
             is_hub: false,
+            demands_credential: false,
         }
     }
 
@@ -130,6 +133,11 @@ impl Exchange {
 
     pub(crate) fn last_event_id(&self) -> &str {
         self.decoder.last_event_id()
+    }
+
+    /// Whether the stream is a hub's.
+    pub(crate) fn is_hub(&self) -> bool {
+        self.is_hub
     }
 
     /// Begins the next exchange. An unfinished event of the last one is discarded; the last event ID is kept.
@@ -169,7 +177,9 @@ impl Exchange {
                 State::Finished => return Poll::Ready(Step::End(End::ForGood)),
                 State::Making(request, transport) => {
                     let request = match ready!(request.as_mut().poll(cx)) {
-                        Ok(request) => prepare(request, self.decoder.last_event_id()),
+                        Ok(request) => {
+                            prepare(request, self.decoder.last_event_id(), self.demands_credential)
+                        }
                         Err(error) => Err(Error::Factory(error)),
                     };
                     let request = match request {
@@ -187,6 +197,7 @@ impl Exchange {
                     match opened {
                         Ok(Some(Opened { head, body })) => {
                             self.is_hub = head.is_hub();
+                            self.demands_credential |= head.is_for_credential();
                             self.state = State::Open { body, unread: Bytes::new() };
                             return Poll::Ready(Step::Item(Item::Opened(head)));
                         }

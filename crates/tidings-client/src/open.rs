@@ -1,8 +1,9 @@
 //! Opens a stream: sends the request, follows redirects, and judges the response.
 
 use http::{
-    HeaderName, HeaderValue,
+    HeaderName, HeaderValue, Uri,
     header::{ACCEPT, CACHE_CONTROL, USER_AGENT},
+    uri::PathAndQuery,
 };
 
 use crate::{
@@ -24,12 +25,19 @@ pub(crate) struct Opened {
     pub(crate) body: ResponseBody,
 }
 
-/// Adds the headers of every request for an event stream.
+/// Adds the headers of every request for an event stream, and the demand that it is opened for a credential.
 ///
 /// # Errors
 ///
 /// [`Error::LastEventId`] if no header can hold it.
-pub(crate) fn prepare(mut request: Request, last_event_id: &str) -> Result<Request, Error> {
+pub(crate) fn prepare(
+    mut request: Request,
+    last_event_id: &str,
+    demands_credential: bool,
+) -> Result<Request, Error> {
+    if demands_credential {
+        request.set_url(with_demand(request.url()));
+    }
     let headers = request.headers_mut();
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("text/event-stream"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
@@ -43,6 +51,19 @@ pub(crate) fn prepare(mut request: Request, last_event_id: &str) -> Result<Reque
         headers.insert(LAST_EVENT_ID, value);
     }
     Ok(request)
+}
+
+/// The URL with `access=token`, so that a hub refuses a request without a credential. Otherwise it would open a stream without
+/// private updates.
+fn with_demand(url: &Uri) -> Uri {
+    let mut parts = url.clone().into_parts();
+    let path = parts.path_and_query.as_ref().map_or("/", PathAndQuery::as_str);
+    let separator = if path.contains('?') { '&' } else { '?' };
+    // A URL that would be too long stays as it is.
+    if let Ok(path) = format!("{path}{separator}access=token").parse() {
+        parts.path_and_query = Some(path);
+    }
+    Uri::from_parts(parts).unwrap_or_else(|_| url.clone())
 }
 
 /// Sends a prepared request. Every attempt starts from the original URL: see [`EventSource`](crate::EventSource) on

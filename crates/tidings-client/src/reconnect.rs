@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::{
@@ -26,13 +27,16 @@ pub enum Cause {
     /// The server refused the request for now: see
     /// [`EventSource::with_status_retries`](crate::EventSource::with_status_retries).
     Status(Box<Refusal>),
+    /// The hub has said that the credential expires soon, and the source resumes with another one: see
+    /// [`EventSource::with_token`](crate::EventSource::with_token).
+    Expiring,
 }
 
 impl Cause {
     /// The error for a source that must not try again. `None` for the normal end of a response.
     pub(crate) fn into_error(self) -> Option<Error> {
         match self {
-            Self::Ended => None,
+            Self::Ended | Self::Expiring => None,
             Self::Network(error) => Some(Error::Transport(error)),
             Self::Idle(timeout) => Some(Error::Idle(timeout)),
             Self::Status(refusal) => Some(Error::Status(refusal)),
@@ -47,6 +51,7 @@ impl fmt::Display for Cause {
             Self::Network(error) => error.fmt(f),
             Self::Idle(timeout) => write!(f, "nothing arrived for {timeout:?}"),
             Self::Status(refusal) => refusal.fmt(f),
+            Self::Expiring => f.write_str("the credential expires soon"),
         }
     }
 }
@@ -156,11 +161,14 @@ impl Pace {
             self.repetitions = if is_repetition { self.repetitions.saturating_add(1) } else { 0 };
             self.brought_before = brought.filter(|_| !long);
         }
-        if !healthy || !matches!(cause, Cause::Ended) {
+        if !matches!(cause, Cause::Expiring) && (!healthy || !matches!(cause, Cause::Ended)) {
             self.failures = self.failures.saturating_add(1);
         }
         let wait = self.reconnection_time.max(self.floor()) + self.span().mul_f64(random);
         match cause {
+            Cause::Expiring => Duration::ZERO,
+            // Not later: the next request has another credential, or is the last.
+            Cause::Status(refusal) if refusal.status == StatusCode::UNAUTHORIZED => MIN_ASKED,
             Cause::Status(refusal) => {
                 refusal.retry_after().map_or(wait, |asked| wait.max(asked.min(self.max_asked)))
             }

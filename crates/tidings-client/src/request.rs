@@ -188,6 +188,8 @@ pub struct Attempt {
     pub number: u64,
     /// The last event ID that the request will carry. Empty if it will carry none.
     pub last_event_id: String,
+    /// Whether the answer has been 401 since the last stream: a token from a cache is refused again.
+    pub is_refused: bool,
 }
 
 /// The origin of the requests: one fixed request, or a factory.
@@ -200,6 +202,26 @@ pub(crate) enum Requests {
 pub(crate) type MakingRequest = Pin<Box<dyn Future<Output = Result<Request, BoxError>> + Send>>;
 
 impl Requests {
+    /// Whether the next request may have another credential.
+    pub(crate) fn vary(&self) -> bool {
+        matches!(self, Self::Factory(_))
+    }
+
+    /// The same requests, each with a token.
+    pub(crate) fn with_token<F, M>(mut self, mut token: F) -> Self
+    where
+        F: FnMut(Attempt) -> M + Send + 'static,
+        M: Future<Output = Result<String, BoxError>> + Send + 'static,
+    {
+        Self::Factory(Box::new(move |attempt| {
+            let (request, token) = (self.next(attempt.clone()), token(attempt));
+            Box::pin(async move {
+                let request = request.await?;
+                Ok::<_, BoxError>(request.with_header(AUTHORIZATION, credentials::bearer(&token.await?)?))
+            })
+        }))
+    }
+
     pub(crate) fn next(&mut self, attempt: Attempt) -> MakingRequest {
         match self {
             Self::Same(request) => Box::pin(std::future::ready(Ok((**request).clone()))),

@@ -20,6 +20,7 @@ pub struct ResponseHead {
 }
 
 const TIDINGS_HUB: HeaderName = HeaderName::from_static("tidings-hub");
+const TIDINGS_ACCESS: HeaderName = HeaderName::from_static("tidings-access");
 
 impl ResponseHead {
     /// Whether the stream comes from a Tidings hub, according to the header `Tidings-Hub`.
@@ -29,6 +30,11 @@ impl ResponseHead {
     #[must_use]
     pub fn is_hub(&self) -> bool {
         self.headers.contains_key(TIDINGS_HUB)
+    }
+
+    /// Whether a hub says that it has opened the stream for a credential.
+    pub(crate) fn is_for_credential(&self) -> bool {
+        self.headers.get(TIDINGS_ACCESS).is_some_and(|access| access == "token")
     }
 }
 

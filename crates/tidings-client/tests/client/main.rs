@@ -18,6 +18,7 @@ mod processing_model;
 mod proxies;
 mod reconnecting;
 mod redirects;
+mod renewing;
 mod requests;
 #[cfg(all(feature = "http2", feature = "tls"))]
 mod reuse;
