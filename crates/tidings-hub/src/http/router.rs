@@ -158,6 +158,9 @@ async fn authorize<'h>(
         return Ok(Cow::default());
     }
     let grant = access.authorize(parts).await?;
+    if access.asks_for_token() && grant.is_anonymous() && demands_credential(parts) {
+        return Err(Problem::credential_missing());
+    }
     match route.need.is_met_by(&grant) {
         true => Ok(grant),
         false if access.asks_for_token() && !parts.headers.contains_key(header::AUTHORIZATION) => {
@@ -271,6 +274,11 @@ fn asks_for_probe(parts: &Parts) -> bool {
         _ => false,
     };
     asks && names_probe(parts)
+}
+
+/// Whether a client asks to be refused rather than answered as anonymous, as when its cookie has run out.
+fn demands_credential(parts: &Parts) -> bool {
+    parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "access=token"))
 }
 
 fn names_probe(parts: &Parts) -> bool {

@@ -21,6 +21,25 @@ fn bearer(key: &TokenKey, publish: &[&str], read: &[&str]) -> String {
 }
 
 #[tokio::test]
+async fn a_client_that_demands_a_credential_is_refused_rather_than_anonymous() {
+    let (setup, key) = with_tokens().await;
+    let alice = bearer(&key, &[], &["news"]);
+    for (target, credential, status) in [
+        ("/topics/news", None, 200),
+        ("/topics/news?access=token", None, 401),
+        ("/topics?topic=news&access=token&from=start", None, 401),
+        ("/topics/news?access=token", Some(&*alice), 200),
+        ("/topics/news?access=tokens", None, 200),
+    ] {
+        let answer = ask_with(&setup, "GET", target, credential, "Accept: application/json\r\n", b"").await;
+        assert_eq!(answer.status(), status, "{target}");
+        if status == 401 {
+            assert_eq!(answer.json()["rule"], "credential-missing");
+        }
+    }
+}
+
+#[tokio::test]
 async fn only_a_token_publishes_and_only_a_token_reads_what_is_private() {
     let (setup, key) = with_tokens().await;
     let backend = bearer(&key, &["users/*", "news"], &[]);
