@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{RequestFlags, request::REQUEST, units::variable_name};
+use super::{RequestFlags, TokenFlags, request::REQUEST, units::variable_name};
 
 /// Find out why an event stream does not arrive event by event, and which line to change
 ///
@@ -38,6 +38,9 @@ pub(crate) struct Doctor {
 
     #[command(flatten)]
     pub(crate) request: RequestFlags,
+
+    #[command(flatten)]
+    pub(crate) token: TokenFlags,
 
     /// Connect to this address instead of the one in the URL, to leave out the proxies in between. Host header and certificate
     /// stay those of the URL

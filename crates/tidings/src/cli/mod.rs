@@ -90,6 +90,15 @@ pub(crate) fn absent(command: &Command) -> anyhow::Error {
     )))
 }
 
+/// The credential of a request.
+#[derive(Debug, Args)]
+pub(crate) struct TokenFlags {
+    /// Send the token in this file as Authorization: Bearer TOKEN. It is read again for each request. Headers and users that the
+    /// command line gives count instead
+    #[arg(long, value_name = "FILE", help_heading = request::REQUEST)]
+    pub(crate) token_file: Option<std::path::PathBuf>,
+}
+
 /// Where the hub is.
 #[derive(Debug, Args)]
 pub(crate) struct Hub {

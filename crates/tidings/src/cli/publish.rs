@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 use super::{
-    Hub,
+    Hub, TokenFlags,
     units::{Time, retry},
 };
 
@@ -13,6 +13,8 @@ use super::{
 ///
 /// Without DATA the command publishes standard input: as one update, or line by line with --lines or --ndjson. Exit code: 0 if
 /// everything was published, 1 if something was not, 2 if the hub cannot be reached.
+///
+/// The hub gets the token of --token-file, or the one in the variable TIDINGS_TOKEN.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -20,7 +22,8 @@ Examples:
   tidings publish news --type weather '{\"celsius\": 21}'
   make 2>&1 | tidings publish builds/42 --lines --close finished
   tidings publish metrics --ndjson < updates.ndjson
-  tidings publish album --file photo.png")]
+  tidings publish album --file photo.png
+  tidings publish news 'Hello' --token-file backend.token")]
 #[command(group = ArgGroup::new("source").args(["data", "lines", "ndjson", "file"]))]
 pub(crate) struct Publish {
     /// The topic, such as news or builds/42
@@ -66,6 +69,9 @@ pub(crate) struct Publish {
     /// Close the topic after the updates, for this reason. Without any data, only close the topic
     #[arg(long, value_name = "REASON", help_heading = UPDATE)]
     pub(crate) close: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) token: TokenFlags,
 
     #[command(flatten)]
     pub(crate) hub: Hub,

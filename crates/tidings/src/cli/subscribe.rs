@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{
-    Hub, RequestFlags,
+    Hub, RequestFlags, TokenFlags,
     request::REQUEST,
     units::{Bytes, Time},
 };
@@ -15,12 +15,15 @@ use super::{
 /// The data of each event goes to standard output, and news of the connection to standard error. The command reconnects and
 /// resumes by itself. It ends when all its topics are closed, or when the server ends the stream for good (204). With --once, or
 /// with a request that must not be repeated (a POST without an Idempotency-Key), it ends with the response.
+///
+/// The hub gets the token of --token-file, or the one in the variable TIDINGS_TOKEN. So does a URL of the hub; any other URL gets none.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   tidings subscribe news
   tidings subscribe 'builds/*' alerts --json
   tidings subscribe news --from start
+  tidings subscribe news --token-file reader.token
   tidings subscribe https://example.com/events -H 'Authorization: Bearer …'
   tidings subscribe -X POST -d @prompt.json https://api.example.com/v1/chat/completions
   tidings subscribe builds --exec 'notify-send \"$(cat)\"'")]
@@ -57,6 +60,9 @@ pub(crate) struct Subscribe {
 
     #[command(flatten)]
     pub(crate) request: RequestFlags,
+
+    #[command(flatten)]
+    pub(crate) token: TokenFlags,
 
     /// Reach the server through this proxy, such as http://user:password@host:port; '' for no proxy [default: the variables
     /// HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY decide]

@@ -31,17 +31,23 @@ impl<F: Fn(&str) -> Option<OsString>> Layer for Environment<F> {
 
 /// The variable of a flag: `TIDINGS_`, the command, and the flag, in capitals, with `_` for what is no letter and no digit.
 ///
-/// The command is left out for `serve`, and for `--hub`, which means the same everywhere. Subcommands of one command share the
+/// The command is left out for `serve`, and for `--hub` and the token for a hub, which mean the same everywhere. Subcommands of one command share the
 /// variable of a flag that they share.
 pub(crate) fn variable(flag: &Flag<'_>) -> String {
     let command = match flag.command {
         ["serve", ..] | [] => "",
-        _ if flag.name() == "hub" => "",
+        _ if is_of_hub(flag) => "",
         [command, ..] => command,
     };
     let words = ["TIDINGS", command, flag.name()].into_iter().filter(|word| !word.is_empty());
     let name = words.collect::<Vec<_>>().join("_").to_ascii_uppercase();
     name.replace(|character: char| !character.is_ascii_alphanumeric(), "_")
+}
+
+/// Whether a flag says where the hub is, or is the credential for it. The doctor's URL need not be a hub's, and its token is
+/// another.
+pub(super) fn is_of_hub(flag: &Flag<'_>) -> bool {
+    flag.name() == "hub" || (flag.name() == "token-file" && flag.command != ["doctor"])
 }
 
 /// Whether each line of the variable is a value. A request's body may have several lines, and so it is one value.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ffi::OsString};
 use clap::{Arg, Command, builder::StyledStr};
 
 use super::{
-    environment::{Environment, is_list, variable},
+    environment::{Environment, is_list, is_of_hub, variable},
     flag::{Flag, Takes},
     layer::{command, parse},
 };
@@ -117,7 +117,7 @@ fn a_variable_stands_for_one_flag_of_one_command_and_its_subcommands() {
     let mut seen: BTreeMap<String, (String, String)> = BTreeMap::new();
     flags(&mut |flag| {
         let variable = variable(flag);
-        let command = if flag.name() == "hub" { "every" } else { flag.command[0] };
+        let command = if is_of_hub(flag) { "every" } else { flag.command[0] };
         let this = (command.to_owned(), flag.name().to_owned());
         assert_eq!(seen.entry(variable.clone()).or_insert_with(|| this.clone()), &this, "{variable}");
         // Kubernetes sets these in every pod beside a service of the name `tidings`.

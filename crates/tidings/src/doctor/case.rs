@@ -5,6 +5,7 @@ use http::Uri;
 use super::{
     fan::Fan,
     observation::{Protocol, Seen},
+    rules::Credential,
     timing::Timing,
 };
 
@@ -116,6 +117,8 @@ pub(super) struct Case {
     pub(super) streams: Option<Fan>,
     /// The last event ID of [`Role::Resume`].
     pub(super) resumed_after: Option<String>,
+    /// What the token of the requests says of time, if they had a credential.
+    pub(super) credential: Option<Credential>,
     /// The measurements that were not made, with the reasons.
     pub(super) not_measured: Vec<(&'static str, String)>,
 }
@@ -129,6 +132,7 @@ impl Case {
             connections: None,
             streams: None,
             resumed_after: None,
+            credential: None,
             not_measured: vec![],
         }
     }

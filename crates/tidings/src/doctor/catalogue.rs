@@ -366,6 +366,22 @@ pub(super) const RULES: &[Rule] = &[
         "They send Last-Event-ID. The browser asks for permission first, and the server does not give it. EventSource \
          itself needs no permission.",
     ),
+    // Credentials.
+    new(
+        "credential-ignored",
+        S1,
+        "credential",
+        "The stream is the one for everyone, although a credential was sent.",
+        "The hub says that it opened the stream as anonymous, so private updates do not arrive. Something on the way removes \
+         the Authorization header, or the hub does not look at this kind of credential.",
+    ),
+    new(
+        "clock-skew",
+        S1,
+        "credential",
+        "The clocks of the server and of the token's issuer do not agree.",
+        "A token that begins after the server's time, or has ended by it, is refused. One of the clocks is wrong.",
+    ),
     // Resuming.
     new(
         "no-ids",

@@ -23,6 +23,7 @@ mod vendors;
 use std::io::IsTerminal;
 
 use anyhow::Context;
+use http::{Uri, header::AUTHORIZATION};
 
 use self::{
     exchange::Way,
@@ -34,7 +35,7 @@ use self::{
 use crate::{
     cli::{Doctor, DoctorCommand, ReportForm, Severity},
     exit::{Exit, Hint, UsageError},
-    net::request,
+    net::{request, token::Token},
 };
 
 pub(crate) async fn run(mut doctor: Doctor) -> anyhow::Result<Exit> {
@@ -53,7 +54,7 @@ pub(crate) async fn run(mut doctor: Doctor) -> anyhow::Result<Exit> {
     if form == ReportForm::Text && std::io::stderr().is_terminal() {
         eprintln!("Measuring {} …", patience(&doctor));
     }
-    let shown = target.url.to_string();
+    let shown = without_secrets(&target.url);
     let case = match examine(target).await {
         Ok(case) => case,
         Err(error) => {
@@ -73,8 +74,30 @@ fn exit(findings: &[Finding], fail_on: Severity) -> Exit {
     if fails { Exit::Failure } else { Exit::Success }
 }
 
+/// The URL for a report, without the values of secret parameters.
+fn without_secrets(url: &Uri) -> String {
+    let shown = url.to_string();
+    let Some((place, query)) = shown.split_once('?') else { return shown };
+    let parameter = |text: &str| {
+        let mut read = form_urlencoded::parse(text.as_bytes());
+        let is_hidden = |name: &str, value: &str| name == "ticket" || rules::is_secret(name, value);
+        match read.next() {
+            Some((name, value)) if is_hidden(&name, &value) => {
+                format!("{}=…", text.split_once('=').map_or(text, |(name, _)| name))
+            }
+            _ => text.to_owned(),
+        }
+    };
+    format!("{place}?{}", query.split('&').map(parameter).collect::<Vec<_>>().join("&"))
+}
+
 fn target(doctor: &Doctor, url: &str) -> anyhow::Result<Target> {
-    let request = request::request(&doctor.request, url)?;
+    let mut request = request::request(&doctor.request, url)?;
+    if let Some(file) = doctor.token.token_file.clone() {
+        if !request.headers().contains_key(AUTHORIZATION) {
+            request = request.with_header(AUTHORIZATION, Token::File(file).header()?);
+        }
+    }
     let protocol = match (doctor.http1, doctor.http2) {
         (true, _) => Some(Protocol::Http1),
         (_, true) => Some(Protocol::Http2),
@@ -105,4 +128,21 @@ fn patience(doctor: &Doctor) -> String {
 fn unknown(name: &str) -> anyhow::Error {
     anyhow::Error::new(UsageError(format!("{name:?} is neither a rule nor a fix")))
         .context(Hint("list them with: tidings doctor --explain all".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_shows_no_secret_of_the_url() {
+        let shown = |url: &str| without_secrets(&url.parse().unwrap());
+        let jwt = format!("eyJ{}.{}.x", "a".repeat(30), "b".repeat(30));
+        assert_eq!(
+            shown("http://h/a?topic=b%20c&ticket=tdt_1&token=x"),
+            "http://h/a?topic=b%20c&ticket=…&token=…"
+        );
+        assert_eq!(shown(&format!("http://h/?what={jwt}&c=")), "http://h/?what=…&c=");
+        assert_eq!(shown("http://h/a"), "http://h/a");
+    }
 }

@@ -1,6 +1,6 @@
 //! The plan: decides which exchanges to make of a URL. It does not interpret them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use super::{
     exchange::{Ask, Way, exchange, fan},
     fan::Fan,
     observation::{End, Protocol, Seen},
-    rules::{ORIGIN, unreadable},
+    rules::{Credential, ORIGIN, unreadable},
 };
 
 /// Chrome's Accept-Encoding over https.
@@ -74,6 +74,9 @@ pub(super) struct Target {
 pub(super) async fn examine(mut target: Target) -> anyhow::Result<Case> {
     let mut case = Case::new(target.url.clone());
     let (plain, probe) = first_look(&mut target, &mut case).await?;
+    // After the redirects, which may have taken the credential away.
+    let authorization = target.headers.get(header::AUTHORIZATION);
+    case.credential = authorization.map(|value| Credential::of(value.as_bytes(), SystemTime::now()));
     case.url = target.url.clone();
     if let Some(why) = probe.as_ref().and_then(unreadable) {
         case.not_measured.push((Role::Probe.asked(), why));

@@ -3,3 +3,4 @@
 pub(crate) mod hub_url;
 pub(crate) mod listen;
 pub(crate) mod request;
+pub(crate) mod token;

@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt;
 use crate::{
     cli::Publish,
     exit::{Hint, Unreachable},
-    net::hub_url,
+    net::{hub_url, token::Token},
     terminal::on_stdout,
 };
 
@@ -140,6 +140,12 @@ async fn request(
         .with_header(header::CONTENT_TYPE, content_type);
     let mut request = Request::post(target.url()).body(body)?;
     request.headers_mut().clone_from(target.headers());
+    // A user in the hub's URL counts instead.
+    if !request.headers().contains_key(header::AUTHORIZATION) {
+        if let Some(token) = Token::of_hub(publish.token.token_file.as_ref()) {
+            request.headers_mut().insert(header::AUTHORIZATION, token.header()?);
+        }
+    }
     if let Some(key) = key {
         request.headers_mut().insert("idempotency-key", HeaderValue::from_str(key)?);
     }

@@ -7,6 +7,7 @@ mod transport;
 use std::{io, sync::Arc};
 
 use anyhow::Context;
+use http::{Uri, header::AUTHORIZATION};
 use tidings_client::{Error, EventId, EventSource, EventStream, Item, Request};
 use tidings_hub::TopicFilter;
 
@@ -14,7 +15,8 @@ use self::{exec::Exec, print::Printer};
 use crate::{
     cli::{HUB_IDLE_TIMEOUT, Subscribe},
     exit::UsageError,
-    net::{hub_url, request},
+    net::{hub_url, request, token::Token},
+    terminal::say,
 };
 
 pub(crate) async fn run(subscribe: Subscribe) -> anyhow::Result<()> {
@@ -124,6 +126,21 @@ impl Target {
     }
 }
 
+/// The token for a request to the hub. A URL of another server gets none, and neither does a request with another credential.
+fn token(subscribe: &Subscribe, request: &Request) -> Option<Token> {
+    let origin = |url: &Uri| (url.scheme().cloned(), url.authority().cloned());
+    let hub: Option<Uri> = subscribe.hub.url.parse().ok();
+    let is_of_hub = hub.is_some_and(|hub| origin(&hub) == origin(request.url()));
+    let file = subscribe.token.token_file.as_ref();
+    if let (false, Some(file)) = (is_of_hub, file) {
+        let (file, hub) = (file.display(), &subscribe.hub.url);
+        say(&format!(
+            "tidings: the token in {file} is for the hub at {hub}, and is not sent to another server; use -H for that"
+        ));
+    }
+    (is_of_hub && !request.headers().contains_key(AUTHORIZATION)).then(|| Token::of_hub(file)).flatten()
+}
+
 /// A stream that is followed across reconnections, or read once.
 enum Source {
     Following(Box<EventSource>),
@@ -153,13 +170,24 @@ impl Source {
                 Box::new(source)
             }};
         }
+        let token = token(subscribe, &request);
         Ok(if subscribe.once || !request.is_repeatable() {
+            let request = match token {
+                Some(token) => request.with_header(AUTHORIZATION, token.header()?),
+                None => request,
+            };
             Source::Once(configured!(EventStream::new(request)))
         } else {
             let source = EventSource::new(request)
                 .with_reconnection_time(subscribe.initial_retry.0)
                 .with_status_retries(!subscribe.strict);
-            Source::Following(configured!(source))
+            Source::Following(match token {
+                Some(token) => configured!(source.with_token(move |_| {
+                    let token = token.read();
+                    async move { Ok(token?) }
+                })),
+                None => configured!(source),
+            })
         })
     }
 

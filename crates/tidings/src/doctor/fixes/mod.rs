@@ -13,7 +13,7 @@ macro_rules! fixes {
 }
 
 fixes! {
-    "abort" "alb" "apache" "apigw" "app" "azure" "binary" "caddy" "cdn" "cloudflare" "compress" "connection-header" "connections" "cors" "delayed" "dev"
+    "abort" "alb" "apache" "apigw" "app" "azure" "binary" "caddy" "cdn" "cloudflare" "compress" "connection-header" "connections" "cors" "credential" "delayed" "dev"
     "envoy" "finish" "first-byte" "fly" "framing" "gcp" "go" "haproxy" "heartbeat" "heroku" "http2" "http3" "ids" "iis"
     "ingress-nginx" "lifetime" "next" "nginx" "proxies" "python" "redirect" "resume" "status" "token" "traefik" "unreadable" "varnish"
     "vercel"

@@ -144,13 +144,15 @@ fn first_byte(plain: &Seen, case: &Case) -> Option<Finding> {
 fn token_in_url(case: &Case) -> Option<Finding> {
     let query = case.url.query()?;
     let pairs = form_urlencoded::parse(query.as_bytes());
-    let name = pairs.into_iter().find_map(|(name, value)| {
-        let looks_like_one = value.len() > 40 && value.matches('.').count() == 2 && value.starts_with("eyJ");
-        (SECRETS.contains(&&*name.to_ascii_lowercase()) && !value.is_empty() || looks_like_one)
-            .then_some(name)
-    })?;
+    let name = pairs.into_iter().find_map(|(name, value)| is_secret(&name, &value).then_some(name))?;
     // The value is a secret, so it is not repeated.
     Some(Finding::of("token-in-url", format!("parameter {name:?}"), "the URL").consistent())
+}
+
+/// Whether a parameter of a URL is a secret, by its name or by its value.
+pub(in crate::doctor) fn is_secret(name: &str, value: &str) -> bool {
+    let looks_like_one = value.len() > 40 && value.matches('.').count() == 2 && value.starts_with("eyJ");
+    SECRETS.contains(&&*name.to_ascii_lowercase()) && !value.is_empty() || looks_like_one
 }
 
 fn plain_http(case: &Case) -> Option<Finding> {

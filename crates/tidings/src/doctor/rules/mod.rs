@@ -3,6 +3,7 @@
 mod bytes;
 mod connections;
 mod cors;
+mod credential;
 mod cut;
 mod head;
 mod held;
@@ -16,7 +17,8 @@ use std::collections::HashSet;
 use super::{case::Case, finding::Finding};
 
 pub(super) use self::{
-    cors::ORIGIN, cut::longest_silence, http2::max_streams, resume::verdict, unreadable::unreadable,
+    cors::ORIGIN, credential::Credential, cut::longest_silence, head::is_secret, http2::max_streams,
+    resume::verdict, unreadable::unreadable,
 };
 
 /// Returns all findings, the worst first.
@@ -32,6 +34,7 @@ pub(super) fn judge(case: &Case) -> Vec<Finding> {
         resume::findings,
         bytes::findings,
         cors::findings,
+        credential::findings,
     ];
     let mut findings: Vec<Finding> = families.iter().flat_map(|family| family(case)).collect();
     // The sort is stable: findings of one severity stay in the order above, which is that of the catalogue.
