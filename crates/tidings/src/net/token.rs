@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use http::HeaderValue;
 
 /// The variable that has a token. It is no flag: `ps` shows the arguments of a command to everyone on the machine.
-const VARIABLE: &str = "TIDINGS_TOKEN";
+pub(crate) const VARIABLE: &str = "TIDINGS_TOKEN";
 
 /// A hub takes tokens of at most 16 KiB.
 const MAX_BYTES: u64 = 64 << 10;

@@ -8,10 +8,7 @@ use std::{
 
 use anyhow::Context;
 
-use crate::terminal;
-
-/// The variable that has a token.
-const VARIABLE: &str = "TIDINGS_TOKEN";
+use crate::{net::token::VARIABLE, terminal};
 
 /// The most bytes of a file that is read.
 const MAX_BYTES: u64 = 1 << 20;
