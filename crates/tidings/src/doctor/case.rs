@@ -117,7 +117,7 @@ pub(super) struct Case {
     pub(super) streams: Option<Fan>,
     /// The last event ID of [`Role::Resume`].
     pub(super) resumed_after: Option<String>,
-    /// What the token of the requests says of time, if they had a credential.
+    /// The times that the token of the requests claims, if they had a credential.
     pub(super) credential: Option<Credential>,
     /// The measurements that were not made, with the reasons.
     pub(super) not_measured: Vec<(&'static str, String)>,
