@@ -268,6 +268,20 @@ async fn metrics_take_a_right_of_their_own() {
 }
 
 #[tokio::test]
+async fn a_listener_for_metrics_serves_them_without_a_credential_and_nothing_else() {
+    let hub = HubProcess::start(&["--anonymous", "publish", "--metrics-listen", "127.0.0.1:0"]);
+    let line = hub.greeting.lines().find_map(|line| line.trim().strip_prefix("Metrics  http://")).unwrap();
+    let address = line.split('/').next().unwrap();
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        assert_eq!(ask(address, "GET", path, &[ELSEWHERE], "").await.status(), 200, "{path}");
+        assert_eq!(ask(address, "POST", path, &[ELSEWHERE], "").await.status(), 405, "{path}");
+    }
+    for path in ["/", "/topics/a", "/subscribers"] {
+        ask(address, "GET", path, &[ELSEWHERE], "").await.refusal(404, "/metrics");
+    }
+}
+
+#[tokio::test]
 async fn operations_answer() {
     let hub = HubProcess::start(&[]);
     for path in ["/healthz", "/readyz", "/metrics"] {

@@ -136,6 +136,13 @@ impl Problem {
         )
     }
 
+    /// 404: nothing is served at the path of a listener for metrics.
+    pub(crate) fn only_metrics(path: &str) -> Problem {
+        let detail =
+            format!("nothing is served at {path:?}; this address has /metrics, /healthz and /readyz alone");
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    }
+
     /// 404: there is no such attachment, or not for this request.
     pub(crate) fn no_such_attachment(id: &str) -> Problem {
         Problem::new(

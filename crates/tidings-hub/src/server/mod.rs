@@ -5,6 +5,7 @@ pub(crate) mod encryption;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod last_chance;
+mod metrics;
 pub(crate) mod serve;
 pub(crate) mod socket;
 #[cfg(feature = "tls")]

@@ -125,6 +125,11 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',', help_heading = ACCESS)]
     pub(crate) anonymous: Vec<Anonymous>,
 
+    /// Also serve /metrics, /healthz and /readyz, and nothing else, on this address, without a credential. Only the operator
+    /// should reach it, such as 127.0.0.1:9400
+    #[arg(long, value_name = "ADDRESS", help_heading = ACCESS)]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+
     /// Let pages of this other site publish and subscribe, with credentials, such as https://app.example; repeatable
     #[arg(long, value_name = "ORIGIN", value_parser = Origin::parse, help_heading = ACCESS)]
     pub(crate) allow_origin: Vec<Origin>,

@@ -2,7 +2,7 @@
 
 pub(super) mod download;
 pub(super) mod history;
-pub(super) mod operations;
+pub(crate) mod operations;
 pub(super) mod publish;
 pub(super) mod static_file;
 pub(crate) mod subscribe;

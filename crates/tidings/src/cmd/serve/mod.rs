@@ -1,22 +1,22 @@
 //! `tidings serve`: run a hub.
 
 mod gateway;
+mod greeting;
 mod history;
 mod tls;
 
 use std::{
     io::{IsTerminal, Write, stderr},
-    net::SocketAddr,
     pin::pin,
 };
 
 use anyhow::Context;
-use tidings_hub::{Access, Hub};
+use tidings_hub::Hub;
 use tracing::Level;
 
-use self::tls::Certificate;
+use self::greeting::Greeting;
 use crate::{
-    cli::{Anonymous, Serve},
+    cli::Serve,
     config::Settings,
     console,
     net::listen::bind,
@@ -36,6 +36,13 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
     let settings = Settings::of(&serve)?;
     let listener = bind(settings.listen)?;
     let address = listener.local_addr().context("the address of the listener is not known")?;
+    let metrics = match serve.metrics_listen.map(bind).transpose()? {
+        Some(listener) => {
+            let address = listener.local_addr().context("the address for metrics is not known")?;
+            Some((listener, address))
+        }
+        None => None,
+    };
 
     let (log, history) = history::open(&settings)?;
     // The hub keeps its own files beside its history.
@@ -52,9 +59,17 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
 
     // A program that reads the greeting may then stop the hub, and make it read its certificate again.
     let (stop, mut hangup) = (stop_signal()?, Hangup::listen()?);
-    let upstream = serve.gateway.upstream.as_deref();
-    let everyone = &serve.anonymous;
-    say(&greeting(address, &access, everyone, &serve.allow_host, &history, certificate.as_ref(), upstream));
+    let greeting = Greeting {
+        address,
+        access: &access,
+        everyone: &serve.anonymous,
+        hosts: &serve.allow_host,
+        history: &history,
+        certificate: certificate.as_ref(),
+        upstream: serve.gateway.upstream.as_deref(),
+        metrics: metrics.as_ref().map(|(_, address)| *address),
+    };
+    say(&greeting.to_string());
     let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
     let mut serving = tokio::spawn({
         let hub = hub.clone();
@@ -65,6 +80,11 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
             }
         }
     });
+    if let Some((listener, _)) = metrics {
+        let hub = hub.clone();
+        // It ends when the hub shuts down.
+        tokio::spawn(async move { hub.serve_metrics(listener).await });
+    }
     let mut stop = pin!(stop);
     loop {
         tokio::select! {
@@ -121,70 +141,6 @@ fn say(text: &str) {
     let _ = stderr().write_all(text.as_bytes());
 }
 
-fn greeting(
-    address: SocketAddr,
-    access: &Access,
-    everyone: &[Anonymous],
-    hosts: &[String],
-    history: &str,
-    certificate: Option<&Certificate>,
-    upstream: Option<&str>,
-) -> String {
-    let scheme = if certificate.is_some() { "https" } else { "http" };
-    let url = format!("{scheme}://{address}");
-    let encryption =
-        certificate.map(|certificate| format!("  TLS      {}\n", certificate.describe())).unwrap_or_default();
-    let trust = certificate.map(Certificate::curl_flags).unwrap_or_default();
-    let who = match access {
-        Access::Loopback => {
-            "anyone on this machine may publish and subscribe; no other machine can reach it".into()
-        }
-        Access::Anonymous(_) => {
-            format!("EVERYONE who can reach {address} may {}", words_of(everyone))
-        }
-        _ => {
-            let tokens = "a token that was made with the hub's key says what its bearer may do";
-            match everyone {
-                [] => tokens.into(),
-                rights => format!("{tokens}; EVERYONE who can reach {address} may {}", words_of(rights)),
-            }
-        }
-    };
-    let takes_tokens = matches!(access, Access::Control(_));
-    let credential = |right| match takes_tokens && !everyone.contains(&right) {
-        true => " -H \"Authorization: Bearer $TOKEN\"",
-        false => "",
-    };
-    let (to_read, to_publish) = (credential(Anonymous::Subscribe), credential(Anonymous::Publish));
-    let hosts = match hosts {
-        [] => String::new(),
-        hosts => format!(
-            "\x20 Hosts    {}, and loopback names; requests to any other name are refused\n",
-            hosts.join(", ")
-        ),
-    };
-    let gateway =
-        upstream.map(|upstream| format!("\x20 Gateway  {url}/v1, to {upstream}\n")).unwrap_or_default();
-    format!(
-        "Tidings listens on {url}\n\
-         \x20 Access   {who}\n\
-         {hosts}\
-         \x20 History  {history}\n\
-         {encryption}\
-         {gateway}\
-         \n\
-         Open       {url}/\n\
-         Subscribe  curl{trust}{to_read} -N {url}/topics/news\n\
-         Publish    curl{trust}{to_publish} -d 'Hello, world' {url}/topics/news\n"
-    )
-}
-
-/// The rights of everyone, in words.
-fn words_of(rights: &[Anonymous]) -> String {
-    let words: Vec<_> = rights.iter().map(|right| right.name()).collect();
-    words.join(" and ")
-}
-
 fn start_logging(verbose: u8) {
     let level = match verbose {
         0 => Level::INFO,
@@ -198,39 +154,4 @@ fn start_logging(verbose: u8) {
         .with_ansi(stderr().is_terminal())
         .with_writer(stderr)
         .init();
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use tidings_hub::{Control, Policy, TokenKey, Tokens};
-
-    use super::*;
-
-    #[test]
-    fn the_greeting_names_the_hosts_that_lead_here_if_there_is_a_list() {
-        let greet = |hosts: &[&str]| {
-            let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
-            greeting(([127, 0, 0, 1], 4400).into(), &Access::Loopback, &[], &hosts, "in memory", None, None)
-        };
-        assert!(!greet(&[]).contains("Hosts"));
-        assert!(
-            greet(&["hub.example", "10.0.0.7"]).contains("  Hosts    hub.example, 10.0.0.7, and loopback")
-        );
-    }
-
-    #[test]
-    fn the_greeting_says_who_needs_a_token_and_prints_commands_that_work() {
-        let key = TokenKey::parse(&[b'x'; 32]).unwrap();
-        let access = Access::Control(Arc::new(Control::new(Policy::new(Tokens::new(key)))));
-        let greet = |everyone: &[Anonymous]| {
-            greeting(([127, 0, 0, 1], 4400).into(), &access, everyone, &[], "in memory", None, None)
-        };
-        let all = greet(&[]);
-        assert_eq!((all.matches("Bearer $TOKEN").count(), all.contains("EVERYONE")), (2, false), "{all}");
-        let readers = greet(&[Anonymous::Subscribe]);
-        assert!(readers.contains("EVERYONE who can reach 127.0.0.1:4400 may subscribe"), "{readers}");
-        assert!(readers.contains("curl -N http") && readers.contains("curl -H \"Authorization"), "{readers}");
-    }
 }
