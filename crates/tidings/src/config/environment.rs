@@ -39,7 +39,12 @@ pub(crate) fn variable(flag: &Flag<'_>) -> String {
         _ if is_of_hub(flag) => "",
         [command, ..] => command,
     };
-    let words = ["TIDINGS", command, flag.name()].into_iter().filter(|word| !word.is_empty());
+    let name = match flag.command {
+        // Of `token mint`, this is a time. Of `token explain`, it is an action.
+        ["token", "explain"] if flag.name() == "for" => "explain_for",
+        _ => flag.name(),
+    };
+    let words = ["TIDINGS", command, name].into_iter().filter(|word| !word.is_empty());
     let name = words.collect::<Vec<_>>().join("_").to_ascii_uppercase();
     name.replace(|character: char| !character.is_ascii_alphanumeric(), "_")
 }

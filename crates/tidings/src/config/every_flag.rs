@@ -39,7 +39,7 @@ const INSTEAD: [(&str, &str, &[&str]); 13] = [
 ];
 
 /// Values of which every flag that takes some takes one that is not its default.
-const SAMPLES: [&str; 19] = [
+const SAMPLES: [&str; 20] = [
     "7",
     "77",
     "70s",
@@ -59,6 +59,7 @@ const SAMPLES: [&str; 19] = [
     "none",
     "memory:",
     "event-stream",
+    "publish",
 ];
 
 fn visit(definition: &Command, path: &[&str], see: &mut dyn FnMut(&[&str], &Command)) {
