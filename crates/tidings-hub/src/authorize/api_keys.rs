@@ -14,7 +14,7 @@ use serde_json::Map;
 use super::{Accepted, Credential, CredentialKind, Limits, Refusal, Rights, Subject, Template};
 use crate::{Matchers, TopicFilter};
 
-/// What every API key begins with.
+/// The beginning of every API key.
 const BEGINNING: &str = "tdk_";
 const ID_CHARS: usize = 8;
 const SECRET_CHARS: usize = 32;
@@ -143,7 +143,7 @@ impl ApiKeys {
         self.0.insert(key.id, Known { sha256: key.sha256, accepted });
     }
 
-    /// What the key of an ID allows.
+    /// The rights of the key of an ID.
     pub(crate) fn of(&self, id: &str) -> Option<&Accepted> {
         self.0.get(id).map(|known| &known.accepted)
     }

@@ -1,4 +1,4 @@
-//! What claims of a token allow that an identity provider has made, which knows nothing of topics.
+//! Rights for claims that an identity provider has made, which knows nothing of topics.
 
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ impl Role {
     }
 }
 
-/// What `roles` allow the holder of a credential.
+/// The rights that `roles` give to the holder of a credential.
 pub(crate) fn allowed_by_roles(roles: &[Role], holder: &Credential) -> Allowed {
     let own = roles.iter().filter(|role| role.is_of(holder));
     own.fold(Allowed::default(), |allowed, role| {

@@ -1,4 +1,4 @@
-//! Rules by topic: who may read and publish, beside what a credential says itself.
+//! Rules by topic: the clients that may read and publish, beside the rights that a credential has by itself.
 
 mod rule;
 mod stricter;

@@ -94,7 +94,7 @@ impl Rule {
     }
 }
 
-/// What a rule is asked for.
+/// An action that a rule is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Read,

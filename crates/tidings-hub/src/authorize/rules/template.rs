@@ -30,7 +30,7 @@ pub(crate) struct Template {
     segments: Box<[Segment]>,
 }
 
-/// What stands between two slashes.
+/// The text between two slashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Segment {
     Literal(Box<str>),
@@ -222,7 +222,7 @@ fn unusable(value: &str) -> Option<&'static str> {
     }
 }
 
-/// Warns of a value that matches nothing, at most once a minute: whoever makes tokens could fill a disk otherwise. The value itself
+/// Warns of a value that matches nothing, at most once a minute: a maker of tokens could fill a disk otherwise. The value itself
 /// is not the log's business.
 fn tell(holder: &Credential, placeholder: &Placeholder, reason: &str) {
     static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);

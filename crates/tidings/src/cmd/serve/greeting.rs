@@ -1,4 +1,4 @@
-//! What `tidings serve` says first: who may do what, and commands that work.
+//! The first words of `tidings serve`: the rights of its clients, and commands that work.
 
 use std::{fmt, net::SocketAddr};
 
