@@ -33,6 +33,12 @@ pub fn tokens(input: &[u8]) {
     };
     let tokens = judges();
     let explanation = judge(&tokens, &token);
+    // A fuzzer that watches comparisons finds the secret, and writes it into claims, which are shown.
+    let has_secret = |text: &[u8]| text.windows(SECRET.len()).any(|window| window == SECRET);
+    if is_signed && !has_secret(rest) {
+        let shown = format!("{explanation:?}");
+        assert!(!has_secret(shown.as_bytes()), "{shown}");
+    }
     if !is_signed {
         assert!(explanation.grant.is_none(), "nobody has signed {token}");
         return;
@@ -82,7 +88,6 @@ fn judge(tokens: &Tokens, token: &str) -> TokenExplanation {
     assert_eq!(first.grant.is_some(), first.checks.iter().all(|check| check.refused_by.is_none()));
     for check in &first.checks {
         assert!(!check.detail.is_empty() && check.detail.len() < 4_096, "{check:?}");
-        assert!(!check.detail.contains("a secret that no input has"), "{check:?}");
         let rule = check.refused_by.unwrap_or("ok");
         assert!(rule.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{check:?}");
     }
