@@ -175,7 +175,7 @@ async fn way(hub: String) -> (SocketAddr, watch::Sender<()>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_event_comes_once_through_reconnections_and_expiries() {
     let size = |name: &str, default| std::env::var(name).map_or(default, |size| size.parse().unwrap());
-    let (reconnects, expiries) = (size("TIDINGS_RECONNECTS", 30), size("TIDINGS_EXPIRIES", 2));
+    let (reconnects, expiries) = (size("TIDINGS_RECONNECTS", 30), size("TIDINGS_EXPIRIES", 1));
     let (_directory, key) = with_token(&tidings(&["token", "key"], "").await.out);
     let hub = HubProcess::start(&["--retry", "100ms", "--key-file", &key]);
     let (address, cut) = way(hub.address.clone()).await;
@@ -188,7 +188,7 @@ async fn every_event_comes_once_through_reconnections_and_expiries() {
         .unwrap()
         .with_max_backoff(Duration::from_millis(10))
         .with_token(move |_| {
-            let token = mint(key.clone(), &["--read", "a", "--for", "4s"]);
+            let token = mint(key.clone(), &["--read", "a", "--for", "15s"]);
             async move { Ok(token.await) }
         });
     let (mut next, mut published, mut cuts, mut expired, mut renewed) = (0, 0, 0, 0, 0);

@@ -10,7 +10,7 @@ const LONGEST_MS = 2 ** 31 - 1;
 
 const LEAST_WAIT_MS = 100;
 
-/** Between two renewals, so that a credential that stays the same is not asked for in a storm. */
+/** Between two renewals: a credential may stay the same. */
 const RENEWAL_MS = 1000;
 const HOUR_MS = 3_600_000;
 
@@ -161,7 +161,7 @@ export class EventSource extends Target {
   /** Whether a new attempt has a new credential. */
   #renews;
   #renewedAt = -Infinity;
-  /** Whether the hub accepted a credential. Then a stream without one, as after a cookie ran out, is no success. */
+  /** Whether the hub took a credential. A cookie may run out. */
   #isHolder = false;
   /** Whether the answer has been 401 since the last stream. */
   #isRefused = false;
@@ -420,9 +420,9 @@ export class EventSource extends Target {
         const reason = this.#deliver(block, stream.origin);
         last = block.type;
         // Without an ID the new stream would begin at its newest event.
-        const isDue = performance.now() - this.#renewedAt >= RENEWAL_MS;
+        const isDue = Date.now() - this.#renewedAt >= RENEWAL_MS;
         if (reason === "expires" && isDue && this.#renews && stream.isOwn && this.#lastEventId && !signal.aborted) {
-          this.#renewedAt = performance.now();
+          this.#renewedAt = Date.now();
           overlap = [];
           renewal = this.#follower(signal);
         }
@@ -434,7 +434,7 @@ export class EventSource extends Target {
     }
   }
 
-  /** The stream that continues with another credential, once it has its first bytes. @param {AbortSignal} signal */
+  /** Continues with another credential, once the stream has its first bytes. @param {AbortSignal} signal */
   async #follower(signal) {
     try {
       const stream = await this.#open(signal);
