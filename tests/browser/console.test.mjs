@@ -7,6 +7,7 @@ import { after, test } from "node:test";
 import { startChromium } from "./support/chromium.mjs";
 import { lowContrasts } from "./support/contrast.mjs";
 import { Hub, root, run } from "./support/hub.mjs";
+import { Key } from "./support/tokens.mjs";
 import { until } from "./support/until.mjs";
 
 const bounded = { timeout: 60_000 };
@@ -197,10 +198,11 @@ test("a refusal and an end say why, in the hub's own words", bounded, async (t) 
   await console.screenshot("refused");
   await console.close();
 
-  const closed = await Hub.start(t, ["--anonymous", "publish"]);
+  const key = await Key.create(t);
+  const closed = await Hub.start(t, [...key.flags, "--anonymous", "publish"]);
   const other = await Console.open(t, closed);
   const forbidden = await fetch(`${closed.url}/topics/a`);
-  assert.equal(forbidden.status, 403);
+  assert.equal(forbidden.status, 401);
   const { detail } = await forbidden.json();
   await other.state(`ended: ${detail}`);
   await other.page.getByRole("button", { name: "History" }).click();

@@ -8,6 +8,7 @@ import { after, test } from "node:test";
 import { startChromium } from "./support/chromium.mjs";
 import { lowContrasts } from "./support/contrast.mjs";
 import { Hub, root } from "./support/hub.mjs";
+import { Key } from "./support/tokens.mjs";
 import { until } from "./support/until.mjs";
 
 /** More than the sockets of a stalled reader take. */
@@ -51,7 +52,8 @@ test("the hub is asked only while the list is on the screen, and not again when 
   const pauses = asked.survey.slice(1).map((at, number) => at - asked.survey[number]);
   assert.ok(Math.min(...pauses) > 900, `at most once a second: ${pauses}`);
 
-  const closed = await Hub.start(t, ["--anonymous", "publish"]);
+  const key = await Key.create(t);
+  const closed = await Hub.start(t, [...key.flags, "--anonymous", "publish"]);
   const other = await browser.newPage();
   t.after(() => other.close());
   const refused = { survey: 0, metrics: 0 };
