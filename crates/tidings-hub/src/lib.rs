@@ -88,9 +88,9 @@ pub use attachments::{
     ReceivedAttachment, UploadError,
 };
 pub use authorize::{
-    Access, Authorizer, Authorizing, Control, Denial, Grant, InvalidIssuer, InvalidTokenKey, Issuer,
-    MAX_TOKEN_LIFE, NewApiKey, NewToken, Policy, Right, Subject, TokenCheck, TokenExplanation, TokenKey,
-    TokenKeys, Tokens,
+    Access, Audit, Authorizer, Authorizing, Control, Denial, Grant, InvalidCookieName, InvalidIssuer,
+    InvalidList, InvalidNetwork, InvalidTokenKey, Issuer, MAX_TOKEN_LIFE, Network, NewApiKey, NewToken,
+    Policy, Right, Subject, TokenCheck, TokenExplanation, TokenKey, TokenKeys, Tokens,
 };
 pub use delivery::EventFormat;
 pub use delivery::cursor::{Cursor, Subscribe};

@@ -39,6 +39,8 @@ pub(crate) struct Metrics {
     log_healthy: Gauge,
     log_unevictable: Gauge,
     log_clock_jump: Gauge,
+    audit_healthy: Gauge,
+    audit_lost: Gauge,
     /// The memory of this process. Not registered on systems that do not report it.
     resident_memory_bytes: Gauge,
     gaps: Labelled<&'static str>,
@@ -120,6 +122,8 @@ impl Metrics {
             log_healthy: Gauge::default(),
             log_unevictable: Gauge::default(),
             log_clock_jump: Gauge::default(),
+            audit_healthy: Gauge::default(),
+            audit_lost: Gauge::default(),
             resident_memory_bytes: Gauge::default(),
             gaps: Family::default(),
             ended: Family::default(),
@@ -207,6 +211,17 @@ impl Metrics {
             "How far the system clock has jumped, in seconds; the ages of updates do not follow the jump",
             self.log_clock_jump.clone(),
         );
+        registry.register(
+            "audit_healthy",
+            "1 while the audit log can be written, or if there is none; 0 while it cannot",
+            self.audit_healthy.clone(),
+        );
+        self.audit_healthy.set(1);
+        registry.register(
+            "audit_lost_events",
+            "Events that are not in the audit log, because its disk was full or too slow",
+            self.audit_lost.clone(),
+        );
         if resident_memory_bytes().is_some() {
             registry.register(
                 "resident_memory_bytes",
@@ -282,6 +297,12 @@ impl Metrics {
             let seconds = age.as_secs().try_into().unwrap_or(i64::MAX);
             self.jwks_age_seconds.get_or_create(&[("issuer", issuer)]).set(seconds);
         }
+    }
+
+    /// Does the same for the audit log.
+    pub(crate) fn audited(&self, is_healthy: bool, lost: u64) {
+        self.audit_healthy.set(is_healthy.into());
+        self.audit_lost.set(lost.try_into().unwrap_or(i64::MAX));
     }
 
     pub(crate) fn gap(&self, reason: GapReason) {

@@ -1,16 +1,22 @@
 //! The hub's own rule with credentials: what a request has shown becomes a grant.
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
-use http::{header, request::Parts};
+use http::request::Parts;
 
 use super::{
-    Accepted, AccessEnd, ApiKeys, Credential, Denial, Grant, Refusal, Role, Rules, TokenExplanation, Tokens,
-    allowed_by_roles, basic_api_key, grant::WeakGrant, looks_like_api_key,
+    Accepted, AccessEnd, ApiKeys, Audit, AuditEvent, Credential, CredentialKind, Denial, Grant, InvalidList,
+    Meter, Network, Refusal, Revocations, Role, Rules, Tickets, TokenExplanation, Tokens, allowed_by_roles,
+    basic_api_key,
+    grant::WeakGrant,
+    looks_like_api_key,
+    shown::{Shown, shown},
 };
+use crate::attachments::is_token;
 
 /// Grants what the credential of a request allows.
 ///
@@ -35,6 +41,18 @@ pub struct Control {
     in_force: RwLock<Arc<InForce>>,
     /// The grants of which streams may be open.
     granted: Mutex<Granted>,
+    /// Tickets that other credentials have got, for URLs.
+    pub(super) tickets: Tickets,
+    /// Credentials that hold no longer.
+    pub(super) revocations: Revocations,
+    /// How much each client has used of its limits.
+    pub(super) meter: Arc<Meter>,
+    /// Where it is noted who did what.
+    pub(super) audit: Option<Audit>,
+    /// The cookie in which a token may come.
+    pub(super) cookie: Option<Box<str>>,
+    /// Proxies that are believed what they say of their clients.
+    pub(super) proxies: Vec<Network>,
 }
 
 /// The credentials that a [`Control`] accepts, and their rights.
@@ -49,7 +67,7 @@ pub struct Policy {
 
 /// A policy that is in force, and the grant of those that show nothing.
 #[derive(Debug)]
-struct InForce {
+pub(super) struct InForce {
     policy: Policy,
     nobody: Grant,
 }
@@ -103,23 +121,6 @@ impl Policy {
         self.tokens.explain_with(token, now, |accepted| self.of(accepted))
     }
 
-    /// The credential in the value of an `Authorization` header.
-    async fn accept(&self, authorization: &[u8], now: SystemTime) -> Result<Accepted, Refusal> {
-        let text = std::str::from_utf8(authorization).ok();
-        match text.and_then(|text| text.trim().split_once(' ')) {
-            Some((scheme, text)) if scheme.eq_ignore_ascii_case("bearer") => match text.trim() {
-                key if looks_like_api_key(key) => self.api_keys.accept(key, now),
-                token => self.tokens.accept(token, now).await,
-            },
-            Some((scheme, text)) if scheme.eq_ignore_ascii_case("basic") => {
-                self.api_keys.accept(&basic_api_key(text.trim())?, now)
-            }
-            _ => {
-                Err(Refusal::before("token-malformed", "Authorization is not 'Bearer', a space, and a token"))
-            }
-        }
-    }
-
     /// The grant of a request that shows this.
     fn of(&self, accepted: Accepted) -> Grant {
         let credential = accepted.credential.clone();
@@ -136,12 +137,79 @@ impl InForce {
         let nobody = policy.anonymous.clone().with_standing().and_by_rules(&policy.rules.view(None));
         InForce { policy, nobody }
     }
+
+    /// # Errors
+    /// For a token that is not accepted.
+    pub(super) async fn accept_token(&self, token: &str) -> Result<Accepted, Refusal> {
+        self.policy.tokens.accept(token, SystemTime::now()).await
+    }
+
+    fn accept_api_key(&self, key: &str) -> Result<Accepted, Refusal> {
+        self.policy.api_keys.accept(key, SystemTime::now())
+    }
+
+    /// The rights that a credential has now, by itself; `None` if it is not accepted any more.
+    pub(super) fn again(&self, accepted: &Accepted) -> Option<Accepted> {
+        match accepted.credential.kind {
+            CredentialKind::ApiKey => self.policy.api_keys.of(&accepted.credential.name).cloned(),
+            CredentialKind::Token | CredentialKind::Ticket => Some(accepted.clone()),
+        }
+    }
+
+    /// The grant of a request that shows this.
+    pub(super) fn grant(&self, accepted: Accepted) -> Grant {
+        self.policy.of(accepted)
+    }
 }
 
 impl Control {
     /// A hub's rule, with the policy that it begins with.
     pub fn new(policy: Policy) -> Control {
-        Control { in_force: RwLock::new(Arc::new(InForce::new(policy))), granted: Mutex::default() }
+        Control {
+            in_force: RwLock::new(Arc::new(InForce::new(policy))),
+            granted: Mutex::default(),
+            tickets: Tickets::default(),
+            revocations: Revocations::in_memory(),
+            meter: Arc::default(),
+            audit: None,
+            cookie: None,
+            proxies: Vec::new(),
+        }
+    }
+
+    /// Keeps revocations in a file of this directory, so that they hold after a restart. Otherwise they end with the process.
+    ///
+    /// # Errors
+    /// [`InvalidList`] if there is such a file, and it cannot be read. Without it the hub would accept credentials that were
+    /// revoked.
+    pub fn with_revocations_in(self, directory: &Path) -> Result<Control, InvalidList> {
+        Ok(Control { revocations: Revocations::open(directory)?, ..self })
+    }
+
+    /// Notes in this file who did what.
+    #[must_use]
+    pub fn with_audit(self, audit: Audit) -> Control {
+        Control { audit: Some(audit), ..self }
+    }
+
+    /// Also takes tokens in a cookie of this name. A page makes one with `POST /session`. A name that begins with `__Host-` is safe from
+    /// other hosts of the same domain.
+    ///
+    /// # Errors
+    /// For a text that cannot be the name of a cookie.
+    pub fn with_cookie(self, name: &str) -> Result<Control, InvalidCookieName> {
+        let is_name = !name.is_empty() && name.bytes().all(is_token);
+        match is_name {
+            true => Ok(Control { cookie: Some(name.into()), ..self }),
+            false => Err(InvalidCookieName { name: name.to_owned() }),
+        }
+    }
+
+    /// Believes these proxies what they say of their clients' addresses (`X-Forwarded-For`, `Forwarded`). Limits then count
+    /// clients, and not proxies.
+    #[must_use]
+    pub fn with_trusted_proxies(self, proxies: Vec<Network>) -> Control {
+        Control { proxies, ..self }
     }
 
     /// Begins to fetch the keys that issuers publish at a URL.
@@ -167,6 +235,7 @@ impl Control {
         if !rule.nobody.reads_as_much_as(&old.nobody) {
             old.nobody.end(AccessEnd::Rules);
         }
+        self.note(|| AuditEvent::new("reloaded"));
         let granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
         for grant in granted.grants.iter().filter_map(WeakGrant::upgrade) {
             let now = grant.accepted().map(|accepted| rule.policy.of(accepted.clone()));
@@ -176,7 +245,7 @@ impl Control {
         }
     }
 
-    fn in_force(&self) -> Arc<InForce> {
+    pub(super) fn in_force(&self) -> Arc<InForce> {
         self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -186,14 +255,48 @@ impl Control {
     /// The answer to a request whose credential is not accepted.
     pub(super) async fn authorize(&self, request: &Parts) -> Result<Grant, Denial> {
         let rule = self.in_force();
-        let mut credentials = request.headers.get_all(header::AUTHORIZATION).iter();
-        let accepted = match (credentials.next(), credentials.next()) {
-            (None, _) => return Ok(rule.nobody.clone()),
-            (Some(value), None) => rule.policy.accept(value.as_bytes(), SystemTime::now()).await,
-            _ => Err(Refusal::before("token-malformed", "there are two Authorization headers")),
+        let shown = match shown(request, self.cookie()) {
+            Ok(None) => return Ok(rule.nobody.clone()),
+            Ok(Some(shown)) => Ok(shown),
+            Err(refusal) => Err(refusal),
         };
-        let grant = rule.policy.of(accepted.map_err(Refusal::into_denial)?);
+        let network = self.counted_network(request);
+        self.may_try(network)?;
+        let granted = match shown {
+            Ok(shown) => self.grant(&rule, shown).await,
+            Err(refusal) => Err(refusal),
+        };
+        granted.map_err(|refusal| {
+            self.count_refused(network);
+            refusal.into_denial()
+        })
+    }
+
+    async fn grant(&self, rule: &InForce, shown: Shown<'_>) -> Result<Grant, Refusal> {
+        let not_here = |detail: &str| Err(Refusal::after("credential-not-here", detail));
+        let accepted = match shown {
+            Shown::Bearer(key) if looks_like_api_key(key) => rule.accept_api_key(key)?,
+            Shown::Basic(encoded) => rule.accept_api_key(&basic_api_key(encoded)?)?,
+            Shown::Cookie(key) if looks_like_api_key(key) => {
+                return not_here("an API key is not taken in a cookie; send it as Authorization: Bearer KEY");
+            }
+            Shown::Bearer(token) | Shown::Cookie(token) => rule.accept_token(token).await?,
+            Shown::Ticket(ticket) => return self.granted(self.redeem(rule, &ticket)?),
+            Shown::Query(_) => {
+                return not_here(
+                    "a token or an API key in the query is not taken; send it as Authorization: Bearer TOKEN, or get a ticket \
+                     for the URL",
+                );
+            }
+        };
+        self.granted(rule.grant(accepted))
+    }
+
+    /// Notes a grant.
+    fn granted(&self, grant: Grant) -> Result<Grant, Refusal> {
+        // In this order: somebody who revokes its credential meanwhile finds it among those that were granted.
         self.granted.lock().unwrap_or_else(PoisonError::into_inner).note(&grant);
+        self.is_not_revoked(&grant)?;
         Ok(grant)
     }
 
@@ -203,7 +306,7 @@ impl Control {
         let granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
         let grants = granted.grants.iter().filter_map(WeakGrant::upgrade);
         grants
-            .filter(|grant| grant.credential().is_some_and(|credential| is_hit(credential)))
+            .filter(|grant| grant.credentials().any(|credential| is_hit(credential)))
             .map(|grant| grant.end(reason))
             .sum()
     }
@@ -217,4 +320,12 @@ impl Granted {
         }
         self.grants.push(grant.downgrade());
     }
+}
+
+/// A text that cannot be the name of a cookie.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} is no name of a cookie; use letters, digits and hyphens, such as __Host-tidings")]
+pub struct InvalidCookieName {
+    /// The text.
+    pub name: String,
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use super::Quota;
+
 /// Why a request gets no grant. The detail is told to the client, in a problem document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
@@ -10,6 +12,8 @@ pub struct Denial {
     /// A word for programs, and the number of the request in the hub's log.
     pub(crate) rule: Option<&'static str>,
     pub(crate) request: Option<String>,
+    /// The limit that is used up.
+    pub(crate) quota: Option<Quota>,
 }
 
 /// The kind of a denial: each asks something else of the client.
@@ -23,7 +27,7 @@ pub(crate) enum DenialKind {
 
 impl Denial {
     fn new(kind: DenialKind, detail: impl Into<String>) -> Denial {
-        Denial { kind, detail: detail.into(), rule: None, request: None }
+        Denial { kind, detail: detail.into(), rule: None, request: None, quota: None }
     }
 
     /// 401, with `WWW-Authenticate: Bearer`: the request has no credential, or one that does not hold.

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Accepted, AccessEnd, Credential, Denial, Limits, OpenStream, Reach, Reading, Right, Rights, Standing,
-    Term, View, roles::Allowed,
+    Term, UsedTicket, View, roles::Allowed,
 };
 use crate::{
     Selector, Topic, TopicFilter,
@@ -45,6 +45,8 @@ struct Content {
     limits: Limits,
     /// The credential that it was made of; `None` for one that the application made, or that is everybody's.
     accepted: Option<Accepted>,
+    /// The ticket that opened it. `accepted` is then of the credential that got the ticket.
+    ticket: Option<Arc<UsedTicket>>,
     /// Whether its holder may go on. `None` if nobody ends it before its time.
     standing: Option<Arc<Standing>>,
 }
@@ -164,6 +166,7 @@ impl Grant {
             rights: *rights,
             limits: *limits,
             accepted: Some(accepted),
+            ticket: None,
             standing: Some(Arc::default()),
         }))
     }
@@ -233,11 +236,39 @@ impl Grant {
 
     /// The credential that it was made of; `None` for one of an application, and for that of everybody.
     pub(crate) fn credential(&self) -> Option<&Arc<Credential>> {
-        self.accepted().map(|accepted| &accepted.credential)
+        let of_ticket = self.ticket().map(|ticket| &ticket.credential);
+        of_ticket.or_else(|| self.accepted().map(|accepted| &accepted.credential))
+    }
+
+    /// All credentials that have to hold for it: its own, and of a ticket the one that got it, too.
+    pub(super) fn credentials(&self) -> impl Iterator<Item = &Arc<Credential>> {
+        let of_ticket = self.ticket().map(|ticket| &ticket.credential);
+        of_ticket.into_iter().chain(self.accepted().map(|accepted| &accepted.credential))
+    }
+
+    /// The ticket that opened it.
+    pub(crate) fn ticket(&self) -> Option<&UsedTicket> {
+        self.0.ticket.as_deref()
+    }
+
+    /// The part of it that a ticket opens: its topics are read, until it ends.
+    pub(super) fn of_ticket(mut self, ticket: UsedTicket) -> Grant {
+        let content = Arc::make_mut(&mut self.0);
+        let terms = ticket.terms();
+        content.publish = Matchers::none();
+        content.publish_by = None;
+        content.read = content.read.narrow(&terms.asked).into();
+        content.private = content.private.narrow(&terms.asked).into();
+        content.rights = Rights::default();
+        content.subject.clone_from(&terms.subject);
+        let ends = content.term.map_or(terms.ends, |term| term.expires.min(terms.ends));
+        content.term = Some(Term::new(ends, None));
+        content.ticket = Some(Arc::new(ticket));
+        self
     }
 
     /// The same, with what that allows by itself.
-    pub(super) fn accepted(&self) -> Option<&Accepted> {
+    pub(crate) fn accepted(&self) -> Option<&Accepted> {
         self.0.accepted.as_ref()
     }
 
@@ -295,7 +326,9 @@ impl Grant {
     /// The topics that may be read, and perhaps some among them that may not.
     pub(crate) fn readable(&self) -> Matchers {
         let Content { read, read_by, .. } = &*self.0;
-        read_by.as_ref().map_or_else(|| read.clone(), |by| read.union(by.readable()))
+        let Some(by) = read_by else { return read.clone() };
+        let readable = read.union(by.readable());
+        self.ticket().map_or(readable.clone(), |ticket| readable.narrow(&ticket.terms().asked).into())
     }
 
     /// The topics that may be published to, and perhaps some among them that may not.
@@ -307,7 +340,9 @@ impl Grant {
     /// Whether it allows to read the public updates of a topic, by its own topics or by a rule.
     pub fn reads(&self, topic: &Topic) -> bool {
         let Content { read, read_by, .. } = &*self.0;
-        read.covers(topic) || read_by.as_ref().is_some_and(|by| by.reads(topic))
+        let is_of_ticket = |ticket: &UsedTicket| ticket.terms().asked.matches(std::slice::from_ref(topic));
+        read.covers(topic)
+            || read_by.as_ref().is_some_and(|by| by.reads(topic) && self.ticket().is_none_or(is_of_ticket))
     }
 
     /// Whether it allows to publish to a topic, by its own topics or by a rule.

@@ -1,32 +1,51 @@
 //! Authorization: a request becomes a [`Grant`] once, and all other code asks the grant.
 
-#![allow(dead_code, unused_imports, reason = "tickets, revocations, limits and rules are about to use it")]
+#![allow(dead_code, unused_imports, reason = "API keys and rules are about to use it")]
 
 mod access;
 mod api_keys;
+mod audit;
 mod authorizer;
+mod client_address;
 mod control;
 mod credential;
 mod denial;
+mod exceeded;
 mod grant;
+mod held;
+mod holder;
 mod host;
 mod limits;
 mod local;
+mod meter;
+mod metering;
 mod open_stream;
+mod rate;
 mod reading;
+mod recent;
+mod redeem;
 mod refusal;
+mod revocation_list;
+mod revocations;
+mod revoke;
 mod rights;
 mod roles;
 mod rules;
+mod shown;
+mod tickets;
 mod tokens;
 
 pub use self::{
     access::Access,
     api_keys::NewApiKey,
+    audit::Audit,
     authorizer::{Authorizer, Authorizing},
+    client_address::{InvalidNetwork, Network},
+    control::InvalidCookieName,
     control::{Control, Policy},
     denial::Denial,
     grant::{Grant, Subject},
+    revocation_list::InvalidList,
     rights::Right,
     tokens::{
         InvalidIssuer, InvalidTokenKey, Issuer, MAX_TOKEN_LIFE, NewToken, TokenCheck, TokenExplanation,
@@ -35,15 +54,28 @@ pub use self::{
 };
 pub(crate) use self::{
     api_keys::{ApiKey, ApiKeys, basic_api_key, is_api_key_id, looks_like_api_key, read_sha256},
+    audit::AuditEvent,
+    client_address::client_address,
     credential::{Accepted, Credential, CredentialKind},
     denial::DenialKind,
+    exceeded::{Exceeded, Quota},
     grant::NotReadable,
+    held::Held,
+    holder::Holder,
     host::{host_name, is_loopback_host},
-    limits::Limits,
+    limits::{InvalidLimits, Limits},
+    meter::{Meter, Metered, Place},
+    metering::PublishMeter,
     open_stream::{AccessEnd, OpenStream, Standing, Term},
     reading::{Reach, Reading},
+    redeem::UsedTicket,
     refusal::Refusal,
+    revocation_list::revocation_target,
+    revocations::{NotRevoked, Revocation, RevocationRequest, Revocations, Target},
     rights::Rights,
     roles::{Role, allowed_by_roles},
     rules::{Audience, InvalidRules, Rule, Rules, Template, View, claim},
+    tickets::{
+        NotValid, Redeemed, TICKET_PREFIX, TicketStream, TicketTerms, Tickets, new_ticket, ticket_name,
+    },
 };

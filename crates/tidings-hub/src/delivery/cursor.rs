@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::{
     Selector, StartAt, Topic, Verdict,
-    authorize::Reading,
+    authorize::{Held, Reading},
     budget::Share,
     delivery::{
         Engine, EventFormat,
@@ -88,6 +88,8 @@ pub struct Cursor {
     expiry: Option<Expiry>,
     /// Wakes it when its grant ends, once somebody polls for it.
     timer: Option<Pin<Box<Sleep>>>,
+    /// The place and the ticket that the stream holds until it ends.
+    held: Option<Box<Held>>,
     /// Where others see how far it is, from the first time that it is asked for what it reads.
     body: Option<Arc<Body>>,
 }
@@ -116,6 +118,8 @@ pub(crate) struct HandedOver {
     pub(crate) open: Option<Vec<Topic>>,
     /// The hold on its grant; `None` if that does not end.
     pub(crate) expiry: Option<Expiry>,
+    /// The place and the ticket that the stream holds until it ends.
+    pub(crate) held: Option<Box<Held>>,
 }
 
 impl Cursor {
@@ -155,6 +159,7 @@ impl Cursor {
             protocol: None,
             expiry,
             timer: None,
+            held: None,
             body: None,
         };
         if greet {
@@ -187,6 +192,12 @@ impl Cursor {
         &self.subscription
     }
 
+    /// Holds this until it ends.
+    pub(crate) fn holding(mut self, held: Option<Box<Held>>) -> Cursor {
+        self.held = held;
+        self
+    }
+
     /// Says over which protocol it is delivered, as `HTTP/2`.
     pub(crate) fn over(&mut self, protocol: &'static str) {
         self.protocol = Some(protocol);
@@ -209,7 +220,8 @@ impl Cursor {
     pub(crate) fn hand_over(mut self) -> HandedOver {
         debug_assert!(self.queued.is_empty(), "what is queued has been sent");
         self.step = Step::HandedOver;
-        HandedOver { progress: self.progress, open: self.open.take(), expiry: self.expiry.take() }
+        let (open, expiry, held) = (self.open.take(), self.expiry.take(), self.held.take());
+        HandedOver { progress: self.progress, open, expiry, held }
     }
 
     /// Ends this cursor because its subscriber takes nothing.
@@ -240,6 +252,7 @@ impl Cursor {
             .position()
             .map_or(0, |position| self.engine.log.bounds().newest.sequence.saturating_sub(position));
         self.step = Step::Ended;
+        self.held = None;
         if let Some(body) = self.body.take() {
             self.engine.bodies.leave(&body);
         }

@@ -35,6 +35,8 @@ pub(crate) enum Need {
     Publish,
     /// The grant has this right.
     Right(Right),
+    /// A credential, other than a ticket.
+    Credential,
     /// A token that names what it opens. The route itself looks at it.
     Token,
 }
@@ -47,6 +49,7 @@ impl Need {
             Need::Read => grant.reads_something(),
             Need::Publish => grant.publishes_something(),
             Need::Right(right) => grant.has(right),
+            Need::Credential => grant.accepted().is_some() && grant.ticket().is_none(),
         }
     }
 }

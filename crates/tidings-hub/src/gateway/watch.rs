@@ -100,7 +100,7 @@ async fn follow(
     parts: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
     let Subscription { begin, keep_alive, .. } = params.into_subscription();
-    subscribe(engine, &Native, reading, begin, keep_alive, parts).await
+    subscribe(engine, &Native, reading, begin, keep_alive, None, parts).await
 }
 
 /// The events so far, joined, and then later events as they come.

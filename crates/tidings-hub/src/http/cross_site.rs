@@ -12,7 +12,7 @@ use crate::{
 
 /// The headers of a response that a listed page may read, beside those that every page may read.
 const EXPOSED: &str = "Tidings-Hub, Tidings-Access, Tidings-Resume, Tidings-Stream, Tidings-Stop-Token, Location, Content-Location, \
-                       Retry-After, ETag, Content-Range, X-Request-Id, Request-Id";
+                       Retry-After, RateLimit, RateLimit-Policy, ETag, Content-Range, X-Request-Id, Request-Id";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");

@@ -6,6 +6,7 @@ pub(crate) mod disconnect;
 mod file_body;
 pub(crate) mod hand_over;
 mod json;
+mod json_body;
 mod page_body;
 mod perform;
 pub(crate) mod problem;
@@ -15,6 +16,7 @@ pub(crate) mod request_head;
 pub(crate) mod router;
 pub(crate) mod routes;
 pub(crate) mod service;
+mod ticket_request;
 
 /// Parts that `fuzzing` tests without a request around them.
 #[cfg(feature = "fuzzing")]

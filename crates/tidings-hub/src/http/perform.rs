@@ -74,7 +74,11 @@ async fn stream(
     let reading = reading(hub, grant, selector)?;
     let is_partial = reading.is_partial;
     let begins_now = begin.start_event && begin.start == StartAt::Tail;
-    let answer = subscribe(hub.engine(), dialect, reading, begin, keep_alive, parts);
+    let held = match hub.engine().settings.access.control() {
+        Some(control) => control.open_stream(grant, parts, &reading.selector)?,
+        None => None,
+    };
+    let answer = subscribe(hub.engine(), dialect, reading, begin, keep_alive, held, parts);
     match unless_left(parts, answer).await {
         Ok(response) => Ok(sign(hub, response, grant, is_partial)),
         // An EventSource comes back from a stream that ends, and not from a 503.

@@ -10,7 +10,7 @@ use super::HubBody;
 use crate::{
     Denial, Grant, Topic,
     attachments::UploadError,
-    authorize::{DenialKind, NotReadable},
+    authorize::{DenialKind, Exceeded, NotReadable, NotRevoked, Quota},
     dialect::{Need, Refusal, RefusalKind},
     log::{Fault, LogError, Refused},
 };
@@ -22,6 +22,9 @@ const CREDENTIAL_MISSING: &str = "credential-missing";
 const PUBLISH_NOT_GRANTED: &str = "publish-not-granted";
 const READ_NOT_GRANTED: &str = "read-not-granted";
 const TOPIC_RESERVED: &str = "topic-reserved";
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// After how many seconds a client should come back that goes on although its credential was refused. A browser does not.
 const RETRY_AFTER_REFUSAL: u32 = 5;
@@ -124,6 +127,10 @@ impl Problem {
                 right.as_str()
             ))
             .with("rule", "right-missing"),
+            Need::Credential => Problem::forbidden(
+                "this needs a token or an API key, and a ticket is neither; send the credential that has got the ticket",
+            )
+            .with("rule", "credential-not-here"),
             Need::Nothing | Need::Token => Problem::forbidden("this request is not allowed"),
         }
     }
@@ -300,6 +307,49 @@ impl Problem {
         self.with("type", "error").with("error", error)
     }
 
+    /// 404: the hub has no credentials, so nobody gets a ticket and nothing is revoked.
+    pub(crate) fn no_credentials() -> Problem {
+        let detail = "this hub takes no credentials, so there is nothing to get a ticket with or to revoke; start it with --key-file";
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 404: no cookie is taken.
+    pub(crate) fn no_sessions() -> Problem {
+        let detail = "this hub takes no cookies; start it with --cookie __Host-tidings";
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 404: there is no such revocation.
+    pub(crate) fn no_such_revocation(id: &str) -> Problem {
+        let detail = format!("no revocation has the ID {id:?}; GET /revocations lists those that hold");
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 503: the operating system has no randomness.
+    pub(crate) fn no_randomness() -> Problem {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "there is no randomness for a ticket; try again in a moment",
+        )
+    }
+
+    /// The word for the rule that refused, and the number under which the hub's log has the reason.
+    pub(super) fn rule(&self) -> Option<(&str, Option<&str>)> {
+        let text = |name| self.members.get(name).and_then(Value::as_str);
+        Some((text("rule")?, text("request")))
+    }
+
+    /// Says which limit is used up, in the fields of RateLimit headers.
+    fn with_quota(self, Quota { name, amount, window }: Quota) -> Problem {
+        let window = if window == 0 { String::new() } else { format!(";w={window}") };
+        let wait = self.headers.iter().find(|(name, _)| name == header::RETRY_AFTER);
+        let wait = wait.and_then(|(_, value)| value.to_str().ok()).unwrap_or("1");
+        let limit = format!("{name:?};r=0;t={wait}");
+        let value = |text: String| HeaderValue::try_from(text).expect("names and numbers are visible ASCII");
+        self.with_header(RATE_LIMIT_POLICY, value(format!("{name:?};q={amount}{window}")))
+            .with_header(RATE_LIMIT, value(limit))
+    }
+
     /// 503: the hub shuts down.
     pub(crate) fn shutting_down() -> Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the hub is shutting down; try again in a moment")
@@ -382,7 +432,7 @@ impl From<Refusal> for Problem {
 
 impl From<Denial> for Problem {
     fn from(denial: Denial) -> Problem {
-        let Denial { kind, detail, rule, request } = denial;
+        let Denial { kind, detail, rule, request, quota } = denial;
         let problem = match kind {
             // RFC 9110, section 15.5.2: the answer names a way to authenticate. RFC 6750, section 3.1: and whether a token was wrong.
             DenialKind::Unauthenticated => {
@@ -402,11 +452,34 @@ impl From<Denial> for Problem {
             }
             DenialKind::Unavailable => Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail),
         };
+        let problem = match quota {
+            None => problem,
+            Some(quota) => problem.with_quota(quota),
+        };
         let members = [("rule", rule.map(str::to_owned)), ("request", request)];
         members
             .into_iter()
             .filter_map(|(name, text)| Some((name, text?)))
             .fold(problem, |problem, (name, text)| problem.with(name, text))
+    }
+}
+
+impl From<Exceeded> for Problem {
+    fn from(exceeded: Exceeded) -> Problem {
+        Denial::from(exceeded).into()
+    }
+}
+
+impl From<NotRevoked> for Problem {
+    fn from(error: NotRevoked) -> Problem {
+        let status = match &error {
+            NotRevoked::Full => StatusCode::INSUFFICIENT_STORAGE,
+            NotRevoked::Disk(cause) => {
+                tracing::error!(%cause, "the list of revocations cannot be written");
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        Problem::new(status, error)
     }
 }
 

@@ -16,14 +16,18 @@ use super::{
     routes::{
         download::attachment,
         operations::{health, metrics, readiness},
+        revocations::{list, revoke, take_back},
+        session::{log_in, log_out},
         static_file::static_file,
         subscribe::put_off,
+        tickets::ticket,
     },
     service::BoxError,
+    ticket_request::with_topics_of_ticket,
 };
 use crate::{
     Grant, Hub, Right,
-    dialect::{DIALECTS, Dialect, GET, Need, Operation, Pages, Path, Route},
+    dialect::{DIALECTS, Dialect, GET, Need, Operation, POST, Pages, Path, Route},
     probe::TIDINGS_PROBE,
 };
 
@@ -60,20 +64,31 @@ enum Endpoint {
     Health,
     Readiness,
     Metrics,
+    Ticket,
+    LogIn,
+    LogOut,
+    Revoke,
+    Revocations,
+    TakeBack,
     StaticFile,
 }
 
 const TOPICS: &str = "/topics";
 const BELOW_TOPICS: &str = "/topics/";
 const BELOW_ATTACHMENTS: &str = "/attachments/";
+const REVOCATIONS: &str = "/revocations";
+const BELOW_REVOCATIONS: &str = "/revocations/";
+const SESSION: &str = "/session";
 const PROBE: &str = "/probe";
 
 /// The methods that are served anywhere, in the order in which `Allow` names them.
 const METHODS: [Method; 4] = [Method::GET, Method::HEAD, Method::POST, Method::DELETE];
 
 /// The routes of the hub beside those of its dialects.
-static TABLE: [(Route, Endpoint); 6] = {
+static TABLE: [(Route, Endpoint); 12] = {
     use self::{Need::Nothing, Pages::*, Path::*};
+    const ADMIN: Need = Need::Right(Right::Admin);
+    static DELETE: &[Method] = &[Method::DELETE];
     static GET_OR_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
     [
         (Route::new(Below(BELOW_ATTACHMENTS), GET, Need::Read, All), Endpoint::Attachment),
@@ -81,6 +96,12 @@ static TABLE: [(Route, Endpoint); 6] = {
         (Route::new(Exactly("/healthz"), GET, Nothing, UnderAnyHost), Endpoint::Health),
         (Route::new(Exactly("/readyz"), GET, Nothing, UnderAnyHost), Endpoint::Readiness),
         (Route::new(Exactly("/metrics"), GET, Need::Right(Right::Metrics), All), Endpoint::Metrics),
+        (Route::new(Exactly("/tickets"), POST, Need::Credential, Publishers), Endpoint::Ticket),
+        (Route::new(Exactly(SESSION), POST, Need::Credential, Publishers), Endpoint::LogIn),
+        (Route::new(Exactly(SESSION), DELETE, Need::Token, Publishers), Endpoint::LogOut),
+        (Route::new(Exactly(REVOCATIONS), POST, ADMIN, Publishers), Endpoint::Revoke),
+        (Route::new(Exactly(REVOCATIONS), GET, ADMIN, Readers), Endpoint::Revocations),
+        (Route::new(Below(BELOW_REVOCATIONS), DELETE, ADMIN, Publishers), Endpoint::TakeBack),
         (Route::new(StaticFile, GET, Nothing, All), Endpoint::StaticFile),
     ]
 };
@@ -108,11 +129,15 @@ where
     let settings = &hub.engine().settings;
     let path = if asks_for_probe(parts) { PROBE } else { parts.uri.path() };
     if let Some((route, endpoint)) = table().find(|(route, _)| route.takes(&parts.method, path, settings)) {
-        return match authorize(hub, route, site, parts).await {
-            Ok(grant) => answer(hub, endpoint, &grant, parts, body).await,
-            Err(problem) if problem.may_pass() => without_grant(hub, endpoint, problem, parts),
-            Err(problem) => Err(problem),
+        let (answered, grant) = match authorize(hub, route, site, parts).await {
+            Ok(grant) => {
+                let asked = with_topics_of_ticket(parts, &grant)?;
+                (answer(hub, endpoint, &grant, &asked, body).await, Some(grant))
+            }
+            Err(problem) if problem.may_pass() => (without_grant(hub, endpoint, problem, parts), None),
+            Err(problem) => (Err(problem), None),
         };
+        return note_refusal(hub, grant.as_deref(), parts, answered);
     }
     let Some(routes) = of_extension(hub) else { return not_taken(hub, site, parts) };
     let mut table = routes.table().iter();
@@ -121,15 +146,32 @@ where
         Some(route) => match authorize(hub, route, site, parts).await {
             Ok(grant) => {
                 let body = body.map_err(Into::into).boxed_unsync();
-                routes.clone().answer(hub, &grant, parts, body).await
+                let answered = routes.clone().answer(hub, &grant, parts, body).await;
+                note_refusal(hub, Some(&grant), parts, answered)
             }
-            Err(problem) => Err(problem),
+            Err(problem) => note_refusal(hub, None, parts, Err(problem)),
         },
     };
     answered.map_err(|problem| match routes.table().iter().any(|route| route.is_at(path, settings)) {
         true => routes.shape(path, problem),
         false => problem,
     })
+}
+
+/// Notes the refusal of a rule in the audit log, if there is one.
+fn note_refusal(
+    hub: &Hub,
+    grant: Option<&Grant>,
+    parts: &Parts,
+    answered: Result<Response<HubBody>, Problem>,
+) -> Result<Response<HubBody>, Problem> {
+    if let Err(problem) = &answered {
+        let control = hub.engine().settings.access.control();
+        if let (Some(control), Some((rule, number))) = (control, problem.rule()) {
+            control.note_refused(grant, parts, rule, number);
+        }
+    }
+    answered
 }
 
 /// The one place that decides whether a request may be made, before anything of it is done.
@@ -163,9 +205,15 @@ async fn authorize<'h>(
     }
     match route.need.is_met_by(&grant) {
         true => Ok(grant),
-        false if access.asks_for_token() && !parts.headers.contains_key(header::AUTHORIZATION) => {
+        false
+            if access.asks_for_token()
+                && grant.accepted().is_none()
+                && !parts.headers.contains_key(header::AUTHORIZATION) =>
+        {
             Err(Problem::credential_missing())
         }
+        // The hub has no credentials at all, and says so itself.
+        false if route.need == Need::Credential && access.control().is_none() => Ok(grant),
         false => Err(Problem::not_granted(route.need)),
     }
 }
@@ -201,7 +249,39 @@ where
         Endpoint::Health => Ok(health()),
         Endpoint::Readiness => readiness(engine),
         Endpoint::Metrics => Ok(metrics(hub)),
+        Endpoint::Ticket
+        | Endpoint::LogIn
+        | Endpoint::LogOut
+        | Endpoint::Revoke
+        | Endpoint::Revocations
+        | Endpoint::TakeBack => Box::pin(of_credentials(hub, endpoint, grant, parts, body)).await,
         Endpoint::StaticFile => static_file(engine, path),
+    }
+}
+
+/// Answers a request about credentials themselves.
+async fn of_credentials<B>(
+    hub: &Hub,
+    endpoint: Endpoint,
+    grant: &Grant,
+    parts: &Parts,
+    body: B,
+) -> Result<Response<HubBody>, Problem>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let control = hub.engine().settings.access.control().ok_or_else(Problem::no_credentials)?;
+    match endpoint {
+        Endpoint::Ticket => ticket(hub, control, grant, &parts.headers, body).await,
+        Endpoint::LogIn => log_in(hub, control, grant, parts),
+        Endpoint::LogOut => log_out(hub, control, parts).await,
+        Endpoint::Revoke => revoke(hub, control, &parts.headers, body).await,
+        Endpoint::TakeBack => {
+            let id = parts.uri.path().strip_prefix(BELOW_REVOCATIONS).unwrap_or_default();
+            take_back(control, id).await
+        }
+        _ => Ok(list(control)),
     }
 }
 
@@ -346,6 +426,8 @@ pub(crate) mod tests {
                 }
                 let without_grant = send(&nothing, [("host", "hub.example"), ("accept", "*/*")]).await;
                 match route.need {
+                    // This hub has no credentials.
+                    Need::Credential => assert_eq!(without_grant, StatusCode::NOT_FOUND, "{line}"),
                     Need::Nothing => assert!(without_grant.is_success(), "{line}: {without_grant}"),
                     Need::Read | Need::Publish | Need::Right(_) => {
                         assert_eq!(without_grant, StatusCode::FORBIDDEN, "{line}");
@@ -413,6 +495,12 @@ pub(crate) mod tests {
             "GET HEAD Exactly(\"/healthz\"): Nothing, UnderAnyHost",
             "GET HEAD Exactly(\"/readyz\"): Nothing, UnderAnyHost",
             "GET HEAD Exactly(\"/metrics\"): Right(Metrics), All",
+            "POST Exactly(\"/tickets\"): Credential, Publishers",
+            "POST Exactly(\"/session\"): Credential, Publishers",
+            "DELETE Exactly(\"/session\"): Token, Publishers",
+            "POST Exactly(\"/revocations\"): Right(Admin), Publishers",
+            "GET HEAD Exactly(\"/revocations\"): Right(Admin), Readers",
+            "DELETE Below(\"/revocations/\"): Right(Admin), Publishers",
             "GET HEAD StaticFile: Nothing, All",
         ];
         assert_eq!(lines, expected);

@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     Selector,
+    authorize::Held,
     delivery::{Engine, expiry::Expiry, lag::Ended, subscription::Progress},
     metrics::EndReason,
     seats::{Seat, Seated},
@@ -68,6 +69,8 @@ pub(super) struct Worker {
     pub(super) sweep: Sweep,
     /// The rows whose grants may end.
     pub(super) expiries: BTreeMap<Slot, Expiry>,
+    /// The places and tickets of rows. Only a row with limits has one.
+    held: BTreeMap<Slot, Box<Held>>,
     /// The look for rows that lag, while an operator asks.
     pub(super) survey: Survey,
     /// Events sent in this piece of work.
@@ -116,6 +119,7 @@ impl Worker {
             prepared: None,
             sweep: Sweep::default(),
             expiries: BTreeMap::new(),
+            held: BTreeMap::new(),
             survey: Survey::default(),
             delivered: 0,
             scratch: Vec::new(),
@@ -238,6 +242,9 @@ impl Worker {
         if let Some(expiry) = handed_over.expiry {
             self.expiries.insert(row, expiry);
         }
+        if let Some(held) = handed_over.held {
+            self.held.insert(row, held);
+        }
         self.turns.push_back(row);
     }
 
@@ -264,6 +271,7 @@ impl Worker {
         let row = self.rows.remove(slot)?;
         let seat = self.seated.take()?;
         self.expiries.remove(&slot);
+        self.held.remove(&slot);
         if let Some(group) = self.groups.get_mut(row.group) {
             group.rows.remove(&slot);
             self.engine.routing.leave(&group.subscription.selector);

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
-pub(crate) use self::read::ReadParams;
+pub(crate) use self::read::{ReadParams, start_at};
 use super::{
     Dialect, GET, Need, Operation, POST, Pages, Path, Published, Refusal, Route,
     accept::{Representation, representation},

@@ -123,7 +123,8 @@ impl ReadParams {
     }
 }
 
-fn start_at(value: &str) -> Result<StartAt, Refusal> {
+/// A value of `from`.
+pub(crate) fn start_at(value: &str) -> Result<StartAt, Refusal> {
     match value {
         "start" => Ok(StartAt::Oldest),
         "end" => Ok(StartAt::Tail),

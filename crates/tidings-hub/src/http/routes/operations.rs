@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 
 use crate::{
-    Hub,
+    Audit, Hub,
     delivery::Engine,
     http::{HubBody, Problem},
 };
@@ -23,7 +23,13 @@ pub(crate) fn readiness(engine: &Engine) -> Result<Response<HubBody>, Problem> {
         return Err(Problem::shutting_down());
     }
     engine.health()?;
-    Ok(text("text/plain; charset=utf-8", "ready\n"))
+    let audit = engine.settings.access.control().and_then(|control| control.audit());
+    // A hub without its audit log serves on, so a load balancer must not take it out.
+    let ready = match audit.is_some_and(Audit::has_failed) {
+        true => "ready, but the audit log cannot be written\n",
+        false => "ready\n",
+    };
+    Ok(text("text/plain; charset=utf-8", ready))
 }
 
 /// `/metrics`: all counters of the hub.
@@ -35,6 +41,9 @@ pub(crate) fn metrics(hub: &Hub) -> Response<HubBody> {
     engine.metrics.in_use(hub.seats().taken(), engine.log.reads().unwrap_or_default());
     let control = engine.settings.access.control();
     engine.metrics.keys_aged(control.map_or_else(Vec::new, |control| control.key_ages()));
+    if let Some(audit) = control.and_then(|control| control.audit()) {
+        engine.metrics.audited(!audit.has_failed(), audit.lost());
+    }
     engine.metrics.worn(engine.health().is_ok(), engine.log.wear());
     text("application/openmetrics-text; version=1.0.0; charset=utf-8", engine.metrics.to_text())
 }

@@ -9,9 +9,10 @@ use http_body::Body;
 use super::upload::upload;
 use crate::{
     Grant, Hub, Topic, Update,
+    authorize::PublishMeter,
     dialect::{Dialect, Many, Publish, Published, Receipts, Refusal, Text, UpdateReader},
     http::{HubBody, Problem, published_body::PublishedBody, request_head::has_no_coding, service::BoxError},
-    log::{Append, Appended, IdempotencyKey, LogError, RecordId, Refused, turns::Publisher},
+    log::{Append, Appended, IdempotencyKey, RecordId, Refused, turns::Publisher},
 };
 
 /// How many updates of one piece of a body are appended at once. It bounds the memory of one publisher.
@@ -36,7 +37,15 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let sender = Sender { hub, dialect, grant, connection: parts.extensions.get() };
+    let control = hub.engine().settings.access.control();
+    let sender = Sender {
+        hub,
+        dialect,
+        grant,
+        meter: control.and_then(|control| control.publish_meter(grant, parts)),
+        request: parts,
+        connection: parts.extensions.get(),
+    };
     let body = pin!(body);
     let mut body = PublishedBody::new(body, hub);
     let published = publish_body(&sender, operation, &parts.headers, &mut body).await;
@@ -76,6 +85,9 @@ pub(super) struct Sender<'a> {
     pub(super) hub: &'a Hub,
     dialect: &'a dyn Dialect,
     grant: &'a Grant,
+    /// `None` for a publisher without limits.
+    meter: Option<PublishMeter<'a>>,
+    request: &'a Parts,
     /// The connection of the request, if that may publish many things at once.
     pub(super) connection: Option<&'a Publisher>,
 }
@@ -107,7 +119,14 @@ impl Sender<'_> {
     }
 
     /// Appends a batch. Keys belong to the publisher alone, if the hub knows the publisher.
-    async fn append(&self, mut batch: Vec<Append>) -> Result<Appended, LogError> {
+    ///
+    /// # Errors
+    /// 429 for a publisher that is too fast, and the errors of the log.
+    async fn append(&self, mut batch: Vec<Append>) -> Result<Appended, Problem> {
+        if let Some(meter) = &self.meter {
+            let bytes = batch.iter().map(|append| append.update.event().data().len()).sum();
+            meter.count(batch.len(), bytes)?;
+        }
         if self.grant.subject().is_some() && batch.iter().any(|append| append.key.is_some()) {
             let owner = self.grant.key_owner();
             for (key, owner) in batch.iter_mut().filter_map(|append| append.key.as_mut().zip(owner.as_ref()))
@@ -115,7 +134,11 @@ impl Sender<'_> {
                 *key = key.owned(owner);
             }
         }
-        self.hub.publish_for(self.connection, batch).await
+        let appended = self.hub.publish_for(self.connection, batch).await?;
+        if let Some(control) = self.hub.engine().settings.access.control() {
+            control.note_published(self.grant, self.request, appended.receipts.len());
+        }
+        Ok(appended)
     }
 
     fn answer(&self, published: &Published<'_>) -> Response<HubBody> {
@@ -227,7 +250,7 @@ impl Publishing<'_> {
             }
         }
         let Appended { receipts, refused } =
-            (self.sender.append(updates).await).map_err(|error| blame(&self.receipts, error.into(), line))?;
+            (self.sender.append(updates).await).map_err(|problem| blame(&self.receipts, problem, line))?;
         self.receipts.add(&receipts);
         match refused {
             Some(refused) => Err(blame(&self.receipts, refused.into(), lines.get(receipts.len()).copied())),

@@ -9,7 +9,7 @@ use tidings_server::{Frame, KeepAlive, Sse, Visibility, stream_headers};
 
 use crate::{
     Cursor,
-    authorize::Reading,
+    authorize::{Held, Reading},
     delivery::{Engine, cursor::Begin, hub_event},
     dialect::Dialect,
     http::{
@@ -29,10 +29,11 @@ pub(crate) async fn subscribe(
     reading: Reading,
     begin: Begin,
     keep_alive: KeepAlive,
+    held: Option<Box<Held>>,
     request: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
     match Cursor::open(engine.clone(), reading, begin).await? {
-        Some(cursor) => Ok(deliver(engine, dialect, cursor, keep_alive, request)),
+        Some(cursor) => Ok(deliver(engine, dialect, cursor.holding(held), keep_alive, request)),
         None => Ok(ended()),
     }
 }

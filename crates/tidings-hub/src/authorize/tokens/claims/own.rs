@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{Refusal, quoted, shown};
 use crate::{
     MAX_FILTERS,
-    authorize::{Limits, Right, Rights, Template, tokens::report::Report},
+    authorize::{InvalidLimits, Limits, Right, Rights, Template, tokens::report::Report},
 };
 
 /// Its members.
@@ -112,37 +112,10 @@ fn rights(own: &Map<String, Value>) -> Result<Rights, Refusal> {
 }
 
 fn limits(own: &Map<String, Value>) -> Result<Limits, Refusal> {
-    let limits = match own.get("limits") {
-        None => return Ok(Limits::default()),
-        Some(Value::Object(limits)) => limits,
-        Some(other) => return Err(malformed(format!("limits is {}; it is an object", shown(other)))),
-    };
-    let mut read = Limits::default();
-    for (name, value) in limits {
-        let count = || {
-            let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
-            count.ok_or_else(|| malformed(format!("limits.{name} is {}; it is a whole number", shown(value))))
-        };
-        match name.as_str() {
-            "streams" => read.streams = Some(count()?),
-            "topics" => read.topics = Some(count()?),
-            "publish" => {
-                let rate = value.as_str().and_then(rate);
-                read.publishes = Some(rate.ok_or_else(|| {
-                    malformed(format!("limits.publish is {}; it is a text such as \"10/s\"", shown(value)))
-                })?);
-            }
-            unknown => return Err(is_unknown("limits", unknown, "streams, topics and publish")),
-        }
-    }
-    Ok(read)
-}
-
-/// Updates in a second, such as `10/s` or `0.5/s`.
-fn rate(text: &str) -> Option<f64> {
-    let number = text.strip_suffix("/s")?;
-    let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    number.parse().ok().filter(|rate: &f64| is_plain && (0.001..=1e9).contains(rate))
+    let Some(limits) = own.get("limits") else { return Ok(Limits::default()) };
+    Limits::parse(limits).map_err(|InvalidLimits { is_unknown, detail }| {
+        Refusal::after(if is_unknown { "claim-unknown" } else { "claims-malformed" }, detail)
+    })
 }
 
 fn payload(own: &Map<String, Value>) -> Result<Option<Arc<Value>>, Refusal> {

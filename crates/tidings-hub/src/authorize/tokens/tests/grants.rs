@@ -40,7 +40,7 @@ fn a_token_brings_rights_limits_and_what_others_may_see_of_its_bearer() {
     let accepted = accepted(&with(claims(), "tidings", own));
     let rights = Right::ALL.into_iter().filter(|right| accepted.rights.has(*right));
     assert_eq!(rights.collect::<Vec<_>>(), [Right::Metrics, Right::Tickets]);
-    let limits = Limits { streams: Some(5), topics: Some(20), publishes: Some(2.5) };
+    let limits = Limits { streams: Some(5), topics: Some(20), publishes: Some(2.5), publish_bytes: None };
     assert_eq!(accepted.limits, limits);
     assert_eq!(accepted.payload.as_deref(), Some(&json!({ "name": "Alice" })));
 }

@@ -1,0 +1,105 @@
+//! Credentials that hold no longer: their streams end, and their tickets are void.
+
+use http::request::Parts;
+
+use std::{sync::Arc, time::SystemTime};
+
+use super::{
+    AccessEnd, AuditEvent, Control, Credential, Grant, MAX_TOKEN_LIFE, NotRevoked, Refusal, Revocation,
+    RevocationRequest, Revocations, Target, shown::of_cookie,
+};
+
+/// A revocation that was made, and what it has ended.
+#[derive(Debug)]
+pub(crate) struct Revoked {
+    pub(crate) revocation: Revocation,
+    /// How many streams end.
+    pub(crate) streams: u32,
+    /// How many tickets are void.
+    pub(crate) tickets: usize,
+}
+
+impl Control {
+    /// The revocations in force.
+    pub(crate) fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    /// Revokes; returns when that is as durable as it will be. Streams end when the hub is told to look at its grants. It waits for
+    /// the disk.
+    ///
+    /// # Errors
+    /// [`NotRevoked`]; then nothing is revoked.
+    pub(crate) fn revoke(&self, request: RevocationRequest) -> Result<Revoked, NotRevoked> {
+        let mut request = request;
+        // All tokens that it could hit have expired by then. An API key may hold for ever.
+        if !matches!(request.target, Target::ApiKey(_)) {
+            request.until = request.until.or_else(|| SystemTime::now().checked_add(MAX_TOKEN_LIFE));
+        }
+        let revocation = self.revocations.revoke(request)?;
+        // A request from here on is told of the revocation, and all grants from before are found here.
+        let streams = self.end(AccessEnd::Revoked, |credential| revocation.hits(credential));
+        let tickets = self
+            .tickets
+            .forget(|credential| revocation.hits(credential), |name| revocation.is_of_ticket(name));
+        self.note(|| AuditEvent {
+            action: Some(revocation.target.to_string()),
+            count: Some(streams.into()),
+            ..AuditEvent::new("revoked")
+        });
+        Ok(Revoked { revocation, streams, tickets })
+    }
+
+    /// Ends the streams of a credential, and revokes the ID of its token, if it has one.
+    ///
+    /// # Errors
+    /// [`NotRevoked`]; then its streams go on.
+    pub(crate) fn log_out(&self, credential: &Credential) -> Result<(), NotRevoked> {
+        let Some(id) = credential.token_id.clone() else {
+            let is_it = |other: &Credential| other.kind == credential.kind && other.name == credential.name;
+            self.end(AccessEnd::Revoked, is_it);
+            return Ok(());
+        };
+        let (target, until) = (Target::Token(id), credential.expires);
+        let reason = Some("logged out".into());
+        self.revoke(RevocationRequest { target, issued_before: None, until, reason }).map(drop)
+    }
+
+    /// Takes a revocation back; `None` if there is none of this ID.
+    ///
+    /// # Errors
+    /// When that cannot be made durable; then it still holds.
+    pub(crate) fn take_back(&self, id: &str) -> Result<Option<Revocation>, NotRevoked> {
+        let taken_back = self.revocations.take_back(id)?;
+        if let Some(revocation) = &taken_back {
+            self.note(|| AuditEvent {
+                action: Some(revocation.target.to_string()),
+                ..AuditEvent::new("revocation-taken-back")
+            });
+        }
+        Ok(taken_back)
+    }
+
+    /// # Errors
+    /// For a grant of a credential that was revoked.
+    pub(super) fn is_not_revoked(&self, grant: &Grant) -> Result<(), Refusal> {
+        let hit = grant.credentials().find_map(|credential| self.revocations.hitting(credential));
+        let Some(revocation) = hit else { return Ok(()) };
+        let made = humantime::format_rfc3339_seconds(revocation.made);
+        let reason = revocation.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let detail = format!("the credential was revoked at {made}{reason}; get a new one");
+        Err(Refusal::after("token-revoked", detail))
+    }
+
+    /// The name of the cookie in which a token may come; `None` if cookies are off.
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        self.cookie.as_deref()
+    }
+
+    /// The credential of a session by cookie, if it holds.
+    pub(crate) async fn credential_of_session(&self, request: &Parts) -> Option<Arc<Credential>> {
+        let token = of_cookie(&request.headers, self.cookie()?)?;
+        let accepted = self.in_force().accept_token(token).await.ok()?;
+        Some(accepted.credential)
+    }
+}

@@ -1,0 +1,106 @@
+//! Limits of clients: for a subject, and for an address.
+
+use std::net::IpAddr;
+
+use super::*;
+
+/// A hub that believes this machine's connections what they say of their clients' addresses.
+async fn behind_a_proxy() -> Setup {
+    let everybody =
+        Grant::default().with_read(tidings_hub::Matchers::all()).with_publish(tidings_hub::Matchers::all());
+    Setup::with(everybody, |control| control.with_trusted_proxies(vec!["127.0.0.0/8".parse().unwrap()])).await
+}
+
+fn from(address: &str) -> String {
+    address.parse::<IpAddr>().unwrap();
+    format!("X-Forwarded-For: 6.6.6.6, {address}\r\n")
+}
+
+#[tokio::test]
+async fn an_address_has_a_hundred_streams_and_gets_another_when_one_ends() {
+    let setup = behind_a_proxy().await;
+    let client = from("192.0.2.7");
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        streams.push(Stream::open(&setup, "/topics/news", &client).await);
+    }
+    let refused = setup.ask("GET", "/topics/news", &client, "").await;
+    refused.refusal(429, "too-many-streams", &["192.0.2.7", "100 open streams, and 100 are allowed"]);
+    assert_eq!(refused.header("retry-after"), Some("5"));
+    assert_eq!(refused.header("ratelimit-policy"), Some("\"streams\";q=100"));
+    assert_eq!(refused.header("ratelimit"), Some("\"streams\";r=0;t=5"));
+    // Another address has its own.
+    drop(Stream::open(&setup, "/topics/news", &from("192.0.2.8")).await);
+    streams.pop();
+    let again = async {
+        while setup.ask("HEAD", "/topics/news", &client, "").await.status() == 429 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("a place", again).await;
+}
+
+#[tokio::test]
+async fn an_address_that_publishes_too_fast_is_told_when_to_go_on() {
+    let setup = behind_a_proxy().await;
+    let client = from("192.0.2.7");
+    let lines = "{\"data\":\"x\"}\n".repeat(900);
+    let many = format!("{client}Content-Type: application/x-ndjson\r\n");
+    let too_fast = async {
+        loop {
+            // A piece of a body that is larger than what is allowed at once passes, and what follows waits.
+            let body = setup.ask("POST", "/topics/a", &many, &lines).await;
+            assert!([200, 429].contains(&body.status()), "{}", body.body);
+            let next = setup.ask("POST", "/topics/a", &client, "x").await;
+            if next.status() == 429 {
+                return next;
+            }
+        }
+    };
+    let refused = soon("a refusal", too_fast).await;
+    refused.refusal(429, "publishing-too-fast", &["192.0.2.7", "100 a second are allowed, and 200 at once"]);
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(refused.header("ratelimit-policy"), Some("\"publish\";q=200;w=2"));
+    assert_eq!(setup.ask("POST", "/topics/a", &from("2001:db8::1"), "x").await.status(), 200);
+}
+
+#[tokio::test]
+async fn an_address_that_sends_refused_credentials_is_refused_before_they_are_looked_at() {
+    let setup = behind_a_proxy().await;
+    let wrong = format!("{}{}", from("2001:db8::1"), bearer("wrong"));
+    // The network counts: one client has many addresses of it.
+    let right = format!("{}{}Accept: application/json\r\n", from("2001:db8::2"), bearer(&of_user("alice")));
+    let mut refused = 0;
+    let refused = loop {
+        let answer = setup.ask("GET", "/topics/news", &wrong, "").await;
+        if answer.status() == 401 {
+            answer.refusal(401, "token-not-accepted", &[]);
+            refused += 1;
+            continue;
+        }
+        assert!(refused >= 20, "{refused}");
+        let answer = setup.ask("GET", "/topics/news", &right, "").await;
+        // After some seconds it may try once more.
+        if answer.status() == 429 {
+            break answer;
+        }
+    };
+    refused.refusal(429, "too-many-refusals", &["2001:db8::"]);
+    assert!(refused.header("retry-after").is_some());
+    let elsewhere =
+        format!("{}{}Accept: application/json\r\n", from("2001:db8:0:1::"), bearer(&of_user("alice")));
+    assert_eq!(setup.ask("GET", "/topics/news", &elsewhere, "").await.status(), 200);
+}
+
+#[tokio::test]
+async fn this_machine_has_no_limits() {
+    let everybody = Grant::default().with_read(tidings_hub::Matchers::all());
+    let setup = Setup::with(everybody, |control| control).await;
+    let mut streams = Vec::new();
+    for _ in 0..101 {
+        streams.push(Stream::open(&setup, "/topics/news", "").await);
+    }
+    for _ in 0..25 {
+        setup.ask("GET", "/topics/news", &bearer("wrong"), "").await.refusal(401, "token-not-accepted", &[]);
+    }
+}

@@ -1,0 +1,119 @@
+//! A credential that was revoked is refused, and its streams end.
+
+use super::*;
+
+fn of(target: &Value) -> String {
+    target.to_string()
+}
+
+#[tokio::test]
+async fn streams_of_a_revoked_credential_end_with_the_reason_and_it_is_refused() {
+    let setup = Setup::new(|control| control).await;
+    let (alice, bob) = (bearer(&of_user("alice")), bearer(&of_user("bob")));
+    let of_alice = [
+        Stream::open(&setup, "/topics/news", &alice).await,
+        Stream::open(&setup, "/topics/users/alice/a", &alice).await,
+    ];
+    let mut of_bob = Stream::open(&setup, "/topics/news", &bob).await;
+    let made = setup.revoke(&json!({ "jti": "session of alice", "reason": "laptop lost" })).await;
+    assert_eq!((&made["streams"], &made["durable"]), (&2.into(), &false.into()), "{made}");
+    for stream in of_alice {
+        let read = stream.end().await;
+        let end = read.split("event: access").nth(1).unwrap();
+        assert!(end.contains("data: {\"reason\":\"revoked\"}") && !end.contains("id:"), "{read}");
+    }
+    let refused = setup.ask("GET", "/topics/news", &alice, "").await;
+    refused.refusal(401, "token-revoked", &["laptop lost", "get a new one"]);
+    setup.ask("POST", "/topics/chat", &alice, "x").await.refusal(401, "token-revoked", &[]);
+    setup.say("news", "goes on").await;
+    of_bob.up_to("goes on").await;
+}
+
+#[tokio::test]
+async fn unused_tickets_of_a_revoked_credential_are_void() {
+    let setup = Setup::new(|control| control).await;
+    let asked = json!({ "topics": ["news"] });
+    let (of_alice, of_bob) =
+        (setup.ticket(&of_user("alice"), &asked).await, setup.ticket(&of_user("bob"), &asked).await);
+    let made = setup.revoke(&json!({ "sub": "alice" })).await;
+    assert_eq!(made["tickets"], 1, "{made}");
+    let by = |ticket: &str| format!("/topics?ticket={ticket}");
+    setup.ask("GET", &by(&of_alice), "", "").await.refusal(401, "ticket-not-valid", &[]);
+    let stream = Stream::open(&setup, &by(&of_bob), "").await;
+    // By its name and by itself, a ticket is revoked alone.
+    assert_eq!(setup.revoke(&json!({ "ticket": of_bob })).await["streams"], 1);
+    stream.end().await;
+}
+
+#[tokio::test]
+async fn tokens_of_a_subject_that_are_issued_after_a_revocation_hold() {
+    let setup = Setup::new(|control| control).await;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let issued =
+        |at: u64| bearer(&token(json!({ "sub": "alice", "iat": at, "tidings": { "read": ["news"] } })));
+    setup.revoke(&json!({ "sub": "alice", "issued_before": now - 100 })).await;
+    let page = async |token: &str| {
+        setup.ask("GET", "/topics/news", &format!("{token}Accept: application/json\r\n"), "").await.status()
+    };
+    assert_eq!(page(&issued(now - 101)).await, 401);
+    assert_eq!(page(&issued(now - 99)).await, 200);
+    setup.revoke(&json!({ "sub": "alice" })).await;
+    assert_eq!(page(&issued(now - 99)).await, 401);
+}
+
+#[tokio::test]
+async fn a_revocation_is_listed_and_can_be_taken_back() {
+    let setup = Setup::new(|control| control).await;
+    let made = setup.revoke(&json!({ "sub": "alice", "iss": "", "reason": "x" })).await;
+    let list = setup.ask("GET", "/revocations", "", "").await.json();
+    let listed = &list["revocations"][0];
+    assert_eq!(
+        (&listed["id"], &listed["sub"], &listed["reason"]),
+        (&made["id"], &"alice".into(), &"x".into()),
+        "{list}"
+    );
+    let path = format!("/revocations/{}", made["id"].as_str().unwrap());
+    let alice = format!("{}Accept: application/json\r\n", bearer(&of_user("alice")));
+    assert_eq!(setup.ask("GET", "/topics/news", &alice, "").await.status(), 401);
+    assert_eq!(setup.ask("DELETE", &path, "", "").await.status(), 200);
+    assert_eq!(setup.ask("GET", "/topics/news", &alice, "").await.status(), 200);
+    assert_eq!(setup.ask("DELETE", &path, "", "").await.status(), 404);
+}
+
+#[tokio::test]
+async fn a_revocation_outlives_the_process_if_the_history_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || Setup::new(|control| control.with_revocations_in(directory.path()).unwrap());
+    let setup = open().await;
+    let made = setup.revoke(&json!({ "sub": "alice" })).await;
+    assert_eq!(made["durable"], true, "{made}");
+    setup.hub.shutdown().await;
+    let again = open().await;
+    again.ask("GET", "/topics/news", &bearer(&of_user("alice")), "").await.refusal(401, "token-revoked", &[]);
+}
+
+#[tokio::test]
+async fn what_is_no_revocation_is_refused() {
+    let setup = Setup::new(|control| control).await;
+    for asked in [
+        json!({}),
+        json!({ "jti": "a", "sub": "b" }),
+        json!({ "key": "a", "iss": "b" }),
+        json!({ "sub": "a", "issued_before": -1 }),
+        json!({ "sub": "a", "until": 1 }),
+        json!({ "sub": 1 }),
+        json!({ "sub": "x".repeat(2_000) }),
+    ] {
+        let answer = setup.ask("POST", "/revocations", "", &of(&asked)).await;
+        assert_eq!(answer.status(), 400, "{asked}: {}", answer.body);
+    }
+    let others = Setup::with(Grant::default(), |control| control).await;
+    for (method, path) in [("POST", "/revocations"), ("GET", "/revocations"), ("DELETE", "/revocations/x")] {
+        others.ask(method, path, "", "{}").await.refusal(401, "credential-missing", &[]);
+        others.ask(method, path, &bearer(&of_user("alice")), "{}").await.refusal(
+            403,
+            "right-missing",
+            &["admin"],
+        );
+    }
+}
