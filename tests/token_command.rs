@@ -4,17 +4,23 @@
 
 mod support;
 
-use std::fs;
+use std::{
+    fs,
+    path::Path,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::hmac;
 use scripted_server::{Server, response};
 use serde_json::{Value, json};
 use support::{
     HubProcess,
     program::{Outcome, tidings, tidings_in},
-    wire,
+    wire::{self, Wire},
 };
 use tempfile::TempDir;
+use tokio::{task::yield_now, time::timeout};
 
 /// A directory with a key in `hub.key`, and the path of that.
 async fn with_key() -> (TempDir, String) {
@@ -263,4 +269,132 @@ async fn a_hub_verifies_with_a_public_key_and_a_token_names_it() {
     assert_eq!(wire::ask(&hub.address, "GET", "/topics/a", &[], "").await.status(), 401);
     let minting = mint(file, &["--read", "a"]).await;
     assert!(minting.code == Some(64) && minting.err.contains("made with a secret"), "{}", minting.err);
+}
+
+#[tokio::test]
+async fn revoke_asks_the_hub_with_the_token_of_a_file_and_prints_its_answer() {
+    let answer =
+        json!({ "id": "1", "until": null, "streams": 3, "tickets": 0, "durable": false }).to_string();
+    let head = "HTTP/1.1 200 OK\nContent-Type: application/json\nConnection: close";
+    let refusal = "HTTP/1.1 403 Forbidden\nContent-Type: application/problem+json\nConnection: close";
+    let refused = json!({ "detail": "this request needs the right \"admin\"" }).to_string();
+    let server = Server::start([response(head).send(&answer), response(refusal).send(&refused)]).await;
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("admin.token");
+    fs::write(&file, "the.admin.token\n").unwrap();
+    let url = server.url("");
+    let of = ["--sub", "alice", "--iss", "app", "--reason", "left", "--token-file", file.to_str().unwrap()];
+    let flags = [&["token", "revoke", "--hub", &url], &of[..]].concat();
+    let outcome = tidings(&flags, "").await;
+    assert_eq!((outcome.code, outcome.out.trim_end()), (Some(0), &*answer), "{}", outcome.err);
+    assert!(outcome.err.contains("ends with its process"), "{}", outcome.err);
+    let request = server.requests().remove(0);
+    assert_eq!(request.line, "POST /revocations HTTP/1.1");
+    assert_eq!(request.header("authorization"), Some("Bearer the.admin.token"));
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!(body, json!({ "sub": "alice", "iss": "app", "reason": "left" }));
+
+    let outcome = tidings(&flags, "").await;
+    assert_eq!(outcome.code, Some(1), "{}", outcome.err);
+    assert!(
+        outcome.err.contains("the right \"admin\"") && outcome.err.contains("--token-file"),
+        "{}",
+        outcome.err
+    );
+    for flags in [&[][..], &["--jti", "a", "--sub", "b"], &["--key", "a", "--iss", "b"]] {
+        let outcome = tidings(&[&["token", "revoke"], flags].concat(), "").await;
+        assert_eq!(outcome.code, Some(64), "{}", outcome.err);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_audit_log_is_begun_anew_on_sighup() {
+    let (directory, key) = with_key().await;
+    let (file, old) = (directory.path().join("audit"), directory.path().join("audit.1"));
+    let hub = HubProcess::start(&["--key-file", &key, "--audit", file.to_str().unwrap()]);
+    let refused =
+        async |target: &str| wire::ask(&hub.address, "GET", target, &[], "").await.refusal(401, "token");
+    let noted = async |file: &Path, target: &str| {
+        let read = async {
+            while !fs::read_to_string(file).is_ok_and(|text| text.contains(target)) {
+                yield_now().await;
+            }
+        };
+        timeout(wire::PATIENCE, read).await.unwrap_or_else(|_| panic!("{target} is not noted"));
+    };
+    refused("/topics/before").await;
+    noted(&file, "/topics/before").await;
+    fs::rename(&file, &old).unwrap();
+    let killed = std::process::Command::new("kill").args(["-HUP", &hub.id().to_string()]).status();
+    assert!(killed.unwrap().success());
+    let begun = async {
+        while !file.exists() {
+            yield_now().await;
+        }
+    };
+    timeout(wire::PATIENCE, begun).await.expect("a new file is begun");
+    refused("/topics/after").await;
+    noted(&file, "/topics/after").await;
+    assert!(!fs::read_to_string(old).unwrap().contains("after"));
+}
+
+/// A token with these claims that was issued now, and that holds for an hour.
+fn sign(key_file: &str, mut claims: Value) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    (claims["iat"], claims["exp"]) = (now.into(), (now + 3_600).into());
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(&json!({ "alg": "HS256" })), part(&claims));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, fs::read_to_string(key_file).unwrap().trim().as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes())))
+}
+
+/// `TIDINGS_STREAMS` makes it large.
+#[tokio::test]
+async fn all_streams_of_a_subject_end_when_its_tokens_are_revoked() {
+    let count: usize = std::env::var("TIDINGS_STREAMS").map_or(300, |count| count.parse().unwrap());
+    let (directory, key) = with_key().await;
+    let hub = HubProcess::start(&["--key-file", &key]);
+    let user =
+        |name: &str| format!("Bearer {}", sign(&key, json!({ "sub": name, "tidings": { "read": ["*"] } })));
+    let open = async |user: &str, number: usize| {
+        let mut wire = Wire::connect(&hub.address).await;
+        // Half of them share what they are sent.
+        let target =
+            if number % 2 == 0 { "/topics/news".to_owned() } else { format!("/topics/news/{number}") };
+        wire.write(wire::head(&hub.address, "GET", &target, &[("authorization", user)])).await;
+        wire.until(b"event: start").await.expect("the stream begins");
+        wire
+    };
+    let (alice, bob) = (user("alice"), user("bob"));
+    let mut other = open(&bob, 0).await;
+    let mut streams = Vec::new();
+    for number in 0..count {
+        streams.push(open(&alice, number).await);
+    }
+    let admin = sign(&key, json!({ "tidings": { "rights": ["admin"] } }));
+    let file = directory.path().join("admin.token");
+    fs::write(&file, admin).unwrap();
+    let url = format!("http://{}", hub.address);
+    let began = Instant::now();
+    let flags = ["token", "revoke", "--sub", "alice", "--token-file", file.to_str().unwrap(), "--hub", &url];
+    let outcome = tidings(&flags, "").await;
+    assert_eq!(outcome.code, Some(0), "{}", outcome.err);
+    let revoked = began.elapsed();
+    let made: Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(made["streams"], count, "{made}");
+    for stream in &mut streams {
+        stream.until(b"{\"reason\":\"revoked\"}").await.expect("the stream says why it ends");
+        assert_eq!(
+            stream.until(b"0\r\n\r\n").await.as_deref(),
+            Some(&b"\n\n\r\n0\r\n\r\n"[..]),
+            "it ends cleanly"
+        );
+    }
+    println!("{count} streams: revoked after {revoked:?}, the last had ended after {:?}", began.elapsed());
+    let publish =
+        ("authorization", &*format!("Bearer {}", sign(&key, json!({ "tidings": { "publish": ["*"] } }))));
+    let published = wire::ask(&hub.address, "POST", "/topics/news", &[publish], "goes on").await;
+    assert_eq!(published.status(), 200);
+    other.until(b"goes on").await.expect("other streams go on");
 }

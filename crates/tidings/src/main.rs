@@ -59,7 +59,7 @@ fn main() -> ExitCode {
             Command::Publish(publish) => cmd::publish::run(publish).await,
             Command::Subscribe(subscribe) => cmd::subscribe::run(subscribe).await,
             Command::Log(log) => cmd::log::run(log).await,
-            Command::Token(token) => return cmd::token::run(token),
+            Command::Token(token) => return cmd::token::run(token).await,
             #[cfg(feature = "bench")]
             Command::Bench(bench) => lab::bench::run(bench).await,
             #[cfg(feature = "chaos")]

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use tidings_hub::{
-    Origin,
+    Network, Origin,
     log::{self, DiskSettings, LogUrl, Retention, Rule},
 };
 
@@ -120,6 +120,25 @@ pub(crate) struct Serve {
     /// With --key-file: take tokens that are for this audience (aud), such as https://hub.example; repeatable
     #[arg(long, value_name = "NAME", requires = "key_file", help_heading = ACCESS)]
     pub(crate) audience: Vec<String>,
+
+    /// With --key-file: also take tokens in the cookie of this name, such as __Host-tidings. A page makes one of its token with POST
+    /// /session
+    #[arg(long, value_name = "NAME", help_heading = ACCESS)]
+    pub(crate) cookie: Option<String>,
+
+    /// With --key-file: note refusals, streams, tickets and revocations in this file, as JSON lines. SIGHUP begins the file anew,
+    /// after it was renamed
+    #[arg(long, value_name = "FILE", help_heading = ACCESS)]
+    pub(crate) audit: Option<PathBuf>,
+
+    /// With --audit: note each publish, too
+    #[arg(long, requires = "audit", help_heading = ACCESS)]
+    pub(crate) audit_publishes: bool,
+
+    /// With --key-file: believe this proxy what it says of its clients' addresses (X-Forwarded-For, Forwarded), so that limits count
+    /// the clients: an address, or a network such as 10.0.0.0/8; repeatable
+    #[arg(long, value_name = "CIDR", help_heading = ACCESS)]
+    pub(crate) trusted_proxy: Vec<Network>,
 
     /// The rights of every client that can reach the hub; several with commas
     #[arg(long, value_name = "WHAT", value_enum, value_delimiter = ',', help_heading = ACCESS)]

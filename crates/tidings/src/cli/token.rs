@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
-use super::units::Time;
+use super::{Hub, TokenFlags, units::Time};
 
 /// Make keys and tokens for `tidings serve --key-file`, and read tokens
 #[derive(Debug, Args)]
@@ -24,6 +24,7 @@ pub(crate) enum TokenCommand {
     Mint(Mint),
     Inspect(Inspect),
     Explain(Explain),
+    Revoke(Revoke),
 }
 
 /// Print a new key: 256 random bits
@@ -134,4 +135,47 @@ pub(crate) struct Explain {
 pub(crate) enum Action {
     Read,
     Publish,
+}
+
+/// End credentials before their time
+///
+/// Their open streams end within a second, their tickets are void, and requests with them are refused. The command needs a token
+/// with the right `admin`: in --token-file, or in the environment variable TIDINGS_TOKEN. Of a subject or an issuer, all tokens are
+/// revoked that were issued until now; later ones hold.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tidings token revoke --sub alice --token-file admin.token
+  tidings token revoke --jti 4f1c --reason 'laptop lost' --hub https://hub.example")]
+#[command(group = ArgGroup::new("target").args(["jti", "sub", "iss", "key", "ticket"]).required(true).multiple(true))]
+pub(crate) struct Revoke {
+    /// The token with this ID
+    #[arg(long, value_name = "ID", conflicts_with_all = ["sub", "iss", "key", "ticket"])]
+    pub(crate) jti: Option<String>,
+
+    /// All tokens of this subject; with --iss, those of one issuer
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["key", "ticket"])]
+    pub(crate) sub: Option<String>,
+
+    /// All tokens of this issuer, or with --sub those of a subject
+    #[arg(long, value_name = "ISSUER", conflicts_with_all = ["key", "ticket"])]
+    pub(crate) iss: Option<String>,
+
+    /// The API key with this ID
+    #[arg(long, value_name = "ID", conflicts_with = "ticket")]
+    pub(crate) key: Option<String>,
+
+    /// This ticket, or the ticket with this name
+    #[arg(long, value_name = "TICKET")]
+    pub(crate) ticket: Option<String>,
+
+    /// Why, for those that look at the list, and in refusals
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) hub: Hub,
+
+    #[command(flatten)]
+    pub(crate) token: TokenFlags,
 }

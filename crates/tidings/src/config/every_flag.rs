@@ -22,8 +22,12 @@ const NEEDED: [(&str, &[&str]); 7] = [
 ];
 
 /// The arguments of a command instead, where a flag needs or excludes another one.
-const INSTEAD: [(&str, &str, &[&str]); 13] = [
+const INSTEAD: [(&str, &str, &[&str]); 17] = [
     ("serve", "audience", &["--key-file=k"]),
+    ("serve", "audit-publishes", &["--audit=f"]),
+    ("token", "hub", &["--jti=j"]),
+    ("token", "reason", &["--jti=j"]),
+    ("token", "token-file", &["--jti=j"]),
     ("serve", "tls-cert", &["--tls-key=k"]),
     ("serve", "tls-key", &["--tls-cert=c"]),
     ("serve", "sync-every", &["--durability=write"]),
@@ -39,7 +43,7 @@ const INSTEAD: [(&str, &str, &[&str]); 13] = [
 ];
 
 /// Values of which every flag that takes some takes one that is not its default.
-const SAMPLES: [&str; 20] = [
+const SAMPLES: [&str; 21] = [
     "7",
     "77",
     "70s",
@@ -59,6 +63,7 @@ const SAMPLES: [&str; 20] = [
     "none",
     "memory:",
     "event-stream",
+    "10.0.0.0/8",
     "publish",
 ];
 

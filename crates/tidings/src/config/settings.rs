@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use tidings_hub::{
-    Access, Control, Grant, Matchers, Policy, Right, Tokens,
+    Access, Audit, Control, Grant, Matchers, Policy, Right, Tokens,
     gateway::{GatewaySettings, Secret},
     log::{Durability, LogSettings, LogUrl, Rule},
 };
@@ -80,7 +80,7 @@ impl Settings {
         settings.log.waiting_reads = usize::try_from(serve.max_waiting_reads).unwrap_or(usize::MAX);
 
         let hub = &mut settings.hub;
-        hub.access = access(serve)?;
+        hub.access = access(serve, settings.log_url.directory())?;
         hub.allowed_hosts.clone_from(&serve.allow_host);
         hub.allowed_origins.clone_from(&serve.allow_origin);
         hub.max_data_bytes = usize::try_from(serve.max_data.0).context("--max-data is too large")?;
@@ -152,7 +152,24 @@ fn rules(serve: &Serve) -> Result<Vec<Rule>, UsageError> {
     Ok(serve.retain.clone())
 }
 
-fn access(serve: &Serve) -> anyhow::Result<Access> {
+/// The rule with credentials. Revocations are kept beside the history.
+fn control(serve: &Serve, policy: Policy, directory: Option<&Path>) -> anyhow::Result<Control> {
+    let mut control = Control::new(policy).with_trusted_proxies(serve.trusted_proxy.clone());
+    if let Some(directory) = directory {
+        control = control.with_revocations_in(directory)?;
+    }
+    if let Some(name) = &serve.cookie {
+        control = control.with_cookie(name).map_err(|error| UsageError(format!("--cookie: {error}")))?;
+    }
+    if let Some(path) = &serve.audit {
+        let audit = Audit::open(path, serve.audit_publishes)
+            .with_context(|| format!("the audit log {} cannot be opened (--audit)", path.display()))?;
+        control = control.with_audit(audit);
+    }
+    Ok(control)
+}
+
+fn access(serve: &Serve, directory: Option<&Path>) -> anyhow::Result<Access> {
     let mut grant = Grant::default();
     if serve.anonymous.contains(&Anonymous::Publish) {
         grant = grant.with_publish(Matchers::all());
@@ -167,7 +184,17 @@ fn access(serve: &Serve) -> anyhow::Result<Access> {
         let tokens = Tokens::new(read_token_keys(file)?);
         let tokens = serve.audience.iter().fold(tokens, Tokens::with_audience);
         let policy = Policy::new(tokens).with_anonymous(grant);
-        return Ok(Access::Control(Arc::new(Control::new(policy))));
+        return Ok(Access::Control(Arc::new(control(serve, policy, directory)?)));
+    }
+    let of_credentials = [
+        ("cookie", serve.cookie.is_some()),
+        ("audit", serve.audit.is_some()),
+        ("trusted-proxy", !serve.trusted_proxy.is_empty()),
+    ];
+    if let Some((flag, _)) = of_credentials.iter().find(|(_, is_given)| *is_given) {
+        let problem = format!("--{flag} is for a hub that takes credentials, and this one takes none");
+        return Err(anyhow::Error::new(UsageError(problem))
+            .context(Hint("add --key-file FILE, or leave the flag out".into())));
     }
     if !serve.anonymous.is_empty() {
         return Ok(Access::Anonymous(grant));

@@ -11,10 +11,10 @@ use std::{
 };
 
 use anyhow::Context;
-use tidings_hub::Hub;
+use tidings_hub::{Access, Hub};
 use tracing::Level;
 
-use self::greeting::Greeting;
+use self::{greeting::Greeting, tls::Certificate};
 use crate::{
     cli::Serve,
     config::Settings,
@@ -95,9 +95,19 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
                 ended.context("the server failed")?;
                 anyhow::bail!("the server has ended by itself; the log says why");
             }
-            () = hangup.next() => match &certificate {
-                Some(certificate) => certificate.reload(),
-                None => tracing::info!("SIGHUP: there is no certificate to read anew, and the hub goes on"),
+            () = hangup.next() => {
+                let audit = match &access {
+                    Access::Control(control) => control.audit().cloned(),
+                    _ => None,
+                };
+                if certificate.is_none() && audit.is_none() {
+                    tracing::info!("SIGHUP: there is nothing to read anew, and the hub goes on");
+                }
+                certificate.iter().for_each(Certificate::reload);
+                if let Some(audit) = audit {
+                    // It may wait for the disk.
+                    tokio::task::spawn_blocking(move || audit.reopen());
+                }
             },
         }
     }

@@ -3,6 +3,7 @@
 mod explain;
 mod inspect;
 mod mint;
+mod revoke;
 mod shown;
 
 use anyhow::Context;
@@ -13,7 +14,7 @@ use crate::{
     exit::Exit,
 };
 
-pub(crate) fn run(token: Token) -> anyhow::Result<Exit> {
+pub(crate) async fn run(token: Token) -> anyhow::Result<Exit> {
     match token.command {
         TokenCommand::Key(_) => {
             println!("{}", TokenKey::new_secret().context("there is no randomness for a key")?);
@@ -21,6 +22,7 @@ pub(crate) fn run(token: Token) -> anyhow::Result<Exit> {
         TokenCommand::Mint(mint) => println!("{}", mint::mint(&mint)?),
         TokenCommand::Inspect(inspect) => println!("{}", inspect::inspect(inspect)?),
         TokenCommand::Explain(explain) => return explain::explain(explain),
+        TokenCommand::Revoke(revoke) => revoke::revoke(revoke).await?,
     }
     Ok(Exit::Success)
 }
