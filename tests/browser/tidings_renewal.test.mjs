@@ -52,7 +52,7 @@ describe("every event once", { concurrency: 2 }, () => {
         });
         assert.equal(response.status, 200, await response.text());
         published.push(...more);
-        await until(() => pages[0].evaluate((last) => heard.at(-1) === last, more.at(-1)));
+        await until(() => pages[0].evaluate((last) => heard.at(-1) === last, more.at(-1)), 60);
       };
       for (let expiry = 1; expiry <= EXPIRIES; expiry++) {
         cuts = Math.round((RECONNECTS * expiry) / EXPIRIES);
