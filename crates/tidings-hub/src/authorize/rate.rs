@@ -13,11 +13,11 @@ const BURST: Duration = Duration::from_secs(2);
 pub(super) struct Bucket(u64);
 
 impl Bucket {
-    /// Takes so many units at this rate, in units a second. If something is left in the bucket, it gives all of them, and owes what
+    /// Takes so many units at this rate, in units a second. If one is left in the bucket, it gives all of them, and owes what
     /// it did not have: a batch that is larger than the bucket passes, and those after it wait.
     ///
     /// # Errors
-    /// How long it takes until something is in it.
+    /// How long it takes until one is in it.
     pub(super) fn take(&mut self, units: u64, rate: f64, now: u64) -> Result<(), Duration> {
         self.has_some(rate, now)?;
         self.0 = self.0.max(now).saturating_add(nanos(units as f64 / rate));
@@ -26,12 +26,12 @@ impl Bucket {
 
     /// The same without taking anything.
     pub(super) fn has_some(self, rate: f64, now: u64) -> Result<(), Duration> {
-        let full = self.0.saturating_sub(now);
         // A bucket of a slow rate holds one unit.
-        let holds = nanos(BURST.as_secs_f64().max(1.0 / rate));
-        match full.checked_sub(holds) {
-            None => Ok(()),
-            Some(empty) => Err(Duration::from_nanos(empty.saturating_add(1))),
+        let (used, unit) = (self.0.saturating_sub(now), nanos(1.0 / rate));
+        let holds = nanos(BURST.as_secs_f64()).max(unit);
+        match used.saturating_add(unit).saturating_sub(holds) {
+            0 => Ok(()),
+            wait => Err(Duration::from_nanos(wait)),
         }
     }
 }
@@ -72,6 +72,16 @@ mod tests {
                 .count();
             assert!((248..=252).contains(&passed), "{passed} at {rate}");
         }
+    }
+
+    #[test]
+    fn a_part_of_a_unit_is_none() {
+        let (mut bucket, each_hour) = (Bucket::default(), 1.0 / 3_600.0);
+        assert!(bucket.take(1, each_hour, 0).is_ok());
+        for now in [1, SECOND, 3_599 * SECOND] {
+            assert!(bucket.take(1, each_hour, now).is_err(), "after {now} ns");
+        }
+        assert!(bucket.take(1, each_hour, 3_600 * SECOND).is_ok());
     }
 
     #[test]

@@ -104,3 +104,22 @@ async fn this_machine_has_no_limits() {
         setup.ask("GET", "/topics/news", &bearer("wrong"), "").await.refusal(401, "token-not-accepted", &[]);
     }
 }
+
+#[tokio::test]
+async fn the_limits_of_a_token_count_for_its_subject_whichever_token_it_sends() {
+    let setup = Setup::new(|control| control).await;
+    let limits = json!({ "streams": 1, "topics": 2, "publish": "1/h" });
+    let of = |id: &str, name: &str| {
+        let own = json!({ "read": ["*"], "publish": ["*"], "limits": limits });
+        bearer(&token(json!({ "sub": name, "jti": id, "tidings": own })))
+    };
+    let _stream = Stream::open(&setup, "/topics/news", &of("1", "alice")).await;
+    let refused = setup.ask("GET", "/topics/news", &of("2", "alice"), "").await;
+    refused.refusal(429, "too-many-streams", &["\"alice\" has 1 open streams, and 1 are allowed"]);
+    let three = setup.ask("GET", "/topics?topic=a&topic=b&topic=c", &of("3", "bob"), "").await;
+    three.refusal(429, "too-many-topics", &["may have 2 topics", "asks for 3"]);
+    assert_eq!(setup.ask("POST", "/topics/a", &of("1", "alice"), "x").await.status(), 200);
+    let refused = setup.ask("POST", "/topics/a", &of("2", "alice"), "x").await;
+    refused.refusal(429, "publishing-too-fast", &["\"alice\""]);
+    assert_eq!(setup.ask("POST", "/topics/a", &of("3", "bob"), "x").await.status(), 200);
+}
