@@ -7,7 +7,7 @@ seconds=${1:-60}
 shift || true
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] ||
-  targets=(decode chunks round_trip ndjson topics request ranges database response tokens keys)
+  targets=(decode chunks round_trip ndjson topics request ranges database response tokens keys access)
 command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
 
 # A stable compiler has the sanitizers as well, behind flags that it only takes from those who ask.
@@ -20,6 +20,7 @@ for target in "${targets[@]}"; do
   case $target in
     decode | chunks | round_trip) dictionary=fields length=512 ;;
     tokens | keys) dictionary=tokens length=4096 ;;
+    access) dictionary=access length=2048 ;;
     *) dictionary=http length=2048 ;;
   esac
   # The first folder takes new inputs, so that the corpus in the tree grows by choice only.

@@ -92,6 +92,8 @@ pub use authorize::{
     InvalidList, InvalidNetwork, InvalidTokenKey, Issuer, MAX_TOKEN_LIFE, Network, NewApiKey, NewToken,
     Policy, Right, Subject, TokenCheck, TokenExplanation, TokenKey, TokenKeys, Tokens,
 };
+#[cfg(feature = "access-file")]
+pub use authorize::{AccessFile, GoverningRule, InvalidAccessFile, Way};
 pub use delivery::EventFormat;
 pub use delivery::cursor::{Cursor, Subscribe};
 pub use delivery::resume::{StartAt, Verdict};

@@ -26,6 +26,12 @@ fn a_range_is_within_the_file() {
     replay("ranges", 12, fuzzing::ranges);
 }
 
+#[cfg(feature = "access-file")]
+#[test]
+fn an_access_file_is_used_or_refused_with_a_line_and_its_rules_keep_their_word() {
+    replay("access", 12, fuzzing::access_files);
+}
+
 #[test]
 fn a_damaged_log_gives_no_record_that_was_not_appended() {
     replay("database", 12, fuzzing::database);

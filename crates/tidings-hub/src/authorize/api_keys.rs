@@ -148,6 +148,12 @@ impl ApiKeys {
         self.0.get(id).map(|known| &known.accepted)
     }
 
+    /// The credential and the rights of the key with an ID, if it has the same secret as in an earlier file.
+    pub(crate) fn again(&self, earlier: &ApiKeys, id: &str) -> Option<Accepted> {
+        let (known, before) = (self.0.get(id)?, earlier.0.get(id)?);
+        (known.sha256 == before.sha256).then(|| known.accepted.clone())
+    }
+
     /// The credential of a key, and what it allows.
     ///
     /// # Errors
@@ -324,6 +330,22 @@ mod tests {
         assert_eq!((refusal.rule, refusal.is_signed), ("token-expired", true));
         assert!(refusal.detail.contains("1970-01-01T00:01:00Z, 41 s ago"), "{}", refusal.detail);
         assert!(refusal.detail.contains(key.id()) && refusal.detail.contains("ask the operator"));
+    }
+
+    #[test]
+    fn a_key_goes_on_after_a_change_of_the_file_while_its_secret_is_the_same() {
+        let (key, other) = (NewApiKey::random().unwrap(), NewApiKey::random().unwrap());
+        let keys = |entries: &[ApiKey]| {
+            let mut keys = ApiKeys::default();
+            entries.iter().cloned().for_each(|entry| keys.insert(entry));
+            keys
+        };
+        let before = keys(&[entry(&key)]);
+        let changed = keys(&[ApiKey { read: Vec::new(), ..entry(&key) }, entry(&other)]);
+        assert!(changed.again(&before, key.id()).is_some_and(|accepted| accepted.read.is_none()));
+        let replaced = keys(&[ApiKey { id: key.id().into(), ..entry(&other) }]);
+        assert!(replaced.again(&before, key.id()).is_none());
+        assert!(keys(&[]).again(&before, key.id()).is_none());
     }
 
     #[test]

@@ -10,8 +10,8 @@ use http::request::Parts;
 
 use super::{
     Accepted, AccessEnd, ApiKeys, Audit, AuditEvent, Credential, CredentialKind, Denial, Grant, InvalidList,
-    Meter, Network, Refusal, Revocations, Role, Rules, Tickets, TokenExplanation, Tokens, allowed_by_roles,
-    basic_api_key,
+    Limits, Meter, Network, Refusal, Revocations, RevokedList, Role, Rules, Tickets, TokenExplanation,
+    Tokens, allowed_by_roles, basic_api_key,
     grant::WeakGrant,
     looks_like_api_key,
     shown::{Shown, shown},
@@ -62,6 +62,8 @@ pub struct Policy {
     api_keys: ApiKeys,
     rules: Arc<Rules>,
     roles: Vec<Role>,
+    limits: Limits,
+    revoked: Arc<RevokedList>,
     anonymous: Grant,
 }
 
@@ -88,6 +90,8 @@ impl Policy {
             api_keys: ApiKeys::default(),
             rules: Arc::default(),
             roles: Vec::new(),
+            limits: Limits::default(),
+            revoked: Arc::default(),
             anonymous: Grant::default(),
         }
     }
@@ -121,8 +125,30 @@ impl Policy {
         self.tokens.explain_with(token, now, |accepted| self.of(accepted))
     }
 
+    /// Limits each subject, beside what its credential says.
+    #[must_use]
+    pub(crate) fn with_limits(self, limits: Limits) -> Policy {
+        Policy { limits, ..self }
+    }
+
+    /// Refuses these credentials.
+    #[must_use]
+    pub(crate) fn with_revoked(self, revoked: RevokedList) -> Policy {
+        Policy { revoked: Arc::new(revoked), ..self }
+    }
+
+    /// The rights of a credential that an earlier policy has accepted; `None` if this one would refuse it. A token of an issuer whose
+    /// key has changed holds on, since it is not at hand any more.
+    fn still(&self, earlier: &Policy, accepted: &Accepted) -> Option<Accepted> {
+        match accepted.credential.kind {
+            CredentialKind::ApiKey => self.api_keys.again(&earlier.api_keys, &accepted.credential.name),
+            _ => self.tokens.trust(&accepted.credential).then(|| accepted.clone()),
+        }
+    }
+
     /// The grant of a request that shows this.
     fn of(&self, accepted: Accepted) -> Grant {
+        let accepted = Accepted { limits: accepted.limits.and(self.limits), ..accepted };
         let credential = accepted.credential.clone();
         let by_roles = allowed_by_roles(&self.roles, &credential);
         Grant::of(accepted)
@@ -238,7 +264,12 @@ impl Control {
         self.note(|| AuditEvent::new("reloaded"));
         let granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
         for grant in granted.grants.iter().filter_map(WeakGrant::upgrade) {
-            let now = grant.accepted().map(|accepted| rule.policy.of(accepted.clone()));
+            if grant.credentials().any(|credential| rule.policy.revoked.let_pass(credential).is_err()) {
+                grant.end(AccessEnd::Revoked);
+                continue;
+            }
+            let accepted = grant.accepted().and_then(|accepted| rule.policy.still(&old.policy, accepted));
+            let now = accepted.map(|accepted| rule.policy.of(accepted));
             if !now.is_some_and(|now| now.reads_as_much_as(&grant)) {
                 grant.end(AccessEnd::Rules);
             }
@@ -297,6 +328,8 @@ impl Control {
         // In this order: somebody who revokes its credential meanwhile finds it among those that were granted.
         self.granted.lock().unwrap_or_else(PoisonError::into_inner).note(&grant);
         self.is_not_revoked(&grant)?;
+        let rule = self.in_force();
+        grant.credentials().try_for_each(|credential| rule.policy.revoked.let_pass(credential))?;
         Ok(grant)
     }
 

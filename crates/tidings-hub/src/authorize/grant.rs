@@ -177,14 +177,12 @@ impl Grant {
         self
     }
 
-    /// Whether it allows to read all that `other` does, as far as that can be seen at once.
+    /// Whether it allows to read all that `other` does.
     pub(super) fn reads_as_much_as(&self, other: &Grant) -> bool {
-        let reads_by = match (&self.0.read_by, &other.0.read_by) {
-            (_, None) => true,
-            (Some(own), Some(others)) if own.is_same_as(others) => true,
-            _ => self.0.read.include(&other.readable()),
-        };
-        reads_by && self.0.read.include(&other.0.read) && self.0.private.include(&other.0.private)
+        let none = View::default();
+        let by = |content: &Content| content.read_by.clone().unwrap_or_else(|| none.clone());
+        let (own, other) = (&*self.0, &*other.0);
+        own.private.include(&other.private) && by(own).reads_as_much_as(&own.read, &by(other), &other.read)
     }
 
     /// The same with all that the roles of its holder allow.

@@ -3,6 +3,8 @@
 #![allow(dead_code, unused_imports, reason = "API keys and rules are about to use it")]
 
 mod access;
+#[cfg(feature = "access-file")]
+mod access_file;
 mod api_keys;
 mod audit;
 mod authorizer;
@@ -28,6 +30,7 @@ mod refusal;
 mod revocation_list;
 mod revocations;
 mod revoke;
+mod revoked;
 mod rights;
 mod roles;
 mod rules;
@@ -35,6 +38,8 @@ mod shown;
 mod tickets;
 mod tokens;
 
+#[cfg(feature = "access-file")]
+pub use self::access_file::{AccessFile, GoverningRule, InvalidAccessFile, Way};
 pub use self::{
     access::Access,
     api_keys::NewApiKey,
@@ -72,6 +77,7 @@ pub(crate) use self::{
     refusal::Refusal,
     revocation_list::revocation_target,
     revocations::{NotRevoked, Revocation, RevocationRequest, Revocations, Target},
+    revoked::{Revoked, RevokedList, RevokedWhat},
     rights::Rights,
     roles::{Role, allowed_by_roles},
     rules::{Audience, InvalidRules, Rule, Rules, Template, View, claim},

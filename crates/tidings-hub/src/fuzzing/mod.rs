@@ -2,6 +2,8 @@
 //!
 //! Each fuzz target (`fuzz/`) runs one of them, and `tests/fuzz_corpus.rs` runs all of them over `fuzz/corpus/`.
 
+#[cfg(feature = "access-file")]
+mod access;
 mod database;
 mod ndjson;
 mod ranges;
@@ -9,6 +11,8 @@ mod request;
 mod tokens;
 mod topics;
 
+#[cfg(feature = "access-file")]
+pub use self::access::access_files;
 pub use self::{
     database::database,
     ndjson::ndjson,

@@ -141,9 +141,24 @@ impl Rules {
     /// # Errors
     /// [`InvalidRules`] if two are for the same topics, or there are too many.
     pub(crate) fn new(rules: Vec<Rule>) -> Result<Rules, InvalidRules> {
-        if rules.len() > MAX_RULES {
-            return Err(InvalidRules::TooMany { count: rules.len() });
+        match rules.len() > MAX_RULES {
+            true => Err(InvalidRules::TooMany { count: rules.len() }),
+            false => Rules::of(rules),
         }
+    }
+
+    /// The same with a rule for the topics that none is for.
+    #[must_use]
+    pub(crate) fn with_default(&self, read: Audience, publish: Audience) -> Rules {
+        let default = Rule::new(TopicFilter::All.into()).with_read(read).with_publish(publish);
+        let all = self.rules.iter().cloned();
+        // A rule for all topics that is there already stays.
+        Rules::of(all.clone().chain([default]).collect())
+            .or_else(|_| Rules::of(all.collect()))
+            .unwrap_or_default()
+    }
+
+    fn of(rules: Vec<Rule>) -> Result<Rules, InvalidRules> {
         let mut tree = Tree::default();
         for (number, rule) in rules.iter().enumerate() {
             tree.insert(&rule.topics, number).map_err(|earlier| InvalidRules::Same {

@@ -14,15 +14,15 @@ use super::{
     template::{Segment, Template},
     tree::Tree,
 };
-use crate::{Prefix, Topic, TopicFilter};
+use crate::{Topic, TopicFilter};
 
 /// The most steps. Rules that need more have thousands of patterns and as many stricter rules, each below most of the others.
 const MAX_STEPS: usize = 1 << 16;
 
-/// Patterns, none of which covers a topic of another.
-pub(super) struct Patterns<'a> {
-    /// Their fixed parts in order, such as `news/`, or nothing but an empty text for all topics.
-    heads: Vec<&'a str>,
+/// Patterns in which something is looked for.
+pub(super) struct Patterns {
+    /// Their fixed parts in order, such as `news/`; an empty text alone is for all topics.
+    heads: Vec<String>,
     /// The depth of the deepest rule.
     depth: usize,
     /// The text for an open segment.
@@ -30,29 +30,30 @@ pub(super) struct Patterns<'a> {
     steps: usize,
 }
 
-impl<'a> Patterns<'a> {
-    /// `prefixes` in order, or all topics if there are none. `values` have the texts of the holder in their segments.
-    pub(super) fn new<'v>(
-        prefixes: &'a [Prefix],
-        tree: &Tree,
-        values: impl Iterator<Item = &'v TopicFilter>,
-    ) -> Patterns<'a> {
-        let heads = match prefixes {
-            [] => vec![""],
-            some => some.iter().map(Prefix::as_str).collect(),
-        };
+impl Patterns {
+    /// Those with these fixed parts. `values` have the texts in their segments that no open segment may have, beside those
+    /// of the rules in `trees`.
+    pub(super) fn new<'t>(
+        mut heads: Vec<String>,
+        trees: impl Iterator<Item = &'t Tree>,
+        values: impl Iterator<Item = TopicFilter>,
+    ) -> Patterns {
+        heads.sort_unstable();
+        heads.dedup();
         let mut named: HashSet<usize> = HashSet::new();
         let mut name = |segment: &str| {
             if segment.bytes().all(|byte| byte == b'-') {
                 named.insert(segment.len());
             }
         };
-        tree.literals().for_each(&mut name);
-        for value in values {
-            value.to_string().split('/').for_each(&mut name);
+        let mut depth = 0;
+        for tree in trees {
+            tree.literals().for_each(&mut name);
+            depth = depth.max(tree.depth());
         }
+        values.for_each(|value| value.to_string().split('/').for_each(&mut name));
         let length = (1..).find(|length| !named.contains(length)).unwrap_or(1);
-        Patterns { heads, depth: tree.depth(), other: "-".repeat(length), steps: 0 }
+        Patterns { heads, depth, other: "-".repeat(length), steps: 0 }
     }
 
     /// Whether `allows` holds for each topic that one of `rules` governs in one of the patterns. Says no as well after too many steps.
@@ -62,9 +63,8 @@ impl<'a> Patterns<'a> {
         allows: impl Fn(&Topic) -> bool,
     ) -> bool {
         for rule in rules {
-            let head = literal_head(rule);
-            for pattern in self.meeting(&head) {
-                if !self.all_of(rule, pattern, &allows) {
+            for number in self.meeting(&literal_head(rule)) {
+                if !self.all_of(rule, number, &allows) {
                     return false;
                 }
             }
@@ -72,17 +72,20 @@ impl<'a> Patterns<'a> {
         true
     }
 
-    /// The patterns that may have a topic that begins with `head`.
-    fn meeting(&self, head: &str) -> Vec<&'a str> {
-        let from = self.heads.partition_point(|pattern| *pattern < head);
-        let above = self.heads[..from].last().filter(|pattern| head.starts_with(**pattern));
-        let below = self.heads[from..].iter().take_while(|pattern| pattern.starts_with(head));
-        above.into_iter().chain(below).copied().collect()
+    /// The numbers of the patterns that may have a topic that begins with `head`.
+    fn meeting(&self, head: &str) -> Vec<usize> {
+        let ends = [0].into_iter().chain(head.match_indices('/').map(|(slash, _)| slash + 1));
+        let above = ends.filter(|end| *end < head.len()).map(|end| &head[..end]);
+        let above = above.filter_map(|above| self.heads.binary_search_by(|own| (**own).cmp(above)).ok());
+        let from = self.heads.partition_point(|pattern| &**pattern < head);
+        let below = self.heads[from..].iter().take_while(|pattern| pattern.starts_with(head)).count();
+        above.chain(from..from + below).collect()
     }
 
     /// The same for one rule and one pattern.
-    fn all_of(&mut self, rule: &Template, pattern: &str, allows: &impl Fn(&Topic) -> bool) -> bool {
+    fn all_of(&mut self, rule: &Template, number: usize, allows: &impl Fn(&Topic) -> bool) -> bool {
         self.steps += 1;
+        let pattern = &*self.heads[number];
         let (segments, has_star) = match rule.segments() {
             [segments @ .., Segment::Star] => (segments, true),
             segments => (segments, false),

@@ -91,9 +91,22 @@ impl Template {
         TopicFilter::parse(&text).ok()
     }
 
+    /// Whether a topic is among these, with any segments for the placeholders.
+    pub(crate) fn governs(&self, topic: &Topic) -> bool {
+        self.placeholders_at(topic).is_some()
+    }
+
     /// What a credential has to say of its holder for the template to have a topic: placeholders with their values. `None` if no
     /// credential can.
     pub(crate) fn needs<'t>(&self, topic: &'t Topic) -> Option<Vec<(String, &'t str)>> {
+        let needs = self.placeholders_at(topic)?;
+        let usable = needs.iter().all(|(_, value)| unusable(value).is_none());
+        usable
+            .then(|| needs.into_iter().map(|(placeholder, value)| (placeholder.to_string(), value)).collect())
+    }
+
+    /// The placeholders, each with the segment of a topic in its place. `None` if the topic is not among these.
+    fn placeholders_at<'t>(&self, topic: &'t Topic) -> Option<Vec<(&Placeholder, &'t str)>> {
         let (mut needs, mut rest) = (Vec::new(), Some(topic.as_str()));
         for segment in &self.segments {
             let text = rest?;
@@ -105,8 +118,7 @@ impl Template {
                 Segment::Star => return (!text.is_empty()).then_some(needs),
                 Segment::Literal(literal) if **literal != *first => return None,
                 Segment::Literal(_) => {}
-                Segment::Placeholder(_) if unusable(first).is_some() => return None,
-                Segment::Placeholder(placeholder) => needs.push((placeholder.to_string(), first)),
+                Segment::Placeholder(placeholder) => needs.push((placeholder, first)),
             }
             rest = after;
         }

@@ -227,6 +227,53 @@ fn the_rules_allow_what_a_search_of_all_rules_allows_and_know_where_a_stricter_o
 }
 
 #[test]
+fn it_is_known_whether_other_rules_let_a_client_read_as_much() {
+    let topics = every_topic(3);
+    let mut numbers = Numbers(3);
+    let (mut as_much, mut less) = (0, 0);
+    for case in 0..6_000 {
+        let some = |most: usize, numbers: &mut Numbers| {
+            let mut chosen: Vec<Rule> = Vec::new();
+            for _ in 0..numbers.below(most) {
+                let Ok(topics) = numbers.topics(&["a", "b", "", "{sub}", "{iss}"], 2).parse() else {
+                    continue;
+                };
+                chosen.push(Rule::new(topics).with_read(*numbers.of(&Audience::ALL)));
+                if Rules::new(chosen.clone()).is_err() {
+                    chosen.pop();
+                }
+            }
+            chosen
+        };
+        let old = some(6, &mut numbers);
+        // Most changes of a file are small.
+        let mut new = if case % 2 == 0 { old.clone() } else { some(6, &mut numbers) };
+        if !new.is_empty() {
+            let place = numbers.below(new.len());
+            new[place].read = *numbers.of(&Audience::ALL);
+        }
+        let client =
+            (numbers.below(3) != 0).then(|| holder(numbers.of::<&str>(&["a", "z", "a/b"]), json!({})));
+        let [old_view, view] =
+            [&old, &new].map(|rules| Arc::new(Rules::new(rules.clone()).unwrap()).view(client.as_ref()));
+        let mut own = || -> Matchers {
+            (0..numbers.below(3))
+                .map(|_| filter(numbers.of::<&str>(&["a", "a/*", "b/*", "a/b/*", "z", "/*"])))
+                .collect()
+        };
+        let (own, others) = (own(), own());
+        let expected = topics.iter().all(|topic| {
+            let reads = |matchers: &Matchers, view: &View| matchers.covers(topic) || view.reads(topic);
+            reads(&own, &view) || !reads(&others, &old_view)
+        });
+        let found = view.reads_as_much_as(&own, &old_view, &others);
+        assert_eq!(found, expected, "{case}: {new:?} and {own}, {old:?} and {others}, {client:?}");
+        *(if expected { &mut as_much } else { &mut less }) += 1;
+    }
+    assert!(as_much > 500 && less > 500, "{as_much} {less}");
+}
+
+#[test]
 fn the_most_specific_rule_decides_alone_in_whatever_order_the_rules_stand() {
     use Audience::{Anyone, Granted, Token};
     let mut some = vec![
@@ -273,6 +320,19 @@ fn without_a_rule_only_a_credential_that_names_a_topic_lets_anyone_in() {
     assert!(!view.reads(&topic("a")) && !view.publishes(&topic("a")));
     assert!(view.readable().is_none() && view.publishable().is_none());
     assert!(view.reads_exactly() && view.publishes_exactly() && view.reads_all(&TopicFilter::All));
+}
+
+#[test]
+fn a_default_is_for_the_topics_that_no_rule_is_for() {
+    use Audience::{Anyone, Granted, Token};
+    let reads = |rules: &Rules, text: &str| {
+        Arc::new(rules.with_default(Anyone, Granted)).view(None).reads(&topic(text))
+    };
+    let some = rules(&[("a/*", Token, Token)]);
+    assert!(reads(&some, "b") && reads(&some, "a") && !reads(&some, "a/b"));
+    let all = rules(&[("*", Token, Token)]);
+    assert!(!reads(&all, "b"));
+    assert!(reads(&Rules::default(), "b"));
 }
 
 #[test]

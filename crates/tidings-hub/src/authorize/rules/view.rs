@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Rules, rule::Action, stricter::Patterns};
+use super::{Rules, Template, rule::Action, stricter::Patterns};
 use crate::{Matchers, Topic, TopicFilter, authorize::Credential};
 
 /// The rules as the holder of one credential meets them, or a client without any. Cheap to clone.
@@ -61,10 +61,16 @@ impl View {
         self.reads_exactly() || self.0.allows_all(Action::Read, filter)
     }
 
-    /// Whether both are of the same rules for the same holder.
-    pub(crate) fn is_same_as(&self, other: &View) -> bool {
-        let (one, other) = (&*self.0, &*other.0);
-        one.is_holder == other.is_holder && one.own == other.own && one.rules.all() == other.rules.all()
+    /// Whether a client with this view that may also read `own` may read all that one with the view `other` may that may also read
+    /// `others`.
+    pub(crate) fn reads_as_much_as(&self, own: &Matchers, other: &View, others: &Matchers) -> bool {
+        // Each rule by itself: one that another covers may decide otherwise.
+        let within: Vec<_> = others.iter().chain(other.0.allowing(Action::Read)).collect();
+        own.include(&others.union(other.readable()))
+            || self.0.all_in(Action::Read, &within, own, Some(&other.0), |topic| {
+                let reads = |matchers: &Matchers, view: &View| matchers.covers(topic) || view.reads(topic);
+                reads(own, self) || !reads(others, other)
+            })
     }
 
     /// Whether all topics that [`View::readable`] covers may be read.
@@ -87,22 +93,62 @@ impl Filled {
                 || self.own.get(&number).is_some_and(|own| own.matches(topic)))
     }
 
+    /// The topics of each rule that allows something.
+    fn allowing(&self, action: Action) -> impl Iterator<Item = TopicFilter> {
+        let allowing = self.rules.all().iter().enumerate();
+        let allowing = allowing.filter(move |(_, rule)| rule.audience(action).has(self.is_holder));
+        allowing.filter_map(|(number, rule)| match rule.topics.has_placeholders() {
+            true => self.own.get(&number).cloned(),
+            false => rule.topics.fill(None),
+        })
+    }
+
     /// Whether no topic of `filter` within those that are allowed has a stricter rule.
     fn allows_all(&self, action: Action, filter: &TopicFilter) -> bool {
-        let asked = self.allowed[action as usize].narrow(&[filter.clone()].into_iter().collect());
-        if !asked.topics().iter().all(|topic| self.allows(action, topic)) {
+        let within = self.allowed[action as usize].narrow(&[filter.clone()].into_iter().collect());
+        let within: Vec<_> = Matchers::from(within).iter().collect();
+        self.all_in(action, &within, &Matchers::none(), None, |topic| self.allows(action, topic))
+    }
+
+    /// Whether something holds for all topics of `within`: something that depends on these rules, on `own`, and on another view
+    /// alone, and that can fail only where these rules forbid.
+    fn all_in(
+        &self,
+        action: Action,
+        within: &[TopicFilter],
+        own: &Matchers,
+        other: Option<&Filled>,
+        holds: impl Fn(&Topic) -> bool,
+    ) -> bool {
+        let (mut topics, mut patterns) = (Vec::new(), Vec::new());
+        for filter in within {
+            match filter {
+                TopicFilter::Exact(topic) => topics.push(topic.clone()),
+                TopicFilter::Below(prefix) => patterns.push(prefix.as_str().to_owned()),
+                TopicFilter::All => patterns.push(String::new()),
+            }
+        }
+        if !topics.iter().all(&holds) {
             return false;
         }
-        let patterns = asked.prefixes();
-        if patterns.is_empty() && !asked.is_everything() {
-            return true;
-        }
+        let others = other.into_iter().flat_map(|other| other.own.values().cloned());
+        let values = self.own.values().cloned().chain(others).chain(own.iter()).chain(within.iter().cloned());
+        let trees = [Some(self), other].into_iter().flatten().map(|filled| filled.rules.tree());
+        let all = Template::from(TopicFilter::All);
         let strict = self
             .rules
             .all()
             .iter()
             .filter(|rule| !rule.audience(action).has(self.is_holder) || rule.topics.has_placeholders());
-        Patterns::new(patterns, self.rules.tree(), self.own.values())
-            .all(strict.map(|rule| &rule.topics), |topic| self.allows(action, topic))
+        // Where no rule is for a topic, all rules forbid it.
+        let strict = strict.map(|rule| &rule.topics).chain([&all]);
+        Patterns::new(patterns, trees, values).all(strict, holds)
+    }
+}
+
+/// Of no rules.
+impl Default for View {
+    fn default() -> View {
+        View::new(Arc::default(), None)
     }
 }

@@ -110,6 +110,11 @@ impl Tokens {
         self.nameless.is_none() && self.named.is_empty()
     }
 
+    /// Whether the issuer of a token is one of these.
+    pub(crate) fn trust(&self, credential: &Credential) -> bool {
+        self.issuer_named(credential.issuer.as_deref()).is_some()
+    }
+
     /// Whether tokens of some issuer may stand in the query of a URL.
     pub(crate) fn take_query(&self) -> bool {
         self.all().any(Issuer::takes_query)
