@@ -60,6 +60,7 @@ fn main() -> ExitCode {
             Command::Subscribe(subscribe) => cmd::subscribe::run(subscribe).await,
             Command::Log(log) => cmd::log::run(log).await,
             Command::Token(token) => return cmd::token::run(token).await,
+            Command::Access(access) => cmd::access::run(access),
             #[cfg(feature = "bench")]
             Command::Bench(bench) => lab::bench::run(bench).await,
             #[cfg(feature = "chaos")]

@@ -2,6 +2,7 @@
 
 #![allow(rustdoc::bare_urls, reason = "the comments are the help text of a terminal")]
 
+mod access;
 #[cfg(feature = "bench")]
 mod bench;
 #[cfg(feature = "chaos")]
@@ -29,7 +30,7 @@ pub(crate) use self::bench::*;
 pub(crate) use self::chaos::*;
 #[cfg(feature = "doctor")]
 pub(crate) use self::doctor::*;
-pub(crate) use self::{log::*, publish::*, request::*, serve::*, subscribe::*, token::*};
+pub(crate) use self::{access::*, log::*, publish::*, request::*, serve::*, subscribe::*, token::*};
 
 /// A hub for Server-Sent Events: publish over HTTP, subscribe with EventSource, lose nothing
 #[derive(Debug, Parser)]
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Doctor(Absent),
     Log(Log),
     Token(Token),
+    Access(Access),
     #[cfg(feature = "bench")]
     Bench(Bench),
     #[cfg(not(feature = "bench"))]

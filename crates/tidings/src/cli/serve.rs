@@ -20,7 +20,7 @@ use crate::config::defaults;
 /// Run a hub
 ///
 /// On a loopback address, which is the default, everyone on this machine may publish and subscribe. On any other address
-/// the hub starts only with --key-file, which takes tokens, or with --anonymous, which says what everyone may do.
+/// the hub starts only with --key-file or --access, which take credentials, or with --anonymous, which says what everyone may do.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -117,8 +117,13 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE", help_heading = ACCESS)]
     pub(crate) key_file: Option<PathBuf>,
 
-    /// With --key-file: take tokens that are for this audience (aud), such as https://hub.example; repeatable
-    #[arg(long, value_name = "NAME", requires = "key_file", help_heading = ACCESS)]
+    /// Take credentials, and let clients read and publish, as this file says: issuers, API keys, rules by topic, roles. SIGHUP makes
+    /// the hub read it again. Check it with `tidings access check`
+    #[arg(long, value_name = "FILE", help_heading = ACCESS)]
+    pub(crate) access: Option<PathBuf>,
+
+    /// With --key-file or --access: take tokens that are for this audience (aud), such as https://hub.example; repeatable
+    #[arg(long, value_name = "NAME", help_heading = ACCESS)]
     pub(crate) audience: Vec<String>,
 
     /// With --key-file: also take tokens in the cookie of this name, such as __Host-tidings. A page makes one of its token with POST

@@ -29,10 +29,49 @@ pub(crate) enum TokenCommand {
 
 /// Print a new key: 256 random bits
 ///
-/// A program that has the key can make tokens. Keep the key in a file that only the hub and your backends can read.
+/// A program that has the key can make tokens. Keep the key in a file that only the hub and your backends can read. With --api it is
+/// an API key instead: a credential for a backend that makes no tokens. An entry for the access file is then printed to
+/// standard error.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  (umask 077; tidings token key > hub.key)")]
-pub(crate) struct MakeKey {}
+#[command(after_help = "\
+Examples:
+  (umask 077; tidings token key > hub.key)
+  tidings token key --api --publish 'orders/*' --note shop")]
+pub(crate) struct MakeKey {
+    /// Make an API key
+    #[arg(long)]
+    pub(crate) api: bool,
+
+    /// With --api: its holder may publish to this topic, or to these: news, 'orders/*' or '*'; repeatable
+    #[arg(long, value_name = "TOPIC", help_heading = API_KEY)]
+    pub(crate) publish: Vec<String>,
+
+    /// With --api: its holder may read this topic, or these, with their private updates; repeatable
+    #[arg(long, value_name = "TOPIC", help_heading = API_KEY)]
+    pub(crate) read: Vec<String>,
+
+    /// With --api: its holder has this right: subscribers, metrics, gateway, tickets or admin; repeatable
+    #[arg(long, value_name = "RIGHT", help_heading = API_KEY)]
+    pub(crate) right: Vec<String>,
+
+    /// With --api: how long it holds [default: for ever]
+    #[arg(long = "for", value_name = "DURATION", help_heading = API_KEY)]
+    pub(crate) life: Option<Time>,
+
+    /// With --api: what it is for, to be read in the access file
+    #[arg(long, value_name = "TEXT", help_heading = API_KEY)]
+    pub(crate) note: Option<String>,
+}
+
+const API_KEY: &str = "API keys";
+
+impl MakeKey {
+    /// Whether something is said that only an API key can have.
+    pub(crate) fn is_of_api_key(&self) -> bool {
+        let lists = [&self.publish, &self.read, &self.right];
+        lists.iter().any(|list| !list.is_empty()) || self.life.is_some() || self.note.is_some()
+    }
+}
 
 /// Print a new token
 ///

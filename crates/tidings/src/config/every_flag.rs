@@ -11,7 +11,8 @@ use super::{
 };
 
 /// The arguments that each command needs in addition to its flags.
-const NEEDED: [(&str, &[&str]); 7] = [
+const NEEDED: [(&str, &[&str]); 8] = [
+    ("access check", &["file"]),
     ("publish", &["news"]),
     ("subscribe", &["news"]),
     ("doctor", &["http://h"]),

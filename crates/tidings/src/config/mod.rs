@@ -9,12 +9,14 @@ mod environment;
 mod every_flag;
 mod flag;
 mod layer;
+mod policy;
 mod settings;
 mod token_key;
 
 pub(crate) use self::{
     environment::Environment,
     layer::{Origins, parse},
+    policy::policy,
     settings::{Settings, defaults},
     token_key::{read_token_key, read_token_keys},
 };

@@ -9,14 +9,14 @@ use std::{
 
 use anyhow::Context;
 use tidings_hub::{
-    Access, Audit, Control, Grant, Matchers, Policy, Right, Tokens,
+    Access, Audit, Control, Policy,
     gateway::{GatewaySettings, Secret},
     log::{Durability, LogSettings, LogUrl, Rule},
 };
 
+use super::policy::{of_everyone, policy};
 use crate::{
-    cli::{self, Anonymous, Serve},
-    config::read_token_keys,
+    cli::{self, Serve},
     exit::{Hint, UsageError},
 };
 
@@ -170,20 +170,7 @@ fn control(serve: &Serve, policy: Policy, directory: Option<&Path>) -> anyhow::R
 }
 
 fn access(serve: &Serve, directory: Option<&Path>) -> anyhow::Result<Access> {
-    let mut grant = Grant::default();
-    if serve.anonymous.contains(&Anonymous::Publish) {
-        grant = grant.with_publish(Matchers::all());
-    }
-    if serve.anonymous.contains(&Anonymous::Subscribe) {
-        grant = grant.with_read(Matchers::all());
-    }
-    if serve.anonymous.contains(&Anonymous::Gateway) {
-        grant = grant.with_right(Right::Gateway);
-    }
-    if let Some(file) = &serve.key_file {
-        let tokens = Tokens::new(read_token_keys(file)?);
-        let tokens = serve.audience.iter().fold(tokens, Tokens::with_audience);
-        let policy = Policy::new(tokens).with_anonymous(grant);
+    if let Some(policy) = policy(serve)? {
         return Ok(Access::Control(Arc::new(control(serve, policy, directory)?)));
     }
     let of_credentials = [
@@ -194,13 +181,13 @@ fn access(serve: &Serve, directory: Option<&Path>) -> anyhow::Result<Access> {
     if let Some((flag, _)) = of_credentials.iter().find(|(_, is_given)| *is_given) {
         let problem = format!("--{flag} is for a hub that takes credentials, and this one takes none");
         return Err(anyhow::Error::new(UsageError(problem))
-            .context(Hint("add --key-file FILE, or leave the flag out".into())));
+            .context(Hint("add --key-file FILE or --access FILE, or leave the flag out".into())));
     }
     if !serve.anonymous.is_empty() {
-        return Ok(Access::Anonymous(grant));
+        return Ok(Access::Anonymous(of_everyone(serve)));
     }
     if !serve.listen.ip().is_loopback() {
-        let hint = "add --key-file FILE to let holders of tokens in (tidings token key > FILE), --anonymous subscribe to let \
+        let hint = "add --key-file FILE to let holders of tokens in (tidings token key > FILE), --access FILE for rules by topic, --anonymous subscribe to let \
                     everyone read, or --anonymous publish,subscribe to let everyone do everything";
         let problem =
             format!("{} can be reached from other machines, and no access rule is given", serve.listen);

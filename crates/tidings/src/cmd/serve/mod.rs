@@ -17,8 +17,9 @@ use tracing::Level;
 use self::{greeting::Greeting, tls::Certificate};
 use crate::{
     cli::Serve,
-    config::Settings,
+    config::{Settings, policy},
     console,
+    exit::causes,
     net::listen::bind,
     signals::{Hangup, stop_signal},
 };
@@ -95,25 +96,36 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<()> {
                 ended.context("the server failed")?;
                 anyhow::bail!("the server has ended by itself; the log says why");
             }
-            () = hangup.next() => {
-                let audit = match &access {
-                    Access::Control(control) => control.audit().cloned(),
-                    _ => None,
-                };
-                if certificate.is_none() && audit.is_none() {
-                    tracing::info!("SIGHUP: there is nothing to read anew, and the hub goes on");
-                }
-                certificate.iter().for_each(Certificate::reload);
-                if let Some(audit) = audit {
-                    // It may wait for the disk.
-                    tokio::task::spawn_blocking(move || audit.reopen());
-                }
-            },
+            () = hangup.next() => reload(&serve, &hub, &access, certificate.as_ref()),
         }
     }
     say("Stopping: subscribers are told to come back.\n");
     hub.shutdown().await;
     serving.await.context("the server failed")
+}
+
+/// Reads the files again that operators change while a hub runs, and goes on in a new audit log.
+fn reload(serve: &Serve, hub: &Hub, access: &Access, certificate: Option<&Certificate>) {
+    if let Some(certificate) = certificate {
+        certificate.reload();
+    }
+    if let Access::Control(control) = access {
+        if let Some(audit) = control.audit().cloned() {
+            // It may wait for the disk.
+            tokio::task::spawn_blocking(move || audit.reopen());
+        }
+    }
+    match policy(serve) {
+        Ok(Some(policy)) => {
+            hub.set_policy(policy);
+            tracing::info!("the keys and rules of access were read again");
+        }
+        Ok(None) if certificate.is_none() => {
+            tracing::info!("SIGHUP: there is nothing to read anew, and the hub goes on");
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!("the old keys and rules of access stay in use: {}", causes(&error)),
+    }
 }
 
 /// How many connections there may be: what was asked for, or all that the limit of open files leaves.

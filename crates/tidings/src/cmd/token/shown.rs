@@ -14,7 +14,7 @@ use crate::{net::token::VARIABLE, terminal};
 const MAX_BYTES: u64 = 1 << 20;
 
 /// The token of a command line: a file, `-` for standard input, or the token itself; without one, the variable, or standard input.
-pub(super) fn token_shown(argument: Option<&str>) -> anyhow::Result<String> {
+pub(crate) fn token_shown(argument: Option<&str>) -> anyhow::Result<String> {
     let text = match argument {
         None => match env::var(VARIABLE) {
             Ok(token) => token,
