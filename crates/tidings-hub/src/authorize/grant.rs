@@ -396,7 +396,13 @@ impl Grant {
                 .filter(|filter| !matches!(filter, TopicFilter::Exact(topic) if !self.reads(topic)))
                 .collect();
         }
-        if selector.is_nothing() {
+        let is_left = |by: &View| {
+            // Rules are compared as patterns here, and a stricter one may take all that this leaves.
+            by.reads_exactly()
+                || !read.narrow(&selector).is_nothing()
+                || by.reads_some(&Matchers::from(selector.clone()))
+        };
+        if selector.is_nothing() || !read_by.as_ref().is_none_or(is_left) {
             let pattern = asked.prefixes().first();
             return Err(not_readable(
                 pattern.map_or_else(|| "*".to_owned(), |prefix| format!("{}*", prefix.as_str())),
@@ -405,7 +411,7 @@ impl Grant {
         let is_strict = |by: &&View| {
             let filters = Matchers::from(selector.clone());
             filters.iter().any(|filter| {
-                !read.include(&[filter.clone()].into_iter().collect()) && !by.reads_all(&filter)
+                !read.include(&[filter.clone()].into_iter().collect()) && !by.reads_all(&filter, read)
             })
         };
         let reach = Reach::of(&selector, private, false);

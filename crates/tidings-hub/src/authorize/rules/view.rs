@@ -31,8 +31,8 @@ impl View {
             plain.union(&own.map(|(_, filter)| filter.clone()).collect())
         });
         let mut filled = Filled { rules, is_holder, own, allowed, is_exact: [false; 2] };
-        filled.is_exact =
-            [Action::Read, Action::Publish].map(|action| filled.allows_all(action, &TopicFilter::All));
+        filled.is_exact = [Action::Read, Action::Publish]
+            .map(|action| filled.allows_all(action, &TopicFilter::All, &Matchers::none()));
         View(Arc::new(filled))
     }
 
@@ -56,9 +56,27 @@ impl View {
         &self.0.allowed[Action::Publish as usize]
     }
 
-    /// Whether all topics of `filter` that [`View::readable`] covers may be read: none has a stricter rule.
-    pub(crate) fn reads_all(&self, filter: &TopicFilter) -> bool {
-        self.reads_exactly() || self.0.allows_all(Action::Read, filter)
+    /// Whether all topics of `filter` that [`View::readable`] covers may be read by a client that may also read `own`: none of the
+    /// others has a stricter rule.
+    pub(crate) fn reads_all(&self, filter: &TopicFilter, own: &Matchers) -> bool {
+        self.reads_exactly() || self.0.allows_all(Action::Read, filter, own)
+    }
+
+    /// Whether some topic of `asked` may be read. Says yes as well where that takes too many steps to find out.
+    pub(crate) fn reads_some(&self, asked: &Matchers) -> bool {
+        let Filled { rules, is_holder, own, .. } = &*self.0;
+        let (topics, heads) = topics_and_heads(asked.iter());
+        if topics.iter().any(|topic| self.reads(topic)) {
+            return true;
+        }
+        let allows = |number: usize| rules.rule(number).audience(Action::Read).has(*is_holder);
+        let filled = own.iter().filter(|(number, _)| allows(**number));
+        let filled: Vec<_> = filled.map(|(_, filter)| Template::from(filter.clone())).collect();
+        let plain = rules.all().iter().map(|rule| &rule.topics).enumerate();
+        let plain = plain.filter(|(number, topics)| !topics.has_placeholders() && allows(*number));
+        let values = own.values().cloned().chain(asked.iter());
+        !Patterns::new(heads, [rules.tree()].into_iter(), values)
+            .all(plain.map(|(_, topics)| topics).chain(&filled), |topic| !self.reads(topic))
     }
 
     /// Whether a client with this view that may also read `own` may read all that one with the view `other` may that may also read
@@ -103,11 +121,11 @@ impl Filled {
         })
     }
 
-    /// Whether no topic of `filter` within those that are allowed has a stricter rule.
-    fn allows_all(&self, action: Action, filter: &TopicFilter) -> bool {
+    /// Whether no topic of `filter` within those that are allowed has a stricter rule, but for topics of `own`.
+    fn allows_all(&self, action: Action, filter: &TopicFilter, own: &Matchers) -> bool {
         let within = self.allowed[action as usize].narrow(&[filter.clone()].into_iter().collect());
         let within: Vec<_> = Matchers::from(within).iter().collect();
-        self.all_in(action, &within, &Matchers::none(), None, |topic| self.allows(action, topic))
+        self.all_in(action, &within, own, None, |topic| own.covers(topic) || self.allows(action, topic))
     }
 
     /// Whether something holds for all topics of `within`: something that depends on these rules, on `own`, and on another view
@@ -120,14 +138,7 @@ impl Filled {
         other: Option<&Filled>,
         holds: impl Fn(&Topic) -> bool,
     ) -> bool {
-        let (mut topics, mut patterns) = (Vec::new(), Vec::new());
-        for filter in within {
-            match filter {
-                TopicFilter::Exact(topic) => topics.push(topic.clone()),
-                TopicFilter::Below(prefix) => patterns.push(prefix.as_str().to_owned()),
-                TopicFilter::All => patterns.push(String::new()),
-            }
-        }
+        let (topics, patterns) = topics_and_heads(within.iter().cloned());
         if !topics.iter().all(&holds) {
             return false;
         }
@@ -144,6 +155,19 @@ impl Filled {
         let strict = strict.map(|rule| &rule.topics).chain([&all]);
         Patterns::new(patterns, trees, values).all(strict, holds)
     }
+}
+
+/// The topics, and the fixed parts of the patterns.
+fn topics_and_heads(filters: impl Iterator<Item = TopicFilter>) -> (Vec<Topic>, Vec<String>) {
+    let (mut topics, mut heads) = (Vec::new(), Vec::new());
+    for filter in filters {
+        match filter {
+            TopicFilter::Exact(topic) => topics.push(topic),
+            TopicFilter::Below(prefix) => heads.push(prefix.as_str().to_owned()),
+            TopicFilter::All => heads.push(String::new()),
+        }
+    }
+    (topics, heads)
 }
 
 /// Of no rules.
