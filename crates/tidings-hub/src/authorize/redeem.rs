@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    AuditEvent, Control, Credential, CredentialKind, Exceeded, Grant, NotValid, Redeemed, Refusal,
+    AuditEvent, Control, Credential, CredentialKind, Denial, Exceeded, Grant, NotValid, Redeemed, Refusal,
     TicketTerms, control::InForce,
 };
 
@@ -22,6 +22,17 @@ impl UsedTicket {
     /// The terms under which it was made.
     pub(crate) fn terms(&self) -> &TicketTerms {
         &self.redeemed.terms
+    }
+
+    /// Whether it may open something else than a stream.
+    ///
+    /// # Errors
+    /// For a ticket that comes back: it opens a stream again, and nothing else.
+    pub(crate) fn may_open_all(&self) -> Result<(), Denial> {
+        match self.redeemed.again {
+            true => Err(not_valid().into_denial()),
+            false => Ok(()),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) enum Shown<'r> {
 /// The one credential of a request: the first that is there, in the order of [`Shown`]. The others are not looked at.
 ///
 /// # Errors
-/// An `Authorization` that is none of the known ones, or two of them.
+/// An `Authorization` that is none of the known ones, or two of them; a ticket for something else than reading topics.
 pub(super) fn shown<'r>(request: &'r Parts, cookie: Option<&str>) -> Result<Option<Shown<'r>>, Refusal> {
     let mut credentials = request.headers.get_all(header::AUTHORIZATION).iter();
     match (credentials.next(), credentials.next()) {
@@ -40,8 +40,15 @@ pub(super) fn shown<'r>(request: &'r Parts, cookie: Option<&str>) -> Result<Opti
             .find(|(found, _)| *found == name)
             .map(|(_, value)| percent_decode_str(value).decode_utf8_lossy())
     };
-    let reads = matches!(request.method, Method::GET | Method::HEAD);
-    Ok((named("ticket").filter(|_| reads).map(Shown::Ticket))
+    let ticket = named("ticket");
+    let reads = matches!(request.method, Method::GET | Method::HEAD) && request.uri.path() != "/subscribers";
+    if ticket.is_some() && !reads {
+        return Err(Refusal::after(
+            "credential-not-here",
+            "a ticket in the URL opens a stream, and is for nothing else; send a token or an API key as Authorization: Bearer TOKEN",
+        ));
+    }
+    Ok((ticket.map(Shown::Ticket))
         .or_else(|| of_cookie(&request.headers, cookie?).map(Shown::Cookie))
         .or_else(|| named("token").map(Shown::Query)))
 }
@@ -94,13 +101,26 @@ mod tests {
         assert_eq!(shown(&all, Some("session")).unwrap(), Some(Shown::Bearer("t")));
         let no_header = get(std::slice::from_ref(&cookies));
         assert_eq!(shown(&no_header, Some("session")).unwrap(), Some(Shown::Ticket("tdt_x".into())));
-        // A publisher's own parameter is no ticket.
-        let post = of(Method::POST, target, std::slice::from_ref(&cookies));
-        assert_eq!(shown(&post, Some("session")).unwrap(), Some(Shown::Cookie("c")));
-        assert_eq!(shown(&post, None).unwrap(), Some(Shown::Query("q".into())));
-        assert_eq!(shown(&of(Method::POST, "/topics/a?ticket=x", &[cookies]), Some("sessio")).unwrap(), None);
+        let post = |headers: &[_]| of(Method::POST, "/topics/a?token=q", headers);
+        let with_cookie = post(std::slice::from_ref(&cookies));
+        assert_eq!(shown(&with_cookie, Some("session")).unwrap(), Some(Shown::Cookie("c")));
+        assert_eq!(shown(&with_cookie, None).unwrap(), Some(Shown::Query("q".into())));
+        assert_eq!(shown(&of(Method::POST, "/topics/a", &[cookies]), Some("sessio")).unwrap(), None);
         let basic = get(&[(header::AUTHORIZATION, "Basic YTpi")]);
         assert_eq!(shown(&basic, None).unwrap(), Some(Shown::Basic("YTpi")));
+    }
+
+    #[test]
+    fn a_ticket_is_refused_where_no_topic_is_read_although_another_credential_is_there() {
+        let cookies = [(header::COOKIE, "session=c")];
+        for (method, target) in [
+            (Method::POST, "/topics/a?ticket=tdt_x"),
+            (Method::DELETE, "/revocations/a?ticket=tdt_x"),
+            (Method::GET, "/subscribers?topic=a&ticket=tdt_x"),
+        ] {
+            let refused = shown(&of(method, target, &cookies), Some("session")).unwrap_err();
+            assert_eq!(refused.rule, "credential-not-here", "{target}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(crate) const TICKET_PREFIX: &str = "tdt_";
 /// The length of a ticket: the prefix, and 128 random bits as base64url.
 const TICKET_BYTES: usize = TICKET_PREFIX.len() + 22;
 
-/// The most unused tickets of one subject.
+/// The most unused tickets of one subject. One that reconnects counts until it is forgotten.
 const MAX_UNUSED_OF_SUBJECT: u32 = 100;
 
 /// The most unused tickets of a hub.
@@ -69,8 +69,8 @@ struct Table {
     tickets: HashMap<Digest, Ticket>,
     /// When which ticket is forgotten. A ticket whose stream is open has no entry.
     deadlines: BTreeSet<(Instant, Digest)>,
-    /// How many unused tickets there are of each subject.
-    unused_of: HashMap<Holder, u32>,
+    /// How many tickets each subject has that may be used yet, those that reconnect included.
+    usable_of: HashMap<Holder, u32>,
     unused: usize,
     bytes: usize,
     /// Used tickets that are remembered, from the oldest to the newest, each with its deadline.
@@ -101,6 +101,8 @@ pub(crate) struct Redeemed {
     pub(crate) terms: Arc<TicketTerms>,
     /// The ticket's name for logs.
     pub(crate) name: Box<str>,
+    /// Whether it was used before: it reconnects then.
+    pub(crate) again: bool,
     digest: Digest,
 }
 
@@ -146,7 +148,7 @@ impl Tickets {
         let mut table = self.lock();
         table.sweep(now);
         let cost = cost(&terms);
-        let of_holder = table.unused_of.get(&holder).copied().unwrap_or_default();
+        let of_holder = table.usable_of.get(&holder).copied().unwrap_or_default();
         let whose = match (of_holder >= MAX_UNUSED_OF_SUBJECT, table.unused >= MAX_UNUSED) {
             (true, _) => format!("this subject has {of_holder}"),
             (_, true) => format!("this hub has {MAX_UNUSED}"),
@@ -154,7 +156,7 @@ impl Tickets {
             _ => {
                 table.bytes += cost;
                 table.unused += 1;
-                *table.unused_of.entry(holder).or_default() += 1;
+                *table.usable_of.entry(holder).or_default() += 1;
                 let (digest, deadline) = (digest_of(ticket), now + holds);
                 let state = State::Unused(Arc::new(terms));
                 table.deadlines.insert((deadline, digest));
@@ -164,10 +166,9 @@ impl Tickets {
         };
         let detail = format!(
             "{whose} unused tickets, and {MAX_UNUSED_OF_SUBJECT} a subject and {MAX_UNUSED} a hub are allowed; use them, or wait \
-             until they expire"
+             until they expire; one that reconnects counts until a minute after its stream has ended"
         );
-        let first =
-            table.deadlines.first().map_or(Duration::ZERO, |(deadline, _)| deadline.duration_since(now));
+        let first = table.deadlines.first().map_or(holds, |(deadline, _)| deadline.duration_since(now));
         let exceeded = Exceeded::new("too-many-tickets", detail, first.min(holds));
         Err(exceeded.with_quota("tickets", MAX_UNUSED_OF_SUBJECT.into(), 0))
     }
@@ -184,6 +185,7 @@ impl Tickets {
         table.sweep(now);
         // A text of another length is in no table either, but need not be looked for.
         let found = table.tickets.get(&digest).filter(|_| ticket.len() == TICKET_BYTES);
+        let again = found.is_some_and(|ticket| matches!(ticket.state, State::Reconnects { .. }));
         let terms = match found.map(|ticket| &ticket.state) {
             None => return Err(NotValid { name, used_before: None }),
             Some(State::Used(credential)) => {
@@ -195,7 +197,7 @@ impl Tickets {
             true => table.reconnect(&digest, &terms, now),
             false => table.use_up(&digest, &terms),
         }
-        Ok(Redeemed { terms, name, digest })
+        Ok(Redeemed { terms, name, again, digest })
     }
 
     /// Notes that a ticket which reconnects has a stream by this grant. An earlier stream of the ticket ends when the hub is told to
@@ -265,7 +267,8 @@ impl Table {
         let Some(ticket) = self.tickets.get_mut(digest) else { return };
         ticket.state = State::Used(terms.of.credential.clone());
         let (holder, deadline) = (ticket.holder, ticket.deadline);
-        self.count_used(holder, terms);
+        self.unused -= 1;
+        self.give_back(holder, terms);
         self.used.push_back((*digest, deadline));
         if self.used.len() > MAX_USED {
             let oldest = self.used.pop_front();
@@ -275,30 +278,25 @@ impl Table {
 
     fn reconnect(&mut self, digest: &Digest, terms: &Arc<TicketTerms>, now: Instant) {
         let Some(ticket) = self.tickets.get_mut(digest) else { return };
-        let was_unused = matches!(ticket.state, State::Unused(_));
-        if was_unused {
+        if matches!(ticket.state, State::Unused(_)) {
+            self.unused -= 1;
             ticket.state = State::Reconnects { terms: terms.clone(), stream: None, opened: 0 };
         }
         // Until the stream is open, it is as if one had just ended.
         let deadline = std::mem::replace(&mut ticket.deadline, now + COMES_BACK_WITHIN);
-        let (holder, next) = (ticket.holder, ticket.deadline);
+        let next = ticket.deadline;
         if self.deadlines.remove(&(deadline, *digest)) {
             self.deadlines.insert((next, *digest));
         }
-        if was_unused {
-            self.count_used(holder, terms);
-            self.bytes += cost(terms);
-        }
     }
 
-    /// One of this holder is not unused any more.
-    fn count_used(&mut self, holder: Holder, terms: &TicketTerms) {
-        self.unused -= 1;
+    /// One of this holder cannot be used any more.
+    fn give_back(&mut self, holder: Holder, terms: &TicketTerms) {
         self.bytes -= cost(terms);
-        if let Some(count) = self.unused_of.get_mut(&holder) {
+        if let Some(count) = self.usable_of.get_mut(&holder) {
             *count -= 1;
             if *count == 0 {
-                self.unused_of.remove(&holder);
+                self.usable_of.remove(&holder);
             }
         }
     }
@@ -307,8 +305,11 @@ impl Table {
         let Some(ticket) = self.tickets.remove(digest) else { return };
         self.deadlines.remove(&(ticket.deadline, *digest));
         match ticket.state {
-            State::Unused(terms) => self.count_used(ticket.holder, &terms),
-            State::Reconnects { terms, .. } => self.bytes -= cost(&terms),
+            State::Unused(terms) => {
+                self.unused -= 1;
+                self.give_back(ticket.holder, &terms);
+            }
+            State::Reconnects { terms, .. } => self.give_back(ticket.holder, &terms),
             State::Used(_) => {}
         }
     }
@@ -414,7 +415,7 @@ mod tests {
         let table = tickets.lock();
         table.tickets.is_empty()
             && table.deadlines.is_empty()
-            && table.unused_of.is_empty()
+            && table.usable_of.is_empty()
             && table.used.is_empty()
             && (table.unused, table.bytes) == (0, 0)
     }
@@ -481,6 +482,20 @@ mod tests {
         put(&tickets, terms("alice"));
         assert!(tickets.put("tdt_x", terms("alice"), Duration::from_secs(30)).is_err());
         tokio::time::advance(refused.retry_after).await;
+        put(&tickets, terms("alice"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ticket_that_reconnects_counts_to_the_hundred_of_its_subject_until_it_is_forgotten() {
+        let tickets = Tickets::default();
+        for _ in 0..100 {
+            let ticket = put(&tickets, TicketTerms { reconnects: true, ..terms("alice") });
+            assert!(!tickets.redeem(&ticket).unwrap().again);
+            assert!(tickets.redeem(&ticket).unwrap().again);
+        }
+        assert_eq!(tickets.unused(), 0);
+        assert!(tickets.put("tdt_x", terms("alice"), Duration::from_secs(30)).is_err());
+        tokio::time::advance(COMES_BACK_WITHIN).await;
         put(&tickets, terms("alice"));
     }
 

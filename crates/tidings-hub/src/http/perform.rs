@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Grant, Hub, Prefix, Right, Selector, StartAt, Topic,
-    authorize::{NotReadable, Reading},
+    authorize::{NotReadable, Reading, UsedTicket},
     dialect::{Dialect, History, Need, Operation, Subscription},
 };
 
@@ -95,6 +95,7 @@ async fn page(
     mut asked: History,
     parts: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
+    grant.ticket().map_or(Ok(()), UsedTicket::may_open_all)?;
     let reading = reading(hub, grant, std::mem::take(&mut asked.selector))?;
     let is_partial = reading.is_partial;
     let response = unless_left(parts, history(hub, reading, asked)).await?;

@@ -67,7 +67,7 @@ async fn a_cookie_that_does_not_hold_is_refused_and_not_taken_for_nobody() {
     }
     let ticket = setup.ticket(&of_user("alice"), &json!({ "topics": ["news"] })).await;
     let by_ticket = setup.ask("POST", &format!("/session?ticket={ticket}"), "", "").await;
-    by_ticket.refusal(401, "credential-missing", &[]);
+    by_ticket.refusal(401, "credential-not-here", &[]);
 }
 
 #[tokio::test]

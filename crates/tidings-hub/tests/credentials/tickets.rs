@@ -35,7 +35,9 @@ async fn a_request_may_name_topics_within_the_tickets_and_no_others() {
     }
     let ticket = setup.ticket(&alice, &asked).await;
     let publish = setup.ask("POST", &format!("/topics/news?ticket={ticket}"), "", "x").await;
-    publish.refusal(401, "credential-missing", &[]);
+    publish.refusal(401, "credential-not-here", &["Authorization"]);
+    let count = setup.ask("GET", &format!("/subscribers?topic=news&ticket={ticket}"), "", "").await;
+    count.refusal(401, "credential-not-here", &["Authorization"]);
     // It opens the path of one topic as well, once.
     let target = format!("/topics/users/alice/a?ticket={ticket}");
     assert_eq!(setup.ask("GET", &target, "Accept: application/json\r\n", "").await.status(), 200);
@@ -110,6 +112,23 @@ async fn a_ticket_that_reconnects_comes_back_and_its_earlier_stream_ends() {
     let mut third = Stream::open(&setup, &target, "").await;
     setup.say("news", "still here").await;
     third.up_to("still here").await;
+}
+
+#[tokio::test]
+async fn a_ticket_that_comes_back_opens_a_stream_again_and_nothing_else() {
+    let setup = Setup::new(|control| control).await;
+    let asked = json!({ "topics": ["news"], "reconnect": true });
+    let ticket = setup.ticket(&of_user("alice"), &asked).await;
+    let target = format!("/topics?ticket={ticket}");
+    drop(Stream::open(&setup, &target, "").await);
+    let page = setup.ask("GET", &target, "Accept: application/json\r\n", "").await;
+    page.refusal(401, "ticket-not-valid", &[]);
+    setup.ask("GET", &format!("/attachments/x?ticket={ticket}"), "", "").await.refusal(
+        401,
+        "ticket-not-valid",
+        &[],
+    );
+    drop(Stream::open(&setup, &target, "").await);
 }
 
 #[tokio::test]

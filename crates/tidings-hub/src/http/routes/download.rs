@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::{
     AttachmentId, Grant,
     attachments::{Announcement, MediaType},
+    authorize::UsedTicket,
     delivery::Engine,
     http::{
         HubBody, Problem,
@@ -32,12 +33,16 @@ const PICTURES: [&str; 6] = ["image/png", "image/jpeg", "image/gif", "image/webp
 const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// Serves the attachment `id`, if `grant` allows to receive the update that announces it.
+///
+/// # Errors
+/// 401 for a ticket that comes back, which is for streams alone.
 pub(crate) async fn attachment(
     engine: &Arc<Engine>,
     grant: &Grant,
     id: &str,
     parts: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
+    grant.ticket().map_or(Ok(()), UsedTicket::may_open_all)?;
     let missing = || Problem::no_such_attachment(id);
     let (Some(attachments), Some(id)) = (engine.log.attachments(), AttachmentId::parse(id)) else {
         return Err(missing());
