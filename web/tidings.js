@@ -457,7 +457,7 @@ export class EventSource extends Target {
     if (!opens || !body || !Decoder.reads(headers)) throw refused(response);
     const hub = headers.get("Tidings-Hub");
     this.#isHub = !!hub;
-    this.#isHolder ||= headers.get("Tidings-Access") === "token";
+    this.#isHolder ||= /^token\b/.test(headers.get("Tidings-Access") ?? "");
     this.#isRefused = false;
     const url = response.url || this.url;
     const at = headers.get("Location") ?? headers.get("Content-Location");

@@ -239,7 +239,7 @@ test("`access` of a hub without JSON is an event like others", bounded, async (t
 
 test("a source that a hub gave a stream for a token asks for no other from then on", bounded, async (t) => {
   const as = (access) => stream("", { headers: { ...hub, "Tidings-Access": access } });
-  const { url, requests } = await startScriptedServer(t, as("anonymous"), as("token"), as("token"), status(204));
+  const { url, requests } = await startScriptedServer(t, as("anonymous, partial"), as("token, partial"), as("token"), status(204));
   const source = open(t, url, {});
   await until(() => source.readyState === EventSource.CLOSED);
   assert.deepEqual(requests.map(({ url }) => url), ["/stream", "/stream", "/stream?access=token", "/stream?access=token"]);

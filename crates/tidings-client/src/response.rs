@@ -34,7 +34,7 @@ impl ResponseHead {
 
     /// Whether a hub says that it has opened the stream for a credential.
     pub(crate) fn is_for_credential(&self) -> bool {
-        self.headers.get(TIDINGS_ACCESS).is_some_and(|access| access == "token")
+        self.headers.get(TIDINGS_ACCESS).is_some_and(|access| access.as_bytes().starts_with(b"token"))
     }
 }
 

@@ -140,7 +140,7 @@ async fn only_a_hub_that_gave_an_id_is_asked_to_renew_and_only_with_another_cred
 
 #[tokio::test(start_paused = true)]
 async fn a_source_that_a_hub_gave_a_stream_for_a_token_demands_no_other() {
-    let granted = || response(&format!("{HUB}\nTidings-Access: token")).send("data: 1\n\n");
+    let granted = || response(&format!("{HUB}\nTidings-Access: token, partial")).send("data: 1\n\n");
     let server = Server::start([response(HUB).send("data: 0\n\n"), granted(), granted()]).await;
     assert_eq!(events(&mut source(&server)).await, ["0", "1", "1"]);
     let lines: Vec<_> = server.requests().iter().map(|request| request.line.clone()).collect();

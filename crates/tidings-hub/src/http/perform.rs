@@ -106,10 +106,11 @@ async fn page(
 fn sign(hub: &Hub, mut response: Response<HubBody>, grant: &Grant, is_partial: bool) -> Response<HubBody> {
     let head = response.headers_mut();
     head.append(header::VARY, HeaderValue::from_static("Accept"));
-    let access = match (is_partial, grant.is_anonymous()) {
-        (true, _) => "partial",
-        (false, true) => "anonymous",
+    let access = match (grant.is_anonymous(), is_partial) {
+        (true, false) => "anonymous",
+        (true, true) => "anonymous, partial",
         (false, false) => "token",
+        (false, true) => "token, partial",
     };
     head.insert(TIDINGS_ACCESS, HeaderValue::from_static(access));
     if hub.engine().settings.access.is_personal() {

@@ -82,7 +82,7 @@ async fn a_subscription_that_is_narrowed_says_so_and_one_to_what_may_not_be_read
     let setup = Setup::in_memory().await;
     let mut all = Stream::open(&setup, "topic=*", "alice").await;
     let read = all.up_to("event: start").await;
-    assert!(read.contains("tidings-access: partial\r\n"), "{read}");
+    assert!(read.contains("tidings-access: token, partial\r\n"), "{read}");
     assert!(all.up_to("\n\n").await.contains("\"access\":\"partial\""));
     let mut own = Stream::open(&setup, "topic=users/alice/*&topic=news/1", "alice").await;
     let read = own.up_to("event: start").await.to_owned();
@@ -90,7 +90,7 @@ async fn a_subscription_that_is_narrowed_says_so_and_one_to_what_may_not_be_read
         read.contains("tidings-access: token\r\n") && !own.up_to("\n\n").await.contains("partial"),
         "{read}"
     );
-    assert_eq!(history(&setup, "topic=*", "alice").await.header("tidings-access"), Some("partial"));
+    assert_eq!(history(&setup, "topic=*", "alice").await.header("tidings-access"), Some("token, partial"));
 
     for accept in ["text/event-stream", "application/json"] {
         for (query, named) in [
