@@ -307,6 +307,23 @@ async fn revoke_asks_the_hub_with_the_token_of_a_file_and_prints_its_answer() {
     }
 }
 
+#[tokio::test]
+async fn revoke_sends_no_secret_that_is_given_in_place_of_an_id() {
+    let answer = json!({ "id": "1", "until": null, "streams": 0, "tickets": 0, "durable": true }).to_string();
+    let head = "HTTP/1.1 200 OK\nContent-Type: application/json\nConnection: close";
+    let server = Server::start([response(head).send(&answer)]).await;
+    let url = server.url("");
+    let token = "eyJhbGciOiJIUzI1NiJ9.e30.c2VjcmV0";
+    let outcome = tidings(&["token", "revoke", "--hub", &url, "--jti", token], "").await;
+    assert_eq!(outcome.code, Some(64), "{}", outcome.err);
+    assert!(outcome.err.contains("tidings token inspect") && !outcome.err.contains(token), "{}", outcome.err);
+    let key = "tdk_Ab3dEf9h_0123456789abcdefghijklmnopqrstuv";
+    let outcome = tidings(&["token", "revoke", "--hub", &url, "--key", key], "").await;
+    assert_eq!(outcome.code, Some(0), "{}", outcome.err);
+    let body: Value = serde_json::from_slice(&server.requests().remove(0).body).unwrap();
+    assert_eq!(body, json!({ "key": "Ab3dEf9h" }));
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn the_audit_log_is_begun_anew_on_sighup() {

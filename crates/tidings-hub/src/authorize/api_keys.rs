@@ -21,7 +21,7 @@ const SECRET_CHARS: usize = 32;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// The issuer of the subjects of API keys: their names are apart from those in tokens.
-const ISSUER: &str = "api-key";
+pub(super) const API_KEY_ISSUER: &str = "api-key";
 
 /// SHA-256 of a secret. The secret has 190 random bits: a slow hash would make nothing safer.
 type Hash = [u8; 32];
@@ -121,7 +121,7 @@ impl ApiKeys {
         let credential = Arc::new(Credential {
             name: key.id.clone(),
             kind: CredentialKind::ApiKey,
-            subject: Some(Subject::new(ISSUER, key.id.clone())),
+            subject: Some(Subject::new(API_KEY_ISSUER, key.id.clone())),
             issuer: None,
             token_id: None,
             issued_at: None,
@@ -215,6 +215,11 @@ pub(crate) fn basic_api_key(encoded: &str) -> Result<String, Refusal> {
         Some((id, _)) if id == user => Ok(password.to_owned()),
         _ => Err(wrong("with Basic, the user is the ID of an API key, and the password is the whole key")),
     }
+}
+
+/// The ID of a key that is given whole.
+pub(crate) fn id_of_api_key(key: &str) -> Option<&str> {
+    parts(key).map(|(id, _)| id)
 }
 
 /// The ID and the secret in the text of a key.

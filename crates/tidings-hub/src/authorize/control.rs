@@ -164,6 +164,10 @@ impl InForce {
         InForce { policy, nobody }
     }
 
+    pub(super) fn tokens(&self) -> &Tokens {
+        &self.policy.tokens
+    }
+
     /// # Errors
     /// For a token that is not accepted.
     pub(super) async fn accept_token(&self, token: &str) -> Result<Accepted, Refusal> {

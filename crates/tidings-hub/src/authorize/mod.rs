@@ -58,7 +58,9 @@ pub use self::{
     },
 };
 pub(crate) use self::{
-    api_keys::{ApiKey, ApiKeys, basic_api_key, is_api_key_id, looks_like_api_key, read_sha256},
+    api_keys::{
+        ApiKey, ApiKeys, basic_api_key, id_of_api_key, is_api_key_id, looks_like_api_key, read_sha256,
+    },
     audit::AuditEvent,
     client_address::client_address,
     credential::{Accepted, Credential, CredentialKind},

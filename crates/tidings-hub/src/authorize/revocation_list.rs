@@ -188,7 +188,7 @@ impl Entry {
             Entry::Made(revocation) => {
                 let Revocation { id, target, issued_before, until, reason, made } = revocation.clone();
                 match target {
-                    Target::Token(id) => line.jti = Some(id),
+                    Target::Token { id, issuer } => (line.jti, line.iss) = (Some(id), issuer),
                     Target::Subject { name, issuer } => (line.sub, line.iss) = (Some(name), issuer),
                     Target::Issuer(name) => line.iss = Some(name),
                     Target::ApiKey(id) => line.key = Some(id),
@@ -235,7 +235,7 @@ pub(crate) fn revocation_target(
     ticket: Option<Box<str>>,
 ) -> Option<Target> {
     match (jti, sub, iss, key, ticket) {
-        (Some(id), None, None, None, None) => Some(Target::Token(id)),
+        (Some(id), None, issuer, None, None) => Some(Target::Token { id, issuer }),
         (None, Some(name), issuer, None, None) => Some(Target::Subject { name, issuer }),
         (None, None, Some(name), None, None) => Some(Target::Issuer(name)),
         (None, None, None, Some(id), None) => Some(Target::ApiKey(id)),
@@ -271,7 +271,7 @@ mod tests {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
         Entry::Made(Revocation {
             id: format!("id of {name}").into(),
-            target: Target::Token(name.into()),
+            target: Target::Token { id: name.into(), issuer: None },
             issued_before: Some(time),
             until: None,
             reason: Some("a \"reason\"\nof two lines".into()),

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     Credential, CredentialKind,
+    api_keys::{API_KEY_ISSUER, is_api_key_id},
     revocation_list::{Entry, InvalidList, List},
 };
 
@@ -19,8 +20,8 @@ const MAX_REVOCATIONS: usize = 100_000;
 /// The credentials that a revocation hits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Target {
-    /// The token with this ID (`jti`).
-    Token(Box<str>),
+    /// The token with this ID (`jti`), of one issuer or of each. The issuer without a name is the empty text.
+    Token { id: Box<str>, issuer: Option<Box<str>> },
     /// All tokens of a subject, of one issuer or of each.
     Subject { name: Box<str>, issuer: Option<Box<str>> },
     /// All tokens of an issuer.
@@ -35,12 +36,26 @@ pub(crate) enum Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Target::Token(id) => write!(f, "jti {id}"),
+            Target::Token { id, issuer: None } => write!(f, "jti {id}"),
+            Target::Token { id, issuer: Some(issuer) } => write!(f, "jti {id}, iss {issuer}"),
             Target::Subject { name, issuer: None } => write!(f, "sub {name}"),
             Target::Subject { name, issuer: Some(issuer) } => write!(f, "sub {name}, iss {issuer}"),
             Target::Issuer(name) => write!(f, "iss {name}"),
             Target::ApiKey(id) => write!(f, "key {id}"),
             Target::Ticket(name) => write!(f, "ticket {name}"),
+        }
+    }
+}
+
+impl Target {
+    /// Whether it could be for an API key, which may hold for ever.
+    pub(super) fn may_hit_api_key(&self) -> bool {
+        match self {
+            Target::ApiKey(_) => true,
+            Target::Subject { name, issuer } => {
+                is_api_key_id(name) && issuer.as_deref().is_none_or(|issuer| issuer == API_KEY_ISSUER)
+            }
+            Target::Token { .. } | Target::Issuer(_) | Target::Ticket(_) => false,
         }
     }
 }
@@ -289,13 +304,17 @@ impl Revocation {
 /// The targets that a credential is one of.
 fn targets(credential: &Credential) -> Vec<Target> {
     let Credential { name, kind, subject, issuer, token_id, .. } = credential;
-    let mut targets = Vec::with_capacity(5);
+    let mut targets = Vec::with_capacity(6);
     match kind {
         CredentialKind::Token => {}
         CredentialKind::ApiKey => targets.push(Target::ApiKey(name.clone())),
         CredentialKind::Ticket => targets.push(Target::Ticket(name.clone())),
     }
-    targets.extend(token_id.clone().map(Target::Token));
+    if let Some(id) = token_id.clone() {
+        let own = Some(issuer.clone().unwrap_or_default());
+        targets.push(Target::Token { id: id.clone(), issuer: own });
+        targets.push(Target::Token { id, issuer: None });
+    }
     if let Some(subject) = subject {
         let name: Box<str> = subject.name().into();
         targets.push(Target::Subject { name: name.clone(), issuer: Some(subject.issuer().into()) });
@@ -351,6 +370,10 @@ mod tests {
         Target::Subject { name: "alice".into(), issuer: issuer.map(Into::into) }
     }
 
+    fn token_of(id: &str, issuer: Option<&str>) -> Target {
+        Target::Token { id: id.into(), issuer: issuer.map(Into::into) }
+    }
+
     #[test]
     fn a_revocation_hits_the_credentials_that_it_names_and_no_others() {
         let token = credential(CredentialKind::Token, "t1");
@@ -358,8 +381,11 @@ mod tests {
         let ticket = credential(CredentialKind::Ticket, "c1");
         let all = [&token, &key, &ticket];
         for (target, expected) in [
-            (Target::Token("t1".into()), [true, false, false]),
-            (Target::Token("k1".into()), [false; 3]),
+            (token_of("t1", None), [true, false, false]),
+            (token_of("t1", Some("https://app.example")), [true, false, false]),
+            (token_of("t1", Some("https://other.example")), [false; 3]),
+            (token_of("t1", Some("")), [false; 3]),
+            (token_of("k1", None), [false; 3]),
             (Target::ApiKey("k1".into()), [false, true, false]),
             (Target::Ticket("c1".into()), [false, false, true]),
             (subject(None), [true; 3]),
@@ -405,7 +431,7 @@ mod tests {
     fn a_revocation_is_forgotten_when_nothing_can_be_hit_any_more() {
         let revocations = Revocations::in_memory();
         let until = |until| RevocationRequest {
-            target: Target::Token("t1".into()),
+            target: token_of("t1", None),
             issued_before: None,
             until: Some(until),
             reason: Some("left".into()),
@@ -423,8 +449,9 @@ mod tests {
         let revocations = open();
         assert!(revocations.are_durable() && !Revocations::in_memory().are_durable());
         let kept = revoke(&revocations, subject(None), Some(at(2_000)));
-        let taken_back = revoke(&revocations, Target::Token("t1".into()), None);
+        let taken_back = revoke(&revocations, token_of("t1", None), None);
         let all = [
+            token_of("t2", Some("")),
             Target::Issuer("i".into()),
             Target::ApiKey("k".into()),
             Target::Ticket("c".into()),
@@ -449,7 +476,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let revocations = Revocations::open(directory.path()).unwrap();
         for number in 0..3_000 {
-            let revocation = revoke(&revocations, Target::Token(number.to_string().into()), None);
+            let revocation = revoke(&revocations, token_of(&number.to_string(), None), None);
             if number % 100 != 0 {
                 revocations.take_back(&revocation.id).unwrap();
             }

@@ -2,12 +2,18 @@
 
 use http::request::Parts;
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     AccessEnd, AuditEvent, Control, Credential, Grant, MAX_TOKEN_LIFE, NotRevoked, Refusal, Revocation,
     RevocationRequest, Revocations, Target, shown::of_cookie,
 };
+
+/// How much longer than the longest life a revocation is kept: clocks differ.
+const MARGIN: Duration = Duration::from_secs(600);
 
 /// A revocation that was made, and what it has ended.
 #[derive(Debug)]
@@ -32,10 +38,10 @@ impl Control {
     /// [`NotRevoked`]; then nothing is revoked.
     pub(crate) fn revoke(&self, request: RevocationRequest) -> Result<Revoked, NotRevoked> {
         let mut request = request;
-        // All tokens that it could hit have expired by then. An API key may hold for ever.
-        if !matches!(request.target, Target::ApiKey(_)) {
-            request.until = request.until.or_else(|| SystemTime::now().checked_add(MAX_TOKEN_LIFE));
-        }
+        request.until = match request.until {
+            Some(end) => end.checked_add(self.largest_leeway()),
+            None => self.no_credential_after(&request.target),
+        };
         let revocation = self.revocations.revoke(request)?;
         // A request from here on is told of the revocation, and all grants from before are found here.
         let streams = self.end(AccessEnd::Revoked, |credential| revocation.hits(credential));
@@ -50,6 +56,22 @@ impl Control {
         Ok(Revoked { revocation, streams, tickets })
     }
 
+    /// When all credentials that a revocation could hit have expired; `None` if one may hold for ever.
+    fn no_credential_after(&self, target: &Target) -> Option<SystemTime> {
+        let life = match target {
+            target if target.may_hit_api_key() => None,
+            // A ticket holds for as long as a token, at most.
+            Target::Ticket(_) => Some(MAX_TOKEN_LIFE),
+            _ => self.in_force().tokens().longest_life(),
+        };
+        SystemTime::now().checked_add(life?.max(MAX_TOKEN_LIFE) + MARGIN)
+    }
+
+    /// How much the clock of some issuer may differ.
+    pub(crate) fn largest_leeway(&self) -> Duration {
+        self.in_force().tokens().largest_leeway()
+    }
+
     /// Ends the streams of a credential, and revokes the ID of its token, if it has one.
     ///
     /// # Errors
@@ -60,7 +82,8 @@ impl Control {
             self.end(AccessEnd::Revoked, is_it);
             return Ok(());
         };
-        let (target, until) = (Target::Token(id), credential.expires);
+        let issuer = Some(credential.issuer.clone().unwrap_or_default());
+        let (target, until) = (Target::Token { id, issuer }, credential.expires);
         let reason = Some("logged out".into());
         self.revoke(RevocationRequest { target, issued_before: None, until, reason }).map(drop)
     }

@@ -92,6 +92,108 @@ async fn a_revocation_outlives_the_process_if_the_history_does() {
     again.ask("GET", "/topics/news", &bearer(&of_user("alice")), "").await.refusal(401, "token-revoked", &[]);
 }
 
+/// A hub that trusts two issuers: one without a name, and one whose tokens need no end and whose clock may differ.
+async fn with_two_issuers(endless: bool, max_life: u64) -> Setup {
+    let key = || TokenKey::parse(SECRET).unwrap();
+    let app = Issuer::named("app", key()).with_leeway(Duration::from_secs(100)).unwrap();
+    let app = if endless { app.with_endless_tokens() } else { app };
+    let tokens = Tokens::new(key()).with_max_life(Duration::from_secs(max_life)).with_issuer(app).unwrap();
+    Setup::with(Grant::default(), |control| {
+        drop(control);
+        let everybody = Grant::default().with_right(Right::Admin);
+        Control::new(Policy::new(tokens).with_anonymous(everybody)).with_cookie("session").unwrap()
+    })
+    .await
+}
+
+const DAY: u64 = 86_400;
+
+#[tokio::test]
+async fn a_revocation_is_kept_for_as_long_as_a_credential_that_it_hits_may_hold() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    // How many seconds it is kept.
+    let kept = async |setup: &Setup, asked: Value| {
+        let until = setup.revoke(&asked).await["until"].as_str().map(str::to_owned)?;
+        Some(humantime::parse_rfc3339(&until).unwrap().duration_since(UNIX_EPOCH).unwrap().as_secs() - now)
+    };
+    let setup = with_two_issuers(false, 90 * DAY).await;
+    for asked in [json!({ "jti": "a" }), json!({ "sub": "a" }), json!({ "iss": "app" })] {
+        let kept = kept(&setup, asked.clone()).await;
+        assert!(kept.is_some_and(|kept| kept >= 90 * DAY + 600), "{asked}: {kept:?}");
+    }
+    assert!(kept(&setup, json!({ "ticket": "a" })).await.is_some_and(|kept| kept >= 30 * DAY + 600));
+    let told = kept(&setup, json!({ "jti": "b", "exp": now + 1_000 })).await;
+    assert_eq!(told, Some(1_100), "with the leeway of the issuer");
+    for asked in [
+        json!({ "key": "Ab3dEf9h" }),
+        json!({ "sub": "Ab3dEf9h" }),
+        json!({ "sub": "Ab3dEf9h", "iss": "api-key" }),
+    ] {
+        assert_eq!(kept(&setup, asked.clone()).await, None, "{asked}");
+    }
+    assert!(kept(&setup, json!({ "sub": "Ab3dEf9h", "iss": "app" })).await.is_some());
+    let endless = with_two_issuers(true, 90 * DAY).await;
+    for asked in [json!({ "jti": "a" }), json!({ "sub": "a" }), json!({ "iss": "app" })] {
+        assert_eq!(kept(&endless, asked.clone()).await, None, "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_a_subject_whose_issuer_has_a_late_clock_is_hit() {
+    let setup = with_two_issuers(false, 30 * DAY).await;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let ahead = json!({ "iss": "app", "sub": "alice", "iat": now + 90, "tidings": { "read": ["news"] } });
+    setup.revoke(&json!({ "sub": "alice" })).await;
+    setup.ask("GET", "/topics/news", &bearer(&token(ahead)), "").await.refusal(401, "token-revoked", &[]);
+}
+
+#[tokio::test]
+async fn an_id_is_revoked_for_the_issuer_of_its_token_alone() {
+    let setup = with_two_issuers(false, 30 * DAY).await;
+    let of = |issuer: Option<&str>, id: &str| {
+        let mut claims = json!({ "jti": id, "tidings": { "read": ["news"] } });
+        issuer.into_iter().for_each(|issuer| claims["iss"] = issuer.into());
+        token(claims)
+    };
+    let status = async |token: &str| {
+        let headers = format!("{}Accept: application/json\r\n", bearer(token));
+        setup.ask("GET", "/topics/news", &headers, "").await.status()
+    };
+    let made = setup.revoke(&json!({ "jti": "1", "iss": "app" })).await;
+    assert_eq!((status(&of(Some("app"), "1")).await, status(&of(None, "1")).await), (401, 200), "{made}");
+    let listed = setup.ask("GET", "/revocations", "", "").await.json();
+    assert_eq!(
+        (&listed["revocations"][0]["jti"], &listed["revocations"][0]["iss"]),
+        (&"1".into(), &"app".into())
+    );
+    let cookie = format!("Cookie: session={}\r\n", of(None, "2"));
+    assert_eq!(setup.ask("DELETE", "/session", &cookie, "").await.status(), 204);
+    assert_eq!((status(&of(Some("app"), "2")).await, status(&of(None, "2")).await), (200, 401));
+    setup.revoke(&json!({ "jti": "3" })).await;
+    assert_eq!((status(&of(Some("app"), "3")).await, status(&of(None, "3")).await), (401, 401));
+}
+
+#[tokio::test]
+async fn a_secret_in_place_of_an_id_is_neither_kept_nor_repeated() {
+    let setup = Setup::new(|control| control).await;
+    let key = NewApiKey::random().unwrap();
+    let token = of_user("alice");
+    for asked in
+        [json!({ "jti": token }), json!({ "key": token }), json!({ "key": format!("{}x", key.text()) })]
+    {
+        let answer = setup.ask("POST", "/revocations", "", &of(&asked)).await;
+        assert_eq!(answer.status(), 400, "{}", answer.body);
+        for secret in [&token, key.text()] {
+            assert!(!answer.body.contains(secret), "{}", answer.body);
+        }
+    }
+    setup.revoke(&json!({ "jti": "1.2.3" })).await;
+    setup.revoke(&json!({ "key": key.text() })).await;
+    let listed = setup.ask("GET", "/revocations", "", "").await.json();
+    assert_eq!(listed["revocations"][0]["key"], key.id());
+    assert_eq!(listed["revocations"].as_array().unwrap().len(), 2);
+}
+
 #[tokio::test]
 async fn what_is_no_revocation_is_refused() {
     let setup = Setup::new(|control| control).await;

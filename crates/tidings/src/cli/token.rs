@@ -188,19 +188,19 @@ Examples:
   tidings token revoke --jti 4f1c --reason 'laptop lost' --hub https://hub.example")]
 #[command(group = ArgGroup::new("target").args(["jti", "sub", "iss", "key", "ticket"]).required(true).multiple(true))]
 pub(crate) struct Revoke {
-    /// The token with this ID
-    #[arg(long, value_name = "ID", conflicts_with_all = ["sub", "iss", "key", "ticket"])]
+    /// The token with this ID; with --iss, that of one issuer
+    #[arg(long, value_name = "ID", conflicts_with_all = ["sub", "key", "ticket"])]
     pub(crate) jti: Option<String>,
 
     /// All tokens of this subject; with --iss, those of one issuer
     #[arg(long, value_name = "NAME", conflicts_with_all = ["key", "ticket"])]
     pub(crate) sub: Option<String>,
 
-    /// All tokens of this issuer, or with --sub those of a subject
+    /// All tokens of this issuer; with --jti or --sub, only those
     #[arg(long, value_name = "ISSUER", conflicts_with_all = ["key", "ticket"])]
     pub(crate) iss: Option<String>,
 
-    /// The API key with this ID
+    /// The API key with this ID; of a whole key only the ID is sent
     #[arg(long, value_name = "ID", conflicts_with = "ticket")]
     pub(crate) key: Option<String>,
 

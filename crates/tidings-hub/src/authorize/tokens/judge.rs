@@ -110,6 +110,16 @@ impl Tokens {
         self.nameless.is_none() && self.named.is_empty()
     }
 
+    /// How long a token can hold; `None` if some issuer makes tokens without an end.
+    pub(crate) fn longest_life(&self) -> Option<Duration> {
+        self.all().all(|issuer| issuer.demands_expiry).then_some(self.max_life)
+    }
+
+    /// How much the clock of some issuer may differ.
+    pub(crate) fn largest_leeway(&self) -> Duration {
+        self.all().map(|issuer| issuer.leeway).max().unwrap_or_default()
+    }
+
     /// Whether the issuer of a token is one of these.
     pub(crate) fn trust(&self, credential: &Credential) -> bool {
         self.issuer_named(credential.issuer.as_deref()).is_some()

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::Body;
@@ -12,7 +13,10 @@ use std::sync::Arc;
 
 use crate::{
     Hub,
-    authorize::{Control, NotRevoked, Revocation, RevocationRequest, Target, revocation_target, ticket_name},
+    authorize::{
+        Control, NotRevoked, Revocation, RevocationRequest, Target, id_of_api_key, is_api_key_id,
+        revocation_target, ticket_name,
+    },
     http::{HubBody, Problem, json::json, json_body::read_json, service::BoxError},
 };
 
@@ -58,6 +62,8 @@ struct RevocationJson {
 enum TargetJson {
     Token {
         jti: Box<str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        iss: Option<Box<str>>,
     },
     Subject {
         sub: Box<str>,
@@ -110,6 +116,12 @@ where
     let Asked { jti, sub, iss, key, ticket, issued_before, exp, reason } =
         read_json(hub, headers, body, EXAMPLE).await?;
     let ticket = ticket.map(|ticket| if ticket.starts_with("tdt_") { ticket_name(&ticket) } else { ticket });
+    let key = key.map(id_of_key).transpose()?;
+    if jti.as_ref().is_some_and(|jti| looks_like_token(jti)) {
+        return Err(Problem::invalid(
+            "jti has the form of a whole token; send the ID in it, and keep the token secret",
+        ));
+    }
     let texts = [&jti, &sub, &iss, &key, &ticket];
     if texts.into_iter().flatten().any(|text| text.len() > MAX_REASON_BYTES)
         || reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON_BYTES)
@@ -118,15 +130,17 @@ where
     }
     let target = revocation_target(jti, sub, iss, key, ticket).ok_or_else(|| {
         Problem::invalid(format!(
-            "a revocation names one of jti, sub (with iss or without), iss, key and ticket; send JSON such as {EXAMPLE}"
+            "a revocation names one of jti and sub (with iss or without), iss, key and ticket; send JSON such as {EXAMPLE}"
         ))
     })?;
     let (issued_before, exp) = (time("issued_before", issued_before)?, time("exp", exp)?);
-    // One that a subject gets after this holds: otherwise nobody could log in again. An ID is of one credential, whenever it was
+    // One that a subject gets after this holds: otherwise nobody could log in again. The clock of its issuer may be ahead. An ID is of one credential, whenever it was
     // issued.
     let issued_before = match &target {
-        Target::Subject { .. } | Target::Issuer(_) => issued_before.or_else(|| Some(SystemTime::now())),
-        Target::Token(_) | Target::ApiKey(_) | Target::Ticket(_) => issued_before,
+        Target::Subject { .. } | Target::Issuer(_) => {
+            issued_before.or_else(|| SystemTime::now().checked_add(control.largest_leeway()))
+        }
+        Target::Token { .. } | Target::ApiKey(_) | Target::Ticket(_) => issued_before,
     };
     let request = RevocationRequest { target, issued_before, until: exp, reason };
     let (hub, control) = (hub.clone(), control.clone());
@@ -143,6 +157,23 @@ where
     })
     .await?;
     Ok(answer(&made))
+}
+
+/// The ID of an API key, also of one that is given whole: its secret is neither kept nor repeated.
+fn id_of_key(key: Box<str>) -> Result<Box<str>, Problem> {
+    match id_of_api_key(&key) {
+        Some(id) => Ok(id.into()),
+        None if is_api_key_id(&key) => Ok(key),
+        None => Err(Problem::invalid(
+            "key is no ID of an API key; send the 8 letters and digits after tdk_, and keep the rest secret",
+        )),
+    }
+}
+
+/// Whether a text has the form of a JSON Web Token: three parts, of which the first is a JSON object.
+fn looks_like_token(text: &str) -> bool {
+    let parts: Vec<_> = text.split('.').map(|part| URL_SAFE_NO_PAD.decode(part)).collect();
+    matches!(&parts[..], [Ok(head), Ok(_), Ok(_)] if head.starts_with(b"{"))
 }
 
 /// All revocations, the newest first.
@@ -199,7 +230,7 @@ impl From<Revocation> for RevocationJson {
     fn from(revocation: Revocation) -> RevocationJson {
         let Revocation { id, target, issued_before, until, reason, made } = revocation;
         let target = match target {
-            Target::Token(jti) => TargetJson::Token { jti },
+            Target::Token { id, issuer } => TargetJson::Token { jti: id, iss: issuer },
             Target::Subject { name, issuer } => TargetJson::Subject { sub: name, iss: issuer },
             Target::Issuer(iss) => TargetJson::Issuer { iss },
             Target::ApiKey(key) => TargetJson::ApiKey { key },

@@ -7,7 +7,7 @@ use tidings_client::{HyperTransport, RequestBody, Transport, TransportError};
 
 use crate::{
     cli::Revoke,
-    exit::{Hint, Unreachable},
+    exit::{Hint, Unreachable, UsageError},
     net::token::Token,
     terminal::on_stdout,
 };
@@ -16,11 +16,17 @@ use crate::{
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 pub(super) async fn revoke(revoke: Revoke) -> anyhow::Result<()> {
+    if revoke.jti.as_deref().is_some_and(looks_like_token) {
+        bail!(UsageError(
+            "--jti has the form of a whole token; name the ID in it (tidings token inspect shows it)".into()
+        ));
+    }
+    let key = revoke.key.as_deref().map(|key| id_of_key(key).to_owned());
     let names = [
         ("jti", &revoke.jti),
         ("sub", &revoke.sub),
         ("iss", &revoke.iss),
-        ("key", &revoke.key),
+        ("key", &key),
         ("ticket", &revoke.ticket),
         ("reason", &revoke.reason),
     ];
@@ -67,6 +73,16 @@ pub(super) async fn revoke(revoke: Revoke) -> anyhow::Result<()> {
         eprintln!("warning: the hub keeps its history in memory, so the revocation ends with its process");
     }
     Ok(())
+}
+
+/// Whether a text looks like a whole token, which is a secret: the hub must not get it here.
+fn looks_like_token(text: &str) -> bool {
+    text.starts_with("ey") && text.matches('.').count() == 2
+}
+
+/// The ID in an API key that is given whole. The rest is a secret, and is not sent.
+fn id_of_key(key: &str) -> &str {
+    key.strip_prefix("tdk_").and_then(|rest| rest.split_once('_')).map_or(key, |(id, _)| id)
 }
 
 fn unreachable(error: TransportError, revoke: &Revoke) -> anyhow::Error {
