@@ -64,6 +64,7 @@ async fn tokens_of_a_subject_that_are_issued_after_a_revocation_hold() {
 #[tokio::test]
 async fn a_revocation_is_listed_and_can_be_taken_back() {
     let setup = Setup::new(|control| control).await;
+    let alice = format!("{}Accept: application/json\r\n", bearer(&of_user("alice")));
     let made = setup.revoke(&json!({ "sub": "alice", "iss": "", "reason": "x" })).await;
     let list = setup.ask("GET", "/revocations", "", "").await.json();
     let listed = &list["revocations"][0];
@@ -73,7 +74,6 @@ async fn a_revocation_is_listed_and_can_be_taken_back() {
         "{list}"
     );
     let path = format!("/revocations/{}", made["id"].as_str().unwrap());
-    let alice = format!("{}Accept: application/json\r\n", bearer(&of_user("alice")));
     assert_eq!(setup.ask("GET", "/topics/news", &alice, "").await.status(), 401);
     assert_eq!(setup.ask("DELETE", &path, "", "").await.status(), 200);
     assert_eq!(setup.ask("GET", "/topics/news", &alice, "").await.status(), 200);
@@ -85,11 +85,12 @@ async fn a_revocation_outlives_the_process_if_the_history_does() {
     let directory = tempfile::tempdir().unwrap();
     let open = || Setup::new(|control| control.with_revocations_in(directory.path()).unwrap());
     let setup = open().await;
+    let alice = bearer(&of_user("alice"));
     let made = setup.revoke(&json!({ "sub": "alice" })).await;
     assert_eq!(made["durable"], true, "{made}");
     setup.hub.shutdown().await;
     let again = open().await;
-    again.ask("GET", "/topics/news", &bearer(&of_user("alice")), "").await.refusal(401, "token-revoked", &[]);
+    again.ask("GET", "/topics/news", &alice, "").await.refusal(401, "token-revoked", &[]);
 }
 
 /// A hub that trusts two issuers: one without a name, and one whose tokens need no end and whose clock may differ.
