@@ -174,6 +174,11 @@ impl InForce {
         self.policy.tokens.accept(token, SystemTime::now()).await
     }
 
+    /// Whether this takes more than a hash to judge: it is a token that is not remembered.
+    pub(super) fn has_to_verify(&self, token: &str) -> bool {
+        !looks_like_api_key(token) && !self.policy.tokens.remember(token, SystemTime::now())
+    }
+
     fn accept_api_key(&self, key: &str) -> Result<Accepted, Refusal> {
         self.policy.api_keys.accept(key, SystemTime::now())
     }
@@ -295,16 +300,16 @@ impl Control {
             Ok(Some(shown)) => Ok(shown),
             Err(refusal) => Err(refusal),
         };
-        let network = self.counted_network(request);
-        self.may_try(network)?;
+        let is_signed = |shown: &Shown<'_>| match shown {
+            Shown::Bearer(token) | Shown::Cookie(token) => rule.has_to_verify(token),
+            Shown::Basic(_) | Shown::Ticket(_) | Shown::Query(_) => false,
+        };
+        let attempt = self.may_try(request, || shown.as_ref().is_ok_and(is_signed))?;
         let granted = match shown {
             Ok(shown) => self.grant(&rule, shown).await,
             Err(refusal) => Err(refusal),
         };
-        granted.map_err(|refusal| {
-            self.count_refused(network);
-            refusal.into_denial()
-        })
+        granted.map_err(|refusal| self.refused(attempt, refusal))
     }
 
     async fn grant(&self, rule: &InForce, shown: Shown<'_>) -> Result<Grant, Refusal> {

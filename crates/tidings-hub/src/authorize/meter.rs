@@ -37,6 +37,8 @@ struct Used {
     rates: Recent<Holder, Rates>,
     /// Credentials that were refused, by the network of their senders.
     refused: Recent<Holder, Bucket>,
+    /// Signatures that were verified for networks of which too many credentials were refused.
+    verified: Recent<Holder, Bucket>,
 }
 
 /// 16 bytes for each holder.
@@ -67,6 +69,7 @@ impl Default for Meter {
             streams: HashMap::new(),
             rates: Recent::new(MAX_HOLDERS),
             refused: Recent::new(MAX_HOLDERS),
+            verified: Recent::new(MAX_HOLDERS),
         };
         Meter { began: Instant::now(), used: Mutex::new(used) }
     }
@@ -163,6 +166,12 @@ impl Meter {
         })
     }
 
+    /// Whether a signature may be verified for a network of which too many credentials were refused.
+    pub(crate) fn may_verify(&self, network: IpAddr) -> bool {
+        let now = self.now();
+        self.lock().verified.entry(Holder::network(network)).take(1, VERIFIED_RATE, now).is_ok()
+    }
+
     /// Counts a credential that was refused.
     pub(crate) fn note_refused(&self, network: IpAddr) {
         let now = self.now_of_refused();
@@ -185,6 +194,8 @@ impl Meter {
 }
 
 const SLOWER: u32 = 30;
+/// In signatures a second.
+const VERIFIED_RATE: f64 = 1.0;
 /// In refusals a second of the slower clock.
 const REFUSED_RATE: f64 = REFUSED_PER_MINUTE as f64 / 2.0;
 

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use http::request::Parts;
 
-use super::{Audit, AuditEvent, Control, Exceeded, Grant, Held, Holder, Limits, Metered, client_address};
+use super::{
+    Audit, AuditEvent, Control, Denial, Exceeded, Grant, Held, Holder, Limits, Metered, Refusal,
+    client_address,
+};
 use crate::Selector;
 
 /// A client with limits on publishing.
@@ -12,6 +15,14 @@ use crate::Selector;
 pub(crate) struct PublishMeter<'c> {
     control: &'c Control,
     client: Metered,
+}
+
+/// A credential that is being judged.
+pub(super) struct Attempt {
+    /// The network that its refusal counts for.
+    network: Option<IpAddr>,
+    /// The answer to a refused credential of a network that has sent too many.
+    exceeded: Option<Exceeded>,
 }
 
 impl PublishMeter<'_> {
@@ -143,13 +154,34 @@ impl Control {
         })
     }
 
-    pub(super) fn may_try(&self, network: Option<IpAddr>) -> Result<(), Exceeded> {
-        network.map_or(Ok(()), |network| self.meter.may_try(network))
+    /// Asked before a credential is looked at. From a network of too many refused ones, credentials are still judged that cost little:
+    /// otherwise one client could lock out the others of its network.
+    ///
+    /// # Errors
+    /// When too many credentials from its network were refused, and `is_signed`: its signature would have to be verified.
+    pub(super) fn may_try(
+        &self,
+        request: &Parts,
+        is_signed: impl FnOnce() -> bool,
+    ) -> Result<Attempt, Exceeded> {
+        let network = self.counted_network(request);
+        let exceeded = network.and_then(|network| self.meter.may_try(network).err());
+        match (network, exceeded) {
+            (Some(network), Some(exceeded)) if is_signed() && !self.meter.may_verify(network) => {
+                Err(exceeded)
+            }
+            (network, exceeded) => Ok(Attempt { network, exceeded }),
+        }
     }
 
-    pub(super) fn count_refused(&self, network: Option<IpAddr>) {
-        if let Some(network) = network {
+    /// The answer to a credential that was refused. It counts if it was not proved to be genuine.
+    pub(super) fn refused(&self, attempt: Attempt, refusal: Refusal) -> Denial {
+        if refusal.is_signed || refusal.rule == "keys-unavailable" {
+            return refusal.into_denial();
+        }
+        if let Some(network) = attempt.network {
             self.meter.note_refused(network);
         }
+        attempt.exceeded.map_or_else(|| refusal.into_denial(), Denial::from)
     }
 }

@@ -65,12 +65,46 @@ async fn an_address_that_publishes_too_fast_is_told_when_to_go_on() {
 }
 
 #[tokio::test]
-async fn an_address_that_sends_refused_credentials_is_refused_before_they_are_looked_at() {
+async fn refused_credentials_of_an_address_lock_out_no_token_that_the_hub_remembers_and_no_ticket() {
+    let setup = behind_a_proxy().await;
+    let client = from("192.0.2.9");
+    let right = format!("{client}{}Accept: application/json\r\n", bearer(&of_user("alice")));
+    assert_eq!(setup.ask("GET", "/topics/news", &right, "").await.status(), 200);
+    let ticket = setup.ticket(&of_user("alice"), &json!({ "topics": ["news"] })).await;
+    let wrong = format!("{client}{}", bearer("wrong"));
+    // Each unknown token takes a signature, and few of them are verified.
+    for number in 0.. {
+        while setup.ask("GET", "/topics/news", &wrong, "").await.status() != 429 {}
+        let unknown = bearer(&of_user(&format!("user {number}")));
+        let headers = format!("{client}{unknown}Accept: application/json\r\n");
+        let answer = setup.ask("GET", "/topics/news", &headers, "").await;
+        if answer.status() == 429 {
+            answer.refusal(429, "too-many-refusals", &["192.0.2.9"]);
+            break;
+        }
+    }
+    assert_eq!(setup.ask("GET", "/topics/news", &right, "").await.status(), 200);
+    Stream::open(&setup, &format!("/topics?ticket={ticket}"), &client).await;
+}
+
+#[tokio::test]
+async fn a_genuine_token_that_is_refused_does_not_count_as_a_refused_credential() {
+    let setup = behind_a_proxy().await;
+    let expired = bearer(&token(json!({ "sub": "alice", "exp": 1, "tidings": {} })));
+    for _ in 0..30 {
+        let headers = format!("{}{expired}", from("192.0.2.10"));
+        setup.ask("GET", "/topics/news", &headers, "").await.refusal(401, "token-expired", &[]);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_sends_refused_credentials_is_refused_before_signatures_are_verified() {
     let setup = behind_a_proxy().await;
     let wrong = format!("{}{}", from("2001:db8::1"), bearer("wrong"));
     // The network counts: one client has many addresses of it.
-    let right = format!("{}{}Accept: application/json\r\n", from("2001:db8::2"), bearer(&of_user("alice")));
-    let mut refused = 0;
+    let right =
+        |name: &str| format!("{}{}Accept: application/json\r\n", from("2001:db8::2"), bearer(&of_user(name)));
+    let (mut refused, mut tried) = (0, 0);
     let refused = loop {
         let answer = setup.ask("GET", "/topics/news", &wrong, "").await;
         if answer.status() == 401 {
@@ -79,8 +113,10 @@ async fn an_address_that_sends_refused_credentials_is_refused_before_they_are_lo
             continue;
         }
         assert!(refused >= 20, "{refused}");
-        let answer = setup.ask("GET", "/topics/news", &right, "").await;
-        // After some seconds it may try once more.
+        answer.refusal(429, "too-many-refusals", &["2001:db8::"]);
+        // The hub remembers none of these. It verifies one a second all the same.
+        tried += 1;
+        let answer = setup.ask("GET", "/topics/news", &right(&format!("user {tried}")), "").await;
         if answer.status() == 429 {
             break answer;
         }

@@ -132,10 +132,7 @@ impl Tokens {
 
     /// The rights that a token has by itself. Waits if the keys of its issuer have to be fetched first.
     pub(crate) async fn accept(&self, token: &str, now: SystemTime) -> Result<Accepted, Refusal> {
-        let keys_of = |accepted: &Accepted| {
-            self.issuer_named(accepted.credential.issuer.as_deref()).map_or(0, Issuer::keys_version)
-        };
-        if let Some(accepted) = self.verified.find(token, now, keys_of) {
+        if let Some(accepted) = self.remembered(token, now) {
             return Ok(accepted);
         }
         let mut judged = self.judge(token, now, &mut Report::verdict());
@@ -147,6 +144,18 @@ impl Tokens {
         let (accepted, version) = judged?;
         self.verified.insert(token, &accepted, version);
         Ok(accepted)
+    }
+
+    /// Whether the token was verified before, and holds.
+    pub(crate) fn remember(&self, token: &str, now: SystemTime) -> bool {
+        self.remembered(token, now).is_some()
+    }
+
+    fn remembered(&self, token: &str, now: SystemTime) -> Option<Accepted> {
+        let keys_of = |accepted: &Accepted| {
+            self.issuer_named(accepted.credential.issuer.as_deref()).map_or(0, Issuer::keys_version)
+        };
+        self.verified.find(token, now, keys_of)
     }
 
     /// Drops what is remembered of the credentials that `is_hit`.
