@@ -17,6 +17,9 @@ use super::{
 /// How many revocations a hub keeps.
 const MAX_REVOCATIONS: usize = 100_000;
 
+/// How many of these places sessions that end leave free: an administrator can still revoke.
+const NOT_FOR_SESSIONS: usize = 1_000;
+
 /// The credentials that a revocation hits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Target {
@@ -152,6 +155,18 @@ impl Revocations {
     /// # Errors
     /// [`NotRevoked`]; then nothing is revoked.
     pub(crate) fn revoke(&self, request: RevocationRequest) -> Result<Revocation, NotRevoked> {
+        self.revoke_up_to(MAX_REVOCATIONS, request)
+    }
+
+    /// The same for the token of a session that ends. The last 1,000 places of the list are not for these.
+    ///
+    /// # Errors
+    /// [`NotRevoked`]; then nothing is revoked.
+    pub(crate) fn log_out(&self, request: RevocationRequest) -> Result<Revocation, NotRevoked> {
+        self.revoke_up_to(MAX_REVOCATIONS - NOT_FOR_SESSIONS, request)
+    }
+
+    fn revoke_up_to(&self, most: usize, request: RevocationRequest) -> Result<Revocation, NotRevoked> {
         let mut list = self.lock_list();
         let now = SystemTime::now();
         let RevocationRequest { target, issued_before, until, reason } = request;
@@ -161,7 +176,7 @@ impl Revocations {
             kept.sweep(now);
             match kept.by_target.get(&revocation.target) {
                 Some(earlier) => revocation.extend(earlier),
-                None if kept.by_target.len() >= MAX_REVOCATIONS => return Err(NotRevoked::Full),
+                None if kept.by_target.len() >= most => return Err(NotRevoked::Full),
                 None => {}
             }
             kept.by_target.len()
@@ -372,6 +387,23 @@ mod tests {
 
     fn token_of(id: &str, issuer: Option<&str>) -> Target {
         Target::Token { id: id.into(), issuer: issuer.map(Into::into) }
+    }
+
+    #[test]
+    fn sessions_that_end_leave_the_last_thousand_places_to_administrators() {
+        let revocations = Revocations::in_memory();
+        let request = |number: usize| RevocationRequest {
+            target: Target::Token { id: number.to_string().into(), issuer: None },
+            issued_before: None,
+            until: None,
+            reason: None,
+        };
+        for number in 0..MAX_REVOCATIONS - 1_000 {
+            revocations.log_out(request(number)).unwrap();
+        }
+        assert!(matches!(revocations.log_out(request(MAX_REVOCATIONS)), Err(NotRevoked::Full)));
+        revocations.log_out(request(0)).unwrap();
+        revocations.revoke(request(MAX_REVOCATIONS)).unwrap();
     }
 
     #[test]

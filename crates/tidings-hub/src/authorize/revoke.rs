@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    AccessEnd, AuditEvent, Control, Credential, Grant, MAX_TOKEN_LIFE, NotRevoked, Refusal, Revocation,
-    RevocationRequest, Revocations, Target, shown::of_cookie,
+    AccessEnd, AuditEvent, Control, Credential, Exceeded, Grant, MAX_TOKEN_LIFE, NotRevoked, Refusal,
+    Revocation, RevocationRequest, Revocations, Target, shown::of_cookie,
 };
 
 /// How much longer than the longest life a revocation is kept: clocks differ.
@@ -37,12 +37,20 @@ impl Control {
     /// # Errors
     /// [`NotRevoked`]; then nothing is revoked.
     pub(crate) fn revoke(&self, request: RevocationRequest) -> Result<Revoked, NotRevoked> {
+        self.revoke_by(Revocations::revoke, request)
+    }
+
+    fn revoke_by(
+        &self,
+        revoke: fn(&Revocations, RevocationRequest) -> Result<Revocation, NotRevoked>,
+        request: RevocationRequest,
+    ) -> Result<Revoked, NotRevoked> {
         let mut request = request;
         request.until = match request.until {
             Some(end) => end.checked_add(self.largest_leeway()),
             None => self.no_credential_after(&request.target),
         };
-        let revocation = self.revocations.revoke(request)?;
+        let revocation = revoke(&self.revocations, request)?;
         // A request from here on is told of the revocation, and all grants from before are found here.
         let streams = self.end(AccessEnd::Revoked, |credential| revocation.hits(credential));
         let tickets = self
@@ -72,7 +80,7 @@ impl Control {
         self.in_force().tokens().largest_leeway()
     }
 
-    /// Ends the streams of a credential, and revokes the ID of its token, if it has one.
+    /// Ends the streams of a credential, forgets its tickets, and revokes the ID of its token, if it has one.
     ///
     /// # Errors
     /// [`NotRevoked`]; then its streams go on.
@@ -80,12 +88,14 @@ impl Control {
         let Some(id) = credential.token_id.clone() else {
             let is_it = |other: &Credential| other.kind == credential.kind && other.name == credential.name;
             self.end(AccessEnd::Revoked, is_it);
+            self.tickets.forget(is_it, |_| false);
             return Ok(());
         };
         let issuer = Some(credential.issuer.clone().unwrap_or_default());
         let (target, until) = (Target::Token { id, issuer }, credential.expires);
         let reason = Some("logged out".into());
-        self.revoke(RevocationRequest { target, issued_before: None, until, reason }).map(drop)
+        let request = RevocationRequest { target, issued_before: None, until, reason };
+        self.revoke_by(Revocations::log_out, request).map(drop)
     }
 
     /// Takes a revocation back; `None` if there is none of this ID.
@@ -120,9 +130,24 @@ impl Control {
     }
 
     /// The credential of a session by cookie, if it holds.
-    pub(crate) async fn credential_of_session(&self, request: &Parts) -> Option<Arc<Credential>> {
-        let token = of_cookie(&request.headers, self.cookie()?)?;
-        let accepted = self.in_force().accept_token(token).await.ok()?;
-        Some(accepted.credential)
+    ///
+    /// # Errors
+    /// When too many credentials from its network were refused.
+    pub(crate) async fn credential_of_session(
+        &self,
+        request: &Parts,
+    ) -> Result<Option<Arc<Credential>>, Exceeded> {
+        let cookie = self.cookie().and_then(|name| of_cookie(&request.headers, name));
+        let Some(token) = cookie else { return Ok(None) };
+        let rule = self.in_force();
+        let attempt = self.may_try(request, || rule.has_to_verify(token))?;
+        match rule.accept_token(token).await {
+            Ok(accepted) if self.revocations.hitting(&accepted.credential).is_some() => Ok(None),
+            Ok(accepted) => Ok(Some(accepted.credential)),
+            Err(refusal) => {
+                self.refused(attempt, refusal);
+                Ok(None)
+            }
+        }
     }
 }

@@ -48,6 +48,51 @@ async fn a_session_of_a_token_without_an_id_ends_its_streams_too() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_session_of_a_token_without_an_id_voids_its_tickets() {
+    let setup = with_cookie().await;
+    let token = token(json!({ "sub": "alice", "tidings": { "read": ["news"] } }));
+    let ticket = setup.ticket(&token, &json!({ "topics": ["news"] })).await;
+    let cookie = format!("Cookie: {COOKIE}={token}\r\n");
+    assert_eq!(setup.ask("DELETE", "/session", &cookie, "").await.status(), 204);
+    let answer =
+        setup.ask("GET", &format!("/topics?ticket={ticket}"), "Accept: application/json\r\n", "").await;
+    answer.refusal(401, "ticket-not-valid", &[]);
+}
+
+#[tokio::test]
+async fn a_session_that_is_revoked_already_is_not_revoked_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let setup = Setup::new(|control| {
+        control.with_cookie(COOKIE).unwrap().with_revocations_in(directory.path()).unwrap()
+    })
+    .await;
+    let cookie = format!("Cookie: {COOKIE}={}\r\n", of_user("alice"));
+    let list = || std::fs::read(directory.path().join("revocations.jsonl")).unwrap();
+    assert_eq!(setup.ask("DELETE", "/session", &cookie, "").await.status(), 204);
+    let before = list();
+    assert_eq!(setup.ask("DELETE", "/session", &cookie, "").await.status(), 204);
+    assert_eq!(list(), before);
+}
+
+#[tokio::test]
+async fn cookies_that_are_refused_when_a_session_ends_count_as_refused_credentials() {
+    let setup = Setup::new(|control| {
+        control.with_cookie(COOKIE).unwrap().with_trusted_proxies(vec!["127.0.0.0/8".parse().unwrap()])
+    })
+    .await;
+    let cookie = format!("X-Forwarded-For: 192.0.2.7\r\nCookie: {COOKIE}=wrong\r\n");
+    let refused = async {
+        loop {
+            let answer = setup.ask("DELETE", "/session", &cookie, "").await;
+            if answer.status() != 204 {
+                break answer;
+            }
+        }
+    };
+    soon("a refusal", refused).await.refusal(429, "too-many-refusals", &["192.0.2.7"]);
+}
+
+#[tokio::test]
 async fn a_page_of_another_site_neither_uses_nor_ends_a_session() {
     let setup = with_cookie().await;
     let cookie = format!("Cookie: {COOKIE}={}\r\nOrigin: https://evil.example\r\n", of_user("alice"));

@@ -64,14 +64,15 @@ pub(crate) fn log_in(
 /// It clears a cookie that does not hold, too: otherwise a page could not get rid of it.
 ///
 /// # Errors
-/// 404 if cookies are off; 503 when the revocation cannot be written.
+/// 404 if cookies are off; 429 when too many credentials from the client's network were refused; 503 when the revocation cannot be
+/// written.
 pub(crate) async fn log_out(
     hub: &Hub,
     control: &Arc<Control>,
     parts: &Parts,
 ) -> Result<Response<HubBody>, Problem> {
     let name = control.cookie().ok_or_else(Problem::no_sessions)?;
-    let credential = control.credential_of_session(parts).await;
+    let credential = control.credential_of_session(parts).await?;
     if let Some(credential) = credential {
         let logging_out = control.clone();
         let logged_out = spawn_blocking(move || logging_out.log_out(&credential)).await;
