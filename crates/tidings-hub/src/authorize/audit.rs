@@ -1,6 +1,7 @@
 //! The audit log: refusals, streams, tickets and revocations, each with its client, as a file of JSON lines.
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::{self, Write},
     net::IpAddr,
@@ -11,16 +12,19 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use serde::Serialize;
 
-use super::{Credential, Subject};
+use super::{Credential, Subject, rate::Bucket};
 use crate::owner_only;
 
 /// How many events wait for the disk. Later ones are counted, and told as one event of their own.
 const MAX_WAITING: usize = 8_192;
+
+/// How many events a second are noted that anybody can cause.
+const FEW: f64 = 10.0;
 
 /// The longest text of a member. A topic may be longer.
 const MAX_TEXT_BYTES: usize = 512;
@@ -71,6 +75,9 @@ struct Inner {
     writer: Mutex<Option<JoinHandle<()>>>,
     state: Arc<State>,
     with_publishes: bool,
+    began: Instant,
+    /// How fast refusals come that anybody can cause, by their rule, and how many are left out.
+    few: Mutex<HashMap<Box<str>, (Bucket, u64)>>,
 }
 
 /// The state that the writer and its users share.
@@ -153,7 +160,14 @@ impl Audit {
             commands,
         };
         let writer = thread::Builder::new().name("tidings-audit".into()).spawn(move || writer.run())?;
-        let inner = Inner { queue: Some(queue), writer: Mutex::new(Some(writer)), state, with_publishes };
+        let inner = Inner {
+            queue: Some(queue),
+            writer: Mutex::new(Some(writer)),
+            state,
+            with_publishes,
+            began: Instant::now(),
+            few: Mutex::default(),
+        };
         Ok(Audit(Arc::new(inner)))
     }
 
@@ -177,6 +191,22 @@ impl Audit {
 
     pub(crate) fn has_publishes(&self) -> bool {
         self.0.with_publishes
+    }
+
+    /// Notes a refusal that anybody can cause, ten times a second at most. Later ones are counted, and the next that is noted stands for
+    /// them, too: otherwise a flood of them would take the room of all others.
+    pub(crate) fn note_few(&self, rule: &str, event: impl FnOnce() -> AuditEvent) {
+        let now = u64::try_from(self.0.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let count = {
+            let mut few = self.0.few.lock().unwrap_or_else(PoisonError::into_inner);
+            let (bucket, left_out) = few.entry(rule.into()).or_default();
+            if bucket.take(1, FEW, now).is_err() {
+                *left_out += 1;
+                return;
+            }
+            std::mem::take(left_out)
+        };
+        self.note(AuditEvent { count: (count > 0).then_some(count + 1), ..event() });
     }
 
     /// Notes an event. It never waits.

@@ -79,7 +79,7 @@ impl fmt::Display for Network {
 pub(crate) fn client_address(request: &Parts, trusted: &[Network]) -> Option<Peer> {
     let peer: Peer = *request.extensions.get()?;
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
-    if !is_trusted(peer.address().ip()) {
+    if !is_trusted(peer.address().ip()) || has_both(&request.headers) {
         return Some(peer);
     }
     let mut client = peer;
@@ -94,8 +94,20 @@ pub(crate) fn client_address(request: &Parts, trusted: &[Network]) -> Option<Pee
     Some(client)
 }
 
-/// The addresses that proxies have noted, from the first to the last. `X-Forwarded-For` counts if there is one, otherwise
-/// `Forwarded` (RFC 7239).
+/// Whether a request comes from this machine itself: no trusted proxy says that it comes from elsewhere, or from here.
+pub(crate) fn is_of_this_machine(request: &Parts, trusted: &[Network]) -> bool {
+    let Some(peer) = request.extensions.get::<Peer>().map(|peer| peer.address().ip()) else { return false };
+    let is_said = [X_FORWARDED_FOR, header::FORWARDED].iter().any(|name| request.headers.contains_key(name));
+    let is_trusted = trusted.iter().any(|network| network.contains(peer));
+    peer.to_canonical().is_loopback() && !(is_trusted && is_said)
+}
+
+/// Whether a request has both headers. A proxy sets one of them, and nobody knows which: the client may have set the other.
+fn has_both(headers: &HeaderMap) -> bool {
+    headers.contains_key(X_FORWARDED_FOR) && headers.contains_key(header::FORWARDED)
+}
+
+/// The addresses that proxies have noted, from the first to the last, in `X-Forwarded-For` or `Forwarded` (RFC 7239).
 fn forwarded(headers: &HeaderMap) -> impl DoubleEndedIterator<Item = Option<SocketAddr>> {
     let texts = |name: HeaderName| {
         let values = headers.get_all(name).into_iter().map(|value| value.to_str().unwrap_or_default());
@@ -158,6 +170,8 @@ mod tests {
         let standard = [("forwarded", "for=6.6.6.6, for=\"[2001:db8::2]:1\";proto=https;by=10.0.0.1")];
         assert_eq!(through(&standard), "2001:db8::2");
         assert_eq!(through(&[("forwarded", "proto=https")]), "10.0.0.1");
+        let both = [("forwarded", "for=203.0.113.7"), ("x-forwarded-for", "6.6.6.6")];
+        assert_eq!(through(&both), "10.0.0.1", "nobody knows which of them the client wrote");
     }
 
     #[test]

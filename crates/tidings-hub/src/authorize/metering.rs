@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use http::request::Parts;
 
 use super::{
-    Audit, AuditEvent, Control, Denial, Exceeded, Grant, Held, Holder, Limits, Metered, Refusal,
-    client_address,
+    Audit, AuditEvent, Control, Denial, Exceeded, Grant, Held, Holder, Limits, Metered, Place, Refusal,
+    client_address, is_of_this_machine,
 };
 use crate::Selector;
 
@@ -46,13 +46,12 @@ impl Control {
         request: &Parts,
         selector: &Selector,
     ) -> Result<Option<Box<Held>>, Exceeded> {
-        let topics =
-            selector.topics().len() + selector.prefixes().len() + usize::from(selector.is_everything());
-        let place = match self.client(grant, request) {
-            Some(client) => self.meter.open_stream(&client, topics)?,
-            None => None,
-        };
+        // First, because the stream takes the place of an earlier one of its ticket.
         let ticket = grant.ticket().and_then(|ticket| self.tickets.open_stream(&ticket.redeemed, grant));
+        let mut place = self.take_place(grant, request, selector)?;
+        if let Some(ticket) = &ticket {
+            place = ticket.keep(place);
+        }
         let ended = self.audit.as_ref().map(|audit| {
             let event = |name| {
                 let topic = crate::Matchers::from(selector.clone()).to_string();
@@ -67,6 +66,24 @@ impl Control {
             (audit.clone(), Box::new(event("stream-ended")))
         });
         Ok(Held { place, ticket, ended }.boxed())
+    }
+
+    /// Takes the place of a stream, until it is dropped. `None` if streams are not limited.
+    ///
+    /// # Errors
+    /// When the client has too many streams, or asks for too many topics.
+    pub(crate) fn take_place(
+        &self,
+        grant: &Grant,
+        request: &Parts,
+        selector: &Selector,
+    ) -> Result<Option<Place>, Exceeded> {
+        let topics =
+            selector.topics().len() + selector.prefixes().len() + usize::from(selector.is_everything());
+        match self.client(grant, request) {
+            Some(client) => self.meter.open_stream(&client, topics),
+            None => Ok(None),
+        }
     }
 
     /// The limits on publishing of a request's client; `None` if it has none.
@@ -96,7 +113,7 @@ impl Control {
         rule: &str,
         number: Option<&str>,
     ) {
-        self.note(|| {
+        let event = || {
             let event = AuditEvent {
                 rule: Some(rule.to_owned()),
                 action: Some(format!("{} {}", request.method, request.uri.path())),
@@ -106,7 +123,13 @@ impl Control {
             };
             let credential = grant.and_then(Grant::credential);
             credential.into_iter().fold(event, |event, credential| event.of(credential))
-        });
+        };
+        match &self.audit {
+            Some(audit) if matches!(rule, "credential-missing" | "too-many-refusals") => {
+                audit.note_few(rule, event);
+            }
+            _ => self.note(event),
+        }
     }
 
     pub(super) fn note(&self, event: impl FnOnce() -> AuditEvent) {
@@ -122,9 +145,9 @@ impl Control {
 
     /// The network of a client whose refused credentials are counted. This machine's own are not: every client of a local
     /// proxy that is not trusted comes from there.
-    pub(super) fn counted_network(&self, request: &Parts) -> Option<IpAddr> {
+    fn counted_network(&self, request: &Parts) -> Option<IpAddr> {
         let peer = client_address(request, &self.proxies)?;
-        (!peer.address().ip().to_canonical().is_loopback()).then(|| peer.network())
+        (!is_of_this_machine(request, &self.proxies)).then(|| peer.network())
     }
 
     fn address(&self, request: &Parts) -> Option<IpAddr> {
@@ -134,6 +157,9 @@ impl Control {
     /// A client with limits. The subject of a credential counts, or the credential itself; without one, the network of the client.
     fn client(&self, grant: &Grant, request: &Parts) -> Option<Metered> {
         if let Some(credential) = grant.credential() {
+            // Tickets without a subject count for the credential that got them: otherwise each would have limits of its own.
+            let got_it = grant.ticket().map(|ticket| &ticket.terms().of.credential);
+            let credential = got_it.filter(|_| credential.subject.is_none()).unwrap_or(credential);
             let limits = grant.limits();
             return (!limits.is_none()).then(|| Metered {
                 holder: Holder::of(credential),

@@ -62,7 +62,7 @@ pub(crate) use self::{
         ApiKey, ApiKeys, basic_api_key, id_of_api_key, is_api_key_id, looks_like_api_key, read_sha256,
     },
     audit::AuditEvent,
-    client_address::client_address,
+    client_address::{client_address, is_of_this_machine},
     credential::{Accepted, Credential, CredentialKind},
     denial::DenialKind,
     exceeded::{Exceeded, Quota},

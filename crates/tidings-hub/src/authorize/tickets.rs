@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest::{SHA256, digest};
 use tokio::time::Instant;
 
-use super::{Accepted, AccessEnd, Credential, Exceeded, Grant, Holder, grant::WeakGrant};
+use super::{Accepted, AccessEnd, Credential, Exceeded, Grant, Holder, Place, grant::WeakGrant};
 use crate::{Selector, Subject};
 
 /// How every ticket begins.
@@ -89,6 +89,8 @@ enum State {
     Reconnects {
         terms: Arc<TicketTerms>,
         stream: Option<WeakGrant>,
+        /// The place of that stream among those of its client.
+        place: Option<Place>,
         opened: u64,
     },
     /// It cannot be used again. Its credential is named if somebody tries.
@@ -201,11 +203,12 @@ impl Tickets {
     }
 
     /// Notes that a ticket which reconnects has a stream by this grant. An earlier stream of the ticket ends when the hub is told to
-    /// look at its grants.
+    /// look at its grants, and its place is free at once.
     pub(crate) fn open_stream(&self, ticket: &Redeemed, grant: &Grant) -> Option<TicketStream> {
         let mut table = self.lock();
         let found = table.tickets.get_mut(&ticket.digest)?;
-        let State::Reconnects { stream, opened, .. } = &mut found.state else { return None };
+        let State::Reconnects { stream, place, opened, .. } = &mut found.state else { return None };
+        *place = None;
         if let Some(earlier) = stream.replace(grant.downgrade()).and_then(|earlier| earlier.upgrade()) {
             earlier.end(AccessEnd::Limit);
         }
@@ -280,7 +283,7 @@ impl Table {
         let Some(ticket) = self.tickets.get_mut(digest) else { return };
         if matches!(ticket.state, State::Unused(_)) {
             self.unused -= 1;
-            ticket.state = State::Reconnects { terms: terms.clone(), stream: None, opened: 0 };
+            ticket.state = State::Reconnects { terms: terms.clone(), stream: None, place: None, opened: 0 };
         }
         // Until the stream is open, it is as if one had just ended.
         let deadline = std::mem::replace(&mut ticket.deadline, now + COMES_BACK_WITHIN);
@@ -315,13 +318,29 @@ impl Table {
     }
 }
 
+impl TicketStream {
+    /// Gives the ticket the place of its stream, so that a later stream of the ticket can take it. Returns the place if the ticket is
+    /// not there any more.
+    pub(crate) fn keep(&self, of_stream: Option<Place>) -> Option<Place> {
+        let mut table = self.tickets.lock();
+        match table.tickets.get_mut(&self.digest).map(|ticket| &mut ticket.state) {
+            Some(State::Reconnects { place, opened, .. }) if *opened == self.opened => {
+                *place = of_stream;
+                None
+            }
+            _ => of_stream,
+        }
+    }
+}
+
 impl Drop for TicketStream {
     fn drop(&mut self) {
         let mut table = self.tickets.lock();
         let Some(ticket) = table.tickets.get_mut(&self.digest) else { return };
-        // A later stream has taken the place of this one.
-        if !matches!(&ticket.state, State::Reconnects { opened, .. } if *opened == self.opened) {
-            return;
+        match &mut ticket.state {
+            State::Reconnects { place, opened, .. } if *opened == self.opened => *place = None,
+            // A later stream has taken the place of this one.
+            _ => return,
         }
         ticket.deadline = Instant::now() + COMES_BACK_WITHIN;
         let deadline = ticket.deadline;

@@ -98,6 +98,11 @@ async fn page(
     grant.ticket().map_or(Ok(()), UsedTicket::may_open_all)?;
     let reading = reading(hub, grant, std::mem::take(&mut asked.selector))?;
     let is_partial = reading.is_partial;
+    // A long poll waits as a stream does.
+    let _place = match hub.engine().settings.access.control() {
+        Some(control) if !asked.wait.is_zero() => control.take_place(grant, parts, &reading.selector)?,
+        _ => None,
+    };
     let response = unless_left(parts, history(hub, reading, asked)).await?;
     Ok(sign(hub, response, grant, is_partial))
 }

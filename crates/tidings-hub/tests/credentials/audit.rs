@@ -103,3 +103,26 @@ async fn a_full_disk_stops_the_audit_and_never_the_hub() {
     assert!(metrics.contains("tidings_audit_lost_events 1\n"), "{metrics}");
     assert_eq!(setup.ask("POST", "/topics/chat", &bearer(&of_user("bob")), "x").await.status(), 200);
 }
+
+#[tokio::test]
+async fn requests_without_a_credential_are_noted_a_few_times_a_second_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("audit.jsonl");
+    let setup = Setup::new(|control| control.with_audit(Audit::open(&path, false).unwrap())).await;
+    let mut asked = 0;
+    let counted = async {
+        loop {
+            asked += 1;
+            let answer = setup.ask("GET", "/topics/news", "", "").await;
+            answer.refusal(401, "credential-missing", &[]);
+            let lines = lines(&path, 1).await;
+            if lines.iter().any(|line| line["count"].is_u64()) {
+                break lines;
+            }
+        }
+    };
+    let lines = soon("a count", counted).await;
+    let told: u64 = lines.iter().map(|line| line["count"].as_u64().unwrap_or(1)).sum();
+    // The file may lag behind the answers.
+    assert!((lines.len() as u64 + 1..=asked).contains(&told), "{told} of {asked}: {lines:?}");
+}

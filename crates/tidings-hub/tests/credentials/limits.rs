@@ -129,6 +129,64 @@ async fn an_address_that_sends_refused_credentials_is_refused_before_signatures_
 }
 
 #[tokio::test]
+async fn tickets_of_a_token_without_a_subject_count_for_the_token() {
+    let setup = Setup::new(|control| control).await;
+    let token = token(json!({ "jti": "t", "tidings": { "read": ["*"], "limits": { "streams": 1 } } }));
+    let asked = json!({ "topics": ["news"] });
+    let (first, second) = (setup.ticket(&token, &asked).await, setup.ticket(&token, &asked).await);
+    let _stream = Stream::open(&setup, &format!("/topics?ticket={first}"), "").await;
+    let json = "Accept: application/json\r\n";
+    let refused = setup.ask("GET", &format!("/topics?ticket={second}&wait=60"), json, "").await;
+    refused.refusal(429, "too-many-streams", &["credential t has 1 open streams"]);
+}
+
+#[tokio::test]
+async fn a_long_poll_counts_as_a_stream() {
+    let setup = Setup::new(|control| control).await;
+    let limits = json!({ "streams": 1, "topics": 2 });
+    let token = token(json!({ "sub": "alice", "tidings": { "read": ["*"], "limits": limits } }));
+    let json = format!("{}Accept: application/json\r\n", bearer(&token));
+    let many = setup.ask("GET", "/topics?topic=a&topic=b&topic=c&wait=1", &json, "").await;
+    many.refusal(429, "too-many-topics", &["asks for 3"]);
+    let _stream = Stream::open(&setup, "/topics/news", &bearer(&token)).await;
+    assert_eq!(setup.ask("GET", "/topics/news", &json, "").await.status(), 200);
+    let refused = setup.ask("GET", "/topics/news?wait=1", &json, "").await;
+    refused.refusal(429, "too-many-streams", &["1 are allowed"]);
+}
+
+#[tokio::test]
+async fn a_ticket_that_reconnects_gets_the_place_of_its_earlier_stream() {
+    let setup = Setup::new(|control| control).await;
+    let token = token(json!({ "sub": "alice", "tidings": { "read": ["*"], "limits": { "streams": 1 } } }));
+    let ticket = setup.ticket(&token, &json!({ "topics": ["news"], "reconnect": true })).await;
+    let target = format!("/topics?ticket={ticket}");
+    let _first = Stream::open(&setup, &target, "").await;
+    let _second = Stream::open(&setup, &target, "").await;
+    let json = format!("{}Accept: application/json\r\n", bearer(&token));
+    let other = setup.ask("GET", "/topics/news?wait=1", &json, "").await;
+    other.refusal(429, "too-many-streams", &["1 open streams"]);
+}
+
+#[tokio::test]
+async fn an_address_that_a_proxy_names_has_limits_also_if_it_is_that_of_this_machine() {
+    let proxy = vec!["127.0.0.1".parse().unwrap()];
+    let setup = Setup::new(|control| control.with_trusted_proxies(proxy)).await;
+    for named in ["X-Forwarded-For: 127.0.0.2", "Forwarded: for=1.1.1.1\r\nX-Forwarded-For: 192.0.2."] {
+        let refused = async {
+            for number in 0.. {
+                // Only a proxy that sets one of both headers says who its client is.
+                let number = if named.ends_with('.') { (number % 250).to_string() } else { String::new() };
+                let headers = format!("{named}{number}\r\n{}", bearer("wrong"));
+                if setup.ask("GET", "/topics/news", &headers, "").await.status() == 429 {
+                    break;
+                }
+            }
+        };
+        soon("a refusal", refused).await;
+    }
+}
+
+#[tokio::test]
 async fn this_machine_has_no_limits() {
     let everybody = Grant::default().with_read(tidings_hub::Matchers::all());
     let setup = Setup::with(everybody, |control| control).await;
