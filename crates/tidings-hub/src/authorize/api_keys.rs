@@ -127,6 +127,7 @@ impl ApiKeys {
             issued_at: None,
             expires: key.expires,
             claims: Map::new(),
+            keys: fingerprint(&key.sha256),
         });
         let fill = |templates: &[Template]| -> Matchers {
             let filled = templates.iter().filter_map(|template| template.fill(Some(&credential)));
@@ -148,10 +149,10 @@ impl ApiKeys {
         self.0.get(id).map(|known| &known.accepted)
     }
 
-    /// The credential and the rights of the key with an ID, if it has the same secret as in an earlier file.
-    pub(crate) fn again(&self, earlier: &ApiKeys, id: &str) -> Option<Accepted> {
-        let (known, before) = (self.0.get(id)?, earlier.0.get(id)?);
-        (known.sha256 == before.sha256).then(|| known.accepted.clone())
+    /// The credential and the rights that a key has now which was accepted before. `None` if it is gone, or has another secret.
+    pub(crate) fn again(&self, credential: &Credential) -> Option<Accepted> {
+        let known = self.of(&credential.name)?;
+        (known.credential.keys == credential.keys).then(|| known.clone())
     }
 
     /// The credential of a key, and what it allows.
@@ -184,6 +185,11 @@ impl ApiKeys {
             Some(ago) => Err(expired(id, now - ago, ago)),
         }
     }
+}
+
+/// Tells the secret from others that the key of the same ID may have had.
+fn fingerprint(sha256: &Hash) -> u64 {
+    u64::from_be_bytes(std::array::from_fn(|place| sha256[place])).max(1)
 }
 
 fn expired(id: &str, expired: SystemTime, ago: Duration) -> Refusal {
@@ -347,10 +353,14 @@ mod tests {
         };
         let before = keys(&[entry(&key)]);
         let changed = keys(&[ApiKey { read: Vec::new(), ..entry(&key) }, entry(&other)]);
-        assert!(changed.again(&before, key.id()).is_some_and(|accepted| accepted.read.is_none()));
+        assert!(
+            changed
+                .again(&before.of(key.id()).unwrap().credential)
+                .is_some_and(|accepted| accepted.read.is_none())
+        );
         let replaced = keys(&[ApiKey { id: key.id().into(), ..entry(&other) }]);
-        assert!(replaced.again(&before, key.id()).is_none());
-        assert!(keys(&[]).again(&before, key.id()).is_none());
+        assert!(replaced.again(&before.of(key.id()).unwrap().credential).is_none());
+        assert!(keys(&[]).again(&before.of(key.id()).unwrap().credential).is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
@@ -12,7 +12,7 @@ use super::{
     Accepted, AccessEnd, ApiKeys, Audit, AuditEvent, Credential, CredentialKind, Denial, Grant, InvalidList,
     Limits, Meter, Network, Refusal, Revocations, RevokedList, Role, Rules, Tickets, TokenExplanation,
     Tokens, allowed_by_roles, basic_api_key,
-    grant::WeakGrant,
+    granted::Granted,
     looks_like_api_key,
     shown::{Shown, shown},
 };
@@ -74,14 +74,6 @@ pub(super) struct InForce {
     nobody: Grant,
 }
 
-/// Grants that were made, each for as long as somebody has it.
-#[derive(Debug, Default)]
-struct Granted {
-    grants: Vec<WeakGrant>,
-    /// At how many to look for those that nobody has any more.
-    look_at: usize,
-}
-
 impl Policy {
     /// Accepts these tokens. A request without one may do nothing.
     pub fn new(tokens: Tokens) -> Policy {
@@ -137,15 +129,6 @@ impl Policy {
         Policy { revoked: Arc::new(revoked), ..self }
     }
 
-    /// The rights of a credential that an earlier policy has accepted; `None` if this one would refuse it. A token of an issuer whose
-    /// key has changed holds on, since it is not at hand any more.
-    fn still(&self, earlier: &Policy, accepted: &Accepted) -> Option<Accepted> {
-        match accepted.credential.kind {
-            CredentialKind::ApiKey => self.api_keys.again(&earlier.api_keys, &accepted.credential.name),
-            _ => self.tokens.trust(&accepted.credential).then(|| accepted.clone()),
-        }
-    }
-
     /// The grant of a request that shows this.
     fn of(&self, accepted: Accepted) -> Grant {
         let accepted = Accepted { limits: accepted.limits.and(self.limits), ..accepted };
@@ -185,9 +168,14 @@ impl InForce {
 
     /// The rights that a credential has now, by itself; `None` if it is not accepted any more.
     pub(super) fn again(&self, accepted: &Accepted) -> Option<Accepted> {
-        match accepted.credential.kind {
-            CredentialKind::ApiKey => self.policy.api_keys.of(&accepted.credential.name).cloned(),
-            CredentialKind::Token | CredentialKind::Ticket => Some(accepted.clone()),
+        let credential = &accepted.credential;
+        match credential.kind {
+            CredentialKind::ApiKey => self.policy.api_keys.again(credential),
+            CredentialKind::Token => {
+                let is_trusted = self.policy.tokens.still_trust(credential);
+                is_trusted.then(|| accepted.clone())
+            }
+            CredentialKind::Ticket => Some(accepted.clone()),
         }
     }
 
@@ -267,19 +255,24 @@ impl Control {
             &mut *self.in_force.write().unwrap_or_else(PoisonError::into_inner),
             rule.clone(),
         );
-        if !rule.nobody.reads_as_much_as(&old.nobody) {
-            old.nobody.end(AccessEnd::Rules);
-        }
         self.note(|| AuditEvent::new("reloaded"));
-        let granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
-        for grant in granted.grants.iter().filter_map(WeakGrant::upgrade) {
+        let earlier: Vec<_> = {
+            let mut granted = self.granted();
+            granted.begin_anew();
+            // Its streams may outlast several policies.
+            granted.note(&old.nobody);
+            granted.all().collect()
+        };
+        for grant in earlier {
             if grant.credentials().any(|credential| rule.policy.revoked.let_pass(credential).is_err()) {
                 grant.end(AccessEnd::Revoked);
                 continue;
             }
-            let accepted = grant.accepted().and_then(|accepted| rule.policy.still(&old.policy, accepted));
-            let now = accepted.map(|accepted| rule.policy.of(accepted));
-            if !now.is_some_and(|now| now.reads_as_much_as(&grant)) {
+            let now = match grant.accepted() {
+                Some(accepted) => rule.again(accepted).map(|now| rule.grant(now)),
+                None => Some(rule.nobody.clone()),
+            };
+            if !now.is_some_and(|now| now.allows_as_much_as(&grant)) {
                 grant.end(AccessEnd::Rules);
             }
         }
@@ -321,7 +314,7 @@ impl Control {
                 return not_here("an API key is not taken in a cookie; send it as Authorization: Bearer KEY");
             }
             Shown::Bearer(token) | Shown::Cookie(token) => rule.accept_token(token).await?,
-            Shown::Ticket(ticket) => return self.granted(self.redeem(rule, &ticket)?),
+            Shown::Ticket(ticket) => return self.note_grant(self.redeem(rule, &ticket)?),
             Shown::Query(_) => {
                 return not_here(
                     "a token or an API key in the query is not taken; send it as Authorization: Bearer TOKEN, or get a ticket \
@@ -329,39 +322,62 @@ impl Control {
                 );
             }
         };
-        self.granted(rule.grant(accepted))
+        self.share(rule, accepted)
     }
 
-    /// Notes a grant.
-    fn granted(&self, grant: Grant) -> Result<Grant, Refusal> {
+    /// The grant that all requests with this credential share.
+    fn share(&self, rule: &InForce, accepted: Accepted) -> Result<Grant, Refusal> {
+        let credential = accepted.credential.clone();
+        let grant = {
+            // One look at the policy and at the grants: a policy that comes after it finds this grant among them.
+            let mut granted = self.granted();
+            match granted.find(&credential) {
+                Some(grant) => grant,
+                None => {
+                    let now = self.in_force();
+                    let is_same = std::ptr::eq(&*now, rule);
+                    let accepted = if is_same { Some(accepted) } else { now.again(&accepted) };
+                    let grant = now.grant(accepted.ok_or_else(keys_replaced)?);
+                    granted.share(&credential, &grant);
+                    grant
+                }
+            }
+        };
         // In this order: somebody who revokes its credential meanwhile finds it among those that were granted.
-        self.granted.lock().unwrap_or_else(PoisonError::into_inner).note(&grant);
         self.is_not_revoked(&grant)?;
         let rule = self.in_force();
         grant.credentials().try_for_each(|credential| rule.policy.revoked.let_pass(credential))?;
         Ok(grant)
     }
 
+    /// Notes a grant that is for one request alone.
+    fn note_grant(&self, grant: Grant) -> Result<Grant, Refusal> {
+        self.granted().note(&grant);
+        self.is_not_revoked(&grant)?;
+        Ok(grant)
+    }
+
+    fn granted(&self) -> MutexGuard<'_, Granted> {
+        self.granted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends the grants of the credentials that `is_hit`. Returns how many streams were open by them. The streams end when the hub is
     /// told to look at its grants.
     pub(crate) fn end(&self, reason: AccessEnd, is_hit: impl Fn(&Credential) -> bool) -> u32 {
-        let granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
-        let grants = granted.grants.iter().filter_map(WeakGrant::upgrade);
-        grants
+        let granted = self.granted();
+        let hit = granted
+            .all()
             .filter(|grant| grant.credentials().any(|credential| is_hit(credential)))
-            .map(|grant| grant.end(reason))
-            .sum()
+            .map(|grant| grant.end(reason));
+        hit.sum()
     }
 }
 
-impl Granted {
-    fn note(&mut self, grant: &Grant) {
-        if self.grants.len() >= self.look_at {
-            self.grants.retain(WeakGrant::is_held);
-            self.look_at = 2 * self.grants.len() + 64;
-        }
-        self.grants.push(grant.downgrade());
-    }
+fn keys_replaced() -> Refusal {
+    Refusal::before(
+        "key-unknown",
+        "the keys of the hub were replaced while it looked at the credential; send it again",
+    )
 }
 
 /// A text that cannot be the name of a cookie.

@@ -33,6 +33,8 @@ pub(crate) struct Credential {
     pub(crate) expires: Option<SystemTime>,
     /// All that its issuer says of its bearer.
     pub(crate) claims: Map<String, Value>,
+    /// Of the keys that the issuer of a token had when it was verified, or of the secret of an API key; 0 for a ticket.
+    pub(crate) keys: u64,
 }
 
 /// A credential, and what it allows by itself.

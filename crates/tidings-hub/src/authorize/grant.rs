@@ -177,12 +177,15 @@ impl Grant {
         self
     }
 
-    /// Whether it allows to read all that `other` does.
-    pub(super) fn reads_as_much_as(&self, other: &Grant) -> bool {
+    /// Whether it allows to read and publish all that `other` does.
+    pub(super) fn allows_as_much_as(&self, other: &Grant) -> bool {
         let none = View::default();
-        let by = |content: &Content| content.read_by.clone().unwrap_or_else(|| none.clone());
         let (own, other) = (&*self.0, &*other.0);
-        own.private.include(&other.private) && by(own).reads_as_much_as(&own.read, &by(other), &other.read)
+        let view = |by: &Option<View>| by.clone().unwrap_or_else(|| none.clone());
+        let (reads, publishes) = (view(&own.read_by), view(&own.publish_by));
+        own.private.include(&other.private)
+            && reads.reads_as_much_as(&own.read, &view(&other.read_by), &other.read)
+            && publishes.publishes_as_much_as(&own.publish, &view(&other.publish_by), &other.publish)
     }
 
     /// The same with all that the roles of its holder allow.
@@ -226,6 +229,11 @@ impl Grant {
         let Some(standing) = self.standing() else { return 0 };
         standing.end(reason);
         standing.streams()
+    }
+
+    /// Whether nobody has ended it before its time.
+    pub(super) fn is_open(&self) -> bool {
+        self.standing().is_none_or(|standing| standing.ended().is_none())
     }
 
     pub(super) fn downgrade(&self) -> WeakGrant {
@@ -290,12 +298,25 @@ impl Grant {
     }
 
     /// # Errors
+    /// 401 if somebody has ended it before its time.
+    pub(super) fn was_not_ended(&self) -> Result<(), Denial> {
+        match self.standing().and_then(Standing::ended) {
+            None | Some(AccessEnd::Expired) => Ok(()),
+            Some(AccessEnd::Revoked) => {
+                Err(Denial::unauthenticated("the credential has been revoked; get a new one")
+                    .with_rule("token-revoked"))
+            }
+            Some(AccessEnd::Rules | AccessEnd::Limit) => Err(Denial::unauthenticated(
+                "the rules of the hub have changed since the request began; send it again",
+            )
+            .with_rule("rules-changed")),
+        }
+    }
+
+    /// # Errors
     /// 401 once it has ended.
     pub(crate) fn holds(&self) -> Result<(), Denial> {
-        if let Some(AccessEnd::Revoked) = self.standing().and_then(Standing::ended) {
-            return Err(Denial::unauthenticated("the credential has been revoked; get a new one")
-                .with_rule("token-revoked"));
-        }
+        self.was_not_ended()?;
         match self.expires().and_then(|end| SystemTime::now().duration_since(end).ok()) {
             None => Ok(()),
             Some(since) => Err(Denial::unauthenticated(format!(

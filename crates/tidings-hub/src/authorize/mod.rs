@@ -14,6 +14,7 @@ mod credential;
 mod denial;
 mod exceeded;
 mod grant;
+mod granted;
 mod held;
 mod holder;
 mod host;

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Grant;
+use super::{Denial, Grant};
 
 /// Why streams end although their clients are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +88,12 @@ impl OpenStream {
     pub(crate) fn ended(&self, now: Instant) -> Option<AccessEnd> {
         let is_over = self.0.term().is_some_and(|term| term.end <= now);
         self.0.standing().and_then(Standing::ended).or(is_over.then_some(AccessEnd::Expired))
+    }
+
+    /// # Errors
+    /// 401 if somebody has ended it before its time.
+    pub(crate) fn was_not_ended(&self) -> Result<(), Denial> {
+        self.0.was_not_ended()
     }
 
     /// How much time is left, and how long before the end its client is told.

@@ -82,6 +82,7 @@ impl Control {
             issued_at: of.issued_at,
             expires: Some(terms.ends),
             claims: serde_json::Map::new(),
+            keys: 0,
         });
         let grant = rule.grant(rule.again(&terms.of).ok_or_else(not_valid)?);
         Ok(grant.of_ticket(UsedTicket { credential, redeemed }))

@@ -370,6 +370,7 @@ mod tests {
             issued_at: Some(at(1_000)),
             expires: None,
             claims: Map::new(),
+            keys: 0,
         }
     }
 

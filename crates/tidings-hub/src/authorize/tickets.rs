@@ -399,6 +399,7 @@ mod tests {
             issued_at: None,
             expires: None,
             claims: Map::new(),
+            keys: 0,
         })
     }
 

@@ -95,5 +95,6 @@ fn holder(name: &str) -> Credential {
         issued_at: None,
         expires: None,
         claims,
+        keys: 0,
     }
 }

@@ -4,6 +4,7 @@
 
 mod audit;
 mod limits;
+mod reload;
 mod revocation;
 mod secrets;
 mod session;
@@ -20,7 +21,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::hmac;
 use serde_json::{Value, json};
 use tidings_hub::{
-    Access, Control, Grant, Hub, Issuer, NewApiKey, Policy, Right, Settings, TokenKey, Tokens, Topic, Update,
+    Access, Control, Grant, Hub, Issuer, Matchers, NewApiKey, Policy, Right, Settings, TokenKey, Tokens, Topic, Update,
     log::MemoryLog,
 };
 use tokio::{
@@ -177,7 +178,9 @@ impl Stream {
 
     /// Reads until this has come; what came so far, the head included.
     async fn up_to(&mut self, end: &str) -> &str {
+        let began = std::time::Instant::now();
         while !self.read.contains(end) {
+            assert!(began.elapsed() < PATIENCE, "{end} does not come: {}", self.read);
             let mut piece = Vec::new();
             let count = soon(end, self.socket.read_buf(&mut piece)).await.unwrap();
             assert!(count > 0, "it ends before {end}: {}", self.read);

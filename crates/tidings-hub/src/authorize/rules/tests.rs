@@ -20,6 +20,7 @@ pub(in crate::authorize) fn holder(name: &str, claims: Value) -> Credential {
         issued_at: None,
         expires: None,
         claims,
+        keys: 0,
     }
 }
 

@@ -82,12 +82,22 @@ impl View {
     /// Whether a client with this view that may also read `own` may read all that one with the view `other` may that may also read
     /// `others`.
     pub(crate) fn reads_as_much_as(&self, own: &Matchers, other: &View, others: &Matchers) -> bool {
+        self.allows_as_much_as(Action::Read, own, other, others)
+    }
+
+    /// The same for publishing.
+    pub(crate) fn publishes_as_much_as(&self, own: &Matchers, other: &View, others: &Matchers) -> bool {
+        self.allows_as_much_as(Action::Publish, own, other, others)
+    }
+
+    fn allows_as_much_as(&self, action: Action, own: &Matchers, other: &View, others: &Matchers) -> bool {
         // Each rule by itself: one that another covers may decide otherwise.
-        let within: Vec<_> = others.iter().chain(other.0.allowing(Action::Read)).collect();
-        own.include(&others.union(other.readable()))
-            || self.0.all_in(Action::Read, &within, own, Some(&other.0), |topic| {
-                let reads = |matchers: &Matchers, view: &View| matchers.covers(topic) || view.reads(topic);
-                reads(own, self) || !reads(others, other)
+        let within: Vec<_> = others.iter().chain(other.0.allowing(action)).collect();
+        own.include(&others.union(&other.0.allowed[action as usize]))
+            || self.0.all_in(action, &within, own, Some(&other.0), |topic| {
+                let allows =
+                    |matchers: &Matchers, view: &View| matchers.covers(topic) || view.0.allows(action, topic);
+                allows(own, self) || !allows(others, other)
             })
     }
 

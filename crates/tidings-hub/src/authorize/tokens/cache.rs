@@ -142,6 +142,7 @@ mod tests {
             issued_at: None,
             expires,
             claims: serde_json::Map::new(),
+            keys: 0,
         };
         Accepted {
             credential: Arc::new(credential),

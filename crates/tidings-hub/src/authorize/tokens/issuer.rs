@@ -222,6 +222,16 @@ impl Issuer {
         }
     }
 
+    /// A number for its keys: issuers with the same number verify the same tokens. Keys at a URL change by themselves, and count as the
+    /// same.
+    pub(super) fn fingerprint(&self) -> u64 {
+        match &self.keys {
+            Keys::Given(keys) => keys.fingerprint(),
+            #[cfg(feature = "jwks")]
+            Keys::Published(keys) => super::key::fingerprint([keys.url().as_bytes()]),
+        }
+    }
+
     /// How old its keys are; `None` if they are at no URL, or have not come yet.
     pub(super) fn keys_age(&self) -> Option<Duration> {
         match &self.keys {

@@ -120,11 +120,6 @@ impl Tokens {
         self.all().map(|issuer| issuer.leeway).max().unwrap_or_default()
     }
 
-    /// Whether the issuer of a token is one of these.
-    pub(crate) fn trust(&self, credential: &Credential) -> bool {
-        self.issuer_named(credential.issuer.as_deref()).is_some()
-    }
-
     /// Whether tokens of some issuer may stand in the query of a URL.
     pub(crate) fn take_query(&self) -> bool {
         self.all().any(Issuer::takes_query)
@@ -268,6 +263,12 @@ impl Tokens {
                 issuer.take_over(earlier);
             }
         }
+    }
+
+    /// Whether the keys that a token was verified with are still trusted.
+    pub(crate) fn still_trust(&self, credential: &Credential) -> bool {
+        let issuer = self.issuer_named(credential.issuer.as_deref());
+        issuer.is_some_and(|issuer| issuer.fingerprint() == credential.keys)
     }
 
     /// The issuers whose keys the hub has fetched, and how old these are.

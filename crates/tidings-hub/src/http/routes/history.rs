@@ -141,6 +141,10 @@ pub(crate) async fn history(
         }
     }
 
+    if let Some(open) = &reading.open {
+        // The wait may have been long.
+        open.was_not_ended()?;
+    }
     let page = &opening.page;
     let closes = page.records.iter().filter(|record| record.is_close());
     let closed_here: Vec<_> = closes.flat_map(|close| close.topics()).collect();

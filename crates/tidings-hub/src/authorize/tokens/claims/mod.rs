@@ -66,6 +66,7 @@ pub(super) fn read(
         issued_at: times.issued,
         expires: times.expires,
         claims,
+        keys: demands.issuer.fingerprint(),
     };
     let fill = |topics: &[Template]| -> Matchers {
         topics.iter().filter_map(|topic| topic.fill(Some(&credential))).collect()

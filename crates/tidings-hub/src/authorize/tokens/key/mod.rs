@@ -11,7 +11,7 @@ mod set;
 use std::fmt;
 
 use ring::{
-    hmac,
+    digest, hmac,
     signature::{self, RsaPublicKeyComponents, UnparsedPublicKey},
 };
 
@@ -27,6 +27,38 @@ pub(super) struct Key {
     /// Its algorithms. A token has to name one of them. A secret has one, and so has each key that does not come from a JSON Web Key.
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) material: Material,
+}
+
+impl Key {
+    /// All that tells it from other keys, without a secret.
+    fn identity(&self) -> Vec<u8> {
+        let mut identity = format!("{:?} {:?} ", self.id, self.algorithms).into_bytes();
+        match &self.material {
+            // Keys of HMAC do not show what they are. Their tags do.
+            Material::Secret(key) => identity.extend_from_slice(hmac::sign(key, b"identity").as_ref()),
+            Material::Rsa(key) => {
+                identity.extend_from_slice(&key.e);
+                identity.push(0);
+                identity.extend_from_slice(&key.n);
+            }
+            Material::Point(point) => identity.extend_from_slice(point),
+        }
+        identity
+    }
+}
+
+/// The first 64 bits of a SHA-256 over texts, in any order; never 0.
+pub(super) fn fingerprint<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    let hash = |text: &[u8]| {
+        let hash = digest::digest(&digest::SHA256, text);
+        u64::from_be_bytes(std::array::from_fn(|place| hash.as_ref()[place]))
+    };
+    let all: Vec<u8> = {
+        let mut each: Vec<u64> = texts.into_iter().map(hash).collect();
+        each.sort_unstable();
+        each.into_iter().flat_map(u64::to_be_bytes).collect()
+    };
+    hash(&all).max(1)
 }
 
 /// The part of a key that a signature is computed with.

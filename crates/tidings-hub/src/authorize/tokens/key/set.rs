@@ -33,6 +33,12 @@ pub struct TokenKeys {
 }
 
 impl TokenKeys {
+    /// A number for them. Sets with the same number verify the same tokens.
+    pub(in super::super) fn fingerprint(&self) -> u64 {
+        let keys: Vec<_> = self.keys.iter().map(Key::identity).collect();
+        super::fingerprint(keys.iter().map(|key| &key[..]))
+    }
+
     /// Reads the text of a file with keys.
     ///
     /// | Text | Algorithm |
