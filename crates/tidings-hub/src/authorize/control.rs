@@ -315,10 +315,19 @@ impl Control {
             }
             Shown::Bearer(token) | Shown::Cookie(token) => rule.accept_token(token).await?,
             Shown::Ticket(ticket) => return self.note_grant(self.redeem(rule, &ticket)?),
+            Shown::Query(token) if !looks_like_api_key(&token) => {
+                let accepted = rule.accept_token(&token).await?;
+                if !rule.policy.tokens.take_in_query(&accepted.credential) {
+                    return not_here(
+                        "a token of this issuer is not taken in the query; send it as Authorization: Bearer TOKEN, or get a ticket \
+                         for the URL",
+                    );
+                }
+                accepted
+            }
             Shown::Query(_) => {
                 return not_here(
-                    "a token or an API key in the query is not taken; send it as Authorization: Bearer TOKEN, or get a ticket \
-                     for the URL",
+                    "an API key is not taken in the query; send it as Authorization: Bearer KEY, or get a ticket for the URL",
                 );
             }
         };
@@ -364,6 +373,7 @@ impl Control {
     /// Ends the grants of the credentials that `is_hit`. Returns how many streams were open by them. The streams end when the hub is
     /// told to look at its grants.
     pub(crate) fn end(&self, reason: AccessEnd, is_hit: impl Fn(&Credential) -> bool) -> u32 {
+        self.in_force().policy.tokens.forget(&is_hit);
         let granted = self.granted();
         let hit = granted
             .all()

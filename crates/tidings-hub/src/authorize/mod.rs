@@ -1,7 +1,5 @@
 //! Authorization: a request becomes a [`Grant`] once, and all other code asks the grant.
 
-#![allow(dead_code, unused_imports, reason = "API keys and rules are about to use it")]
-
 mod access;
 #[cfg(feature = "access-file")]
 mod access_file;

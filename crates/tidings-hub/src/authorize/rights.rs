@@ -43,10 +43,6 @@ impl Right {
 pub(crate) struct Rights(u8);
 
 impl Rights {
-    pub(crate) fn all() -> Rights {
-        Right::ALL.into_iter().collect()
-    }
-
     pub(crate) fn has(self, right: Right) -> bool {
         self.0 & Rights::bit(right) != 0
     }
@@ -82,7 +78,6 @@ mod tests {
             assert_eq!(Right::parse(right.as_str()), Some(right));
             let one: Rights = [right].into_iter().collect();
             assert_eq!(Right::ALL.into_iter().filter(|other| one.has(*other)).count(), 1);
-            assert!(Rights::all().has(right));
         }
         assert_eq!(Right::parse("Admin"), None);
     }

@@ -21,8 +21,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::hmac;
 use serde_json::{Value, json};
 use tidings_hub::{
-    Access, Control, Grant, Hub, Issuer, Matchers, NewApiKey, Policy, Right, Settings, TokenKey, Tokens, Topic, Update,
-    log::MemoryLog,
+    Access, Control, Grant, Hub, Issuer, Matchers, NewApiKey, Policy, Right, Settings, TokenKey, Tokens,
+    Topic, Update, log::MemoryLog,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

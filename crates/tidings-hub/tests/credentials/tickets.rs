@@ -201,3 +201,18 @@ async fn a_ticket_ends_with_the_credential_that_got_it() {
     let stream = Stream::open(&setup, &format!("/topics?ticket={ticket}"), "").await;
     assert!(stream.end().await.contains("{\"reason\":\"expired\"}"));
 }
+
+#[tokio::test]
+async fn a_token_is_taken_from_a_query_only_if_its_issuer_allows_it() {
+    let key = || TokenKey::parse(SECRET).unwrap();
+    let url = format!("/topics/news?token={}", of_user("alice"));
+    let json = "Accept: application/json\r\n";
+    let setup = Setup::new(|control| control).await;
+    setup.ask("GET", &url, json, "").await.refusal(401, "credential-not-here", &["Authorization"]);
+    let api_key = "/topics/news?token=tdk_01234567_0123456789abcdef0123456789abcdef";
+    setup.ask("GET", api_key, json, "").await.refusal(401, "credential-not-here", &["API key"]);
+    let issuer = Issuer::nameless(key()).with_tokens_in_query();
+    setup.hub.set_policy(Policy::new(Tokens::default().with_issuer(issuer).unwrap()));
+    assert_eq!(setup.ask("GET", &url, json, "").await.status(), 200);
+    setup.ask("GET", &format!("{url}x"), json, "").await.refusal(401, "token-not-accepted", &[]);
+}

@@ -8,7 +8,7 @@ mod view;
 
 pub(crate) use self::{
     rule::{Audience, InvalidRules, Rule, Rules},
-    template::{InvalidTemplate, Template, claim},
+    template::{Template, claim},
     view::View,
 };
 

@@ -120,9 +120,9 @@ impl Tokens {
         self.all().map(|issuer| issuer.leeway).max().unwrap_or_default()
     }
 
-    /// Whether tokens of some issuer may stand in the query of a URL.
-    pub(crate) fn take_query(&self) -> bool {
-        self.all().any(Issuer::takes_query)
+    /// Whether a token of this credential's issuer may stand in the query of a URL.
+    pub(crate) fn take_in_query(&self, credential: &Credential) -> bool {
+        self.issuer_named(credential.issuer.as_deref()).is_some_and(Issuer::takes_query)
     }
 
     /// The rights that a token has by itself. Waits if the keys of its issuer have to be fetched first.
