@@ -1,5 +1,12 @@
 //! Authorization: a request becomes a [`Grant`] once, and all other code asks the grant.
 
+// Access files and published keys use parts that nothing else does. They are there without these features too, so that each feature has
+// one place.
+#![cfg_attr(
+    not(all(feature = "access-file", feature = "jwks")),
+    allow(dead_code, unused_imports, reason = "only the features use them")
+)]
+
 mod access;
 #[cfg(feature = "access-file")]
 mod access_file;
