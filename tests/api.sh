@@ -27,7 +27,7 @@ for crate in tidings-codec tidings-client tidings-server tidings-hub; do
   # `fuzzing` and `contract` are no part of the API.
   case $crate in
     tidings-client) features="--features gzip,http2,tls" ;;
-    tidings-hub) features="--features gateway,jwks,tls" ;;
+    tidings-hub) features="--features access-file,gateway,jwks,tls" ;;
   esac
   # Derived and automatic implementations are left out: Debug, Send and their like.
   # shellcheck disable=SC2086 # two words
