@@ -73,15 +73,13 @@ impl HubProcess {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the hub starts");
         let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let mut greeting = String::new();
-        let address = loop {
-            let mut line = String::new();
-            let read = stderr.read_line(&mut line).expect("what it says is UTF-8");
+        // Its last line is a command that publishes.
+        while !greeting.lines().last().is_some_and(|line| line.starts_with("Publish")) {
+            let read = stderr.read_line(&mut greeting).expect("what it says is UTF-8");
             assert!(read > 0, "the hub says where it listens, not only {greeting}");
-            greeting.push_str(&line);
-            if let Some(address) = front::listening(&line) {
-                break address.to_string();
-            }
-        };
+        }
+        let address =
+            greeting.lines().find_map(front::listening).expect("it says where it listens").to_string();
         // Its further lines must not fill the pipe.
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
         HubProcess { child, direct: address.clone(), address, _front: None, greeting }
