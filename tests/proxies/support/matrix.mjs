@@ -12,6 +12,9 @@ import { diagnose, explained, rules, startOrigin } from "./doctor.mjs";
  *
  * An application as tutorials have it does not say `no-transform`, and that is all that is wrong with it.
  */
+/** A hub without an access rule serves its own machine alone, and refuses requests that a proxy passes on. */
+const BEHIND_A_PROXY = ["--anonymous", "publish,subscribe"];
+
 export const BEHIND = {
   /** An application that sends a stream of known timing: what is measured is the proxy. */
   async application(t) {
@@ -20,13 +23,13 @@ export const BEHIND = {
 
   /** The same with a hub behind it, whose stream says nothing for 15 s. */
   async quietApplication(t) {
-    const origin = await plainApplication(t, (await Hub.start(t)).url);
+    const origin = await plainApplication(t, (await Hub.start(t, BEHIND_A_PROXY)).url);
     return { origin, path: "/topics/quiet", own: ["no-transform-missing"] };
   },
 
   /** A hub as it is. */
   async hub(t) {
-    return { origin: (await Hub.start(t)).url, path: "/topics/quiet", own: [] };
+    return { origin: (await Hub.start(t, BEHIND_A_PROXY)).url, path: "/topics/quiet", own: [] };
   },
 };
 
