@@ -7,14 +7,14 @@ import { Hub } from "../../browser/support/hub.mjs";
 import { plainApplication } from "./application.mjs";
 import { diagnose, explained, rules, startOrigin } from "./doctor.mjs";
 
+/** A hub without an access rule serves its own machine alone, and refuses requests that a proxy passes on. */
+const BEHIND_A_PROXY = ["--anonymous", "publish,subscribe"];
+
 /**
  * What stands behind the proxy, the path of a stream there, and the rules that it breaks itself.
  *
  * An application as tutorials have it does not say `no-transform`, and that is all that is wrong with it.
  */
-/** A hub without an access rule serves its own machine alone, and refuses requests that a proxy passes on. */
-const BEHIND_A_PROXY = ["--anonymous", "publish,subscribe"];
-
 export const BEHIND = {
   /** An application that sends a stream of known timing: what is measured is the proxy. */
   async application(t) {
