@@ -228,6 +228,9 @@ async fn a_credential_that_the_file_revokes_is_refused_and_its_streams_end() {
     let headers = [("accept", "text/event-stream"), ("authorization", &*alice)];
     stream.write(wire::head(&hub.address, "GET", "/topics/other", &headers)).await;
     assert!(stream.head().await.contains("200"));
+    let asked = r#"{"topics": ["other"]}"#;
+    let answer = ask(&hub.address, "POST", "/tickets", &[("authorization", &*alice)], asked).await;
+    let url = answer.json()["url"].as_str().unwrap().to_owned();
     hub.change(&format!("{RULES}\n[[revoked]]\nsub = \"alice\"\nreason = \"left\"\n"));
     hub.says("read again");
     let ended = String::from_utf8(stream.rest().await).unwrap();
@@ -236,6 +239,7 @@ async fn a_credential_that_the_file_revokes_is_refused_and_its_streams_end() {
     let refused =
         ask(&hub.address, "GET", "/topics/other", &headers, "").await.refusal(401, "was revoked (left)");
     assert_eq!(refused["rule"], "token-revoked");
+    ask(&hub.address, "GET", &url, &[wire::JSON], "").await.refusal(401, "was revoked (left)");
     assert_eq!(hub.status("GET", "other", Some(&bob)).await, 200);
 }
 

@@ -179,6 +179,12 @@ impl InForce {
         }
     }
 
+    /// # Errors
+    /// For a grant of a credential that the policy revokes.
+    pub(super) fn let_pass(&self, grant: &Grant) -> Result<(), Refusal> {
+        grant.credentials().try_for_each(|credential| self.policy.revoked.let_pass(credential))
+    }
+
     /// The grant of a request that shows this.
     pub(super) fn grant(&self, accepted: Accepted) -> Grant {
         self.policy.of(accepted)
@@ -264,7 +270,7 @@ impl Control {
             granted.all().collect()
         };
         for grant in earlier {
-            if grant.credentials().any(|credential| rule.policy.revoked.let_pass(credential).is_err()) {
+            if rule.let_pass(&grant).is_err() {
                 grant.end(AccessEnd::Revoked);
                 continue;
             }
@@ -354,8 +360,6 @@ impl Control {
         };
         // In this order: somebody who revokes its credential meanwhile finds it among those that were granted.
         self.is_not_revoked(&grant)?;
-        let rule = self.in_force();
-        grant.credentials().try_for_each(|credential| rule.policy.revoked.let_pass(credential))?;
         Ok(grant)
     }
 

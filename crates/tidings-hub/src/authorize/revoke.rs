@@ -114,8 +114,9 @@ impl Control {
     }
 
     /// # Errors
-    /// For a grant of a credential that was revoked.
+    /// For a grant of a credential that was revoked, by somebody or by the policy in force.
     pub(super) fn is_not_revoked(&self, grant: &Grant) -> Result<(), Refusal> {
+        self.in_force().let_pass(grant)?;
         let hit = grant.credentials().find_map(|credential| self.revocations.hitting(credential));
         let Some(revocation) = hit else { return Ok(()) };
         let made = humantime::format_rfc3339_seconds(revocation.made);
