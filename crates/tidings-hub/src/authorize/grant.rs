@@ -347,7 +347,10 @@ impl Grant {
         let Content { read, read_by, .. } = &*self.0;
         let Some(by) = read_by else { return read.clone() };
         let readable = read.union(by.readable());
-        self.ticket().map_or(readable.clone(), |ticket| readable.narrow(&ticket.terms().asked).into())
+        match self.ticket() {
+            None => readable,
+            Some(ticket) => readable.narrow(&ticket.terms().asked).into(),
+        }
     }
 
     /// The topics that may be published to, and perhaps some among them that may not.
@@ -429,14 +432,8 @@ impl Grant {
                 pattern.map_or_else(|| "*".to_owned(), |prefix| format!("{}*", prefix.as_str())),
             ));
         }
-        let is_strict = |by: &&View| {
-            let filters = Matchers::from(selector.clone());
-            filters.iter().any(|filter| {
-                !read.include(&[filter.clone()].into_iter().collect()) && !by.reads_all(&filter, read)
-            })
-        };
         let reach = Reach::of(&selector, private, false);
-        let reach = match read_by.as_ref().filter(is_strict) {
+        let reach = match read_by.as_ref().filter(|by| !by.reads_all(&selector, read)) {
             None => reach,
             Some(by) => reach.by_rules(selector.clone(), read.clone(), by.clone()),
         };

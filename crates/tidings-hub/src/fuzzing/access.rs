@@ -60,7 +60,10 @@ pub fn access_files(input: &[u8]) {
             assert!(!view.publishes(topic) || view.publishable().covers(topic), "{topic}");
             let is_strict = view.readable().covers(topic) && !view.reads(topic);
             for filter in filters.iter().filter(|filter| is_strict && filter.matches(topic)) {
-                assert!(!view.reads_all(filter, &Matchers::none()), "{topic} is stricter, within {filter}");
+                assert!(
+                    !view.reads_all(&[filter.clone()].into_iter().collect(), &Matchers::none()),
+                    "{topic} is stricter, within {filter}"
+                );
             }
             assert!(!is_strict || !view.reads_exactly(), "{topic}");
         }

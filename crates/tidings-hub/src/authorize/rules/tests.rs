@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{rule::MAX_RULES, *};
 use crate::{
-    Matchers, Subject, Topic, TopicFilter,
+    Matchers, Selector, Subject, Topic, TopicFilter,
     authorize::{Credential, CredentialKind},
 };
 
@@ -30,6 +30,10 @@ fn topic(text: &str) -> Topic {
 
 fn filter(text: &str) -> TopicFilter {
     TopicFilter::parse(text).unwrap()
+}
+
+fn only(filter: TopicFilter) -> Selector {
+    [filter].into_iter().collect()
 }
 
 fn rules(rules: &[(&str, Audience, Audience)]) -> Arc<Rules> {
@@ -211,7 +215,12 @@ fn compare(seed: u64, cases: usize, depth: usize) -> [usize; 4] {
             assert_eq!(view.reads_exactly(), stricter.is_empty(), "{}", context());
             for filter in &filters {
                 let expected = !stricter.iter().any(|topic| filter.matches(topic));
-                assert_eq!(view.reads_all(filter, &Matchers::none()), expected, "{filter}, {}", context());
+                assert_eq!(
+                    view.reads_all(&only(filter.clone()), &Matchers::none()),
+                    expected,
+                    "{filter}, {}",
+                    context()
+                );
                 *(if expected { &mut whole } else { &mut with_stricter }) += 1;
             }
         }
@@ -310,18 +319,18 @@ fn the_most_specific_rule_decides_alone_in_whatever_order_the_rules_stand() {
         assert_eq!(own.readable(), &Matchers::all());
         assert!(
             !own.reads_exactly()
-                && !own.reads_all(&filter("users/*"), &Matchers::none())
-                && own.reads_all(&filter("news/*"), &Matchers::none())
+                && !own.reads_all(&only(filter("users/*")), &Matchers::none())
+                && own.reads_all(&only(filter("news/*")), &Matchers::none())
         );
         assert!(
-            own.reads_all(&filter("users/alice/*"), &Matchers::none())
-                && !own.reads_all(&filter("users/bob/*"), &Matchers::none())
+            own.reads_all(&only(filter("users/alice/*")), &Matchers::none())
+                && !own.reads_all(&only(filter("users/bob/*")), &Matchers::none())
         );
         // The wide rule is for both branches, and the stricter one leaves something of one alone.
         let some = |text: &str| own.reads_some(&[filter(text)].into_iter().collect());
         assert!(some("users/alice/*") && some("users/*") && !some("users/bob/*"));
         // A right to the rest makes the pattern whole.
-        assert!(own.reads_all(&filter("users/bob/*"), &Matchers::parse(["users/bob/*"]).unwrap()));
+        assert!(own.reads_all(&only(filter("users/bob/*")), &Matchers::parse(["users/bob/*"]).unwrap()));
     }
 }
 
@@ -333,7 +342,7 @@ fn without_a_rule_only_a_credential_that_names_a_topic_lets_anyone_in() {
     assert!(
         view.reads_exactly()
             && view.publishes_exactly()
-            && view.reads_all(&TopicFilter::All, &Matchers::none())
+            && view.reads_all(&Selector::everything(), &Matchers::none())
     );
 }
 
@@ -408,8 +417,8 @@ fn a_question_that_would_take_too_long_is_answered_with_no() {
     // A literal beats each of the placeholders, which is not found out.
     assert!(!view.reads_exactly());
     assert!(
-        view.reads_all(&filter("a7/*"), &Matchers::none())
-            && view.reads_all(&filter("a7/b7/*"), &Matchers::none())
+        view.reads_all(&only(filter("a7/*")), &Matchers::none())
+            && view.reads_all(&only(filter("a7/b7/*")), &Matchers::none())
     );
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{Rules, Template, rule::Action, stricter::Patterns};
-use crate::{Matchers, Topic, TopicFilter, authorize::Credential};
+use crate::{Matchers, Selector, Topic, TopicFilter, authorize::Credential};
 
 /// The rules as the holder of one credential meets them, or a client without any. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ impl View {
         });
         let mut filled = Filled { rules, is_holder, own, allowed, is_exact: [false; 2] };
         filled.is_exact = [Action::Read, Action::Publish]
-            .map(|action| filled.allows_all(action, &TopicFilter::All, &Matchers::none()));
+            .map(|action| filled.allows_all(action, &Selector::everything(), &Matchers::none()));
         View(Arc::new(filled))
     }
 
@@ -56,10 +56,10 @@ impl View {
         &self.0.allowed[Action::Publish as usize]
     }
 
-    /// Whether all topics of `filter` that [`View::readable`] covers may be read by a client that may also read `own`: none of the
-    /// others has a stricter rule.
-    pub(crate) fn reads_all(&self, filter: &TopicFilter, own: &Matchers) -> bool {
-        self.reads_exactly() || self.0.allows_all(Action::Read, filter, own)
+    /// Whether all topics of `asked` that [`View::readable`] covers may be read by a client that may also read `own`: none of the
+    /// others has a stricter rule. It looks at the rules once, however many patterns are asked for.
+    pub(crate) fn reads_all(&self, asked: &Selector, own: &Matchers) -> bool {
+        self.reads_exactly() || self.0.allows_all(Action::Read, asked, own)
     }
 
     /// Whether some topic of `asked` may be read. Says yes as well where that takes too many steps to find out.
@@ -131,9 +131,9 @@ impl Filled {
         })
     }
 
-    /// Whether no topic of `filter` within those that are allowed has a stricter rule, but for topics of `own`.
-    fn allows_all(&self, action: Action, filter: &TopicFilter, own: &Matchers) -> bool {
-        let within = self.allowed[action as usize].narrow(&[filter.clone()].into_iter().collect());
+    /// Whether no topic of `asked` within those that are allowed has a stricter rule, but for topics of `own`.
+    fn allows_all(&self, action: Action, asked: &Selector, own: &Matchers) -> bool {
+        let within = self.allowed[action as usize].narrow(asked);
         let within: Vec<_> = Matchers::from(within).iter().collect();
         self.all_in(action, &within, own, None, |topic| own.covers(topic) || self.allows(action, topic))
     }
